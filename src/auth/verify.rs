@@ -1,0 +1,266 @@
+//! Verifies tokens. The algorithm comes from the configuration, never from the token (contract §3).
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::config::{SettingsError, TokenSettings, problem};
+
+/// How far a clock may be off, in seconds.
+const LEEWAY: u64 = 30;
+/// The longest `sub` that is taken as an actor, in bytes.
+const MAX_ACTOR_BYTES: usize = 255;
+
+/// Whom a good token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The account; `None` when the token names none.
+    pub account: Option<Uuid>,
+    /// `sub`: a user or an API client.
+    pub actor: Option<String>,
+}
+
+/// Why a token is not good. For the log; callers learn only that it is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidToken(String);
+
+/// Verifies tokens with the configured keys, each for its own algorithm only.
+pub struct Verifier {
+    keys: Vec<Key>,
+    account_claim: String,
+}
+
+struct Key {
+    algorithm: Algorithm,
+    key: DecodingKey,
+    validation: Validation,
+}
+
+impl Verifier {
+    /// A verifier for the configured keys.
+    ///
+    /// # Errors
+    /// A key or an algorithm that is malformed, missing, or does not fit the other.
+    pub fn new(settings: &TokenSettings) -> Result<Self, SettingsError> {
+        let mut keys = Vec::new();
+        if let Some(secret) = &settings.secret {
+            keys.push((Algorithm::HS256, DecodingKey::from_secret(secret.expose().as_bytes())));
+        }
+        if let Some(public_key) = &settings.public_key {
+            keys.push(read_public_key(public_key)?);
+        }
+        if let Some(name) = &settings.algorithm {
+            let only = algorithm(name)?;
+            keys.retain(|(algorithm, _)| *algorithm == only);
+            if keys.is_empty() {
+                return Err(problem("JWT_ALGORITHM", &format!("is {name}, but no key of that kind is set")));
+            }
+        }
+        let with_rules = |(algorithm, key)| Key { algorithm, key, validation: rules(algorithm, settings) };
+        Ok(Self { keys: keys.into_iter().map(with_rules).collect(), account_claim: settings.account_claim.clone() })
+    }
+
+    /// Whom `token` speaks for.
+    ///
+    /// # Errors
+    /// Why it is not good.
+    pub fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
+        let header = decode_header(token).map_err(reason)?;
+        if header.crit.is_some() {
+            return Err(InvalidToken("it has critical extensions".to_owned()));
+        }
+        let key = self.keys.iter().find(|key| key.algorithm == header.alg);
+        let key = key.ok_or_else(|| InvalidToken("its algorithm is not the configured one".to_owned()))?;
+        let claims = decode::<Map<String, Value>>(token, &key.key, &key.validation).map_err(reason)?.claims;
+        let account = claims.get(&self.account_claim).and_then(Value::as_str).and_then(parse_account);
+        let actor = claims.get("sub").and_then(Value::as_str).filter(|actor| !actor.is_empty());
+        if actor.is_some_and(|actor| actor.len() > MAX_ACTOR_BYTES || actor.contains('\0')) {
+            return Err(InvalidToken("its subject can't be recorded".to_owned()));
+        }
+        Ok(Identity { account, actor: actor.map(str::to_owned) })
+    }
+}
+
+fn reason(error: jsonwebtoken::errors::Error) -> InvalidToken {
+    InvalidToken(error.to_string())
+}
+
+/// The account's id: a UUID in the 8-4-4-4-12 form.
+fn parse_account(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
+}
+
+fn rules(algorithm: Algorithm, settings: &TokenSettings) -> Validation {
+    let mut rules = Validation::new(algorithm);
+    rules.leeway = LEEWAY;
+    rules.validate_nbf = true;
+    rules.validate_aud = settings.audience.is_some();
+    let mut required = vec!["exp"];
+    if let Some(issuer) = &settings.issuer {
+        rules.set_issuer(&[issuer]);
+        required.push("iss");
+    }
+    if let Some(audience) = &settings.audience {
+        rules.set_audience(&[audience]);
+        required.push("aud");
+    }
+    rules.set_required_spec_claims(&required);
+    rules
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, SettingsError> {
+    match name {
+        "HS256" => Ok(Algorithm::HS256),
+        "RS256" => Ok(Algorithm::RS256),
+        "ES256" => Ok(Algorithm::ES256),
+        "EdDSA" => Ok(Algorithm::EdDSA),
+        _ => Err(problem("JWT_ALGORITHM", "must be HS256, RS256, ES256 or EdDSA")),
+    }
+}
+
+/// A public key and the algorithm of its kind, from PEM or the path of a file that holds it.
+fn read_public_key(setting: &str) -> Result<(Algorithm, DecodingKey), SettingsError> {
+    let pem = if setting.contains("-----BEGIN") {
+        // A variable in a `.env` file often has its line breaks escaped.
+        setting.replace("\\n", "\n").into_bytes()
+    } else {
+        std::fs::read(setting)
+            .map_err(|_| problem("JWT_PUBLIC_KEY", "is neither PEM nor the path of a file that can be read"))?
+    };
+    let as_rsa = || DecodingKey::from_rsa_pem(&pem).map(|key| (Algorithm::RS256, key));
+    let as_ec = || DecodingKey::from_ec_pem(&pem).map(|key| (Algorithm::ES256, key));
+    let as_ed = || DecodingKey::from_ed_pem(&pem).map(|key| (Algorithm::EdDSA, key));
+    let key = as_rsa().or_else(|_| as_ec()).or_else(|_| as_ed());
+    key.map_err(|_| problem("JWT_PUBLIC_KEY", "is no public key of RSA, EC (P-256) or Ed25519 in PEM"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::Signer;
+    use crate::config::Secret;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn settings() -> TokenSettings {
+        TokenSettings::with_secret(Secret::new(SECRET))
+    }
+
+    fn verify(settings: &TokenSettings, claims: &Value) -> Result<Identity, InvalidToken> {
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = encode(&Header::default(), claims, &key).expect("signs");
+        Verifier::new(settings).expect("a good key").verify(&token)
+    }
+
+    fn in_seconds(seconds: i64) -> i64 {
+        chrono::Utc::now().timestamp() + seconds
+    }
+
+    #[test]
+    fn takes_the_tokens_that_the_signer_makes() {
+        let settings = TokenSettings {
+            issuer: Some("i".into()),
+            audience: Some("a".into()),
+            account_claim: "tenant".into(),
+            ..settings()
+        };
+        let account = Uuid::now_v7();
+        let signer = Signer::new(&Secret::new(SECRET), &settings);
+        let token = signer.sign(account, Some("u1"), Duration::from_secs(60)).expect("signs");
+        let identity = Verifier::new(&settings).expect("a good key").verify(&token);
+        assert_eq!(identity, Ok(Identity { account: Some(account), actor: Some("u1".into()) }));
+    }
+
+    #[test]
+    fn takes_an_account_only_as_a_uuid() {
+        let id = Uuid::now_v7();
+        for account in [json!(null), json!(""), json!(42), json!("acme"), json!(id.simple().to_string()), json!([id])] {
+            let identity = verify(&settings(), &json!({"exp": in_seconds(60), "account_id": account})).expect("valid");
+            assert_eq!(identity.account, None, "{account}");
+        }
+        let identity =
+            verify(&settings(), &json!({"exp": in_seconds(60), "account_id": id.to_string().to_uppercase()}));
+        assert_eq!(identity.expect("valid").account, Some(id));
+    }
+
+    #[test]
+    fn honours_the_times_with_a_leeway_of_30_seconds() {
+        let is_good = |claims: Value| verify(&settings(), &claims).is_ok();
+        assert!(is_good(json!({"exp": in_seconds(-20)})));
+        assert!(!is_good(json!({"exp": in_seconds(-40)})));
+        assert!(is_good(json!({"exp": in_seconds(60), "nbf": in_seconds(20)})));
+        assert!(!is_good(json!({"exp": in_seconds(60), "nbf": in_seconds(50)})));
+        assert!(!is_good(json!({})));
+        assert!(!is_good(json!({"exp": "tomorrow"})));
+        assert!(!is_good(json!({"exp": null})));
+    }
+
+    #[test]
+    fn checks_issuer_and_audience_when_they_are_set() {
+        let strict = TokenSettings { issuer: Some("us".into()), audience: Some("crm".into()), ..settings() };
+        let is_good = |settings, iss: Value, aud: Value| {
+            verify(settings, &json!({"exp": in_seconds(60), "iss": iss, "aud": aud})).is_ok()
+        };
+        assert!(is_good(&strict, json!("us"), json!("crm")));
+        assert!(is_good(&strict, json!("us"), json!(["erp", "crm"])));
+        assert!(!is_good(&strict, json!("them"), json!("crm")));
+        assert!(!is_good(&strict, json!("us"), json!("erp")));
+        assert!(!verify(&strict, &json!({"exp": in_seconds(60)})).is_ok());
+        assert!(is_good(&settings(), json!("anyone"), json!("anything")));
+    }
+
+    #[test]
+    fn refuses_other_algorithms_extensions_and_damaged_tokens() {
+        let verifier = Verifier::new(&settings()).expect("a good key");
+        let claims = json!({"exp": in_seconds(60)});
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let good = encode(&Header::default(), &claims, &key).expect("signs");
+        assert!(verifier.verify(&good).is_ok());
+        let longer = encode(&Header::new(Algorithm::HS512), &claims, &key).expect("signs");
+        let critical = Header { crit: Some(vec!["exp".into()]), ..Header::default() };
+        let critical = encode(&critical, &claims, &key).expect("signs");
+        let stranger =
+            encode(&Header::default(), &claims, &EncodingKey::from_secret(b"another secret")).expect("signs");
+        let mut parts = good.split('.');
+        let (head, body) = (parts.next().expect("a header"), parts.next().expect("claims"));
+        // {"alg":"none"}
+        let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
+        for token in [
+            longer,
+            critical,
+            stranger,
+            unsigned,
+            format!("{head}.{body}."),
+            format!("{head}.{body}"),
+            good[..good.len() - 4].to_owned(),
+            format!("{good}.x"),
+            String::new(),
+            "ä.b.c".into(),
+        ] {
+            assert!(verifier.verify(&token).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn refuses_keys_and_algorithms_that_do_not_fit() {
+        let of = |change: fn(&mut TokenSettings)| {
+            let mut settings = settings();
+            change(&mut settings);
+            Verifier::new(&settings).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(of(|settings| settings.algorithm = Some("none".into())).starts_with("JWT_ALGORITHM"));
+        assert!(of(|settings| settings.algorithm = Some("RS256".into())).starts_with("JWT_ALGORITHM"));
+        assert!(of(|settings| settings.public_key = Some("/nowhere.pem".into())).starts_with("JWT_PUBLIC_KEY"));
+        assert!(
+            of(|settings| settings.public_key =
+                Some("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----".into()))
+            .starts_with("JWT_PUBLIC_KEY")
+        );
+    }
+}

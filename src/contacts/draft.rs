@@ -1,0 +1,141 @@
+//! The validated content of a write: which fields it sets or clears. A field that is absent stays as it is.
+
+use crate::fields::{FieldId, Issue, IssueCode, Registry, Value, Values, system};
+use crate::json::Object;
+
+/// Changes to fields, each valid by its field's rules. `None` clears.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draft {
+    changes: Vec<(FieldId, Option<Value>)>,
+}
+
+impl Draft {
+    /// Reads the content of `fields` in a body.
+    ///
+    /// # Errors
+    /// An issue for each key that is refused, in the order sent.
+    pub fn parse(fields: &Object<'_>, registry: &Registry) -> Result<Self, Vec<Issue>> {
+        let mut changes = Vec::with_capacity(fields.len());
+        let mut issues = Vec::new();
+        for (name, json) in fields {
+            let parsed = match registry.get(name) {
+                Some(field) if field.writable => field.parse(json).map(|value| (field.id, value)),
+                _ if system::is_system_owned(name) => {
+                    Err(Issue::new(&**name, IssueCode::ForbiddenField, "is set by the system: leave it out"))
+                }
+                _ => Err(Issue::new(&**name, IssueCode::UnknownField, "is not a field of this account's contacts")),
+            };
+            match parsed {
+                Ok(change) => changes.push(change),
+                Err(issue) => issues.push(issue),
+            }
+        }
+        if issues.is_empty() { Ok(Self { changes }) } else { Err(issues) }
+    }
+
+    /// Reads the content of `fields` for a new contact, which needs an email or a name.
+    ///
+    /// # Errors
+    /// An issue for each key that is refused, and one for each of the three when none of them is sent.
+    pub fn parse_new(fields: &Object<'_>, registry: &Registry) -> Result<Self, Vec<Issue>> {
+        const IDENTIFYING: [&str; 3] = ["email", "first_name", "last_name"];
+        let parsed = Self::parse(fields, registry);
+        let is_identified = match &parsed {
+            Ok(draft) => draft.changes.iter().any(|(field, value)| {
+                value.is_some() && [system::EMAIL, system::FIRST_NAME, system::LAST_NAME].contains(field)
+            }),
+            // One that was sent but refused is reported as such.
+            Err(issues) => {
+                let is_refused = |name: &str| issues.iter().any(|issue| issue.field == name);
+                let is_set = |name: &str| {
+                    let sent = fields.iter().find(|(key, _)| key == name);
+                    let value = sent.zip(registry.get(name)).map(|((_, json), field)| field.parse(json));
+                    matches!(value, Some(Ok(Some(_))))
+                };
+                IDENTIFYING.iter().any(|name| is_refused(name) || is_set(name))
+            }
+        };
+        if is_identified {
+            return parsed;
+        }
+        let required = IDENTIFYING.map(|name| {
+            Issue::new(name, IssueCode::Required, "a new contact needs at least one of email, first_name, last_name")
+        });
+        Err(parsed.err().unwrap_or_default().into_iter().chain(required).collect())
+    }
+
+    /// Whether it sends any custom field, so that the write depends on the account's registry.
+    #[must_use]
+    pub fn touches_custom_fields(&self) -> bool {
+        self.changes.iter().any(|(field, _)| field.is_custom())
+    }
+
+    /// Applies the changes to `values`.
+    pub(super) fn apply(&self, values: &mut Values) {
+        for (field, value) in &self.changes {
+            values.set(*field, value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::registry_samples as samples;
+    use crate::json::{self, Json};
+
+    fn with<T>(
+        fields: &str,
+        parse: impl Fn(&Object<'_>, &Registry) -> Result<T, Vec<Issue>>,
+    ) -> Result<T, Vec<(String, &'static str)>> {
+        let Ok(Json::Object(fields)) = json::parse(fields.as_bytes()) else { panic!("an object") };
+        parse(&fields, &samples::registry())
+            .map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code.as_str())).collect())
+    }
+
+    fn issues(list: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
+        list.iter().map(|(field, code)| ((*field).to_owned(), *code)).collect()
+    }
+
+    #[test]
+    fn lists_every_refused_key_in_the_order_sent() {
+        let fields = r#"{"nope": 1, "email": "x", "id": "1", "account_id": null, "archived_by": "me", "Email": "a@b.cd",
+                         "shoe_size": "42", "first_name": "Ada", "tags": ["pink"]}"#;
+        let expected = issues(&[
+            ("nope", "unknown_field"),
+            ("email", "invalid_format"),
+            ("id", "forbidden_field"),
+            ("account_id", "forbidden_field"),
+            ("archived_by", "forbidden_field"),
+            ("Email", "unknown_field"),
+            ("shoe_size", "invalid_type"),
+            ("tags", "invalid_option"),
+        ]);
+        assert_eq!(with(fields, Draft::parse), Err(expected));
+    }
+
+    #[test]
+    fn a_new_contact_needs_an_email_or_a_name() {
+        for enough in [r#"{"email": "a@b.cd"}"#, r#"{"first_name": " "}"#, r#"{"last_name": "L", "email": ""}"#] {
+            assert!(with(enough, Draft::parse_new).is_ok(), "{enough}");
+        }
+        let required = [("email", "required"), ("first_name", "required"), ("last_name", "required")];
+        for nothing in ["{}", r#"{"email": " ", "phone": "+1 555"}"#, r#"{"first_name": null}"#] {
+            assert_eq!(with(nothing, Draft::parse_new), Err(issues(&required)), "{nothing}");
+        }
+        assert_eq!(with(r#"{"email": "x"}"#, Draft::parse_new), Err(issues(&[("email", "invalid_format")])));
+        assert_eq!(
+            with(r#"{"last_name": "L", "nope": 1}"#, Draft::parse_new),
+            Err(issues(&[("nope", "unknown_field")]))
+        );
+        let both = [&[("nope", "unknown_field")], &required[..]].concat();
+        assert_eq!(with(r#"{"nope": 1}"#, Draft::parse_new), Err(issues(&both)));
+    }
+
+    #[test]
+    fn knows_whether_it_depends_on_the_registry() {
+        let touches = |fields| with(fields, Draft::parse).expect("valid").touches_custom_fields();
+        assert!(touches(r#"{"email": "a@b.cd", "shoe_size": null}"#));
+        assert!(!touches(r#"{"email": "a@b.cd", "website": null}"#));
+    }
+}

@@ -1,0 +1,16 @@
+//! What a contact is: its values, how a change applies to it, how it is shown and listed (contract §5).
+//!
+//! Pure: no I/O, no axum, no sqlx.
+
+mod contact;
+mod draft;
+mod keys;
+mod listing;
+mod precondition;
+mod render;
+
+pub use contact::{Archival, Contact, now, parse_id};
+pub use draft::Draft;
+pub use keys::{Collision, KeyChanges, UniqueKey};
+pub use listing::{Cursor, Filter, Listing, Page, Start};
+pub use precondition::{Precondition, etag};

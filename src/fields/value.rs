@@ -1,0 +1,163 @@
+//! A field's value in canonical form: two values are equal exactly when the contract says that they are.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::{FieldId, Number};
+use crate::json::Json;
+
+/// A value that its field has accepted, in canonical form. Unset is the absence of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Every kind whose JSON is a string: text as sent, a date as `YYYY-MM-DD`, a datetime as
+    /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, an option's internal name.
+    Text(String),
+    /// A number.
+    Number(Number),
+    /// A checkbox.
+    Checkbox(bool),
+    /// The internal names of the chosen options: sorted, once each, at least one.
+    Options(Vec<String>),
+}
+
+impl Value {
+    /// Reads a value back from its stored JSON. `None` for what [`Value`] never serializes to.
+    #[must_use]
+    pub fn from_stored(json: Json<'_>) -> Option<Self> {
+        match json {
+            Json::String(text) => Some(Self::Text(text.into_owned())),
+            Json::Number(digits) => Number::parse(digits).map(Self::Number),
+            Json::Bool(checked) => Some(Self::Checkbox(checked)),
+            Json::Array(items) => items
+                .into_iter()
+                .map(|item| match item {
+                    Json::String(name) => Some(name.into_owned()),
+                    _ => None,
+                })
+                .collect::<Option<_>>()
+                .map(Self::Options),
+            Json::Null | Json::Object(_) => None,
+        }
+    }
+
+    /// The text of a string-like value.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => number.serialize(serializer),
+            Self::Checkbox(checked) => serializer.serialize_bool(*checked),
+            Self::Options(names) => names.serialize(serializer),
+        }
+    }
+}
+
+/// The set values of a contact, by field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Values(Vec<(FieldId, Value)>);
+
+impl Values {
+    /// The value of a field, if it is set.
+    #[must_use]
+    pub fn get(&self, field: FieldId) -> Option<&Value> {
+        self.position(field).ok().map(|index| &self.0[index].1)
+    }
+
+    /// The text of a string-like field, if it is set.
+    #[must_use]
+    pub fn text(&self, field: FieldId) -> Option<&str> {
+        self.get(field).and_then(Value::as_text)
+    }
+
+    /// Sets (or with `None` clears) a field.
+    pub fn set(&mut self, field: FieldId, value: Option<Value>) {
+        match (self.position(field), value) {
+            (Ok(index), Some(value)) => self.0[index].1 = value,
+            (Ok(index), None) => drop(self.0.remove(index)),
+            (Err(index), Some(value)) => self.0.insert(index, (field, value)),
+            (Err(_), None) => {}
+        }
+    }
+
+    /// Keeps the values of those fields only for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(FieldId) -> bool) {
+        self.0.retain(|(field, _)| keep(*field));
+    }
+
+    /// The set values, ordered by field id.
+    pub fn iter(&self) -> impl Iterator<Item = (FieldId, &Value)> {
+        self.0.iter().map(|(field, value)| (*field, value))
+    }
+
+    /// The custom part as it is stored: a JSON object keyed by field id.
+    #[must_use]
+    pub fn custom(&self) -> CustomValues<'_> {
+        CustomValues(self)
+    }
+
+    fn position(&self, field: FieldId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&field, |(id, _)| *id)
+    }
+}
+
+/// The custom values of a contact; serializes to the stored form, `{"100": value, …}`.
+#[derive(Debug)]
+pub struct CustomValues<'a>(&'a Values);
+
+impl Serialize for CustomValues<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (field, value) in self.0.iter().filter(|(field, _)| field.is_custom()) {
+            map.serialize_entry(&field.0, value)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    #[test]
+    fn stored_values_read_back_equal() {
+        let values = [
+            Value::Text("Größe \"42\" 😀".into()),
+            Value::Number(Number::parse("18446744073709551615").expect("64 bits")),
+            Value::Number(Number::parse("-0.1").expect("a shortest double")),
+            Value::Checkbox(false),
+            Value::Options(vec!["a".into(), "b".into()]),
+        ];
+        for value in values {
+            let stored = serde_json::to_string(&value).expect("serializes");
+            let json = json::parse(stored.as_bytes()).expect("valid JSON");
+            assert_eq!(Value::from_stored(json), Some(value));
+        }
+    }
+
+    #[test]
+    fn values_are_a_map_and_only_custom_ones_are_stored_as_json() {
+        let (email, size, flag) = (FieldId(5), FieldId(100), FieldId(101));
+        let mut values = Values::default();
+        values.set(flag, Some(Value::Checkbox(true)));
+        values.set(email, Some(Value::Text("ada@example.com".into())));
+        values.set(size, Some(Value::Text("38".into())));
+        values.set(size, Some(Value::Text("39".into())));
+        values.set(flag, None);
+        values.set(flag, None);
+        assert_eq!(values.text(size), Some("39"));
+        assert_eq!(values.get(flag), None);
+        assert_eq!(serde_json::to_string(&values.custom()).expect("serializes"), r#"{"100":"39"}"#);
+        values.retain(|field| field == email);
+        assert_eq!(values.iter().count(), 1);
+    }
+}

@@ -1,0 +1,28 @@
+//! Log lines: text or JSON, on standard error. Never a token, a body, or a value of a path or query.
+
+use std::panic;
+
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::config::{LogSettings, SettingsError, problem};
+
+/// Installs the log for this process, panics included.
+///
+/// # Errors
+/// A `RUST_LOG` that can't be parsed.
+pub fn install(settings: &LogSettings) -> Result<(), SettingsError> {
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|_| problem("RUST_LOG", "can't be parsed: try info"))?;
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = if settings.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    // A second installation (as in tests) leaves the first in place.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    panic::set_hook(Box::new(|panic| {
+        // The payload may hold data of a request: the place is enough to find the bug.
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(location, "panicked");
+    }));
+    Ok(())
+}
