@@ -1,10 +1,24 @@
 //! A multi-tenant contacts service. Its heart is `PATCH /contacts/{contactId}`.
 //!
-//! The rooms, from the door inwards; who may know whom is held by `tests/architecture.rs`.
+//! The rooms, from the door inwards. Who may know whom is held by `tests/architecture.rs`.
 
+/// Bearer tokens.
 pub mod auth;
+/// The command line: a file a command.
+pub mod cli;
+/// The settings; the only reader of the environment.
 pub mod config;
+/// What a contact is.
 pub mod contacts;
+/// A private PostgreSQL for `contacts dev` and the tests.
+pub mod embedded;
+/// What a field is.
 pub mod fields;
+/// Everything that speaks HTTP.
+pub mod http;
+/// Strict JSON, exactly as sent.
 pub mod json;
+/// Every line of SQL.
+pub mod repository;
+/// The log.
 pub mod telemetry;

@@ -7,6 +7,7 @@ mod issue;
 mod kind;
 mod kinds;
 mod registry;
+mod schema;
 mod selection;
 pub mod system;
 mod value;

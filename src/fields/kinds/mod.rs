@@ -6,7 +6,7 @@ pub(crate) mod datetime;
 pub(super) mod dropdown;
 pub(super) mod email;
 pub(super) mod multi_select;
-pub mod number;
+pub(super) mod number;
 pub(super) mod phone;
 pub(super) mod text;
 pub(super) mod url;

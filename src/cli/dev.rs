@@ -1,0 +1,132 @@
+//! `contacts dev`: the service with a database of its own, for the first hour and every day after.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use uuid::{Uuid, uuid};
+
+use super::{CliError, serve};
+use crate::auth::{Signer, Verifier};
+use crate::config::{
+    DatabaseSettings, EmbeddedSettings, Environment, HttpSettings, Secret, TokenSettings, data_dir, problem,
+};
+use crate::contacts::{Contact, Draft, Filter, Listing, Start};
+use crate::embedded::{Cluster, Durability};
+use crate::fields::NewField;
+use crate::http::App;
+use crate::json::{self, Json, Object};
+use crate::repository::Repository;
+
+/// The sample account: the same on every machine.
+const ACCOUNT: Uuid = uuid!("00000000-0000-7000-8000-000000000001");
+const DATABASE: &str = "contacts";
+const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+const SAMPLE_FIELDS: [&str; 3] = [
+    r#"{"label": "Shoe size", "type": "number"}"#,
+    r#"{"label": "Newsletter", "type": "checkbox"}"#,
+    r#"{"label": "Tier", "type": "dropdown", "options": [{"label": "Bronze"}, {"label": "Silver"}, {"label": "Gold"}]}"#,
+];
+const SAMPLE_CONTACTS: [&str; 3] = [
+    r#"{"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "external_id": "sample-1", "job_title": "Analyst", "shoe_size": 37, "tier": "gold"}"#,
+    r#"{"first_name": "Grace", "last_name": "Hopper", "email": "grace@example.com", "external_id": "sample-2", "phone": "+1 555 010 9999", "newsletter": true}"#,
+    r#"{"first_name": "Alan", "last_name": "Turing", "email": "alan@example.com", "external_id": "sample-3", "company_name": "Bletchley Park", "tier": "silver"}"#,
+];
+
+pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
+    let settings = HttpSettings::read(environment)?;
+    if !settings.bind_addr.ip().is_loopback() {
+        return Err(
+            problem("BIND_ADDR", "must be a loopback address for `contacts dev`: its data has no password").into()
+        );
+    }
+    let folder = data_dir(environment)
+        .ok_or_else(|| problem("CONTACTS_DATA_DIR", "is not set, and there is no HOME: say where to keep the data"))?;
+    let listener = serve::bind(settings.bind_addr).await?;
+    let address = listener.local_addr().unwrap_or(settings.bind_addr);
+    let cluster = Cluster::start(&EmbeddedSettings::read(environment), &folder, Durability::Durable).await?;
+    cluster.create_database(DATABASE, None).await?;
+    let database = DatabaseSettings {
+        url: cluster.url(DATABASE),
+        max_connections: 16,
+        migrate_on_start: true,
+        timeout: settings.request_timeout,
+    };
+    let repository = Repository::new(&database)?;
+    let other = |error: &dyn std::fmt::Display| CliError::Other(format!("could not prepare the database: {error}"));
+    repository.migrate().await.map_err(|error| other(&error))?;
+    let contact = sample(&repository).await?;
+
+    let secret = key(&folder.join("dev.key"))?;
+    let tokens = TokenSettings::with_secret(secret.clone());
+    let token = Signer::new(&secret, &tokens).sign(ACCOUNT, Some("dev"), TOKEN_LIFE).map_err(|error| other(&error))?;
+    println!("contacts {} is serving at http://{address}", env!("CARGO_PKG_VERSION"));
+    println!("  data     {}", folder.display());
+    println!("  account  {ACCOUNT} (sample)");
+    println!("  token    {token}");
+    println!("\nTry it:\n");
+    println!(
+        "curl -X PATCH 'http://{address}/contacts/{}?properties=job_title' -H 'Authorization: Bearer {token}' \
+         -H 'Content-Type: application/json' -d '{{\"fields\": {{\"job_title\": \"Countess\"}}}}'\n",
+        contact.id
+    );
+    let app = App::new(repository, Verifier::new(&tokens)?, settings);
+    let served = serve::listen(app, listener).await;
+    drop(cluster);
+    served
+}
+
+/// The development key: made once, kept where only its owner can read it.
+fn key(path: &Path) -> Result<Secret, CliError> {
+    if let Ok(key) = fs::read_to_string(path) {
+        return Ok(Secret::new(key.trim()));
+    }
+    let random = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+    let key = STANDARD_NO_PAD.encode(random);
+    let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(key.as_bytes()));
+    written.map_err(|error| CliError::Other(format!("could not write {}: {error}", path.display())))?;
+    Ok(Secret::new(key))
+}
+
+/// Fills an empty sample account. Returns an active contact of it to try things on.
+async fn sample(repository: &Repository) -> Result<Contact, CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not make the sample account: {error}"));
+    if repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?.version() == 0 {
+        for field in SAMPLE_FIELDS {
+            let field = NewField::parse(&object(field)).map_err(|_| failed(&"a sample field is refused"))?;
+            repository.create_field(ACCOUNT, &field).await.map_err(|error| failed(&error))?;
+        }
+    }
+    let first =
+        |archived| Listing { filter: Filter { archived, ..Filter::default() }, start: Start::Offset(0), limit: 1 };
+    let is_new = repository.contacts(ACCOUNT, &first(true)).await.map_err(|error| failed(&error))?.contacts.is_empty();
+    let registry = repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?;
+    let create = async |fields: &'static str| {
+        let draft = Draft::parse_new(&object(fields), &registry).map_err(|_| failed(&"a sample contact is refused"))?;
+        repository.create_contact(ACCOUNT, &registry, &draft).await.map_err(|error| failed(&error))
+    };
+    if is_new {
+        for contact in SAMPLE_CONTACTS {
+            create(contact).await?;
+        }
+    }
+    let active = repository.contacts(ACCOUNT, &first(false)).await.map_err(|error| failed(&error))?;
+    match active.contacts.into_iter().next() {
+        Some(contact) => Ok(contact),
+        // All archived: one more to try things on.
+        None => create(r#"{"first_name": "Ada", "last_name": "Lovelace"}"#).await,
+    }
+}
+
+fn object(text: &'static str) -> Object<'static> {
+    match json::parse(text.as_bytes()) {
+        Ok(Json::Object(members)) => members,
+        _ => vec![],
+    }
+}

@@ -1,0 +1,75 @@
+//! The edge of the service: what holds for every request, whatever its route. Its id, its time limit, its log
+//! line, the headers of its answer, and the body of its error.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::state::App;
+
+const REQUEST_ID: &str = "x-request-id";
+const MAX_REQUEST_ID_LENGTH: usize = 128;
+
+/// Wraps the handling of every request.
+pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = request_id(&request);
+    // The template, never the path: that holds ids and keys.
+    let _in_flight = app.enter();
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty);
+    let answer = tokio::time::timeout(app.settings().request_timeout, next.run(request));
+    let mut response = async {
+        let answer =
+            answer.await.unwrap_or_else(|_| ApiError::Unavailable("the request took too long".into()).into_response());
+        let response = finish(answer, &request_id);
+        tracing::info!(%method, route, status = response.status().as_u16(), ms = millis(started), "answered");
+        response
+    }
+    .instrument(span)
+    .await;
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The caller's id when it is 1–128 visible ASCII characters, else a fresh one (contract §1).
+fn request_id(request: &Request) -> String {
+    let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let is_good =
+        |id: &&str| (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    sent.filter(is_good).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Writes the body of an error, logs what only we may know of it, and completes the headers.
+fn finish(mut response: Response, request_id: &str) -> Response {
+    if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
+        match &*error {
+            ApiError::Internal(cause) => tracing::error!(%cause, "internal error"),
+            ApiError::Unavailable(cause) => tracing::warn!(%cause, "unavailable"),
+            _ => {}
+        }
+        *response.body_mut() = error.body(request_id).into();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Of the empty body that the error had so far.
+        headers.remove(header::CONTENT_LENGTH);
+        headers.extend(error.header());
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn millis(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0
+}

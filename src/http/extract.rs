@@ -1,0 +1,158 @@
+//! Paths and bodies, read by the rules of contract §1 and refused in our own shape.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::state::App;
+use crate::contacts::parse_id;
+use crate::json::{self, Json, Object};
+
+/// The one parameter of a path, percent-decoded once.
+pub(super) struct Segment(pub(super) String);
+
+impl FromRequestParts<App> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        // What does not decode to UTF-8 names nothing that exists.
+        let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| ApiError::NotFound)?;
+        let value = params.iter().next().map(|(_, value)| value.to_owned());
+        value.map(Self).ok_or(ApiError::NotFound)
+    }
+}
+
+/// The contact that a path names.
+pub(super) struct ContactPath(Option<Uuid>);
+
+impl ContactPath {
+    /// The contact's id. An id that is no UUID is an object that does not exist: asked for at that stage, so
+    /// that the answer to it does not differ from another account's (contract §2).
+    pub(super) fn id(&self) -> Result<Uuid, ApiError> {
+        self.0.ok_or(ApiError::NotFound)
+    }
+}
+
+impl FromRequestParts<App> for ContactPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Segment(segment) = Segment::from_request_parts(parts, app).await?;
+        if segment.trim().is_empty() {
+            return Err(ApiError::MissingContactId);
+        }
+        Ok(Self(parse_id(&segment)))
+    }
+}
+
+/// A body, not read yet: a handler reads it when the stages before are passed.
+pub(super) struct Payload {
+    body: Body,
+    is_json: bool,
+    limit: usize,
+}
+
+impl FromRequest<App> for Payload {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        Ok(Self { body: request.into_body(), is_json, limit: app.settings().max_body_bytes })
+    }
+}
+
+impl Payload {
+    /// Reads the whole body, if it is declared as JSON.
+    pub(super) async fn read(self) -> Result<Bytes, ApiError> {
+        if !self.is_json {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        match Limited::new(self.body, self.limit).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge { limit: self.limit }),
+            Err(_) => Err(ApiError::InvalidBody("The body could not be read to its end".into())),
+        }
+    }
+}
+
+/// Whether a body is, by its declaration, JSON: `application/json`, any `+json`, or no declaration at all.
+fn is_json(headers: &HeaderMap) -> bool {
+    let essence = |value: &HeaderValue| {
+        let value = value.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+        let (main, sub) = value.split_once('/')?;
+        Some(!main.is_empty() && ((main == "application" && sub == "json") || sub.ends_with("+json")))
+    };
+    headers.get_all(header::CONTENT_TYPE).iter().all(|value| essence(value).unwrap_or(false))
+}
+
+/// The members of a body that is an object.
+pub(super) fn object(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
+    match json::parse(bytes)? {
+        Json::Object(members) => Ok(members),
+        _ => Err(ApiError::InvalidBody("The body must be a JSON object".into())),
+    }
+}
+
+/// The content of `fields` of a body that is `{"fields": {…}}` and nothing else.
+pub(super) fn fields(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
+    const SHAPE: &str = "The body must be {\"fields\": {internal_name: value, …}} and nothing else";
+    let members = object(bytes).map_err(|error| match error {
+        ApiError::InvalidBody(_) => ApiError::InvalidBody(SHAPE.into()),
+        other => other,
+    })?;
+    match <[_; 1]>::try_from(members) {
+        Ok([(name, Json::Object(fields))]) if name == "fields" => Ok(fields),
+        _ => Err(ApiError::InvalidBody(SHAPE.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_json_by_its_many_names() {
+        let declared = |value: &'static str| {
+            is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]))
+        };
+        assert!(is_json(&HeaderMap::new()));
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/merge-patch+json",
+            "application/vnd.api+json;v=1",
+        ] {
+            assert!(declared(good), "{good}");
+        }
+        for bad in ["text/plain", "application/x-www-form-urlencoded", "", "json", "application/jsonp", "text/json"] {
+            assert!(!declared(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn takes_fields_and_nothing_else() {
+        let code = |body: &'static str| {
+            fields(&Bytes::from_static(body.as_bytes())).map(|_| ()).map_err(|error| error.catalogue().1)
+        };
+        assert_eq!(code(r#"{"fields": {}}"#), Ok(()));
+        for body in [
+            "{}",
+            "[]",
+            "null",
+            "\"fields\"",
+            r#"{"fields": []}"#,
+            r#"{"fields": null}"#,
+            r#"{"fields": {}, "id": 1}"#,
+            r#"{"Fields": {}}"#,
+        ] {
+            assert_eq!(code(body), Err("invalid_body"), "{body}");
+        }
+        for body in ["", "{", r#"{"fields": {}, "fields": {}}"#] {
+            assert_eq!(code(body), Err("invalid_json"), "{body}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Everything that speaks HTTP: which routes there are, and what happens to a request before and after its handler.
+//!
+//! Knows the repository and the domain, nothing of SQL.
+
+mod caller;
+mod conditional;
+mod contacts;
+mod edge;
+mod error;
+mod extract;
+mod fields;
+mod health;
+pub mod openapi;
+mod query;
+mod state;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use caller::Caller;
+use error::ApiError;
+use extract::ContactPath;
+pub use state::App;
+
+/// Every documented route with its handler: the one declaration of both.
+fn documented() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(contacts::list, contacts::create))
+        .routes(routes!(contacts::read, contacts::update, contacts::archive))
+        .routes(routes!(contacts::restore))
+        .routes(routes!(fields::list, fields::create))
+        .routes(routes!(fields::read, fields::update, fields::delete))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(openapi::serve))
+}
+
+/// The service as one router.
+pub fn router(app: App) -> Router {
+    let (router, _) = documented().split_for_parts();
+    let nosniff = HeaderValue::from_static("nosniff");
+    // Outermost last.
+    router
+        .route("/contacts/", routing::any(missing_contact_id))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), edge::edge))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, nosniff))
+        .with_state(app)
+}
+
+async fn route_not_found() -> ApiError {
+    ApiError::RouteNotFound
+}
+
+/// Any method on a path that lacks the contact's id (contract §2).
+async fn missing_contact_id(State(app): State<App>, request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return options("GET,HEAD,POST,PUT,PATCH,DELETE");
+    }
+    let (mut parts, _) = request.into_parts();
+    match Caller::from_request_parts(&mut parts, &app).await {
+        Ok(_) => ApiError::MissingContactId.into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// `OPTIONS` of any route, and methods that a route does not take. The router adds `Allow`.
+async fn method_not_allowed(State(app): State<App>, request: Request) -> Response {
+    let is_collection_write =
+        request.uri().path() == "/contacts" && matches!(*request.method(), Method::PATCH | Method::DELETE);
+    if is_collection_write {
+        return missing_contact_id(State(app), request).await;
+    }
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let (mut parts, body) = request.into_parts();
+    if let Err(ApiError::MissingContactId) = ContactPath::from_request_parts(&mut parts, &app).await {
+        return missing_contact_id(State(app), Request::from_parts(parts, body)).await;
+    }
+    ApiError::MethodNotAllowed.into_response()
+}
+
+fn options(allow: &'static str) -> Response {
+    (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response()
+}
+
+/// A bug that would have cut the connection. The hook of the log has said where.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    ApiError::Internal("panicked".into()).into_response()
+}

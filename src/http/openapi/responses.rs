@@ -1,0 +1,98 @@
+//! The answers that several routes share, for the document.
+
+use std::collections::BTreeMap;
+
+use utoipa::IntoResponses;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use uuid::Uuid;
+
+use crate::http::error::{ApiError, Duplicate};
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+/// Defines a type that stands for one answer of a route.
+macro_rules! responses {
+    ($($(#[$doc:meta])* $name:ident: $status:literal => $response:expr;)+) => {$(
+        $(#[$doc])*
+        pub(in crate::http) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> Responses {
+                BTreeMap::from([($status.to_owned(), RefOr::T($response))])
+            }
+        }
+    )+};
+}
+
+responses! {
+    /// One contact.
+    ContactAnswer: "200" => contact("The whole contact").build();
+    /// A contact that was created.
+    CreatedAnswer: "201" => contact("The new contact")
+        .header("Location", text_header("Where the contact is"))
+        .build();
+    /// The caller has the contact as it is.
+    NotModified: "304" => ResponseBuilder::new()
+        .description("The contact still has this ETag")
+        .header("ETag", text_header("The contact's entity tag"))
+        .build();
+    /// A write that the state of the account's contacts forbids.
+    Conflict: "409" => error("The contact is archived, or a unique key belongs to another active contact", &[
+        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Uuid::nil() }]),
+        ApiError::ContactArchived,
+    ]);
+    /// `If-Match` does not match.
+    Changed: "412" => error("The contact has changed since it was read", &[ApiError::PreconditionFailed]);
+    /// A change to the registry that its state forbids.
+    FieldConflict: "409" => error("The name is taken, an option is in use, or there are too many fields", &[
+        ApiError::DuplicateField,
+        ApiError::OptionInUse(vec!["large".into()]),
+        ApiError::TooManyFields { limit: 500, unique: false },
+    ]);
+    /// The service can't do its work now.
+    NotReady: "503" => error("The database is away, migrations are pending, or the service is about to stop", &[
+        ApiError::Unavailable("".into()),
+    ]);
+}
+
+fn contact(description: &str) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Contact"))).build();
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/json", content)
+        .header("ETag", text_header("Changes exactly when the contact does"))
+}
+
+/// An answer in the shape of errors, with examples from the catalogue.
+pub(super) fn error(description: &str, examples: &[ApiError]) -> Response {
+    let mut content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error")));
+    let mut response = ResponseBuilder::new().description(description);
+    for error in examples {
+        let body = serde_json::from_slice(&error.body("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")).ok();
+        let example = ExampleBuilder::new().value(body).build();
+        content = content.examples_from_iter([(error.catalogue().1, example)]);
+        if let Some((name, _)) = error.header() {
+            response = response.header(header_case(name.as_str()), text_header("Says how to go on"));
+        }
+    }
+    response.content("application/json", content.build()).build()
+}
+
+pub(super) fn text_header(description: &str) -> utoipa::openapi::Header {
+    let schema = ObjectBuilder::new().schema_type(Type::String).build();
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}
+
+/// `retry-after` → `Retry-After`; `www-authenticate` has a case of its own.
+fn header_case(name: &str) -> String {
+    if name == "www-authenticate" {
+        return "WWW-Authenticate".to_owned();
+    }
+    let upper = |word: &str| {
+        word.split_at_checked(1).map(|(first, rest)| first.to_ascii_uppercase() + rest).unwrap_or_default()
+    };
+    name.split('-').map(upper).collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,199 @@
+//! The shapes of bodies, for the document. Those of contacts are made from the registry: a system field is
+//! described where it is defined.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::fields::{self, Kind, system};
+
+/// Defines a type that stands for a schema written as JSON.
+macro_rules! schemas {
+    ($($(#[$doc:meta])* $name:ident => $schema:expr, uses [$($used:ident),*];)+) => {$(
+        $(#[$doc])*
+        pub(in crate::http) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                RefOr::T(serde_json::from_value($schema).unwrap_or_default())
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            #[allow(unused_variables, reason = "a schema may use no other")]
+            fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+                $(
+                    schemas.push(($used::name().into_owned(), $used::schema()));
+                    $used::schemas(schemas);
+                )*
+            }
+        }
+    )+};
+}
+
+schemas! {
+    /// A contact in an answer.
+    Contact => contact(), uses [];
+    /// The values of a write.
+    ContactFields => contact_fields(), uses [];
+    /// The body of a write.
+    ContactInput => json!({
+        "type": "object",
+        "required": ["fields"],
+        "properties": {"fields": {"$ref": "#/components/schemas/ContactFields"}},
+        "additionalProperties": false,
+        "examples": [{"fields": {"first_name": "Ada", "job_title": "Analyst"}}]
+    }), uses [ContactFields];
+    /// A page of a list.
+    ContactPage => json!({
+        "type": "object",
+        "required": ["data", "pagination"],
+        "properties": {
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Contact"}},
+            "pagination": {
+                "type": "object",
+                "required": ["limit", "next"],
+                "properties": {
+                    "limit": {"type": "integer", "examples": [10]},
+                    "offset": {"type": "integer", "description": "Not with after", "examples": [0]},
+                    "count": {"type": "integer", "description": "How many there are in all. Not with after", "examples": [1]},
+                    "next": {"type": ["string", "null"], "description": "A cursor; null exactly when nothing follows"}
+                }
+            }
+        }
+    }), uses [Contact];
+    /// An option of a field.
+    Option => json!({
+        "type": "object",
+        "required": ["internal_name", "label"],
+        "properties": {"internal_name": name(), "label": label()},
+        "examples": [{"internal_name": "large", "label": "Large"}]
+    }), uses [];
+    /// An option of a field to be.
+    OptionInput => json!({
+        "type": "object",
+        "required": ["label"],
+        "properties": {"internal_name": name(), "label": label()},
+        "additionalProperties": false,
+        "examples": [{"label": "Large"}]
+    }), uses [];
+    /// A field in an answer.
+    Field => json!({
+        "type": "object",
+        "required": ["internal_name", "label", "type", "system", "default", "writable", "unique", "created_at", "updated_at"],
+        "properties": {
+            "internal_name": name(),
+            "label": label(),
+            "type": {"type": "string", "examples": ["number"]},
+            "system": {"type": "boolean", "description": "The same for every account"},
+            "default": {"type": "boolean", "description": "In every answer"},
+            "writable": {"type": "boolean"},
+            "unique": {"type": "boolean", "description": "No two active contacts share a value"},
+            "options": {"type": "array", "items": {"$ref": "#/components/schemas/Option"}, "description": "Of the option types only"},
+            "created_at": {"type": ["string", "null"], "format": "date-time"},
+            "updated_at": {"type": ["string", "null"], "format": "date-time"}
+        }
+    }), uses [Option];
+    /// The list of fields.
+    FieldList => json!({
+        "type": "object",
+        "required": ["data"],
+        "properties": {"data": {"type": "array", "items": {"$ref": "#/components/schemas/Field"}}}
+    }), uses [Field];
+    /// The definition of a custom field.
+    FieldInput => json!({
+        "type": "object",
+        "required": ["label", "type"],
+        "properties": {
+            "internal_name": name(),
+            "label": label(),
+            "type": {"type": "string", "enum": Kind::CUSTOM.map(Kind::as_str)},
+            "unique": {"type": "boolean", "default": false, "description": "For text, email, phone, number and url"},
+            "options": options("For the option types, and needed there")
+        },
+        "additionalProperties": false,
+        "examples": [{"label": "Shoe size", "type": "number"}]
+    }), uses [OptionInput];
+    /// A change to a custom field.
+    FieldChange => json!({
+        "type": "object",
+        "properties": {"label": label(), "options": options("The whole new list")},
+        "additionalProperties": false,
+        "examples": [{"label": "Shoe size (EU)"}]
+    }), uses [OptionInput];
+    /// The one shape of errors.
+    Error => json!({
+        "type": "object",
+        "required": ["error", "code", "message", "request_id"],
+        "properties": {
+            "error": {"type": "boolean", "enum": [true]},
+            "code": {"type": "string", "description": "What went wrong, for programs", "examples": ["validation_failed"]},
+            "message": {"type": "string", "description": "How to mend the request, for people"},
+            "details": {
+                "type": "array",
+                "description": "Every offending field, where there is any",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "code", "message"],
+                    "properties": {
+                        "field": {"type": "string"},
+                        "code": {"type": "string"},
+                        "message": {"type": "string"},
+                        "existing_id": {"type": "string", "format": "uuid", "description": "The contact that holds a unique key"}
+                    }
+                }
+            },
+            "request_id": {"type": "string"}
+        }
+    }), uses [];
+    /// An OpenAPI document.
+    OpenApiDocument => json!({"type": "object", "required": ["openapi", "info", "paths"]}), uses [];
+}
+
+fn name() -> Value {
+    json!({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$", "examples": ["shoe_size"]})
+}
+
+fn label() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": 255, "examples": ["Shoe size"]})
+}
+
+fn options(description: &str) -> Value {
+    let items = json!({"$ref": "#/components/schemas/OptionInput"});
+    json!({"type": "array", "items": items, "minItems": 1, "maxItems": 1_000, "description": description})
+}
+
+/// Every system field; the default ones are always there.
+fn contact() -> Value {
+    let required: Vec<_> =
+        system::all().iter().filter(|field| field.default).map(|field| &field.internal_name).collect();
+    json!({
+        "type": "object",
+        "description": "The default fields, and those asked for by `properties`: custom fields stand beside the system ones",
+        "required": required,
+        "properties": properties(|_| true),
+        "additionalProperties": true
+    })
+}
+
+/// The fields that can be written.
+fn contact_fields() -> Value {
+    json!({
+        "type": "object",
+        "description": "Values by internal name, custom fields included; null clears a field",
+        "properties": properties(|field| field.writable),
+        "additionalProperties": true
+    })
+}
+
+fn properties(keep: impl Fn(&fields::Field) -> bool) -> Map<String, Value> {
+    let kept = system::all().iter().filter(|field| keep(field));
+    kept.map(|field| (field.internal_name.clone(), field.schema())).collect()
+}

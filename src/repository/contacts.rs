@@ -1,0 +1,134 @@
+//! Reads of contacts.
+
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use super::rows::{self, contact_columns};
+use super::{Repository, StorageError};
+use crate::contacts::{Contact, Filter, Listing, Page, Start};
+use crate::fields::{Kind, Value, system};
+
+impl Repository {
+    /// The contact with this id, active or archived.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn contact(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
+        const FIND: &str =
+            concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = $2");
+        let row = sqlx::query(FIND).bind(account).bind(id).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(rows::contact).transpose()?)
+    }
+
+    /// One page of a list, in order of creation.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn contacts(&self, account: Uuid, listing: &Listing) -> Result<Page, StorageError> {
+        let (after, offset) = match listing.start {
+            Start::After(id) => (id, 0),
+            Start::Offset(offset) => (Uuid::nil(), offset),
+        };
+        let count = match listing.start {
+            Start::After(_) => None,
+            Start::Offset(_) => Some(self.count(account, &listing.filter).await?),
+        };
+        // One more than asked for tells whether more follow.
+        let found = self.page(account, &listing.filter, after, offset, listing.limit + 1).await?;
+        let mut contacts = found.iter().map(rows::contact).collect::<sqlx::Result<Vec<_>>>()?;
+        let more = contacts.len() as i64 > listing.limit;
+        contacts.truncate(usize::try_from(listing.limit).unwrap_or(usize::MAX));
+        Ok(Page { contacts, count, more })
+    }
+
+    async fn page(
+        &self,
+        account: Uuid,
+        filter: &Filter,
+        after: Uuid,
+        offset: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<PgRow>> {
+        const ALL: &str = concat!(
+            "SELECT ",
+            contact_columns!(),
+            " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) \
+             ORDER BY c.id OFFSET $4 LIMIT $5"
+        );
+        const BY_KEY: &str = concat!(
+            "SELECT ",
+            contact_columns!(),
+            " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) ",
+            holds_keys!("$6", "$7", "$8"),
+            " ORDER BY c.id OFFSET $4 LIMIT $5"
+        );
+        let Some(keys) = Keys::of(filter) else {
+            return sqlx::query(ALL)
+                .bind(account)
+                .bind(after)
+                .bind(filter.archived)
+                .bind(offset)
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await;
+        };
+        let query = sqlx::query(BY_KEY).bind(account).bind(after).bind(filter.archived).bind(offset).bind(limit);
+        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_all(&self.pool).await
+    }
+
+    async fn count(&self, account: Uuid, filter: &Filter) -> sqlx::Result<i64> {
+        const ALL: &str = "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2)";
+        const BY_KEY: &str = concat!(
+            "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2) ",
+            holds_keys!("$3", "$4", "$5")
+        );
+        let Some(keys) = Keys::of(filter) else {
+            return sqlx::query_scalar(ALL).bind(account).bind(filter.archived).fetch_one(&self.pool).await;
+        };
+        let query = sqlx::query_scalar(BY_KEY).bind(account).bind(filter.archived);
+        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_one(&self.pool).await
+    }
+}
+
+/// The part of a condition that finds contacts by the index of unique keys: those that hold (or as archived ones
+/// held) this key of this field and, where given, this external id.
+macro_rules! holds_keys {
+    ($field:literal, $key:literal, $external_id:literal) => {
+        concat!(
+            "AND c.id IN (SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
+            $field,
+            " AND k.key = ",
+            $key,
+            " AND k.active UNION ALL \
+             SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
+            $field,
+            " AND k.key = ",
+            $key,
+            " AND NOT k.active) AND (",
+            $external_id,
+            "::text IS NULL OR c.external_id = ",
+            $external_id,
+            ")"
+        )
+    };
+}
+use holds_keys;
+
+/// The key by which a filter finds its contacts, and what is left to compare.
+struct Keys<'a> {
+    field: i32,
+    key: String,
+    external_id: Option<&'a str>,
+}
+
+impl<'a> Keys<'a> {
+    /// `None` for a filter without keys.
+    fn of(filter: &'a Filter) -> Option<Self> {
+        let external_id = filter.external_id.as_deref();
+        if let Some(email) = &filter.email {
+            let key = Kind::Email.unique_key(&Value::Text(email.clone()));
+            return Some(Self { field: system::EMAIL.0, key, external_id });
+        }
+        external_id.map(|id| Self { field: system::EXTERNAL_ID.0, key: id.to_owned(), external_id: None })
+    }
+}

@@ -1,0 +1,107 @@
+//! What can go wrong with the database, by what it means to a caller.
+
+use std::sync::Arc;
+
+use crate::contacts::Collision;
+
+/// The database did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    /// It is away, overloaded, or took too long: the caller may try again.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] Arc<sqlx::Error>),
+    /// Two transactions stood in each other's way: trying again at once helps.
+    #[error("a conflict between transactions: {0}")]
+    Conflict(#[source] Arc<sqlx::Error>),
+    /// Anything else is a bug of ours.
+    #[error("{0}")]
+    Bug(#[source] Arc<sqlx::Error>),
+}
+
+impl From<sqlx::Error> for StorageError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        let meaning = match &error {
+            Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed | BeginFailed | Protocol(_) => Self::Unavailable,
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                // serialization_failure, deadlock_detected
+                Some("40001" | "40P01") => Self::Conflict,
+                Some(code) if is_unavailable(code) => Self::Unavailable,
+                _ => Self::Bug,
+            },
+            _ => Self::Bug,
+        };
+        meaning(Arc::new(error))
+    }
+}
+
+/// The codes of a database that can't serve now, by class (PostgreSQL documentation, appendix A).
+fn is_unavailable(code: &str) -> bool {
+    // Connection exceptions, insufficient resources (disk, memory, connections), operator intervention
+    // (shutdown, cancelled by time limit), system errors.
+    ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        // A lock not had in time, a read-only database, a role or database that is not there (yet), no access.
+        || ["55P03", "25006", "3D000", "28000", "28P01"].contains(&code)
+        // The schema is not there yet: migrations are pending.
+        || ["42P01", "42703"].contains(&code)
+}
+
+/// Why a contact was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The account has no such contact (or for archiving: no active one).
+    #[error("no such contact")]
+    NotFound,
+    /// The contact is archived.
+    #[error("the contact is archived")]
+    Archived,
+    /// The caller's precondition does not hold.
+    #[error("the precondition does not hold")]
+    PreconditionFailed,
+    /// These keys belong to other active contacts.
+    #[error("unique keys are taken")]
+    Duplicate(Vec<Collision>),
+    /// The account's fields are others than those the write was checked against: check again.
+    #[error("the registry has changed")]
+    RegistryChanged,
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// Why a custom field was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum FieldError {
+    /// The account has no such field.
+    #[error("no such field")]
+    NotFound,
+    /// The name is taken.
+    #[error("the name is taken")]
+    Duplicate,
+    /// The account has as many fields (or unique fields) as it can have.
+    #[error("too many fields")]
+    TooMany {
+        /// How many it can have.
+        limit: usize,
+        /// Whether of unique ones.
+        unique: bool,
+    },
+    /// These options are still used by contacts.
+    #[error("options are in use")]
+    OptionsInUse(Vec<String>),
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<sqlx::Error> for FieldError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}

@@ -1,0 +1,65 @@
+//! Every line of SQL. A transaction never leaves this room: a caller asks for one use case at a time.
+//!
+//! Knows contacts and fields, nothing of HTTP.
+
+mod contacts;
+mod error;
+mod fields;
+mod keys;
+mod migrations;
+mod pool;
+mod registries;
+mod rows;
+mod sweep;
+mod writes;
+
+use std::sync::Arc;
+
+use sqlx::postgres::{PgConnectOptions, PgPool};
+
+pub use error::{FieldError, StorageError, WriteError};
+pub use migrations::{MigrationError, Migrations};
+use registries::Registries;
+
+use crate::config::{DatabaseSettings, SettingsError};
+
+/// The contacts and fields of all accounts, in PostgreSQL. Cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    pool: PgPool,
+    /// How to reach the database outside the pool.
+    options: Arc<PgConnectOptions>,
+    registries: Arc<Registries>,
+}
+
+impl Repository {
+    /// A repository on the database of `settings`. Connects when first used, so the database may be away.
+    ///
+    /// # Errors
+    /// A `DATABASE_URL` that can't be parsed.
+    pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
+        let options = pool::connect_options(settings)?;
+        let pool = pool::open(settings, options.clone());
+        let registries = Arc::new(Registries::new(pool.clone()));
+        Ok(Self { pool, options: Arc::new(options), registries })
+    }
+
+    /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
+    pub async fn run_background_work(&self) {
+        tokio::join!(self.registries.keep_fresh(), sweep::run(&self.pool));
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// That it does not.
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes the pool, after the statements under way.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

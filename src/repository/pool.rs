@@ -1,0 +1,44 @@
+//! The connection pool.
+
+use std::time::Duration;
+
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::config::{DatabaseSettings, SettingsError, problem};
+
+/// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
+/// throughput, none at all answers the first requests after a restart of the database with an error.
+const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// How long a request waits for a connection, at most.
+const MAX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How connections are made. No setting of a session is relied upon, but for the time limits given here.
+pub(super) fn connect_options(settings: &DatabaseSettings) -> Result<PgConnectOptions, SettingsError> {
+    let malformed = |_| problem("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
+    let options: PgConnectOptions = settings.url.expose().parse().map_err(malformed)?;
+    Ok(options.application_name("contacts"))
+}
+
+/// A pool that connects when it is first used.
+pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions) -> PgPool {
+    let limit = |timeout: Duration| format!("{}ms", timeout.as_millis());
+    let limits = [
+        ("statement_timeout", limit(settings.timeout)),
+        ("lock_timeout", limit(settings.timeout)),
+        ("idle_in_transaction_session_timeout", limit(settings.timeout * 2)),
+    ];
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
+        .test_before_acquire(false)
+        .before_acquire(|connection, usage| {
+            Box::pin(async move {
+                if usage.idle_for > TEST_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options.options(limits))
+}
