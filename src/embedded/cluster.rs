@@ -69,7 +69,11 @@ impl Cluster {
         durability: Durability,
     ) -> Result<Self, EmbeddedError> {
         let owner = Owner::choose()?;
-        owner.make_reachable(folder)?;
+        match durability {
+            Durability::Durable => owner.make_reachable(folder)?,
+            // Its own, so that the supervisor can clear it up.
+            Durability::ThrowAway => owner.make_private(folder)?,
+        }
         let folder = &folder.canonicalize().map_err(|error| EmbeddedError::io("find", folder, &error))?;
         let lock = lock(folder)?;
         let data = folder.join("postgres");
@@ -212,8 +216,8 @@ fn spawn(
     let log_file =
         || File::options().create(true).append(true).open(log).map_err(|error| EmbeddedError::io("open", log, &error));
     let mut command = Command::new("/bin/sh");
-    let clear_up = if durability == Durability::ThrowAway { data.as_os_str() } else { "".as_ref() };
-    command.args(["-c", SUPERVISOR, "contacts-postgres"]).arg(clear_up);
+    let folder = data.parent().filter(|_| durability == Durability::ThrowAway);
+    command.args(["-c", SUPERVISOR, "contacts-postgres"]).arg(folder.unwrap_or(Path::new("")));
     command.arg(binaries.path("postgres")).arg("-D").arg(data).arg("-k").arg(sockets);
     command.args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=200"]);
     if durability == Durability::ThrowAway {

@@ -12,6 +12,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::ApiError;
+use super::linger::linger;
 use super::state::App;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -26,7 +27,7 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty);
-    let answer = tokio::time::timeout(app.settings().request_timeout, next.run(request));
+    let answer = tokio::time::timeout(app.settings().request_timeout, next.run(linger(request)));
     let mut response = async {
         let answer =
             answer.await.unwrap_or_else(|_| ApiError::Unavailable("the request took too long".into()).into_response());

@@ -10,6 +10,7 @@ mod error;
 mod extract;
 mod fields;
 mod health;
+mod linger;
 pub mod openapi;
 mod query;
 mod state;

@@ -2,94 +2,15 @@
 //!
 //! The only reader of the environment. Secrets never print.
 
-use std::collections::HashMap;
-use std::fmt;
+mod environment;
+mod folders;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A text that must not be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[hidden]")
-    }
-}
-
-/// The variables of the process, over those of a `.env` file. An empty value counts as unset.
-#[derive(Debug, Default)]
-pub struct Environment(HashMap<String, String>);
-
-impl Environment {
-    /// Reads the `.env` file of the working directory, if there is one, and the environment over it.
-    ///
-    /// # Errors
-    /// A `.env` file that can't be read.
-    pub fn read() -> Result<Self, SettingsError> {
-        let mut variables = HashMap::new();
-        match dotenvy::from_path_iter(".env") {
-            Ok(lines) => {
-                for line in lines {
-                    let (name, value) = line.map_err(|error| problem(".env", &dotenv_problem(&error)))?;
-                    variables.insert(name, value);
-                }
-            }
-            Err(error) if error.not_found() => {}
-            Err(error) => return Err(problem(".env", &dotenv_problem(&error))),
-        }
-        let of_process =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        variables.extend(of_process);
-        Ok(Self(variables))
-    }
-
-    /// The value of a variable that is set and not empty.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
-    }
-}
-
-impl<const N: usize> From<[(&str, &str); N]> for Environment {
-    fn from(variables: [(&str, &str); N]) -> Self {
-        Self(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
-    }
-}
-
-/// What `dotenvy` found wrong, without the line itself: it may hold a secret.
-fn dotenv_problem(error: &dotenvy::Error) -> String {
-    match error {
-        dotenvy::Error::LineParse(_, position) => format!("a line can't be parsed (at character {position})"),
-        _ => "can't be read".to_owned(),
-    }
-}
-
-/// Settings that are missing or malformed: a line each, that names the setting and says how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct SettingsError(pub Vec<String>);
-
-/// The error of a single setting.
-#[must_use]
-pub fn problem(name: &str, what: &str) -> SettingsError {
-    SettingsError(vec![format!("{name} {what}")])
-}
+pub use environment::{Environment, Secret, SettingsError, problem};
+pub use folders::{EmbeddedSettings, data_dir};
 
 /// What `contacts serve` needs.
 #[derive(Debug)]
@@ -240,55 +161,6 @@ impl LogSettings {
     }
 }
 
-/// The folder in which `contacts dev` keeps its data, where one is set or known.
-#[must_use]
-pub fn data_dir(environment: &Environment) -> Option<PathBuf> {
-    let home = || environment.get("HOME").map(PathBuf::from);
-    let platform = || {
-        if cfg!(target_os = "macos") {
-            home().map(|home| home.join("Library/Application Support"))
-        } else {
-            home().map(|home| home.join(".local/share"))
-        }
-    };
-    if let Some(folder) = environment.get("CONTACTS_DATA_DIR") {
-        return Some(folder.into());
-    }
-    let parent = environment.get("XDG_DATA_HOME").map(PathBuf::from).or_else(|| {
-        // Root's home is closed to the user that the database runs as.
-        if nix::unistd::geteuid().is_root() { Some("/var/lib".into()) } else { platform() }
-    })?;
-    Some(parent.join("contacts"))
-}
-
-/// Where the PostgreSQL binaries of the embedded database are looked for, besides the usual places.
-#[derive(Debug, Clone, Default)]
-pub struct EmbeddedSettings {
-    /// `PG_BIN_DIR`: looked at first.
-    pub bin_dir: Option<PathBuf>,
-    /// `PATH`.
-    pub path: Vec<PathBuf>,
-    /// Where a downloaded PostgreSQL is kept, when there is none.
-    pub cache_dir: PathBuf,
-}
-
-impl EmbeddedSettings {
-    /// Reads where to look.
-    #[must_use]
-    pub fn read(environment: &Environment) -> Self {
-        let home_cache = environment.get("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        // Root's own cache would be closed to the user that the database runs as.
-        let is_root = nix::unistd::geteuid().is_root();
-        let shared_cache = is_root.then(|| PathBuf::from("/var/cache"));
-        let cache = shared_cache.or_else(|| environment.get("XDG_CACHE_HOME").map(PathBuf::from)).or(home_cache);
-        Self {
-            bin_dir: environment.get("PG_BIN_DIR").map(PathBuf::from),
-            path: environment.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default(),
-            cache_dir: cache.unwrap_or_else(std::env::temp_dir).join("contacts"),
-        }
-    }
-}
-
 const DEFAULT_ACCOUNT_CLAIM: &str = "account_id";
 
 /// Reads settings one after another; collects what is wrong with them.
@@ -307,7 +179,11 @@ impl<'a> Reader<'a> {
     }
 
     fn complain(&mut self, name: &str, what: &str) {
-        self.problems.push(format!("{name} {what}"));
+        let problem = format!("{name} {what}");
+        // A setting that two parts read is named once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn text(&self, name: &str) -> Option<String> {
@@ -357,7 +233,7 @@ impl<'a> Reader<'a> {
         }
         let rule = "must be a number of connections from 1 to 1000";
         DatabaseSettings {
-            url: Secret(url),
+            url: Secret::new(url),
             max_connections: self.parsed("DATABASE_MAX_CONNECTIONS", 16, |count| (1..=1_000).contains(count), rule),
             migrate_on_start: self.parsed("MIGRATE_ON_START", true, |_| true, "must be true or false"),
             timeout: self.milliseconds("REQUEST_TIMEOUT_MS", 10_000),
@@ -365,7 +241,7 @@ impl<'a> Reader<'a> {
     }
 
     fn tokens(&mut self) -> TokenSettings {
-        let secret = self.text("JWT_SECRET").map(Secret);
+        let secret = self.text("JWT_SECRET").map(Secret::new);
         if secret.as_ref().is_some_and(|secret| secret.expose().len() < MIN_SECRET_BYTES) {
             self.complain("JWT_SECRET", "is shorter than 32 bytes: make one with `openssl rand -base64 48`");
         }

@@ -1,0 +1,86 @@
+//! Where settings come from, and what can be wrong with them.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// A text that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[hidden]")
+    }
+}
+
+/// The variables of the process, over those of a `.env` file. An empty value counts as unset.
+#[derive(Debug, Default)]
+pub struct Environment(HashMap<String, String>);
+
+impl Environment {
+    /// Reads the `.env` file of the working directory, if there is one, and the environment over it.
+    ///
+    /// # Errors
+    /// A `.env` file that can't be read.
+    pub fn read() -> Result<Self, SettingsError> {
+        let mut variables = HashMap::new();
+        match dotenvy::from_path_iter(".env") {
+            Ok(lines) => {
+                for line in lines {
+                    let (name, value) = line.map_err(|error| problem(".env", &dotenv_problem(&error)))?;
+                    variables.insert(name, value);
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(error) => return Err(problem(".env", &dotenv_problem(&error))),
+        }
+        let of_process =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        variables.extend(of_process);
+        Ok(Self(variables))
+    }
+
+    /// The value of a variable that is set and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        Self(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+    }
+}
+
+/// What `dotenvy` found wrong, without the line itself: it may hold a secret.
+fn dotenv_problem(error: &dotenvy::Error) -> String {
+    match error {
+        dotenvy::Error::LineParse(_, position) => format!("a line can't be parsed (at character {position})"),
+        _ => "can't be read".to_owned(),
+    }
+}
+
+/// Settings that are missing or malformed: a line each, that names the setting and says how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct SettingsError(pub Vec<String>);
+
+/// The error of a single setting.
+#[must_use]
+pub fn problem(name: &str, what: &str) -> SettingsError {
+    SettingsError(vec![format!("{name} {what}")])
+}

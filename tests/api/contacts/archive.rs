@@ -1,0 +1,41 @@
+//! `DELETE /contacts/{contactId}`
+
+use serde_json::json;
+
+use crate::support::{Account, in_seconds, sign};
+
+#[tokio::test]
+async fn archives_with_time_and_actor() {
+    let account = Account::new().await;
+    let id = account.create(json!({"first_name": "A", "phone": "+1 555"})).await;
+    let before = account.get(&format!("/contacts/{id}")).await;
+    let archived = account.delete(&format!("/contacts/{id}?properties=phone")).await.expect(200);
+    assert_eq!(archived.body["archived"], archived.body["updated_at"]);
+    assert_eq!(archived.body["archived_by"], "tester");
+    assert_eq!(archived.body["phone"], "+1 555");
+    assert!(archived.body["updated_at"].as_str() > before.body["updated_at"].as_str());
+    assert_ne!(archived.etag(), before.etag());
+    let read = account.get(&format!("/contacts/{id}")).await.expect(200);
+    assert_eq!((&read.body["archived_by"], read.etag()), (&json!("tester"), archived.etag()));
+    account.delete(&format!("/contacts/{id}")).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_token_without_a_subject_archives_as_null() {
+    let mut account = Account::new().await;
+    account.token = sign(&json!({"account_id": account.id, "exp": in_seconds(60)}));
+    let id = account.create(json!({"first_name": "A"})).await;
+    let archived = account.delete(&format!("/contacts/{id}")).await.expect(200);
+    assert_eq!(archived.body.get("archived_by"), Some(&json!(null)));
+}
+
+#[tokio::test]
+async fn gives_up_the_unique_keys() {
+    let account = Account::new().await;
+    account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
+    let fields = json!({"email": "a@example.com", "external_id": "a", "badge": "b"});
+    let id = account.create(fields.clone()).await;
+    account.delete(&format!("/contacts/{id}")).await.expect(200);
+    let next = account.create(fields).await;
+    assert_ne!(next, id);
+}

@@ -1,0 +1,139 @@
+//! `GET /contacts`
+
+use serde_json::{Value, json};
+
+use crate::support::{Account, Answer};
+
+fn names(answer: &Answer) -> Vec<String> {
+    answer.body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|contact| contact["first_name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn with_contacts(count: usize) -> Account {
+    let account = Account::new().await;
+    for index in 0..count {
+        account.create(json!({"first_name": format!("{index:02}")})).await;
+    }
+    account
+}
+
+#[tokio::test]
+async fn pages_by_offset_with_the_total_count() {
+    let account = with_contacts(12).await;
+    let first = account.get("/contacts").await.expect(200);
+    assert_eq!(names(&first), (0..10).map(|index| format!("{index:02}")).collect::<Vec<_>>());
+    let pagination = &first.body["pagination"];
+    assert_eq!(
+        (&pagination["limit"], &pagination["offset"], &pagination["count"]),
+        (&json!(10), &json!(0), &json!(12))
+    );
+    assert!(pagination["next"].is_string());
+    let second = account.get("/contacts?limit=5&offset=10").await;
+    assert_eq!((names(&second), &second.body["pagination"]["next"]), (vec!["10".into(), "11".into()], &Value::Null));
+    let exactly = account.get("/contacts?limit=12").await;
+    assert_eq!((names(&exactly).len(), &exactly.body["pagination"]["next"]), (12, &Value::Null));
+    let beyond = account.get("/contacts?offset=9223372036854775807").await.expect(200);
+    assert_eq!((names(&beyond).len(), &beyond.body["pagination"]["count"]), (0, &json!(12)));
+}
+
+#[tokio::test]
+async fn pages_by_cursor_past_each_contact_once() {
+    let account = with_contacts(7).await;
+    let mut seen = vec![];
+    let mut page = account.get("/contacts?limit=2").await.expect(200);
+    loop {
+        seen.extend(names(&page));
+        let Some(next) = page.body["pagination"]["next"].as_str() else { break };
+        page = account.get(&format!("/contacts?limit=3&after={next}")).await.expect(200);
+        let keys: Vec<_> = page.body["pagination"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["limit", "next"]);
+    }
+    assert_eq!(seen, (0..7).map(|index| format!("{index:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_empty_account_is_an_empty_list() {
+    let account = Account::new().await;
+    let answer = account.get("/contacts").await.expect(200);
+    assert_eq!(answer.body, json!({"data": [], "pagination": {"limit": 10, "offset": 0, "count": 0, "next": null}}));
+    assert_eq!(answer.header("cache-control"), "private, no-cache");
+}
+
+#[tokio::test]
+async fn leaves_archived_contacts_out_unless_asked() {
+    let account = with_contacts(3).await;
+    let id = account.get("/contacts").await.body["data"][1]["id"].as_str().unwrap().to_owned();
+    account.delete(&format!("/contacts/{id}")).await.expect(200);
+    for query in ["", "?archived=false"] {
+        let active = account.get(&format!("/contacts{query}")).await.expect(200);
+        assert_eq!((names(&active), &active.body["pagination"]["count"]), (vec!["00".into(), "02".into()], &json!(2)));
+    }
+    let all = account.get("/contacts?archived=true").await.expect(200);
+    assert_eq!((names(&all).len(), &all.body["pagination"]["count"]), (3, &json!(3)));
+    assert_eq!(all.body["data"][1]["archived_by"], "tester");
+}
+
+#[tokio::test]
+async fn finds_by_email_and_external_id() {
+    let account = Account::new().await;
+    let mut ids = vec![];
+    for (name, email, external_id) in
+        [("A", "x@example.com", "1"), ("B", "X@example.com", "2"), ("C", "y@example.com", "1")]
+    {
+        let id = account.create(json!({"first_name": name, "email": email, "external_id": external_id})).await;
+        account.delete(&format!("/contacts/{id}")).await.expect(200);
+        ids.push(id);
+    }
+    account.call("POST", &format!("/contacts/{}/restore", ids[1])).send().await.expect(200);
+    for (query, expected) in [
+        ("email=X@EXAMPLE.com", vec!["B"]),
+        ("email=%20x@example.com+", vec!["B"]),
+        ("email=x@example.com&archived=true", vec!["A", "B"]),
+        ("external_id=1", vec![]),
+        ("external_id=1&archived=true", vec!["A", "C"]),
+        ("external_id=2", vec!["B"]),
+        ("email=x@example.com&external_id=2", vec!["B"]),
+        ("email=x@example.com&external_id=1", vec![]),
+        ("email=x@example.com&external_id=1&archived=true", vec!["A"]),
+        ("email=nobody@example.com", vec![]),
+        ("email=not-an-email", vec![]),
+    ] {
+        let answer = account.get(&format!("/contacts?{query}")).await.expect(200);
+        assert_eq!(names(&answer), expected, "{query}");
+        assert_eq!(answer.body["pagination"]["count"], expected.len(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn refuses_a_cursor_of_another_list() {
+    let account = with_contacts(3).await;
+    let next = account.get("/contacts?limit=1").await.body["pagination"]["next"].as_str().unwrap().to_owned();
+    account.get(&format!("/contacts?after={next}&limit=2&properties=phone")).await.expect(200);
+    for query in [
+        format!("after={next}&archived=true"),
+        format!("after={next}&email=a@b.cd"),
+        format!("after={next}&offset=0"),
+        "after=".into(),
+    ] {
+        account.get(&format!("/contacts?{query}")).await.expect_error(400, "invalid_query");
+    }
+    let stranger = Account::new().await;
+    stranger.get(&format!("/contacts?after={next}")).await.expect_error(400, "invalid_query");
+}
+
+#[tokio::test]
+async fn shows_the_properties_asked_for() {
+    let account = Account::new().await;
+    account.create(json!({"first_name": "A", "phone": "+1 555"})).await;
+    let answer = account.get("/contacts?properties=phone").await.expect(200);
+    assert_eq!(answer.body["data"][0]["phone"], "+1 555");
+    account
+        .get("/contacts?properties=nope")
+        .await
+        .expect_error(400, "invalid_properties")
+        .expect_details(&[("nope", "unknown_field")]);
+}

@@ -1,0 +1,13 @@
+//! `/contacts`
+
+mod archive;
+mod bodies;
+mod conditional;
+mod create;
+mod hot_updates;
+mod list;
+mod races;
+mod read;
+mod restore;
+mod update;
+mod values;

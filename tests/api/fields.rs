@@ -1,0 +1,277 @@
+//! `/fields`
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Account, Server, at_once};
+
+#[tokio::test]
+async fn lists_system_fields_first_then_custom_ones_by_name() {
+    let account = Account::new().await;
+    account.define(json!({"label": "Zeta", "type": "text"})).await;
+    account.define(json!({"label": "Alpha", "type": "text"})).await;
+    let answer = account.get("/fields").await.expect(200);
+    let names: Vec<_> =
+        answer.body["data"].as_array().unwrap().iter().map(|field| field["internal_name"].as_str().unwrap()).collect();
+    let system = [
+        "id",
+        "first_name",
+        "last_name",
+        "email",
+        "contact_owner",
+        "external_id",
+        "archived",
+        "created_at",
+        "updated_at",
+        "archived_by",
+        "phone",
+        "mobile_phone",
+        "job_title",
+        "company_name",
+        "website",
+    ];
+    assert_eq!(names[..15], system);
+    assert_eq!(names[15..], ["alpha", "zeta"]);
+    let email = json!({"internal_name": "email", "label": "Email", "type": "email", "system": true, "default": true,
+                       "writable": true, "unique": true, "created_at": null, "updated_at": null});
+    assert_eq!(answer.body["data"][3], email);
+    assert_eq!(account.get("/fields/email").await.expect(200).body, email);
+}
+
+#[tokio::test]
+async fn creates_a_field_and_shows_it() {
+    let account = Account::new().await;
+    let body = json!({"label": "Größe (EU)", "type": "dropdown", "options": [{"label": "S"}, {"label": "M", "internal_name": "mid"}]});
+    let created = account.post("/fields", body).await.expect(201);
+    let time = created.body["created_at"].clone();
+    let expected = json!({"internal_name": "grosse_eu", "label": "Größe (EU)", "type": "dropdown", "system": false, "default": false,
+                          "writable": true, "unique": false, "created_at": time, "updated_at": time,
+                          "options": [{"internal_name": "s", "label": "S"}, {"internal_name": "mid", "label": "M"}]});
+    assert_eq!(created.body, expected);
+    assert_eq!(account.get("/fields/grosse_eu").await.expect(200).body, expected);
+    account.get("/fields/nope").await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn refuses_names_that_are_taken_or_reserved() {
+    let account = Account::new().await;
+    account.define(json!({"label": "Shoe size", "type": "number"})).await;
+    for name in ["shoe_size", "email", "id", "archived_by"] {
+        let body = json!({"internal_name": name, "label": "X", "type": "text"});
+        account.post("/fields", body).await.expect_error(409, "duplicate_field");
+    }
+    account.post("/fields", json!({"label": "Shoe Size!", "type": "text"})).await.expect_error(409, "duplicate_field");
+    for name in [
+        "account_id",
+        "error",
+        "code",
+        "message",
+        "details",
+        "request_id",
+        "fields",
+        "properties",
+        "Shoe",
+        "1st",
+        "",
+        "a-b",
+        &"a".repeat(64),
+    ] {
+        let body = json!({"internal_name": name, "label": "X", "type": "text"});
+        account
+            .post("/fields", body)
+            .await
+            .expect_error(400, "validation_failed")
+            .expect_details(&[("internal_name", "invalid_format")]);
+    }
+    account.define(json!({"internal_name": "a".repeat(63), "label": "X", "type": "text"})).await;
+}
+
+#[tokio::test]
+async fn refuses_a_malformed_definition_with_every_problem() {
+    let account = Account::new().await;
+    let answer = account.post("/fields", json!({"type": "uuid", "unique": "yes", "colour": "red"})).await;
+    let expected =
+        [("colour", "unknown_field"), ("label", "required"), ("type", "invalid_option"), ("unique", "invalid_type")];
+    answer.expect_error(400, "validation_failed").expect_details(&expected);
+    let too_many: Vec<_> = (0..1_001).map(|index| json!({"label": format!("o{index}")})).collect();
+    account
+        .post("/fields", json!({"label": "X", "type": "dropdown", "options": too_many}))
+        .await
+        .expect_error(400, "validation_failed");
+    account.post("/fields", json!({"label": "X", "type": "dropdown", "options": too_many[..1_000]})).await.expect(201);
+    account.post("/fields", json!([])).await.expect_error(400, "invalid_body");
+    account.call("POST", "/fields").body("text/plain", "{}").send().await.expect_error(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn an_account_has_at_most_500_fields_and_10_unique_ones() {
+    let account = Account::new().await;
+    for index in 0..10 {
+        account.define(json!({"label": format!("unique {index}"), "type": "text", "unique": true})).await;
+    }
+    account
+        .post("/fields", json!({"label": "one more", "type": "text", "unique": true}))
+        .await
+        .expect_error(409, "too_many_fields");
+    let fill = (0..490).map(|index| {
+        let account = account.clone();
+        async move { account.define(json!({"label": format!("field {index}"), "type": "text"})).await }
+    });
+    at_once(fill).await;
+    account.post("/fields", json!({"label": "one more", "type": "text"})).await.expect_error(409, "too_many_fields");
+    account.delete("/fields/field_7").await.expect(204);
+    account.define(json!({"label": "one more", "type": "text"})).await;
+}
+
+#[tokio::test]
+async fn changes_labels_and_options_only() {
+    let account = Account::new().await;
+    account.define(json!({"label": "Size", "type": "dropdown", "options": [{"label": "S"}, {"label": "M"}]})).await;
+    let before = account.get("/fields/size").await;
+    let patch = |body: Value| account.call("PATCH", "/fields/size").json(&body).send();
+    assert_eq!(patch(json!({})).await.expect(200).body, before.body);
+    let options = json!([{"internal_name": "m", "label": "Medium"}, {"label": "L"}, {"label": "S"}]);
+    let after = patch(json!({"label": "Shirt size", "options": options})).await.expect(200);
+    assert_eq!(after.body["label"], "Shirt size");
+    let shown = json!([{"internal_name": "m", "label": "Medium"}, {"internal_name": "l", "label": "L"}, {"internal_name": "s", "label": "S"}]);
+    assert_eq!(after.body["options"], shown);
+    assert!(after.body["updated_at"].as_str() > before.body["updated_at"].as_str());
+    for key in ["type", "unique", "internal_name"] {
+        patch(json!({key: before.body[key]}))
+            .await
+            .expect_error(400, "validation_failed")
+            .expect_details(&[(key, "forbidden_field")]);
+    }
+    patch(json!({"options": []})).await.expect_error(400, "validation_failed");
+    let system = account.call("PATCH", "/fields/email").json(&json!({"label": "Mail"})).send().await;
+    system.expect_error(400, "validation_failed").expect_details(&[("email", "forbidden_field")]);
+    account
+        .delete("/fields/email")
+        .await
+        .expect_error(400, "validation_failed")
+        .expect_details(&[("email", "forbidden_field")]);
+    account.call("PATCH", "/fields/nope").json(&json!({})).send().await.expect_error(404, "not_found");
+    account.delete("/fields/nope").await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_option_that_is_in_use_can_not_go() {
+    let account = Account::new().await;
+    let options = json!([{"label": "red"}, {"label": "green"}, {"label": "blue"}]);
+    account.define(json!({"label": "one", "type": "dropdown", "options": options})).await;
+    account.define(json!({"label": "many", "type": "multi_select", "options": options})).await;
+    let id = account.create(json!({"first_name": "A", "one": "red", "many": ["green", "red"]})).await;
+    account.delete(&format!("/contacts/{id}")).await.expect(200);
+    for (field, used) in [("one", vec!["red"]), ("many", vec!["green", "red"])] {
+        let keep_blue = json!({"options": [{"label": "blue"}]});
+        let answer = account
+            .call("PATCH", &format!("/fields/{field}"))
+            .json(&keep_blue)
+            .send()
+            .await
+            .expect_error(409, "option_in_use");
+        assert!(used.iter().all(|option| answer.body["message"].as_str().unwrap().contains(option)), "{}", answer.text);
+    }
+    let keep_red = json!({"options": [{"label": "red"}]});
+    account.call("PATCH", "/fields/one").json(&keep_red).send().await.expect(200);
+    account.patch(&id, json!({})).await.expect_error(409, "contact_archived");
+    let other = account.create(json!({"first_name": "B"})).await;
+    account
+        .patch(&other, json!({"one": "green"}))
+        .await
+        .expect_error(400, "validation_failed")
+        .expect_details(&[("one", "invalid_option")]);
+}
+
+#[tokio::test]
+async fn the_removal_of_an_option_and_a_racing_write_exclude_each_other() {
+    let account = Account::new().await;
+    let twin = account.at(&account.server.twin());
+    for round in 0..5 {
+        let field = format!("f{round}");
+        account.define(json!({"label": field, "type": "dropdown", "options": [{"label": "a"}, {"label": "b"}]})).await;
+        let id = account.create(json!({"first_name": "A"})).await;
+        twin.get(&format!("/contacts/{id}")).await.expect(200);
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        let (path, body) = (format!("/fields/{field}"), json!({"options": [{"label": "b"}]}));
+        let (removal, write) =
+            tokio::join!(account.call("PATCH", &path).json(&body).send(), twin.patch(&id, json!({&*field: "a"})));
+        let value = account.get(&format!("/contacts/{id}?properties={field}")).await.body[&*field].clone();
+        match (removal.status, write.status) {
+            (200, 400) => assert_eq!(value, Value::Null),
+            (409, 200) => assert_eq!(value, "a"),
+            other => panic!("{other:?}: {} {}", removal.text, write.text),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_field_is_gone_with_its_values_and_changes_no_contact() {
+    let account = Account::new().await;
+    account.define(json!({"label": "Badge", "type": "text", "unique": true})).await;
+    let id = account.create(json!({"first_name": "A", "badge": "x"})).await;
+    let before = account.get(&format!("/contacts/{id}")).await;
+    account.delete("/fields/badge").await.expect(204);
+    account.get("/fields/badge").await.expect_error(404, "not_found");
+    account.get(&format!("/contacts/{id}?properties=badge")).await.expect_error(400, "invalid_properties");
+    account
+        .patch(&id, json!({"badge": "y"}))
+        .await
+        .expect_error(400, "validation_failed")
+        .expect_details(&[("badge", "unknown_field")]);
+    let after = account.get(&format!("/contacts/{id}")).await;
+    assert_eq!((after.etag(), after.body), (before.etag(), before.body));
+    account.define(json!({"label": "Badge", "type": "text", "unique": true})).await;
+    assert_eq!(account.get(&format!("/contacts/{id}?properties=badge")).await.body["badge"], Value::Null);
+    let other = account.create(json!({"first_name": "B", "badge": "x"})).await;
+    account.patch(&id, json!({"badge": "x"})).await.expect_error(409, "duplicate_contact");
+    account.patch(&other, json!({"badge": null})).await.expect(200);
+    assert_eq!(
+        account.patch(&format!("{id}?properties=badge"), json!({"badge": "x"})).await.expect(200).body["badge"],
+        "x"
+    );
+}
+
+#[tokio::test]
+async fn the_values_of_a_deleted_field_are_swept_away() {
+    let server = Server::on_own_database("sweep", |_| {});
+    let account = Account::on(&server);
+    account.define(json!({"label": "Badge", "type": "text", "unique": true})).await;
+    account.define(json!({"label": "Other", "type": "text"})).await;
+    let id = account.create(json!({"first_name": "A", "badge": "x", "other": "kept"})).await;
+    let before = account.get(&format!("/contacts/{id}?properties=other")).await;
+    account.delete("/fields/badge").await.expect(204);
+    let mut database = account.database().await;
+    let left = "SELECT (SELECT count(*) FROM contact_keys WHERE field_id >= 100) + (SELECT count(*) FROM fields WHERE deleted_at IS NOT NULL) \
+                + (SELECT count(*) FROM contacts WHERE custom ? '100')";
+    for attempt in 0.. {
+        let left: i64 = sqlx::query_scalar(left).fetch_one(&mut database).await.unwrap();
+        if left == 0 {
+            break;
+        }
+        assert!(attempt < 100, "{left} rows are left of a deleted field");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let after = account.get(&format!("/contacts/{id}?properties=other")).await;
+    assert_eq!((after.etag(), after.body), (before.etag(), before.body));
+}
+
+#[tokio::test]
+async fn a_change_is_seen_at_once_here_and_within_5_seconds_elsewhere() {
+    let account = Account::new().await;
+    let twin = account.at(&account.server.twin());
+    let id = twin.create(json!({"first_name": "A"})).await;
+    account.define(json!({"label": "Shoe size", "type": "number"})).await;
+    account.patch(&id, json!({"shoe_size": 38})).await.expect(200);
+    for attempt in 0.. {
+        if twin.get(&format!("/contacts/{id}?properties=shoe_size")).await.status == 200 {
+            break;
+        }
+        assert!(attempt < 50, "not seen within 5 s");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    account.delete("/fields/shoe_size").await.expect(204);
+    // The twin may not know yet, but a write is checked again in its transaction.
+    twin.patch(&id, json!({"shoe_size": 39})).await.expect_error(400, "validation_failed");
+}

@@ -1,0 +1,13 @@
+//! The API from outside, over real HTTP and a real PostgreSQL. The tree mirrors that of the URLs.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod contacts;
+mod errors;
+mod fields;
+mod health;
+mod isolation;
+mod openapi;
+mod order_of_checks;
+mod support;
+mod tokens;

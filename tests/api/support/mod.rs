@@ -1,0 +1,21 @@
+//! A server for all tests, and callers of it. Set-up is one line: `let account = Account::new().await;`.
+
+mod account;
+mod server;
+
+pub use account::{Account, Answer};
+pub use server::{SECRET, Server, in_seconds, sign, token_for};
+
+use std::future::Future;
+
+/// Runs the futures at the same time, each on a task of its own.
+pub async fn at_once<T: Send + 'static>(
+    futures: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
+    let mut results = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        results.push(task.await.unwrap());
+    }
+    results
+}
