@@ -31,6 +31,17 @@ pub enum Json<'a> {
     Object(Object<'a>),
 }
 
+impl<'a> Json<'a> {
+    /// The members of an object; `None` for anything else.
+    #[must_use]
+    pub fn into_object(self) -> Option<Object<'a>> {
+        match self {
+            Json::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+}
+
 /// The members of a JSON object, in the order sent.
 pub type Object<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
@@ -167,7 +178,8 @@ mod tests {
     fn refuses_what_is_not_strict_json() {
         let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
         let bottomless = "[".repeat(500_000);
-        let cases: [(&[u8], fn(&JsonError) -> bool); 12] = [
+        type Case<'a> = (&'a [u8], fn(&JsonError) -> bool);
+        let cases: [Case<'_>; 12] = [
             (b"", |e| *e == JsonError::Empty),
             (b" \n", |e| *e == JsonError::Empty),
             (b"\"\xff\"", |e| *e == JsonError::Encoding),

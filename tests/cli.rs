@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -238,10 +238,12 @@ fn serve_leaves_a_schema_alone_that_it_is_told_to() {
     let address = free_address();
     let running = serve(&folder, &url, &address).env("MIGRATE_ON_START", "false").spawn().map(Running).unwrap();
     wait_for("the start", || request(&address, "GET /healthz", ""));
-    assert!(!is_ready(&address));
+    let is_healthy = || program(&folder).arg("health").env("BIND_ADDR", &address).output().unwrap().status.success();
+    assert!(!is_ready(&address) && !is_healthy());
     let migrated = program(&folder).arg("migrate").env("DATABASE_URL", &url).output().unwrap();
     assert!(migrated.status.success(), "{:?}", lines(&migrated));
     wait_for("readiness", || is_ready(&address).then_some(()));
+    assert!(is_healthy());
     drop(running);
     drop(cluster);
 }
@@ -253,7 +255,7 @@ struct Dev {
     curl: String,
 }
 
-fn dev(folder: &TempDir, data: &PathBuf) -> Dev {
+fn dev(folder: &TempDir, data: &Path) -> Dev {
     let mut command = program(folder);
     command.env("CONTACTS_DATA_DIR", data).env("BIND_ADDR", "127.0.0.1:0");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -271,7 +273,7 @@ fn paste(curl: &str) -> String {
 }
 
 /// Whether any process still uses this data folder.
-fn has_postgres(data: &PathBuf) -> bool {
+fn has_postgres(data: &Path) -> bool {
     data.join("postgres/postmaster.pid").exists()
 }
 
@@ -314,7 +316,7 @@ fn dev_stays_on_this_machine() {
 #[test]
 fn dev_says_in_one_line_that_there_is_no_postgres() {
     let folder = TempDir::new().unwrap();
-    if PathBuf::from("/usr/lib/postgresql").exists() && nix::unistd::geteuid().is_root() {
+    if Path::new("/usr/lib/postgresql").exists() && nix::unistd::geteuid().is_root() {
         // Installed where it is always looked for: an unknown version is the way to miss it.
         fs::create_dir_all(folder.path().join("data/postgres")).unwrap();
         fs::write(folder.path().join("data/postgres/PG_VERSION"), "9\n").unwrap();

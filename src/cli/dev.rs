@@ -125,8 +125,5 @@ async fn sample(repository: &Repository) -> Result<Contact, CliError> {
 }
 
 fn object(text: &'static str) -> Object<'static> {
-    match json::parse(text.as_bytes()) {
-        Ok(Json::Object(members)) => members,
-        _ => vec![],
-    }
+    json::parse(text.as_bytes()).ok().and_then(Json::into_object).unwrap_or_default()
 }

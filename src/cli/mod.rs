@@ -1,6 +1,7 @@
 //! The command line (contract §8): a file a command.
 
 mod dev;
+mod health;
 mod migrate;
 mod serve;
 mod token;
@@ -31,6 +32,8 @@ enum Command {
     Serve,
     /// Bring the schema of DATABASE_URL up to date
     Migrate,
+    /// Ask the service at BIND_ADDR whether it is ready, for a container's health check
+    Health,
     /// Print a token, signed with JWT_SECRET
     Token(token::Arguments),
 }
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Dev => block_on(dev::run(&environment)),
         Command::Serve => block_on(serve::run(&environment)),
         Command::Migrate => block_on(migrate::run(&environment)),
+        Command::Health => health::run(&environment),
         Command::Token(arguments) => token::run(&environment, &arguments),
     }
 }

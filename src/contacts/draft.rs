@@ -88,7 +88,7 @@ mod tests {
         fields: &str,
         parse: impl Fn(&Object<'_>, &Registry) -> Result<T, Vec<Issue>>,
     ) -> Result<T, Vec<(String, &'static str)>> {
-        let Ok(Json::Object(fields)) = json::parse(fields.as_bytes()) else { panic!("an object") };
+        let fields = json::parse(fields.as_bytes()).ok().and_then(Json::into_object).expect("an object");
         parse(&fields, &samples::registry())
             .map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code.as_str())).collect())
     }

@@ -82,7 +82,7 @@ fn versions_in(parent: &str, prefix: &str) -> Vec<PathBuf> {
     let version = |path: &Path| path.file_name()?.to_str()?.strip_prefix(prefix)?.parse::<u32>().ok();
     let mut versions: Vec<_> =
         entries.filter_map(|entry| Some((version(&entry.path())?, entry.path().join("bin")))).collect();
-    versions.sort_by(|a, b| b.0.cmp(&a.0));
+    versions.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     versions.into_iter().map(|(_, path)| path).collect()
 }
 

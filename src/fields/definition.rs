@@ -303,7 +303,7 @@ mod tests {
     use crate::json;
 
     fn new(body: &str) -> Result<NewField, Vec<(String, IssueCode)>> {
-        let Ok(Json::Object(body)) = json::parse(body.as_bytes()) else { panic!("an object") };
+        let body = json::parse(body.as_bytes()).ok().and_then(Json::into_object).expect("an object");
         NewField::parse(&body).map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code)).collect())
     }
 
@@ -383,7 +383,7 @@ mod tests {
     fn changes_label_and_options_only() {
         let registry = samples::registry();
         let patch = |field: &str, body: &str| {
-            let Ok(Json::Object(body)) = json::parse(body.as_bytes()) else { panic!("an object") };
+            let body = json::parse(body.as_bytes()).ok().and_then(Json::into_object).expect("an object");
             FieldPatch::parse(&body, registry.get(field).expect("a field"))
                 .map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code)).collect::<Vec<_>>())
         };

@@ -91,10 +91,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// The members of a body that is an object.
 pub(super) fn object(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
-    match json::parse(bytes)? {
-        Json::Object(members) => Ok(members),
-        _ => Err(ApiError::InvalidBody("The body must be a JSON object".into())),
-    }
+    json::parse(bytes)?.into_object().ok_or(ApiError::InvalidBody("The body must be a JSON object".into()))
 }
 
 /// The content of `fields` of a body that is `{"fields": {…}}` and nothing else.

@@ -1,0 +1,20 @@
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ make && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+# The dependencies alone first: a layer that changes only with them.
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+    && cargo build --release --locked && rm -r src
+COPY src src
+COPY migrations migrations
+RUN touch src/main.rs src/lib.rs && cargo build --release --locked
+
+# No shell, no package manager, not root.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /build/target/release/contacts /usr/local/bin/contacts
+ENV BIND_ADDR=0.0.0.0:8080 LOG_FORMAT=json
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/usr/local/bin/contacts", "health"]
+ENTRYPOINT ["/usr/local/bin/contacts"]
+CMD ["serve"]
