@@ -1,5 +1,6 @@
 //! Log lines: text or JSON, on standard error. Never a token, a body, or a value of a path or query.
 
+use std::io::IsTerminal;
 use std::panic;
 
 use tracing_subscriber::filter::EnvFilter;
@@ -15,7 +16,7 @@ use crate::config::{LogSettings, SettingsError, problem};
 /// A `RUST_LOG` that can't be parsed.
 pub fn install(settings: &LogSettings) -> Result<(), SettingsError> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|_| problem("RUST_LOG", "can't be parsed: try info"))?;
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
     let lines = if settings.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // A second installation (as in tests) leaves the first in place.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();

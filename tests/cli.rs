@@ -133,6 +133,7 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
         ("DATABASE_URL", ""),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "postgres://"),
         ("JWT_SECRET", ""),
         ("JWT_SECRET", "too short"),
         ("JWT_PUBLIC_KEY", "/nowhere/key.pem"),

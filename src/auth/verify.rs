@@ -1,5 +1,7 @@
 //! Verifies tokens. The algorithm comes from the configuration, never from the token (contract §3).
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -8,8 +10,11 @@ use crate::config::{SettingsError, TokenSettings, problem};
 
 /// How far a clock may be off, in seconds.
 const LEEWAY: u64 = 30;
-/// The longest `sub` that is taken as an actor, in bytes.
-const MAX_ACTOR_BYTES: usize = 255;
+
+/// The DER form of an RSA public key of 2048 bits: the modulus and some 14 bytes around it.
+const MIN_RSA_DER_BYTES: usize = 256;
+/// An uncompressed point of P-256.
+const P256_POINT_BYTES: usize = 65;
 
 /// Whom a good token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,19 +72,35 @@ impl Verifier {
     /// Why it is not good.
     pub fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
         let header = decode_header(token).map_err(reason)?;
-        if header.crit.is_some() {
+        if names_critical_extensions(token) {
             return Err(InvalidToken("it has critical extensions".to_owned()));
         }
         let key = self.keys.iter().find(|key| key.algorithm == header.alg);
         let key = key.ok_or_else(|| InvalidToken("its algorithm is not the configured one".to_owned()))?;
         let claims = decode::<Map<String, Value>>(token, &key.key, &key.validation).map_err(reason)?.claims;
         let account = claims.get(&self.account_claim).and_then(Value::as_str).and_then(parse_account);
-        let actor = claims.get("sub").and_then(Value::as_str).filter(|actor| !actor.is_empty());
-        if actor.is_some_and(|actor| actor.len() > MAX_ACTOR_BYTES || actor.contains('\0')) {
-            return Err(InvalidToken("its subject can't be recorded".to_owned()));
+        if key.validation.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
+            return Err(InvalidToken("its issuer is no string".to_owned()));
         }
-        Ok(Identity { account, actor: actor.map(str::to_owned) })
+        Ok(Identity { account, actor: actor(claims.get("sub"))? })
     }
+}
+
+/// Who acts. A subject that can't be recorded is refused rather than forgotten.
+fn actor(subject: Option<&Value>) -> Result<Option<String>, InvalidToken> {
+    match subject {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(actor)) if actor.is_empty() => Ok(None),
+        Some(Value::String(actor)) if !actor.contains('\0') => Ok(Some(actor.clone())),
+        Some(_) => Err(InvalidToken("its subject can't be recorded".to_owned())),
+    }
+}
+
+/// Whether the header has `crit`, whatever it holds: we know no extension (RFC 7515 §4.1.11).
+fn names_critical_extensions(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
+    header.is_none_or(|header| header.contains_key("crit"))
 }
 
 fn reason(error: jsonwebtoken::errors::Error) -> InvalidToken {
@@ -128,17 +149,39 @@ fn read_public_key(setting: &str) -> Result<(Algorithm, DecodingKey), SettingsEr
         std::fs::read(setting)
             .map_err(|_| problem("JWT_PUBLIC_KEY", "is neither PEM nor the path of a file that can be read"))?
     };
-    let as_rsa = || DecodingKey::from_rsa_pem(&pem).map(|key| (Algorithm::RS256, key));
-    let as_ec = || DecodingKey::from_ec_pem(&pem).map(|key| (Algorithm::ES256, key));
-    let as_ed = || DecodingKey::from_ed_pem(&pem).map(|key| (Algorithm::EdDSA, key));
-    let key = as_rsa().or_else(|_| as_ec()).or_else(|_| as_ed());
-    key.map_err(|_| problem("JWT_PUBLIC_KEY", "is no public key of RSA, EC (P-256) or Ed25519 in PEM"))
+    let malformed =
+        || problem("JWT_PUBLIC_KEY", "is no public key of RSA (2048 bits or more), EC (P-256) or Ed25519 in PEM");
+    // The parsers take private keys too; and sizes that no signature is verified with.
+    if !String::from_utf8_lossy(&pem).contains("PUBLIC KEY-----") {
+        return Err(malformed());
+    }
+    let has_length = |key: &DecodingKey, length: std::ops::RangeFrom<usize>| {
+        key.try_get_as_bytes().is_ok_and(|bytes| length.contains(&bytes.len()))
+    };
+    let as_rsa = || DecodingKey::from_rsa_pem(&pem).ok().filter(|key| has_length(key, MIN_RSA_DER_BYTES..));
+    let as_ec = || {
+        DecodingKey::from_ec_pem(&pem)
+            .ok()
+            .filter(|key| has_length(key, 1..) && !has_length(key, P256_POINT_BYTES + 1..))
+    };
+    let as_ed = || DecodingKey::from_ed_pem(&pem).ok();
+    None.or_else(|| as_rsa().map(|key| (Algorithm::RS256, key)))
+        .or_else(|| as_ec().map(|key| (Algorithm::ES256, key)))
+        .or_else(|| as_ed().map(|key| (Algorithm::EdDSA, key)))
+        .ok_or_else(malformed)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+        RsaKeyPair,
+    };
+    use base64::engine::general_purpose::STANDARD;
     use jsonwebtoken::{EncodingKey, Header, encode};
     use serde_json::json;
 
@@ -245,6 +288,61 @@ mod tests {
         ] {
             assert!(verifier.verify(&token).is_err(), "{token}");
         }
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    }
+
+    /// A fresh key pair of each public-key algorithm: algorithm, public key as PEM, private key.
+    fn key_pairs() -> [(Algorithm, String, EncodingKey); 3] {
+        let ed = Ed25519KeyPair::generate().expect("a key");
+        let ed_public = pem("PUBLIC KEY", ed.public_key().as_der().expect("DER").as_ref());
+        let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        let ec_public = pem("PUBLIC KEY", ec.public_key().as_der().expect("DER").as_ref());
+        let rsa = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+        let rsa_public =
+            pem("PUBLIC KEY", AsDer::<PublicKeyX509Der<'_>>::as_der(rsa.public_key()).expect("DER").as_ref());
+        let rsa_private = pem("PRIVATE KEY", AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).expect("DER").as_ref());
+        [
+            (Algorithm::EdDSA, ed_public, EncodingKey::from_ed_der(ed.to_pkcs8().expect("DER").as_ref())),
+            (Algorithm::ES256, ec_public, EncodingKey::from_ec_der(ec.to_pkcs8v1().expect("DER").as_ref())),
+            (Algorithm::RS256, rsa_public, EncodingKey::from_rsa_pem(rsa_private.as_bytes()).expect("PEM")),
+        ]
+    }
+
+    #[test]
+    fn takes_tokens_of_every_public_key_algorithm_but_each_key_its_own_only() {
+        let claims = json!({"exp": in_seconds(60)});
+        let pairs = key_pairs();
+        for (algorithm, public, _) in &pairs {
+            // With a secret besides: a token signed with HS256 by the public key, which anyone has, must not pass.
+            let settings = TokenSettings { public_key: Some(public.replace('\n', "\\n")), ..settings() };
+            let verifier = Verifier::new(&settings).expect("a good key");
+            for (other, _, private) in &pairs {
+                let token = encode(&Header::new(*other), &claims, private).expect("signs");
+                assert_eq!(verifier.verify(&token).is_ok(), other == algorithm, "{other:?} by {algorithm:?}");
+            }
+            let confused =
+                encode(&Header::default(), &claims, &EncodingKey::from_secret(public.as_bytes())).expect("signs");
+            assert!(verifier.verify(&confused).is_err());
+            assert!(verify(&settings, &claims).is_ok());
+            let name = format!("{algorithm:?}");
+            let only = TokenSettings { algorithm: Some(name), ..settings };
+            assert!(verify(&only, &claims).is_err());
+        }
+    }
+
+    #[test]
+    fn refuses_keys_that_verify_nothing() {
+        let refuses = |pem: String| {
+            let settings = TokenSettings { public_key: Some(pem), ..settings() };
+            Verifier::new(&settings).is_err_and(|error| error.to_string().starts_with("JWT_PUBLIC_KEY"))
+        };
+        let larger = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
+        assert!(refuses(pem("PUBLIC KEY", larger.public_key().as_der().expect("DER").as_ref())));
+        let rsa = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+        assert!(refuses(pem("PRIVATE KEY", AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).expect("DER").as_ref())));
     }
 
     #[test]

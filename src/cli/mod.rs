@@ -67,7 +67,10 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), CliError> {
     let environment = Environment::read()?;
-    telemetry::install(&LogSettings::read(&environment, "info")?)?;
+    // What only prints a line needs no log.
+    if !matches!(command, Command::Token(_) | Command::Health) {
+        telemetry::install(&LogSettings::read(&environment, "info")?)?;
+    }
     match command {
         Command::Dev => block_on(dev::run(&environment)),
         Command::Serve => block_on(serve::run(&environment)),

@@ -26,6 +26,25 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Every setting of `contacts serve`.
+const SETTINGS: [&str; 15] = [
+    "BIND_ADDR",
+    "DATABASE_MAX_CONNECTIONS",
+    "DATABASE_URL",
+    "JWT_ACCOUNT_CLAIM",
+    "JWT_ALGORITHM",
+    "JWT_AUDIENCE",
+    "JWT_ISSUER",
+    "JWT_PUBLIC_KEY",
+    "JWT_SECRET",
+    "LOG_FORMAT",
+    "MAX_BODY_BYTES",
+    "MIGRATE_ON_START",
+    "REQUEST_TIMEOUT_MS",
+    "RUST_LOG",
+    "SHUTDOWN_TIMEOUT_MS",
+];
+
 /// The variables of the process, over those of a `.env` file. An empty value counts as unset.
 #[derive(Debug, Default)]
 pub struct Environment(HashMap<String, String>);
@@ -47,16 +66,23 @@ impl Environment {
             Err(error) if error.not_found() => {}
             Err(error) => return Err(problem(".env", &dotenv_problem(&error))),
         }
-        let of_process =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        variables.extend(of_process);
+        for (name, value) in std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))) {
+            match value.into_string() {
+                // Empty is unset: what the file says holds.
+                Ok(value) if value.is_empty() => {}
+                Ok(value) => drop(variables.insert(name, value)),
+                // A setting that can't be read must not pass for one that is not set.
+                Err(_) if SETTINGS.contains(&name.as_str()) => return Err(problem(&name, "is not UTF-8")),
+                Err(_) => {}
+            }
+        }
         Ok(Self(variables))
     }
 
     /// The value of a variable that is set and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 
@@ -69,7 +95,10 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
 /// What `dotenvy` found wrong, without the line itself: it may hold a secret.
 fn dotenv_problem(error: &dotenvy::Error) -> String {
     match error {
-        dotenvy::Error::LineParse(_, position) => format!("a line can't be parsed (at character {position})"),
+        dotenvy::Error::LineParse(line, _) => {
+            let name: String = line.split('=').next().unwrap_or_default().trim().chars().take(40).collect();
+            format!("has a line that can't be parsed: {name}=…")
+        }
         _ => "can't be read".to_owned(),
     }
 }

@@ -226,9 +226,7 @@ impl<'a> Reader<'a> {
         let url = self.text("DATABASE_URL").unwrap_or_default();
         if url.is_empty() {
             self.complain("DATABASE_URL", "is not set: use postgres://user:password@host:5432/database");
-        } else if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
-            || url::Url::parse(&url).is_err()
-        {
+        } else if !is_database_url(&url) {
             self.complain("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
         }
         let rule = "must be a number of connections from 1 to 1000";
@@ -256,6 +254,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether a URL says where a PostgreSQL is: its host, or in `host` the folder of its socket.
+fn is_database_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        let has_host = url.has_host() || url.query_pairs().any(|(name, _)| name == "host");
+        ["postgres", "postgresql"].contains(&url.scheme()) && has_host
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,7 +282,7 @@ mod tests {
     #[test]
     fn names_every_setting_that_is_missing_or_malformed() {
         let environment = [
-            ("DATABASE_URL", " "),
+            ("DATABASE_URL", "postgres://"),
             ("JWT_SECRET", "short"),
             ("BIND_ADDR", "localhost"),
             ("REQUEST_TIMEOUT_MS", "0"),

@@ -1,11 +1,10 @@
 //! What the fields API takes: the definition of a new custom field, and a change to one (contract §4).
 
 use super::kinds::dropdown;
+use super::names::{NAME_RULE, is_internal_name, label, name_from_label};
 use super::{Field, FieldOption, Issue, IssueCode, Kind, system};
 use crate::json::{Json, Object};
 
-const MAX_NAME_LENGTH: usize = 63;
-const MAX_LABEL_LENGTH: usize = 255;
 const MAX_OPTIONS: usize = 1_000;
 
 /// The definition of a custom field to be made.
@@ -59,15 +58,17 @@ impl NewField {
 }
 
 impl FieldPatch {
-    /// Reads the body of `PATCH /fields/{internal_name}` for a field as it is.
+    /// Reads the body of `PATCH /fields/{internal_name}` for a field as it is, or for one that is not there:
+    /// what is wrong with a body is said before that.
     ///
     /// # Errors
     /// Every problem of every key; for a system field that it is one.
-    pub fn parse(body: &Object<'_>, field: &Field) -> Result<Self, Vec<Issue>> {
-        refuse_system_field(field)?;
+    pub fn parse(body: &Object<'_>, field: Option<&Field>) -> Result<Self, Vec<Issue>> {
+        field.map_or(Ok(()), refuse_system_field)?;
         let mut keys = Keys::of(body, &["label", "options"]);
         let label = keys.sent("label").and_then(|_| keys.label());
-        let options = keys.sent("options").map(|_| keys.options_of(Some(field.kind)));
+        let options =
+            keys.sent("options").map(|_| keys.options_of(Some(field.map_or(Kind::Dropdown, |field| field.kind))));
         if keys.issues.is_empty() { Ok(Self { label, options }) } else { Err(keys.issues) }
     }
 }
@@ -215,22 +216,6 @@ impl<'a> Keys<'a> {
     }
 }
 
-const NAME_RULE: &str = "must be 1 to 63 of a-z, 0-9 and _, and start with a letter";
-
-fn label<'a>(json: &'a Json<'_>) -> Result<&'a str, (IssueCode, &'static str)> {
-    let Json::String(label) = json else { return Err((IssueCode::InvalidType, "must be a string")) };
-    if label.trim().is_empty() {
-        return Err((IssueCode::Required, "must not be blank"));
-    }
-    if label.contains('\0') {
-        return Err((IssueCode::InvalidFormat, "must not contain the character U+0000"));
-    }
-    if label.chars().count() > MAX_LABEL_LENGTH {
-        return Err((IssueCode::TooLong, "must be at most 255 characters"));
-    }
-    Ok(label)
-}
-
 fn options(json: &Json<'_>) -> Result<Vec<FieldOption>, (IssueCode, String)> {
     let Json::Array(items) = json else { return Err((IssueCode::InvalidType, "must be an array of options".into())) };
     if items.is_empty() {
@@ -278,24 +263,6 @@ fn option(json: &Json<'_>) -> Result<FieldOption, (IssueCode, &'static str)> {
     Ok(FieldOption::new(name, option_label))
 }
 
-fn is_internal_name(name: &str) -> bool {
-    (1..=MAX_NAME_LENGTH).contains(&name.len())
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
-/// `Shoe size (EU)` → `shoe_size_eu`. A name that would not start with a letter gets `prefix` before it.
-fn name_from_label(label: &str, prefix: &str) -> String {
-    let ascii = deunicode::deunicode(label).to_ascii_lowercase();
-    let words: Vec<_> = ascii.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let mut name = words.join("_");
-    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        name = format!("{prefix}_{name}");
-    }
-    name.truncate(MAX_NAME_LENGTH);
-    name.trim_end_matches('_').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::registry::samples;
@@ -311,21 +278,6 @@ mod tests {
         let issues = new(body).expect_err(body);
         let issues: Vec<_> = issues.iter().map(|(field, code)| (field.as_str(), *code)).collect();
         assert_eq!(issues, expected, "{body}");
-    }
-
-    #[test]
-    fn makes_names_from_labels() {
-        for (label, name) in [
-            ("Shoe size (EU)", "shoe_size_eu"),
-            ("  T-shirt  ", "t_shirt"),
-            ("Größe", "grosse"),
-            ("2nd phone", "field_2nd_phone"),
-            ("日本", "ri_ben"),
-            ("!!!", "field"),
-        ] {
-            assert_eq!(name_from_label(label, "field"), name);
-        }
-        assert_eq!(name_from_label(&"x ".repeat(80), "field").len(), 63);
     }
 
     #[test]
@@ -384,7 +336,7 @@ mod tests {
         let registry = samples::registry();
         let patch = |field: &str, body: &str| {
             let body = json::parse(body.as_bytes()).ok().and_then(Json::into_object).expect("an object");
-            FieldPatch::parse(&body, registry.get(field).expect("a field"))
+            FieldPatch::parse(&body, registry.get(field).map(|field| &**field))
                 .map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code)).collect::<Vec<_>>())
         };
         assert_eq!(patch("tags", "{}"), Ok(FieldPatch::default()));
@@ -396,5 +348,6 @@ mod tests {
         assert_eq!(patch("tags", r#"{"type": "text"}"#), Err(vec![("type".into(), IssueCode::ForbiddenField)]));
         assert_eq!(patch("shoe_size", r#"{"label": null, "options": [{"label": "A"}]}"#).expect_err("both").len(), 2);
         assert_eq!(patch("email", "{}"), Err(vec![("email".into(), IssueCode::ForbiddenField)]));
+        assert_eq!(patch("nope", r#"{"label": ""}"#), Err(vec![("label".into(), IssueCode::Required)]));
     }
 }

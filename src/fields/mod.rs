@@ -6,6 +6,7 @@ mod definition;
 mod issue;
 mod kind;
 mod kinds;
+mod names;
 mod registry;
 mod schema;
 mod selection;

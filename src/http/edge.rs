@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -25,14 +25,14 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     // The template, never the path: that holds ids and keys.
     let _in_flight = app.enter();
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-    let method = request.method().clone();
+    let method = method_name(request.method());
     let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty);
     let answer = tokio::time::timeout(app.settings().request_timeout, next.run(linger(request)));
     let mut response = async {
         let answer =
             answer.await.unwrap_or_else(|_| ApiError::Unavailable("the request took too long".into()).into_response());
         let response = finish(answer, &request_id);
-        tracing::info!(%method, route, status = response.status().as_u16(), ms = millis(started), "answered");
+        tracing::info!(method, route, status = response.status().as_u16(), ms = millis(started), "answered");
         response
     }
     .instrument(span)
@@ -41,6 +41,12 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// The method, unless it is one that a caller made up.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| method == *known).unwrap_or("OTHER")
 }
 
 /// The caller's id when it is 1–128 visible ASCII characters, else a fresh one (contract §1).

@@ -74,7 +74,7 @@ pub(super) async fn update(
     let registry = app.registry(caller.account).await?;
     let body = payload.read().await?;
     let body = extract::object(&body)?;
-    let field = registry.get(&name).ok_or(ApiError::NotFound)?;
+    let field = registry.get(&name).map(|field| &**field);
     let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
     let registry = app.repository().update_field(caller.account, &name, &patch).await?;
     show(StatusCode::OK, &registry, &name)

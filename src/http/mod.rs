@@ -20,6 +20,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
+use percent_encoding::percent_decode_str;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,7 +28,6 @@ use utoipa_axum::routes;
 
 use caller::Caller;
 use error::ApiError;
-use extract::ContactPath;
 pub use state::App;
 
 /// Every documented route with its handler: the one declaration of both.
@@ -64,9 +64,6 @@ async fn route_not_found() -> ApiError {
 
 /// Any method on a path that lacks the contact's id (contract §2).
 async fn missing_contact_id(State(app): State<App>, request: Request) -> Response {
-    if request.method() == Method::OPTIONS {
-        return options("GET,HEAD,POST,PUT,PATCH,DELETE");
-    }
     let (mut parts, _) = request.into_parts();
     match Caller::from_request_parts(&mut parts, &app).await {
         Ok(_) => ApiError::MissingContactId.into_response(),
@@ -75,24 +72,26 @@ async fn missing_contact_id(State(app): State<App>, request: Request) -> Respons
 }
 
 /// `OPTIONS` of any route, and methods that a route does not take. The router adds `Allow`.
-async fn method_not_allowed(State(app): State<App>, request: Request) -> Response {
-    let is_collection_write =
-        request.uri().path() == "/contacts" && matches!(*request.method(), Method::PATCH | Method::DELETE);
-    if is_collection_write {
-        return missing_contact_id(State(app), request).await;
+async fn method_not_allowed(state: State<App>, request: Request) -> Response {
+    if lacks_contact_id(&request) {
+        return missing_contact_id(state, request).await;
     }
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let (mut parts, body) = request.into_parts();
-    if let Err(ApiError::MissingContactId) = ContactPath::from_request_parts(&mut parts, &app).await {
-        return missing_contact_id(State(app), Request::from_parts(parts, body)).await;
-    }
     ApiError::MethodNotAllowed.into_response()
 }
 
-fn options(allow: &'static str) -> Response {
-    (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response()
+/// Whether a request means one contact but does not say which: a blank id, or a change to `/contacts`.
+fn lacks_contact_id(request: &Request) -> bool {
+    match request.uri().path().strip_prefix("/contacts") {
+        Some("") => matches!(*request.method(), Method::PATCH | Method::DELETE),
+        Some(rest) => {
+            let id = rest.split('/').nth(1).unwrap_or_default();
+            percent_decode_str(id).decode_utf8().is_ok_and(|id| id.trim().is_empty())
+        }
+        None => false,
+    }
 }
 
 /// A bug that would have cut the connection. The hook of the log has said where.

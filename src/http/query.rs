@@ -53,14 +53,15 @@ impl Query {
 
     /// All parameters of a list: which contacts, from where, how many, and what to show of them.
     pub(super) fn listing(&self, account: Uuid, registry: &Registry) -> Result<(Listing, Selection), ApiError> {
-        let mut issues = vec![];
-        let mut keep = |issue: Issue| issues.push(issue);
-        let limit = self.limit().unwrap_or_else(|issue| (keep(issue), DEFAULT_LIMIT).1);
-        let archived = self.one("archived", flag).unwrap_or_else(|issue| (keep(issue), None).1).unwrap_or(false);
-        let email = self.one("email", key).unwrap_or_else(|issue| (keep(issue), None).1);
-        let external_id = self.one("external_id", key).unwrap_or_else(|issue| (keep(issue), None).1);
-        let filter = Filter { archived, email: email.map(|email| email.trim().to_owned()), external_id };
-        let start = self.start(account, &filter).unwrap_or_else(|issue| (keep(issue), Start::Offset(0)).1);
+        let mut found = Found::default();
+        let rule = "must be a number from 1 to 100";
+        let limit = found.or(DEFAULT_LIMIT, self.one("limit", |text| number(text, 1, MAX_LIMIT, rule)));
+        let archived = found.or(false, self.one("archived", flag));
+        let email = found.optional(self.one("email", key)).map(|email| email.trim().to_owned());
+        let external_id = found.optional(self.one("external_id", key));
+        let filter = Filter { archived, email, external_id };
+        let start = self.start(account, &filter, &mut found);
+        let Found(mut issues) = found;
         let selection = self.parse_selection(registry);
         match selection {
             Ok(selection) if issues.is_empty() => Ok((Listing { filter, start, limit }, selection)),
@@ -72,25 +73,18 @@ impl Query {
         }
     }
 
-    fn limit(&self) -> Result<i64, Issue> {
-        let rule = "must be a number from 1 to 100";
-        Ok(self.one("limit", |text| number(text, 1, MAX_LIMIT, rule))?.unwrap_or(DEFAULT_LIMIT))
-    }
-
-    fn start(&self, account: Uuid, filter: &Filter) -> Result<Start, Issue> {
+    fn start(&self, account: Uuid, filter: &Filter, found: &mut Found) -> Start {
         let rule = "must be a number from 0 up";
-        let offset = self.one("offset", |text| number(text, 0, i64::MAX, rule))?;
-        let after = self.one("after", |text| {
+        let offset = found.optional(self.one("offset", |text| number(text, 0, i64::MAX, rule)));
+        let after = found.optional(self.one("after", |text| {
             let message = "must be the `next` of an answer to the same list with the same filters";
             Cursor::read(text, account, filter).ok_or_else(|| Refusal::new(IssueCode::InvalidFormat, message))
-        })?;
-        match (offset, after) {
-            (Some(_), Some(_)) => {
-                Err(Issue::new("offset", IssueCode::ForbiddenField, "can't be sent together with after"))
-            }
-            (None, Some(id)) => Ok(Start::After(id)),
-            (offset, None) => Ok(Start::Offset(offset.unwrap_or(0))),
+        }));
+        if self.0.contains_key("offset") && self.0.contains_key("after") {
+            let message = "can't be sent together with after";
+            found.0.push(Issue::new("offset", IssueCode::InvalidFormat, message));
         }
+        after.map_or(Start::Offset(offset.unwrap_or(0)), Start::After)
     }
 
     /// The value of a parameter that is sent at most once.
@@ -100,6 +94,25 @@ impl Query {
             Some([value]) => parse(value).map(Some).map_err(|refusal| refusal.of(name)),
             Some(_) => Err(Issue::new(name, IssueCode::InvalidFormat, "must be sent once")),
         }
+    }
+}
+
+/// What was found wrong with a query so far: all of it is said at once.
+#[derive(Default)]
+struct Found(Vec<Issue>);
+
+impl Found {
+    /// The value of a parameter; none also when it is malformed.
+    fn optional<T>(&mut self, parsed: Result<Option<T>, Issue>) -> Option<T> {
+        parsed.unwrap_or_else(|issue| {
+            self.0.push(issue);
+            None
+        })
+    }
+
+    /// The value of a parameter, or the default.
+    fn or<T>(&mut self, default: T, parsed: Result<Option<T>, Issue>) -> T {
+        self.optional(parsed).unwrap_or(default)
     }
 }
 
@@ -113,8 +126,10 @@ fn decode(part: &str) -> Option<Cow<'_, str>> {
 }
 
 fn number(text: &str, low: i64, high: i64, rule: &'static str) -> Result<i64, Refusal> {
-    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| is_digits && (low..=high).contains(number));
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Refusal::new(IssueCode::InvalidFormat, rule));
+    }
+    let number = text.parse().ok().filter(|number| (low..=high).contains(number));
     number.ok_or_else(|| Refusal::new(IssueCode::OutOfRange, rule))
 }
 
@@ -176,6 +191,7 @@ mod tests {
     #[case("offset=99999999999999999999", &["offset"])]
     #[case("email=&external_id=%00", &["email", "external_id"])]
     #[case("after=abc", &["after"])]
+    #[case("offset=x&after=q", &["offset", "after", "offset"])]
     #[case("limit=0&properties=nope", &["limit", "nope"])]
     #[case("x=%ff", &["x"])]
     #[case("%c3%28=1", &["\u{fffd}("])]

@@ -152,6 +152,9 @@ async fn changes_labels_and_options_only() {
         .expect_error(400, "validation_failed")
         .expect_details(&[("email", "forbidden_field")]);
     account.call("PATCH", "/fields/nope").json(&json!({})).send().await.expect_error(404, "not_found");
+    let invalid = account.call("PATCH", "/fields/nope").json(&json!({"label": ""})).send().await;
+    invalid.expect_error(400, "validation_failed");
+    account.call("PUT", "/fields/%20").send().await.expect_error(405, "method_not_allowed");
     account.delete("/fields/nope").await.expect_error(404, "not_found");
 }
 

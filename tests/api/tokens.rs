@@ -62,6 +62,8 @@ async fn a_bad_token_is_refused_without_a_reason() {
         ("early", sign(&json!({"account_id": account.id, "exp": in_seconds(60), "nbf": in_seconds(35)}))),
         ("without expiry", sign(&json!({"account_id": account.id}))),
         ("a number as text", sign(&json!({"account_id": account.id, "exp": in_seconds(60).to_string()}))),
+        ("no critical extensions", format!("{}.{body}.{signature}", part(json!({"alg": "HS256", "crit": null})))),
+        ("a subject that is no text", sign(&json!({"account_id": account.id, "exp": in_seconds(60), "sub": 5}))),
         (
             "a subject that can't be kept",
             sign(&json!({"account_id": account.id, "exp": in_seconds(60), "sub": "a\0b"})),

@@ -1,6 +1,6 @@
 //! `datetime`: an instant, RFC 3339 with an offset. Kept in UTC, cut to milliseconds.
 
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, SecondsFormat, Timelike, Utc};
 
 use super::{Parsed, string};
 use crate::fields::{IssueCode, Refusal, Value};
@@ -11,7 +11,7 @@ pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
     if text.is_empty() {
         return Ok(None);
     }
-    let sent = DateTime::parse_from_rfc3339(text).map_err(|_| {
+    let sent = DateTime::parse_from_rfc3339(text).ok().filter(|sent| is_strict(text, sent)).ok_or_else(|| {
         let message = "must be a date and time with an offset (RFC 3339) such as 2026-05-01T10:00:00Z";
         Refusal::new(IssueCode::InvalidFormat, message)
     })?;
@@ -19,6 +19,13 @@ pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
         .filter(|instant| (1..=9999).contains(&instant.year()))
         .ok_or_else(|| Refusal::new(IssueCode::OutOfRange, "must be, in UTC, of the years 0001 to 9999"))?;
     Ok(Some(Value::Text(format(instant))))
+}
+
+/// chrono also takes a blank for the `T`, and a second 60 in minutes that have none.
+fn is_strict(text: &str, sent: &DateTime<FixedOffset>) -> bool {
+    let is_leap_second = sent.timestamp_subsec_millis() >= 1_000;
+    let (hour, minute) = (sent.naive_utc().hour(), sent.naive_utc().minute());
+    matches!(text.as_bytes().get(10), Some(b'T' | b't')) && (!is_leap_second || (hour, minute) == (23, 59))
 }
 
 /// An instant as every answer writes it: `2026-05-01T10:00:00.000Z` (contract §1).
@@ -59,6 +66,8 @@ mod tests {
                 "2026-02-30T10:00:00Z",
                 "1777629600",
                 "now",
+                "2026-05-01 10:00:00Z",
+                "2026-05-01T10:00:60Z",
                 " ",
             ],
         );

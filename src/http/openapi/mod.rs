@@ -9,11 +9,13 @@ use std::sync::LazyLock;
 use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa::OpenApi;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, OpenApi as Document, RefOr};
+use utoipa::openapi::{Components, OpenApi as Document, RefOr, Required};
 
 use super::error::ApiError;
+use super::query::Query;
 use crate::fields::{Issue, IssueCode};
 use crate::json::JsonError;
 
@@ -22,7 +24,10 @@ use crate::json::JsonError;
     info(
         title = "Contacts",
         description = "A multi-tenant contacts (CRM) service. Its heart is `PATCH /contacts/{contactId}`: \
-                       send the fields that change, get the whole contact back.",
+                       send the fields that change, get the whole contact back.\n\n\
+                       A path that is not listed is 404 `route_not_found`, a method that a path does not list \
+                       405 `method_not_allowed` with `Allow`, and any method on `/contacts/` (which lacks its id), \
+                       or PATCH and DELETE on `/contacts`, 400 `missing_contact_id`.",
         license(name = "Proprietary")
     ),
     servers((url = "/", description = "This server")),
@@ -60,7 +65,7 @@ pub fn complete() -> Document {
 /// The API as an OpenAPI 3.1 document
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", operation_id = "openapi",
     responses((status = 200, description = "This document", body = schemas::OpenApiDocument)))]
-pub(super) async fn serve() -> impl IntoResponse {
+pub(super) async fn serve(_: Query) -> impl IntoResponse {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| complete().to_json().unwrap_or_default());
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
 }
@@ -72,50 +77,56 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 /// Adds what follows from an operation's shape: the errors it can answer, and the headers of every answer.
 fn describe_common(operation: &mut Operation, path: &str) {
     let has_token = operation.security.is_some();
-    let has_body = operation.request_body.is_some();
-    let has_parameters = operation.parameters.is_some();
     let mut add = |description: &str, examples: &[ApiError]| {
         let Some(first) = examples.first() else { return };
         let status = first.catalogue().0.as_str().to_owned();
         let response = RefOr::T(responses::error(description, examples));
         operation.responses.responses.entry(status).or_insert(response);
     };
+    if path.contains('{') {
+        add("The account has no such object", &[ApiError::NotFound]);
+    }
+    let mut refusals = vec![ApiError::InvalidQuery(vec![Issue::new(
+        "limit",
+        IssueCode::OutOfRange,
+        "must be a number from 1 to 100",
+    )])];
+    if path.starts_with("/contacts") {
+        let unknown = Issue::new("nope", IssueCode::UnknownField, "is not a property of this account's contacts");
+        refusals.push(ApiError::InvalidProperties(vec![unknown]));
+    }
+    if path.contains("{contactId}") {
+        refusals.push(ApiError::MissingContactId);
+    }
+    if operation.request_body.is_some() {
+        refusals.push(ApiError::ValidationFailed(vec![
+            Issue::new("email", IssueCode::InvalidFormat, "must be an email address such as ada@example.com"),
+            Issue::new("created_at", IssueCode::ForbiddenField, "is set by the system: leave it out"),
+        ]));
+        refusals.push(ApiError::InvalidJson(JsonError::Empty));
+        refusals.push(ApiError::InvalidBody("The body must be a JSON object".into()));
+        add("The body is not declared as JSON", &[ApiError::UnsupportedMediaType]);
+    }
+    add("The request is invalid", &refusals);
     if has_token {
         add(
             "No valid token, or one that names no account",
             &[ApiError::Unauthorized { token_sent: false }, ApiError::MissingAccountContext],
         );
-    }
-    if path.contains('{') {
-        add("The account has no such object", &[ApiError::NotFound]);
-    }
-    if has_body {
-        let issue = Issue::new("email", IssueCode::InvalidFormat, "must be an email address such as ada@example.com");
-        add(
-            "The request is invalid",
-            &[
-                ApiError::ValidationFailed(vec![issue]),
-                ApiError::InvalidJson(JsonError::Empty),
-                ApiError::InvalidBody("The body must be a JSON object".into()),
-            ],
-        );
         add("The body is too large", &[ApiError::PayloadTooLarge { limit: 1024 * 1024 }]);
-        add("The body is not declared as JSON", &[ApiError::UnsupportedMediaType]);
-    } else if has_parameters {
-        let limit = Issue::new("limit", IssueCode::OutOfRange, "must be a number from 1 to 100");
-        let property = Issue::new("nope", IssueCode::UnknownField, "is not a property of this account's contacts");
-        add(
-            "The request is invalid",
-            &[ApiError::InvalidQuery(vec![limit]), ApiError::InvalidProperties(vec![property])],
-        );
-    }
-    if has_token {
         add("A bug on our side, logged with the request's id", &[ApiError::Internal("".into())]);
         add(
             "The service can't answer now; on a write it is unknown whether it was done",
             &[ApiError::Unavailable("".into())],
         );
     }
+    let request_id = ParameterBuilder::new()
+        .name("X-Request-Id")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("An id of your own for this request: 1 to 128 visible ASCII characters"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(128)).build()));
+    operation.parameters.get_or_insert_default().push(request_id.build().into());
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             let header = responses::text_header("The request's id: the caller's, or a fresh one");

@@ -7,7 +7,7 @@ use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
-use uuid::Uuid;
+use uuid::uuid;
 
 use crate::http::error::{ApiError, Duplicate};
 
@@ -41,7 +41,7 @@ responses! {
         .build();
     /// A write that the state of the account's contacts forbids.
     Conflict: "409" => error("The contact is archived, or a unique key belongs to another active contact", &[
-        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Uuid::nil() }]),
+        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e") }]),
         ApiError::ContactArchived,
     ]);
     /// `If-Match` does not match.

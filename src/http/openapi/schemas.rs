@@ -134,7 +134,7 @@ schemas! {
         "required": ["error", "code", "message", "request_id"],
         "properties": {
             "error": {"type": "boolean", "enum": [true]},
-            "code": {"type": "string", "description": "What went wrong, for programs", "examples": ["validation_failed"]},
+            "code": {"type": "string", "enum": CODES, "description": "What went wrong, for programs"},
             "message": {"type": "string", "description": "How to mend the request, for people"},
             "details": {
                 "type": "array",
@@ -144,7 +144,7 @@ schemas! {
                     "required": ["field", "code", "message"],
                     "properties": {
                         "field": {"type": "string"},
-                        "code": {"type": "string"},
+                        "code": {"type": "string", "enum": DETAIL_CODES},
                         "message": {"type": "string"},
                         "existing_id": {"type": "string", "format": "uuid", "description": "The contact that holds a unique key"}
                     }
@@ -156,6 +156,43 @@ schemas! {
     /// An OpenAPI document.
     OpenApiDocument => json!({"type": "object", "required": ["openapi", "info", "paths"]}), uses [];
 }
+
+/// The codes of errors, in the order of contract §2. The API's tests check every error they meet against it.
+const CODES: [&str; 21] = [
+    "missing_contact_id",
+    "invalid_properties",
+    "invalid_query",
+    "invalid_json",
+    "invalid_body",
+    "validation_failed",
+    "missing_account_context",
+    "unauthorized",
+    "not_found",
+    "route_not_found",
+    "method_not_allowed",
+    "contact_archived",
+    "duplicate_contact",
+    "duplicate_field",
+    "option_in_use",
+    "too_many_fields",
+    "precondition_failed",
+    "payload_too_large",
+    "unsupported_media_type",
+    "internal_error",
+    "unavailable",
+];
+const DETAIL_CODES: [&str; 10] = [
+    "unknown_field",
+    "forbidden_field",
+    "invalid_type",
+    "invalid_format",
+    "invalid_option",
+    "too_long",
+    "out_of_range",
+    "required",
+    "duplicate",
+    "option_in_use",
+];
 
 fn name() -> Value {
     json!({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$", "examples": ["shoe_size"]})
@@ -179,7 +216,8 @@ fn contact() -> Value {
         "description": "The default fields, and those asked for by `properties`: custom fields stand beside the system ones",
         "required": required,
         "properties": properties(|_| true),
-        "additionalProperties": true
+        "additionalProperties": true,
+        "examples": [example(|field| field.default || field.id == system::JOB_TITLE)]
     })
 }
 
@@ -196,4 +234,10 @@ fn contact_fields() -> Value {
 fn properties(keep: impl Fn(&fields::Field) -> bool) -> Map<String, Value> {
     let kept = system::all().iter().filter(|field| keep(field));
     kept.map(|field| (field.internal_name.clone(), field.schema())).collect()
+}
+
+/// A contact with the examples of these fields.
+fn example(keep: impl Fn(&fields::Field) -> bool) -> Value {
+    let shown = properties(keep);
+    shown.into_iter().map(|(name, schema)| (name, schema["examples"][0].clone())).collect::<Map<_, _>>().into()
 }

@@ -136,6 +136,7 @@ async fn a_path_without_an_id_is_missing_it() {
         ("GET", "/contacts/"),
         ("PUT", "/contacts/"),
         ("POST", "/contacts/"),
+        ("OPTIONS", "/contacts/"),
         ("PATCH", "/contacts/%20"),
         ("PUT", "/contacts/%20%09"),
         ("POST", "/contacts/%20/restore"),

@@ -1,5 +1,7 @@
 //! A caller with an account of its own, and what it is answered.
 
+use std::sync::LazyLock;
+
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -111,6 +113,14 @@ impl Call {
     }
 }
 
+/// Whether the OpenAPI document knows this code, at this place of the schema of errors.
+fn is_documented(code: &Value, place: &str) -> bool {
+    static DOCUMENT: LazyLock<Value> =
+        LazyLock::new(|| serde_json::to_value(contacts::http::openapi::complete()).unwrap());
+    let codes = DOCUMENT.pointer(&format!("/components/schemas/Error/properties/{place}/enum"));
+    codes.and_then(Value::as_array).is_some_and(|codes| codes.contains(code))
+}
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -133,6 +143,14 @@ impl Answer {
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{}", self.text);
         assert_eq!(self.body["error"], true);
+        assert!(is_documented(&self.body["code"], "code"), "{} is not documented", self.body["code"]);
+        for detail in self.body["details"].as_array().into_iter().flatten() {
+            assert!(
+                is_documented(&detail["code"], "details/items/properties/code"),
+                "{} is not documented",
+                detail["code"]
+            );
+        }
         assert_eq!(self.body["request_id"], self.header("x-request-id"));
         assert_eq!(self.header("content-type"), "application/json");
         assert!(self.body["message"].as_str().is_some_and(|message| !message.is_empty()));
