@@ -143,6 +143,7 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
         ("BIND_ADDR", "somewhere"),
         ("BIND_ADDR", "127.0.0.1"),
         ("DATABASE_MAX_CONNECTIONS", "0"),
+        ("WRITE_BATCH_MAX", "0"),
         ("REQUEST_TIMEOUT_MS", "soon"),
         ("SHUTDOWN_TIMEOUT_MS", "-1"),
         ("MAX_BODY_BYTES", "1MB"),

@@ -42,8 +42,13 @@ async fn database(name: &str) -> (Repository, PgConnection) {
 }
 
 fn repository(url: Secret) -> Repository {
-    let settings =
-        DatabaseSettings { url, max_connections: 2, migrate_on_start: true, timeout: Duration::from_secs(10) };
+    let settings = DatabaseSettings {
+        url,
+        max_connections: 2,
+        write_batch_max: 256,
+        migrate_on_start: true,
+        timeout: Duration::from_secs(10),
+    };
     Repository::new(&settings).unwrap()
 }
 

@@ -13,7 +13,8 @@ use uuid::{Uuid, uuid};
 use super::{CliError, serve};
 use crate::auth::{Signer, Verifier};
 use crate::config::{
-    DatabaseSettings, EmbeddedSettings, Environment, HttpSettings, Secret, TokenSettings, data_dir, problem,
+    DEFAULT_WRITE_BATCH, DatabaseSettings, EmbeddedSettings, Environment, HttpSettings, Secret, TokenSettings,
+    data_dir, problem,
 };
 use crate::contacts::{Contact, Draft, Filter, Listing, Start};
 use crate::embedded::{Cluster, Durability};
@@ -54,6 +55,7 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     let database = DatabaseSettings {
         url: cluster.url(DATABASE),
         max_connections: 16,
+        write_batch_max: DEFAULT_WRITE_BATCH,
         migrate_on_start: true,
         timeout: settings.request_timeout,
     };

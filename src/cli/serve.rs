@@ -39,7 +39,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
 /// Serves until the process is told to stop, and every request in flight is answered.
 pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliError> {
     let repository = app.repository().clone();
-    tokio::spawn(async move { repository.run_background_work().await });
+    let background = tokio::spawn(async move { repository.run_background_work().await });
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = listener.tap_io(|stream| {
         // Answers are whole: waiting to fill a packet only delays them.
@@ -59,6 +59,7 @@ pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliErr
     if tokio::time::timeout_at(deadline.into(), server).await.is_err() {
         tracing::warn!("stopped with requests unanswered");
     }
+    background.abort();
     app.repository().close().await;
     tracing::info!("stopped");
     Ok(())

@@ -27,7 +27,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every setting of `contacts serve`.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "BIND_ADDR",
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_URL",
@@ -43,6 +43,7 @@ const SETTINGS: [&str; 15] = [
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
     "SHUTDOWN_TIMEOUT_MS",
+    "WRITE_BATCH_MAX",
 ];
 
 /// The variables of the process, over those of a `.env` file. An empty value counts as unset.

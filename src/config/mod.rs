@@ -43,6 +43,8 @@ pub struct DatabaseSettings {
     pub url: Secret,
     /// The size of the connection pool.
     pub max_connections: u32,
+    /// How many updates are gathered into one transaction at most; 1 writes each in its own.
+    pub write_batch_max: usize,
     /// Whether `serve` applies pending migrations.
     pub migrate_on_start: bool,
     /// After which a statement, or the wait for a connection, is given up.
@@ -74,6 +76,9 @@ pub struct LogSettings {
     /// Which lines, in the syntax of `RUST_LOG`.
     pub filter: String,
 }
+
+/// How many updates are gathered into one transaction, where nothing else is set.
+pub const DEFAULT_WRITE_BATCH: usize = 256;
 
 /// The shortest HS256 secret that is taken: as long as the hash (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -229,10 +234,17 @@ impl<'a> Reader<'a> {
         } else if !is_database_url(&url) {
             self.complain("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
         }
+        let batch_rule = "must be a number of updates from 1 to 1000";
         let rule = "must be a number of connections from 1 to 1000";
         DatabaseSettings {
             url: Secret::new(url),
             max_connections: self.parsed("DATABASE_MAX_CONNECTIONS", 16, |count| (1..=1_000).contains(count), rule),
+            write_batch_max: self.parsed(
+                "WRITE_BATCH_MAX",
+                DEFAULT_WRITE_BATCH,
+                |max| (1..=1_000).contains(max),
+                batch_rule,
+            ),
             migrate_on_start: self.parsed("MIGRATE_ON_START", true, |_| true, "must be true or false"),
             timeout: self.milliseconds("REQUEST_TIMEOUT_MS", 10_000),
         }

@@ -18,7 +18,7 @@ use super::query::Query;
 use crate::contacts::{Contact, Cursor, Draft, Start, etag};
 use crate::fields::{Issue, Registry, Selection};
 use crate::json::Object;
-use crate::repository::WriteError;
+use crate::repository::{Update, WriteError};
 
 /// Create a contact
 ///
@@ -74,7 +74,9 @@ pub(super) async fn update(
     let precondition = conditional::if_match(&headers);
     loop {
         let (draft, selection) = check(&fields, Draft::parse, &query, &registry)?;
-        match app.repository().update_contact(account, path.id()?, &registry, &draft, &precondition).await {
+        let (id, precondition) = (path.id()?, precondition.clone());
+        let update = Update { account, id, registry: Arc::clone(&registry), draft, precondition };
+        match app.repository().update_contact(update).await {
             Err(WriteError::RegistryChanged) => registry = app.repository().reload_registry(account).await?,
             written => {
                 let contact = written.map_err(|error| ApiError::of_write(error, &registry))?;

@@ -10,6 +10,9 @@ pub enum StorageError {
     /// It is away, overloaded, or took too long: the caller may try again.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] Arc<sqlx::Error>),
+    /// More is asked of it than it can take: the caller may try again.
+    #[error("too many writes are waiting")]
+    Overloaded,
     /// Two transactions stood in each other's way: trying again at once helps.
     #[error("a conflict between transactions: {0}")]
     Conflict(#[source] Arc<sqlx::Error>),

@@ -2,6 +2,7 @@
 //!
 //! Knows contacts and fields, nothing of HTTP.
 
+mod batch;
 mod contacts;
 mod error;
 mod fields;
@@ -11,6 +12,7 @@ mod pool;
 mod registries;
 mod rows;
 mod sweep;
+mod writer;
 mod writes;
 
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 pub use error::{FieldError, StorageError, WriteError};
 pub use migrations::{MigrationError, Migrations};
 use registries::Registries;
+pub use writer::Update;
+use writer::Writer;
 
 use crate::config::{DatabaseSettings, SettingsError};
 
@@ -30,10 +34,13 @@ pub struct Repository {
     /// How to reach the database outside the pool.
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
+    /// `None` where each write is a transaction of its own.
+    writer: Option<Arc<Writer>>,
 }
 
 impl Repository {
-    /// A repository on the database of `settings`. Connects when first used, so the database may be away.
+    /// A repository on the database of `settings`. Connects when first used, so the database may be away. To be
+    /// called within a runtime, on which its writer works.
     ///
     /// # Errors
     /// A `DATABASE_URL` that can't be parsed.
@@ -41,7 +48,9 @@ impl Repository {
         let options = pool::connect_options(settings)?;
         let pool = pool::open(settings, options.clone());
         let registries = Arc::new(Registries::new(pool.clone()));
-        Ok(Self { pool, options: Arc::new(options), registries })
+        let batched = || Arc::new(Writer::start(&pool, settings.write_batch_max));
+        let writer = (settings.write_batch_max > 1).then(batched);
+        Ok(Self { pool, options: Arc::new(options), registries, writer })
     }
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.

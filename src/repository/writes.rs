@@ -3,14 +3,14 @@
 //! Locks are taken in one order everywhere: the account's registry (shared, and only by writes that depend on
 //! it), the contact's row, unique keys in their order.
 
-use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool};
 use sqlx::query::Query;
 use sqlx::types::Json as Jsonb;
 use sqlx::{Connection, Postgres};
 use uuid::Uuid;
 
 use super::rows::{self, contact_columns};
-use super::{Repository, StorageError, WriteError, keys, registries};
+use super::{Repository, StorageError, Update, WriteError, keys, registries};
 use crate::contacts::{Contact, Draft, KeyChanges, Precondition};
 use crate::fields::{Registry, system};
 
@@ -31,19 +31,15 @@ impl Repository {
         retried(|| self.try_create(account, registry, draft)).await
     }
 
-    /// Changes the fields that `draft` sends, and no other. A change to equal values changes nothing.
+    /// Changes the fields that the draft sends, and no other. A change to equal values changes nothing.
     ///
     /// # Errors
     /// Every [`WriteError`].
-    pub async fn update_contact(
-        &self,
-        account: Uuid,
-        id: Uuid,
-        registry: &Registry,
-        draft: &Draft,
-        precondition: &Precondition,
-    ) -> Result<Contact, WriteError> {
-        retried(|| self.try_update(account, id, registry, draft, precondition)).await
+    pub async fn update_contact(&self, update: Update) -> Result<Contact, WriteError> {
+        match &self.writer {
+            Some(writer) => writer.write(update).await,
+            None => self::update(&self.pool, &update).await,
+        }
     }
 
     /// Archives an active contact; its unique keys are free from then on.
@@ -93,34 +89,6 @@ impl Repository {
         Ok(contact)
     }
 
-    async fn try_update(
-        &self,
-        account: Uuid,
-        id: Uuid,
-        registry: &Registry,
-        draft: &Draft,
-        precondition: &Precondition,
-    ) -> Result<Contact, WriteError> {
-        let mut transaction = self.pool.begin().await?;
-        if draft.touches_custom_fields() {
-            registries::guard(&mut transaction, account, registry).await?;
-        }
-        let contact = lock(&mut transaction, account, id).await?.ok_or(WriteError::NotFound)?;
-        if contact.archival.is_some() {
-            return Err(WriteError::Archived);
-        }
-        if !precondition.holds(&contact) {
-            return Err(WriteError::PreconditionFailed);
-        }
-        let Some(next) = contact.patched(draft, registry) else { return Ok(contact) };
-        let changes = contact.key_changes(&next, registry);
-        keys::claim(&mut transaction, account, id, &changes.claimed).await?;
-        store(UPDATE, account, &next).execute(&mut *transaction).await?;
-        keys::release(&mut transaction, account, id, &changes.released).await?;
-        transaction.commit().await?;
-        Ok(next)
-    }
-
     async fn try_archive(
         &self,
         account: Uuid,
@@ -163,6 +131,43 @@ impl Repository {
         transaction.commit().await?;
         Ok(restored)
     }
+}
+
+impl Update {
+    /// The contact after this update; `None` when it changes nothing.
+    ///
+    /// # Errors
+    /// [`WriteError::Archived`] or [`WriteError::PreconditionFailed`].
+    pub(super) fn apply(&self, contact: &Contact) -> Result<Option<Contact>, WriteError> {
+        if contact.archival.is_some() {
+            return Err(WriteError::Archived);
+        }
+        if !self.precondition.holds(contact) {
+            return Err(WriteError::PreconditionFailed);
+        }
+        Ok(contact.patched(&self.draft, &self.registry))
+    }
+}
+
+/// Writes one update in a transaction of its own.
+pub(super) async fn update(pool: &PgPool, update: &Update) -> Result<Contact, WriteError> {
+    retried(|| try_update(pool, update)).await
+}
+
+async fn try_update(pool: &PgPool, update: &Update) -> Result<Contact, WriteError> {
+    let Update { account, id, registry, draft, .. } = update;
+    let mut transaction = pool.begin().await?;
+    if draft.touches_custom_fields() {
+        registries::guard(&mut transaction, *account, registry).await?;
+    }
+    let contact = lock(&mut transaction, *account, *id).await?.ok_or(WriteError::NotFound)?;
+    let Some(next) = update.apply(&contact)? else { return Ok(contact) };
+    let changes = contact.key_changes(&next, registry);
+    keys::claim(&mut transaction, *account, *id, &changes.claimed).await?;
+    store(UPDATE, *account, &next).execute(&mut *transaction).await?;
+    keys::release(&mut transaction, *account, *id, &changes.released).await?;
+    transaction.commit().await?;
+    Ok(next)
 }
 
 /// A contact as it is now, locked until the end of the transaction.

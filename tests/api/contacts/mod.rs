@@ -1,6 +1,7 @@
 //! `/contacts`
 
 mod archive;
+mod batching;
 mod bodies;
 mod conditional;
 mod create;

@@ -46,8 +46,15 @@ async fn start_cluster(name: &str) -> Cluster {
     cluster
 }
 
+/// How a server reaches its database, and whether it gathers writes.
 fn database(url: Secret) -> DatabaseSettings {
-    DatabaseSettings { url, max_connections: 16, migrate_on_start: false, timeout: Duration::from_secs(10) }
+    DatabaseSettings {
+        url,
+        max_connections: 16,
+        write_batch_max: 256,
+        migrate_on_start: false,
+        timeout: Duration::from_secs(10),
+    }
 }
 
 /// A running service.
@@ -91,12 +98,22 @@ impl Server {
         Self::on_database(self.database.clone(), |_| {})
     }
 
+    /// Another instance on the same database that writes each update in a transaction of its own.
+    pub fn unbatched(&self) -> Self {
+        Self::start(DatabaseSettings { write_batch_max: 1, ..database(Secret::new(&*self.database)) }, |_| {})
+    }
+
     fn on_database(url: String, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
+        Self::start(database(Secret::new(url)), change)
+    }
+
+    fn start(database: DatabaseSettings, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
+        let url = database.url.expose().to_owned();
         let mut settings = HttpSettings::read(&Environment::default()).unwrap();
         change(&mut settings);
         let verifier = Verifier::new(&TokenSettings::with_secret(Secret::new(SECRET))).unwrap();
         let start = async {
-            let repository = Repository::new(&database(Secret::new(&*url))).unwrap();
+            let repository = Repository::new(&database).unwrap();
             let background = repository.clone();
             tokio::spawn(async move { background.run_background_work().await });
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
