@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of HTTP.
 
+mod cache;
 mod sign;
 mod verify;
 

@@ -6,10 +6,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::cache::GoodTokens;
 use crate::config::{SettingsError, TokenSettings, problem};
 
 /// How far a clock may be off, in seconds.
-const LEEWAY: u64 = 30;
+pub(super) const LEEWAY: u64 = 30;
 
 /// The DER form of an RSA public key of 2048 bits: the modulus and some 14 bytes around it.
 const MIN_RSA_DER_BYTES: usize = 256;
@@ -34,6 +35,7 @@ pub struct InvalidToken(String);
 pub struct Verifier {
     keys: Vec<Key>,
     account_claim: String,
+    good: GoodTokens,
 }
 
 struct Key {
@@ -63,7 +65,11 @@ impl Verifier {
             }
         }
         let with_rules = |(algorithm, key)| Key { algorithm, key, validation: rules(algorithm, settings) };
-        Ok(Self { keys: keys.into_iter().map(with_rules).collect(), account_claim: settings.account_claim.clone() })
+        Ok(Self {
+            keys: keys.into_iter().map(with_rules).collect(),
+            account_claim: settings.account_claim.clone(),
+            good: GoodTokens::new(),
+        })
     }
 
     /// Whom `token` speaks for.
@@ -71,6 +77,13 @@ impl Verifier {
     /// # Errors
     /// Why it is not good.
     pub fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
+        match self.good.get(token) {
+            Some(identity) => Ok(identity),
+            None => self.verify_anew(token),
+        }
+    }
+
+    fn verify_anew(&self, token: &str) -> Result<Identity, InvalidToken> {
         let header = decode_header(token).map_err(reason)?;
         if names_critical_extensions(token) {
             return Err(InvalidToken("it has critical extensions".to_owned()));
@@ -82,7 +95,11 @@ impl Verifier {
         if key.validation.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
             return Err(InvalidToken("its issuer is no string".to_owned()));
         }
-        Ok(Identity { account, actor: actor(claims.get("sub"))? })
+        let identity = Identity { account, actor: actor(claims.get("sub"))? };
+        if let Some(expires) = claims.get("exp").and_then(Value::as_f64) {
+            self.good.remember(token, &identity, expires);
+        }
+        Ok(identity)
     }
 }
 

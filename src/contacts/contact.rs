@@ -51,21 +51,21 @@ impl Contact {
             return None;
         }
         values.retain(|field| !registry.is_deleted(field));
-        Some(Self { values, ..self.touched() })
+        Some(self.next(values))
     }
 
     /// This contact, archived by `actor`.
     #[must_use]
     pub fn archived(&self, actor: Option<&str>) -> Self {
-        let touched = self.touched();
-        let archival = Archival { at: touched.updated_at, by: actor.map(str::to_owned) };
-        Self { archival: Some(archival), ..touched }
+        let archived = self.next(self.values.clone());
+        let archival = Archival { at: archived.updated_at, by: actor.map(str::to_owned) };
+        Self { archival: Some(archival), ..archived }
     }
 
     /// This contact, active again.
     #[must_use]
     pub fn restored(&self) -> Self {
-        Self { archival: None, ..self.touched() }
+        self.next(self.values.clone())
     }
 
     /// The unique keys that a change from `self` to `next` claims and gives up.
@@ -74,10 +74,10 @@ impl Contact {
         KeyChanges::between(&self.values, &next.values, registry)
     }
 
-    /// The next version of the same contact. `updated_at` moves on even when the clock does not.
-    fn touched(&self) -> Self {
+    /// The next version of the same contact, active. `updated_at` moves on even when the clock does not.
+    fn next(&self, values: Values) -> Self {
         let updated_at = now().max(self.updated_at + TimeDelta::milliseconds(1));
-        Self { version: self.version + 1, updated_at, ..self.clone() }
+        Self { id: self.id, version: self.version + 1, values, archival: None, created_at: self.created_at, updated_at }
     }
 }
 

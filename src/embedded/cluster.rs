@@ -53,6 +53,8 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct Cluster {
     supervisor: Child,
+    binaries: Binaries,
+    data: PathBuf,
     sockets: PathBuf,
     /// Held for as long as the cluster runs, so that no other process starts it too.
     _lock: File,
@@ -85,7 +87,7 @@ impl Cluster {
         await_predecessor(&data).await?;
         let log = folder.join("postgres.log");
         let supervisor = spawn(&binaries, owner, &data, &sockets, &log, durability)?;
-        let mut cluster = Self { supervisor, sockets, _lock: lock };
+        let mut cluster = Self { supervisor, binaries, data, sockets, _lock: lock };
         cluster.await_ready(&log).await?;
         Ok(cluster)
     }
@@ -115,6 +117,18 @@ impl Cluster {
             sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await.map_err(said)?;
         }
         connection.close().await.map_err(said)
+    }
+
+    /// Another program of the same PostgreSQL, such as `pgbench`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.binaries.path(name)
+    }
+
+    /// The process id of the server, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        fs::read_to_string(self.data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {

@@ -53,7 +53,10 @@ pub(super) async fn write(
             };
             match apply(update, current) {
                 Applied::Changed(next) => {
-                    *current = next.clone();
+                    // What follows for the same contact builds on it.
+                    if jobs.len() > 1 {
+                        *current = next.clone();
+                    }
                     last_change = Some((key.0, settled.len()));
                     settled.push(Settled::Answer(Ok(next)));
                 }

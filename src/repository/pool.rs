@@ -20,16 +20,19 @@ pub(super) fn connect_options(settings: &DatabaseSettings) -> Result<PgConnectOp
     Ok(options.application_name("contacts"))
 }
 
-/// A pool that connects when it is first used.
-pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions) -> PgPool {
+/// A pool of at most this many connections, made when they are first used.
+pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions, max_connections: u32) -> PgPool {
     let limit = |timeout: Duration| format!("{}ms", timeout.as_millis());
-    let limits = [
+    let session = [
+        // Every statement is one for which the general plan is the right one; planning a batch anew each time costs more
+        // than running it.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
         ("statement_timeout", limit(settings.timeout)),
         ("lock_timeout", limit(settings.timeout)),
         ("idle_in_transaction_session_timeout", limit(settings.timeout * 2)),
     ];
     PgPoolOptions::new()
-        .max_connections(settings.max_connections)
+        .max_connections(max_connections)
         .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
         .test_before_acquire(false)
         .before_acquire(|connection, usage| {
@@ -40,5 +43,5 @@ pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions) -> Pg
                 Ok(true)
             })
         })
-        .connect_lazy_with(options.options(limits))
+        .connect_lazy_with(options.options(session))
 }

@@ -20,8 +20,8 @@ use crate::fields::Registry;
 
 /// Workers overlap one batch's commit with the next one's reads. Each has its own share of the contacts, so they never
 /// wait for one another's rows.
-const WORKERS: usize = 2;
-/// How many updates may wait for a worker before new ones are turned away.
+pub(super) const WORKERS: u32 = 2;
+/// How many updates may wait for each worker before new ones are turned away.
 const MAX_WAITING: usize = 4_096;
 
 /// An update of a contact, checked against a registry.
@@ -51,51 +51,78 @@ pub(super) struct Job {
 /// Where updates wait for their worker.
 pub(super) struct Writer {
     queues: Vec<mpsc::Sender<Job>>,
+    own: PgPool,
 }
 
 impl Writer {
-    /// Starts the workers; they end with the writer. A batch holds at most `max_batch` updates.
-    pub(super) fn start(pool: &PgPool, max_batch: usize) -> Self {
+    /// Starts the workers; they end with the writer. They write batches of at most `max_batch` updates over connections
+    /// of `own`; what has to be written alone goes over `shared`.
+    pub(super) fn start(own: &PgPool, shared: &PgPool, max_batch: usize) -> Self {
         let start = |_| {
-            let (queue, waiting) = mpsc::channel(MAX_WAITING / WORKERS);
-            tokio::spawn(work(pool.clone(), waiting, max_batch));
+            let (queue, waiting) = mpsc::channel(MAX_WAITING);
+            let pools = Pools { own: own.clone(), shared: shared.clone() };
+            tokio::spawn(work(pools, waiting, max_batch));
             queue
         };
-        Self { queues: (0..WORKERS).map(start).collect() }
+        Self { queues: (0..WORKERS).map(start).collect(), own: own.clone() }
+    }
+
+    /// Closes the connections of the workers, after the batches under way.
+    pub(super) async fn close(&self) {
+        self.own.close().await;
     }
 
     /// Writes an update; returns when it is committed or refused.
     pub(super) async fn write(&self, update: Update) -> Outcome {
         let mut hasher = DefaultHasher::new();
         update.id.hash(&mut hasher);
-        let worker = usize::try_from(hasher.finish() % WORKERS as u64).unwrap_or_default();
+        let worker = usize::try_from(hasher.finish() % u64::from(WORKERS)).unwrap_or_default();
         let (answer, outcome) = oneshot::channel();
         self.queues[worker].try_send(Job { update, answer }).map_err(|_| StorageError::Overloaded)?;
         outcome.await.unwrap_or_else(|_| Err(StorageError::Overloaded.into()))
     }
 }
 
+/// The connections of the workers, and those they share with the rest of the service.
+struct Pools {
+    own: PgPool,
+    shared: PgPool,
+}
+
 /// Settles batch after batch, until no one can send updates any more.
-async fn work(pool: PgPool, mut waiting: mpsc::Receiver<Job>, max_batch: usize) {
+async fn work(pools: Pools, mut waiting: mpsc::Receiver<Job>, max_batch: usize) {
     let mut jobs = Vec::with_capacity(max_batch);
     while waiting.recv_many(&mut jobs, max_batch).await > 0 {
         // A caller that is gone no longer wants it done.
-        let wanted = jobs.drain(..).filter(|job| !job.answer.is_closed());
+        jobs.retain(|job| !job.answer.is_closed());
+        if jobs.len() == 1 {
+            settle_one(&pools, jobs.remove(0)).await;
+            continue;
+        }
         let mut by_contact: BTreeMap<(Uuid, Uuid), Vec<Job>> = BTreeMap::new();
-        for job in wanted {
+        for job in jobs.drain(..) {
             by_contact.entry((job.update.account, job.update.id)).or_default().push(job);
         }
-        settle(&pool, by_contact).await;
+        settle(&pools, by_contact).await;
     }
 }
 
-async fn settle(pool: &PgPool, by_contact: BTreeMap<(Uuid, Uuid), Vec<Job>>) {
-    match batch::write(pool, &by_contact).await {
+/// A lone update needs none of what a batch does. Others gather while it is written.
+async fn settle_one(pools: &Pools, job: Job) {
+    match writes::update_at_once(&pools.own, &job.update).await {
+        Ok(Some(contact)) => drop(job.answer.send(Ok(contact))),
+        Ok(None) | Err(WriteError::Storage(StorageError::Conflict(_))) => alone(&pools.shared, job),
+        Err(error) => drop(job.answer.send(Err(error))),
+    }
+}
+
+async fn settle(pools: &Pools, by_contact: BTreeMap<(Uuid, Uuid), Vec<Job>>) {
+    match batch::write(&pools.own, &by_contact).await {
         Ok(settled) => {
             for (job, settled) in by_contact.into_values().flatten().zip(settled) {
                 match settled {
                     Settled::Answer(outcome) => drop(job.answer.send(outcome)),
-                    Settled::Alone => alone(pool, job),
+                    Settled::Alone => alone(&pools.shared, job),
                 }
             }
         }
@@ -107,7 +134,7 @@ async fn settle(pool: &PgPool, by_contact: BTreeMap<(Uuid, Uuid), Vec<Job>>) {
         }
         // It was not, because of one of them: the others must not suffer.
         Err(StorageError::Conflict(_) | StorageError::Bug(_)) => {
-            by_contact.into_values().flatten().for_each(|job| alone(pool, job));
+            by_contact.into_values().flatten().for_each(|job| alone(&pools.shared, job));
         }
     }
 }

@@ -97,7 +97,7 @@ impl Repository {
         precondition: &Precondition,
     ) -> Result<Contact, WriteError> {
         let mut transaction = self.pool.begin().await?;
-        let contact = lock(&mut transaction, account, id).await?;
+        let contact = lock(&mut transaction, account, id, Patience::Waits).await?;
         let contact = contact.filter(|contact| contact.archival.is_none()).ok_or(WriteError::NotFound)?;
         if !precondition.holds(&contact) {
             return Err(WriteError::PreconditionFailed);
@@ -118,7 +118,7 @@ impl Repository {
     ) -> Result<Contact, WriteError> {
         let mut transaction = self.pool.begin().await?;
         registries::guard(&mut transaction, account, registry).await?;
-        let contact = lock(&mut transaction, account, id).await?.ok_or(WriteError::NotFound)?;
+        let contact = lock(&mut transaction, account, id, Patience::Waits).await?.ok_or(WriteError::NotFound)?;
         if !precondition.holds(&contact) {
             return Err(WriteError::PreconditionFailed);
         }
@@ -149,35 +149,62 @@ impl Update {
     }
 }
 
-/// Writes one update in a transaction of its own.
-pub(super) async fn update(pool: &PgPool, update: &Update) -> Result<Contact, WriteError> {
-    retried(|| try_update(pool, update)).await
+/// Whether a write waits for what others hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Waits,
+    GivesUp,
 }
 
-async fn try_update(pool: &PgPool, update: &Update) -> Result<Contact, WriteError> {
+/// Writes one update in a transaction of its own.
+pub(super) async fn update(pool: &PgPool, update: &Update) -> Result<Contact, WriteError> {
+    // What waits always comes to an end: none is not found.
+    retried(|| async { try_update(pool, update, Patience::Waits).await?.ok_or(WriteError::NotFound) }).await
+}
+
+/// The same where it has to wait for nobody; `None` when it would have to, or the contact is not there.
+pub(super) async fn update_at_once(pool: &PgPool, update: &Update) -> Result<Option<Contact>, WriteError> {
+    try_update(pool, update, Patience::GivesUp).await
+}
+
+async fn try_update(pool: &PgPool, update: &Update, patience: Patience) -> Result<Option<Contact>, WriteError> {
     let Update { account, id, registry, draft, .. } = update;
     let mut transaction = pool.begin().await?;
     if draft.touches_custom_fields() {
         registries::guard(&mut transaction, *account, registry).await?;
     }
-    let contact = lock(&mut transaction, *account, *id).await?.ok_or(WriteError::NotFound)?;
-    let Some(next) = update.apply(&contact)? else { return Ok(contact) };
+    let Some(contact) = lock(&mut transaction, *account, *id, patience).await? else { return Ok(None) };
+    let Some(next) = update.apply(&contact)? else { return Ok(Some(contact)) };
     let changes = contact.key_changes(&next, registry);
+    if patience == Patience::GivesUp && !changes.is_empty() {
+        return Ok(None);
+    }
     keys::claim(&mut transaction, *account, *id, &changes.claimed).await?;
     store(UPDATE, *account, &next).execute(&mut *transaction).await?;
     keys::release(&mut transaction, *account, *id, &changes.released).await?;
     transaction.commit().await?;
-    Ok(next)
+    Ok(Some(next))
 }
 
 /// A contact as it is now, locked until the end of the transaction.
-async fn lock(connection: &mut PgConnection, account: Uuid, id: Uuid) -> sqlx::Result<Option<Contact>> {
+async fn lock(
+    connection: &mut PgConnection,
+    account: Uuid,
+    id: Uuid,
+    patience: Patience,
+) -> sqlx::Result<Option<Contact>> {
     const LOCK: &str = concat!(
         "SELECT ",
         contact_columns!(),
         " FROM contacts c WHERE c.account_id = $1 AND c.id = $2 FOR NO KEY UPDATE"
     );
-    let row = sqlx::query(LOCK).bind(account).bind(id).fetch_optional(connection).await?;
+    const LOCK_IF_FREE: &str = concat!(
+        "SELECT ",
+        contact_columns!(),
+        " FROM contacts c WHERE c.account_id = $1 AND c.id = $2 FOR NO KEY UPDATE SKIP LOCKED"
+    );
+    let statement = if patience == Patience::Waits { LOCK } else { LOCK_IF_FREE };
+    let row = sqlx::query(statement).bind(account).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(rows::contact).transpose()
 }
 
