@@ -13,6 +13,9 @@ pub enum StorageError {
     /// More is asked of it than it can take: the caller may try again.
     #[error("too many writes are waiting")]
     Overloaded,
+    /// Someone else holds what it needs, for longer than it waits.
+    #[error("a lock was not had in time: {0}")]
+    Locked(#[source] Arc<sqlx::Error>),
     /// Two transactions stood in each other's way: trying again at once helps.
     #[error("a conflict between transactions: {0}")]
     Conflict(#[source] Arc<sqlx::Error>),
@@ -29,6 +32,8 @@ impl From<sqlx::Error> for StorageError {
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 // serialization_failure, deadlock_detected
                 Some("40001" | "40P01") => Self::Conflict,
+                // lock_not_available
+                Some("55P03") => Self::Locked,
                 Some(code) if is_unavailable(code) => Self::Unavailable,
                 _ => Self::Bug,
             },
@@ -43,8 +48,8 @@ fn is_unavailable(code: &str) -> bool {
     // Connection exceptions, insufficient resources (disk, memory, connections), operator intervention
     // (shutdown, cancelled by time limit), system errors.
     ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-        // A lock not had in time, a read-only database, a role or database that is not there (yet), no access.
-        || ["55P03", "25006", "3D000", "28000", "28P01"].contains(&code)
+        // A read-only database, a role or database that is not there (yet), no access.
+        || ["25006", "3D000", "28000", "28P01"].contains(&code)
         // The schema is not there yet: migrations are pending.
         || ["42P01", "42703"].contains(&code)
 }

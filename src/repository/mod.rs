@@ -46,13 +46,13 @@ impl Repository {
     /// A `DATABASE_URL` that can't be parsed.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
         let options = pool::connect_options(settings)?;
-        let is_batched = settings.write_batch_max > 1;
         // A pool goes through its connections in turn, each of which has its own caches: the writer keeps to its own.
-        let reserved = if is_batched && settings.max_connections > writer::WORKERS { writer::WORKERS } else { 0 };
+        let is_batched = settings.write_batch_max > 1 && settings.max_connections > writer::WORKERS;
+        let reserved = if is_batched { writer::WORKERS } else { 0 };
         let pool = pool::open(settings, options.clone(), settings.max_connections - reserved);
         let registries = Arc::new(Registries::new(pool.clone()));
         let writer = is_batched.then(|| {
-            let own = if reserved > 0 { pool::open(settings, options.clone(), reserved) } else { pool.clone() };
+            let own = pool::open(settings, pool::impatient(options.clone()), reserved);
             Arc::new(Writer::start(&own, &pool, settings.write_batch_max))
         });
         Ok(Self { pool, options: Arc::new(options), registries, writer })

@@ -20,6 +20,14 @@ pub(super) fn connect_options(settings: &DatabaseSettings) -> Result<PgConnectOp
     Ok(options.application_name("contacts"))
 }
 
+/// How long a batch waits for a row that someone else holds, before its updates are written alone.
+const BATCH_LOCK_TIMEOUT: &str = "100ms";
+
+/// The same for connections that must not wait long for locks.
+pub(super) fn impatient(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("lock_timeout", BATCH_LOCK_TIMEOUT)])
+}
+
 /// A pool of at most this many connections, made when they are first used.
 pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions, max_connections: u32) -> PgPool {
     let limit = |timeout: Duration| format!("{}ms", timeout.as_millis());
@@ -28,7 +36,6 @@ pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions, max_c
         // than running it.
         ("plan_cache_mode", "force_generic_plan".to_owned()),
         ("statement_timeout", limit(settings.timeout)),
-        ("lock_timeout", limit(settings.timeout)),
         ("idle_in_transaction_session_timeout", limit(settings.timeout * 2)),
     ];
     PgPoolOptions::new()

@@ -111,7 +111,9 @@ async fn work(pools: Pools, mut waiting: mpsc::Receiver<Job>, max_batch: usize) 
 async fn settle_one(pools: &Pools, job: Job) {
     match writes::update_at_once(&pools.own, &job.update).await {
         Ok(Some(contact)) => drop(job.answer.send(Ok(contact))),
-        Ok(None) | Err(WriteError::Storage(StorageError::Conflict(_))) => alone(&pools.shared, job),
+        Ok(None) | Err(WriteError::Storage(StorageError::Locked(_) | StorageError::Conflict(_))) => {
+            alone(&pools.shared, job)
+        }
         Err(error) => drop(job.answer.send(Err(error))),
     }
 }
@@ -133,7 +135,7 @@ async fn settle(pools: &Pools, by_contact: BTreeMap<(Uuid, Uuid), Vec<Job>>) {
             }
         }
         // It was not, because of one of them: the others must not suffer.
-        Err(StorageError::Conflict(_) | StorageError::Bug(_)) => {
+        Err(StorageError::Locked(_) | StorageError::Conflict(_) | StorageError::Bug(_)) => {
             by_contact.into_values().flatten().for_each(|job| alone(&pools.shared, job));
         }
     }
