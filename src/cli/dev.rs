@@ -90,8 +90,10 @@ fn key(path: &Path) -> Result<Secret, CliError> {
     }
     let random = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
     let key = STANDARD_NO_PAD.encode(random);
-    let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(key.as_bytes()));
+    // Under another name first: a key that is there is whole.
+    let fresh = path.with_extension("new");
+    let file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh);
+    let written = file.and_then(|mut file| file.write_all(key.as_bytes())).and_then(|()| fs::rename(&fresh, path));
     written.map_err(|error| CliError::Other(format!("could not write {}: {error}", path.display())))?;
     Ok(Secret::new(key))
 }

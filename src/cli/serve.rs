@@ -16,6 +16,8 @@ use crate::repository::Repository;
 
 /// For how long at least a service that stops says so at `/readyz`, for those that send it requests.
 const DRAIN: Duration = Duration::from_millis(500);
+/// How long the connections to the database may take to close.
+const CLOSE: Duration = Duration::from_secs(2);
 const RETRY_MIGRATIONS_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
@@ -52,15 +54,17 @@ pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliErr
         ended = &mut server => return Err(CliError::Other(format!("the server ended: {ended:?}"))),
         () = told_to_stop() => {}
     }
-    let deadline = Instant::now() + app.settings().shutdown_timeout;
+    let patience = app.settings().shutdown_timeout;
+    let started = Instant::now();
     tracing::info!("stopping");
-    drain(&app, deadline).await;
+    drain(&app, started + patience / 2).await;
     let _ = stop.send(());
-    if tokio::time::timeout_at(deadline.into(), server).await.is_err() {
+    if tokio::time::timeout_at((started + patience).into(), server).await.is_err() {
         tracing::warn!("stopped with requests unanswered");
     }
     background.abort();
-    app.repository().close().await;
+    // A database that hangs must not keep the process.
+    let _ = tokio::time::timeout(CLOSE, app.repository().close()).await;
     tracing::info!("stopped");
     Ok(())
 }

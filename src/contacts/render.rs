@@ -68,10 +68,10 @@ impl Serialize for Shape<'_> {
     }
 }
 
-/// The chosen options in the order of the field's options.
+/// The chosen options, which are sorted by name, in the order of the field's options.
 fn in_option_order<'a>(field: &'a Field, chosen: &[String]) -> Vec<&'a str> {
     let names = field.options.iter().map(|option| option.internal_name.as_str());
-    names.filter(|name| chosen.iter().any(|chosen| chosen == name)).collect()
+    names.filter(|name| chosen.binary_search_by(|chosen| chosen.as_str().cmp(name)).is_ok()).collect()
 }
 
 #[cfg(test)]

@@ -156,6 +156,9 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
+        if self.sockets != self.data {
+            let _ = fs::remove_dir_all(&self.sockets);
+        }
     }
 }
 

@@ -36,11 +36,7 @@ impl Owner {
 
     /// Makes a folder that only this user can enter.
     pub(super) fn make_private(self, folder: &Path) -> Result<(), EmbeddedError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| EmbeddedError::io("make", folder, &error))?;
+        DirBuilder::new().mode(0o700).create(folder).map_err(|error| EmbeddedError::io("make", folder, &error))?;
         if let Some((uid, gid)) = self.0 {
             chown(folder, Some(uid), Some(gid))
                 .map_err(|error| EmbeddedError::io("hand over", folder, &error.into()))?;

@@ -1,5 +1,6 @@
 //! `?properties=`: which fields an answer shows besides the default ones (contract §5).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Field, Issue, IssueCode, Registry};
@@ -16,18 +17,16 @@ impl Selection {
     /// # Errors
     /// An issue for each name that is no field of the account.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>, registry: &Registry) -> Result<Self, Vec<Issue>> {
-        let mut extra: Vec<Arc<Field>> = Vec::new();
-        let mut issues: Vec<Issue> = Vec::new();
-        for name in names.into_iter().map(str::trim).filter(|name| !name.is_empty()) {
+        let (mut extra, mut issues, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let names = names.into_iter().map(str::trim).filter(|name| !name.is_empty());
+        for name in names.filter(|name| seen.insert(*name)) {
             match registry.get(name) {
-                Some(field) if field.default || extra.iter().any(|known| known.id == field.id) => {}
+                Some(field) if field.default => {}
                 Some(field) => extra.push(Arc::clone(field)),
-                None if issues.iter().any(|issue| issue.field == name) => {}
-                None => issues.push(Issue::new(
-                    name,
-                    IssueCode::UnknownField,
-                    "is not a property of this account's contacts",
-                )),
+                None => {
+                    let message = "is not a property of this account's contacts";
+                    issues.push(Issue::new(name, IssueCode::UnknownField, message));
+                }
             }
         }
         if issues.is_empty() { Ok(Self { extra }) } else { Err(issues) }

@@ -40,6 +40,10 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    if app.is_draining() {
+        // Who keeps connections open sends the next request elsewhere, rather than into a closing one.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -275,11 +275,8 @@ fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>, one: &str, many: &str
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Unavailable(_)
-            | StorageError::Locked(_)
-            | StorageError::Overloaded
-            | StorageError::Conflict(_) => Self::Unavailable(error.to_string().into()),
             StorageError::Bug(_) => Self::Internal(error.to_string().into()),
+            _ => Self::Unavailable(error.to_string().into()),
         }
     }
 }

@@ -71,9 +71,10 @@ pub(super) async fn update(
     _: Query,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    let registry = app.registry(caller.account).await?;
     let body = payload.read().await?;
     let body = extract::object(&body)?;
+    // As the database has it now: what can change depends on the field's type.
+    let registry = app.repository().reload_registry(caller.account).await?;
     let field = registry.get(&name).map(|field| &**field);
     let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
     let registry = app.repository().update_field(caller.account, &name, &patch).await?;

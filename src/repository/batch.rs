@@ -143,9 +143,10 @@ async fn read(
 /// Stores those contacts that are still as they were read, and whose account's registry is the one they depend on.
 /// Returns which.
 async fn store(connection: &mut PgConnection, changes: &[Change<'_>]) -> Result<HashSet<Key>, StorageError> {
-    // A change to an account's fields holds the row that `guarded` shares until the commit.
+    // A change to an account's fields holds the row that `guarded` shares until the commit. While one is under way
+    // (or where there is none) the version counts as 0, on which nothing depends.
     const STORE: &str = "WITH guarded AS \
-         (SELECT account_id, registry_version FROM accounts WHERE account_id = ANY ($17) ORDER BY account_id FOR SHARE) \
+         (SELECT account_id, registry_version FROM accounts WHERE account_id = ANY ($17) ORDER BY account_id FOR SHARE SKIP LOCKED) \
          UPDATE contacts c SET version = n.version, updated_at = n.updated_at, custom = n.custom::jsonb, \
          first_name = n.first_name, last_name = n.last_name, email = n.email, contact_owner = n.contact_owner, \
          external_id = n.external_id, phone = n.phone, mobile_phone = n.mobile_phone, job_title = n.job_title, \

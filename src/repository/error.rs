@@ -13,6 +13,9 @@ pub enum StorageError {
     /// More is asked of it than it can take: the caller may try again.
     #[error("too many writes are waiting")]
     Overloaded,
+    /// Whether it was done is unknown: whoever did it ended without a word.
+    #[error("a write ended without an answer")]
+    Lost,
     /// Someone else holds what it needs, for longer than it waits.
     #[error("a lock was not had in time: {0}")]
     Locked(#[source] Arc<sqlx::Error>),

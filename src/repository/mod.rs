@@ -53,7 +53,7 @@ impl Repository {
         let registries = Arc::new(Registries::new(pool.clone()));
         let writer = is_batched.then(|| {
             let own = pool::open(settings, pool::impatient(options.clone()), reserved);
-            Arc::new(Writer::start(&own, &pool, settings.write_batch_max))
+            Arc::new(Writer::start(&own, &pool, settings))
         });
         Ok(Self { pool, options: Arc::new(options), registries, writer })
     }

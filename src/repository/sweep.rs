@@ -8,8 +8,12 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use super::{StorageError, rows};
+use crate::contacts::now;
 
 const EVERY: Duration = Duration::from_secs(5);
+/// How long a field has to have been deleted: longer than any write under way may know it still, and write its values
+/// back.
+const REST: Duration = Duration::from_secs(60);
 /// How many contacts (or keys) a step looks at.
 const STEP: i64 = 1_000;
 
@@ -24,8 +28,8 @@ pub(super) async fn run(pool: &PgPool) {
 }
 
 async fn sweep(pool: &PgPool) -> Result<(), StorageError> {
-    let deleted = "SELECT account_id, id FROM fields WHERE deleted_at IS NOT NULL LIMIT 100";
-    for row in sqlx::query(deleted).fetch_all(pool).await? {
+    let deleted = "SELECT account_id, id FROM fields WHERE deleted_at < $1 LIMIT 100";
+    for row in sqlx::query(deleted).bind(now() - REST).fetch_all(pool).await? {
         let (account, field) = (rows::account(&row)?, row.try_get("id")?);
         sweep_values(pool, account, field).await?;
         sweep_keys(pool, account, field).await?;

@@ -8,13 +8,15 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::batch::{self, Settled};
 use super::{StorageError, WriteError, writes};
+use crate::config::DatabaseSettings;
 use crate::contacts::{Contact, Draft, Precondition};
 use crate::fields::Registry;
 
@@ -55,13 +57,18 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the workers; they end with the writer. They write batches of at most `max_batch` updates over connections
-    /// of `own`; what has to be written alone goes over `shared`.
-    pub(super) fn start(own: &PgPool, shared: &PgPool, max_batch: usize) -> Self {
+    /// Starts the workers; they end with the writer. They write batches over connections of `own`; what has to be written alone goes over `shared`.
+    pub(super) fn start(own: &PgPool, shared: &PgPool, settings: &DatabaseSettings) -> Self {
+        let half = shared.options().get_max_connections().div_ceil(2) as usize;
+        let means = Means {
+            own: own.clone(),
+            shared: shared.clone(),
+            alone: Arc::new(Semaphore::new(half)),
+            time_limit: settings.timeout * 2,
+        };
         let start = |_| {
             let (queue, waiting) = mpsc::channel(MAX_WAITING);
-            let pools = Pools { own: own.clone(), shared: shared.clone() };
-            tokio::spawn(work(pools, waiting, max_batch));
+            tokio::spawn(work(means.clone(), waiting, settings.write_batch_max));
             queue
         };
         Self { queues: (0..WORKERS).map(start).collect(), own: own.clone() }
@@ -79,70 +86,92 @@ impl Writer {
         let worker = usize::try_from(hasher.finish() % u64::from(WORKERS)).unwrap_or_default();
         let (answer, outcome) = oneshot::channel();
         self.queues[worker].try_send(Job { update, answer }).map_err(|_| StorageError::Overloaded)?;
-        outcome.await.unwrap_or_else(|_| Err(StorageError::Overloaded.into()))
+        outcome.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
     }
 }
 
-/// The connections of the workers, and those they share with the rest of the service.
-struct Pools {
+/// What a worker works with.
+#[derive(Clone)]
+struct Means {
+    /// The connections of the workers.
     own: PgPool,
+    /// Those they share with the rest of the service.
     shared: PgPool,
+    /// Lets some updates at a time be written alone: the rest of the service needs connections too.
+    alone: Arc<Semaphore>,
+    /// After which a batch is given up.
+    time_limit: Duration,
 }
 
 /// Settles batch after batch, until no one can send updates any more.
-async fn work(pools: Pools, mut waiting: mpsc::Receiver<Job>, max_batch: usize) {
+async fn work(means: Means, mut waiting: mpsc::Receiver<Job>, max_batch: usize) {
     let mut jobs = Vec::with_capacity(max_batch);
     while waiting.recv_many(&mut jobs, max_batch).await > 0 {
         // A caller that is gone no longer wants it done.
         jobs.retain(|job| !job.answer.is_closed());
-        if jobs.len() == 1 {
-            settle_one(&pools, jobs.remove(0)).await;
-            continue;
+        let batch = settle(means.clone(), std::mem::take(&mut jobs));
+        // A task of its own: neither a panic nor a dead connection may end the worker. Callers that are left without an
+        // answer learn that.
+        let mut task = tokio::spawn(batch);
+        if tokio::time::timeout(means.time_limit, &mut task).await.is_err() {
+            task.abort();
         }
-        let mut by_contact: BTreeMap<(Uuid, Uuid), Vec<Job>> = BTreeMap::new();
-        for job in jobs.drain(..) {
-            by_contact.entry((job.update.account, job.update.id)).or_default().push(job);
+    }
+}
+
+async fn settle(means: Means, mut jobs: Vec<Job>) {
+    match jobs.len() {
+        0 => {}
+        1 => settle_one(&means, jobs.remove(0)).await,
+        _ => {
+            let mut by_contact: BTreeMap<batch::Key, Vec<Job>> = BTreeMap::new();
+            for job in jobs {
+                by_contact.entry((job.update.account, job.update.id)).or_default().push(job);
+            }
+            settle_many(&means, by_contact).await;
         }
-        settle(&pools, by_contact).await;
     }
 }
 
 /// A lone update needs none of what a batch does. Others gather while it is written.
-async fn settle_one(pools: &Pools, job: Job) {
-    match writes::update_at_once(&pools.own, &job.update).await {
+async fn settle_one(means: &Means, job: Job) {
+    match writes::update_at_once(&means.own, &job.update).await {
         Ok(Some(contact)) => drop(job.answer.send(Ok(contact))),
-        Ok(None) | Err(WriteError::Storage(StorageError::Locked(_) | StorageError::Conflict(_))) => {
-            alone(&pools.shared, job)
-        }
+        Ok(None) | Err(WriteError::Storage(StorageError::Locked(_) | StorageError::Conflict(_))) => alone(means, job),
         Err(error) => drop(job.answer.send(Err(error))),
     }
 }
 
-async fn settle(pools: &Pools, by_contact: BTreeMap<(Uuid, Uuid), Vec<Job>>) {
-    match batch::write(&pools.own, &by_contact).await {
+async fn settle_many(means: &Means, by_contact: BTreeMap<batch::Key, Vec<Job>>) {
+    match batch::write(&means.own, &by_contact).await {
         Ok(settled) => {
             for (job, settled) in by_contact.into_values().flatten().zip(settled) {
                 match settled {
                     Settled::Answer(outcome) => drop(job.answer.send(outcome)),
-                    Settled::Alone => alone(&pools.shared, job),
+                    Settled::Alone => alone(means, job),
                 }
             }
         }
         // Whether it was committed is unknown: each caller has to ask again.
-        Err(error @ (StorageError::Unavailable(_) | StorageError::Overloaded)) => {
+        Err(error @ (StorageError::Unavailable(_) | StorageError::Lost | StorageError::Overloaded)) => {
             for job in by_contact.into_values().flatten() {
                 let _ = job.answer.send(Err(error.clone().into()));
             }
         }
         // It was not, because of one of them: the others must not suffer.
         Err(StorageError::Locked(_) | StorageError::Conflict(_) | StorageError::Bug(_)) => {
-            by_contact.into_values().flatten().for_each(|job| alone(&pools.shared, job));
+            by_contact.into_values().flatten().for_each(|job| alone(means, job));
         }
     }
 }
 
 /// Writes an update in a transaction of its own, beside the worker.
-fn alone(pool: &PgPool, Job { update, answer }: Job) {
-    let pool = pool.clone();
-    tokio::spawn(async move { answer.send(writes::update(&pool, &update).await) });
+fn alone(means: &Means, Job { update, answer }: Job) {
+    let means = means.clone();
+    tokio::spawn(async move {
+        let Ok(_turn) = means.alone.acquire().await else { return };
+        if !answer.is_closed() {
+            let _ = answer.send(writes::update(&means.shared, &update).await);
+        }
+    });
 }

@@ -245,7 +245,7 @@ where
             Err(WriteError::Storage(StorageError::Conflict(_))) if left > 0 => {}
             Err(WriteError::Duplicate(collisions)) if collisions.is_empty() => {
                 if left == 0 {
-                    return Err(sqlx::Error::PoolTimedOut.into());
+                    return Err(StorageError::Overloaded.into());
                 }
             }
             answer => return answer,
