@@ -1,5 +1,5 @@
 //! The batched writer: natural batching, as in group commit. A worker takes whatever updates wait at this moment,
-//! writes them in one transaction, and answers each caller for itself, after the commit. An idle service adds no wait:
+//! writes them in one statement, and answers each caller for itself, after the commit. An idle service adds no wait:
 //! a lone update is a batch of one.
 //!
 //! What the batch can't settle (a contact that someone else has locked or that is not there, a unique key to claim)
@@ -57,7 +57,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the workers; they end with the writer. They write batches over connections of `own`; what has to be written alone goes over `shared`.
+    /// Starts the workers; they end with the writer. They write batches over connections of `own`; what has to be
+    /// written alone goes over `shared`.
     pub(super) fn start(own: &PgPool, shared: &PgPool, settings: &DatabaseSettings) -> Self {
         let half = shared.options().get_max_connections().div_ceil(2) as usize;
         let means = Means {
