@@ -1,7 +1,7 @@
 //! Who calls. A handler that takes a [`Caller`] is reached only by a good token; without one it has no account
 //! to ask the repository for.
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use uuid::Uuid;
@@ -39,18 +39,6 @@ impl FromRequestParts<App> for Caller {
         let account = identity.account.ok_or(ApiError::MissingAccountContext)?;
         tracing::Span::current().record("account", tracing::field::display(account));
         Ok(Self { account, actor: identity.actor })
-    }
-}
-
-/// For routes that need no token, but take one: `None` without, an error for a bad one.
-impl OptionalFromRequestParts<App> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, ApiError> {
-        if !parts.headers.contains_key(header::AUTHORIZATION) {
-            return Ok(None);
-        }
-        <Self as FromRequestParts<App>>::from_request_parts(parts, app).await.map(Some)
     }
 }
 

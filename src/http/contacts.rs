@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use std::sync::Arc;
 
 use super::App;
+use super::answer::json;
 use super::caller::Caller;
 use super::conditional;
 use super::error::ApiError;
@@ -220,11 +221,4 @@ fn answer(status: StatusCode, contact: &Contact, selection: &Selection) -> Resul
     let mut response = json(status, &contact.show(selection))?;
     response.headers_mut().extend(HeaderValue::from_str(&etag(contact)).ok().map(|etag| (header::ETAG, etag)));
     Ok(response)
-}
-
-/// An answer with data of an account.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, ApiError> {
-    let body = serde_json::to_vec(body).map_err(|error| ApiError::Internal(error.to_string().into()))?;
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-cache")];
-    Ok((status, headers, body).into_response())
 }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::App;
+use super::answer::json;
 use super::caller::Caller;
-use super::contacts::json;
 use super::error::ApiError;
 use super::extract::{self, Payload, Segment};
 use super::openapi::responses::FieldConflict;

@@ -2,6 +2,7 @@
 //!
 //! Knows the repository and the domain, nothing of SQL.
 
+mod answer;
 mod caller;
 mod conditional;
 mod contacts;

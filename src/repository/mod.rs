@@ -63,15 +63,6 @@ impl Repository {
         tokio::join!(self.registries.keep_fresh(), sweep::run(&self.pool));
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// That it does not.
-    pub async fn ping(&self) -> Result<(), StorageError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
-        Ok(())
-    }
-
     /// Closes the pool, after the statements under way.
     pub async fn close(&self) {
         if let Some(writer) = &self.writer {

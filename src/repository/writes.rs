@@ -99,9 +99,7 @@ impl Repository {
         let mut transaction = self.pool.begin().await?;
         let contact = lock(&mut transaction, account, id, Patience::Waits).await?;
         let contact = contact.filter(|contact| contact.archival.is_none()).ok_or(WriteError::NotFound)?;
-        if !precondition.holds(&contact) {
-            return Err(WriteError::PreconditionFailed);
-        }
+        demand(precondition, &contact)?;
         let archived = contact.archived(actor);
         store(UPDATE, account, &archived).execute(&mut *transaction).await?;
         keys::suspend(&mut transaction, account, id).await?;
@@ -119,9 +117,7 @@ impl Repository {
         let mut transaction = self.pool.begin().await?;
         registries::guard(&mut transaction, account, registry).await?;
         let contact = lock(&mut transaction, account, id, Patience::Waits).await?.ok_or(WriteError::NotFound)?;
-        if !precondition.holds(&contact) {
-            return Err(WriteError::PreconditionFailed);
-        }
+        demand(precondition, &contact)?;
         if contact.archival.is_none() {
             return Ok(contact);
         }
@@ -142,11 +138,14 @@ impl Update {
         if contact.archival.is_some() {
             return Err(WriteError::Archived);
         }
-        if !self.precondition.holds(contact) {
-            return Err(WriteError::PreconditionFailed);
-        }
+        demand(&self.precondition, contact)?;
         Ok(contact.patched(&self.draft, &self.registry))
     }
+}
+
+/// Refuses a write whose precondition does not hold for the contact as it is.
+fn demand(precondition: &Precondition, contact: &Contact) -> Result<(), WriteError> {
+    if precondition.holds(contact) { Ok(()) } else { Err(WriteError::PreconditionFailed) }
 }
 
 /// Whether a write waits for what others hold.
@@ -212,7 +211,7 @@ const INSERT: &str = "INSERT INTO contacts (account_id, id, version, first_name,
                       phone, mobile_phone, job_title, company_name, website, custom, archived_at, archived_by, updated_at, created_at) \
                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
 
-// created_at is bound for both statements, and written by the first only.
+// Takes the parameters of INSERT in the same places.
 const UPDATE: &str = "UPDATE contacts SET version = $3, first_name = $4, last_name = $5, email = $6, contact_owner = $7, \
                       external_id = $8, phone = $9, mobile_phone = $10, job_title = $11, company_name = $12, website = $13, \
                       custom = $14, archived_at = $15, archived_by = $16, updated_at = $17, created_at = $18 \
