@@ -47,6 +47,7 @@ fn repository(url: Secret) -> Repository {
         max_connections: 2,
         write_batch_max: 256,
         migrate_on_start: true,
+        change_retention: contacts::config::DEFAULT_CHANGE_RETENTION,
         timeout: Duration::from_secs(10),
     };
     Repository::new(&settings).unwrap()

@@ -54,6 +54,7 @@ impl Stage {
             max_connections: 2,
             write_batch_max: 1,
             migrate_on_start: true,
+            change_retention: contacts::config::DEFAULT_CHANGE_RETENTION,
             timeout: Duration::from_secs(10),
         };
         Repository::new(&database).unwrap().migrate().await.unwrap();

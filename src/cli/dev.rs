@@ -1,9 +1,10 @@
 //! `contacts dev`: the service with a database of its own, for the first hour and every day after.
 
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -13,15 +14,15 @@ use uuid::{Uuid, uuid};
 use super::{CliError, serve};
 use crate::auth::{Signer, Verifier};
 use crate::config::{
-    DEFAULT_WRITE_BATCH, DatabaseSettings, EmbeddedSettings, Environment, HttpSettings, Secret, TokenSettings,
-    data_dir, problem,
+    DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings, EmbeddedSettings, Environment, HttpSettings,
+    Secret, TokenSettings, data_dir, problem,
 };
-use crate::contacts::{Contact, Draft, Filter, Listing, Start};
+use crate::contacts::{Draft, Filter, Listing, Start, Write};
 use crate::embedded::{Cluster, Durability};
 use crate::fields::NewField;
 use crate::http::App;
 use crate::json::{self, Json, Object};
-use crate::repository::Repository;
+use crate::repository::{Done, Repository, Unit, Work};
 
 /// The sample account: the same on every machine.
 const ACCOUNT: Uuid = uuid!("00000000-0000-7000-8000-000000000001");
@@ -57,6 +58,7 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
         max_connections: 16,
         write_batch_max: DEFAULT_WRITE_BATCH,
         migrate_on_start: true,
+        change_retention: DEFAULT_CHANGE_RETENTION,
         timeout: settings.request_timeout,
     };
     let repository = Repository::new(&database)?;
@@ -75,7 +77,7 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     println!(
         "curl -X PATCH 'http://{address}/contacts/{}?properties=job_title' -H 'Authorization: Bearer {token}' \
          -H 'Content-Type: application/json' -d '{{\"fields\": {{\"job_title\": \"Countess\"}}}}'\n",
-        contact.id
+        contact
     );
     let app = App::new(repository, Verifier::new(&tokens)?, settings);
     let served = serve::listen(app, listener).await;
@@ -98,13 +100,13 @@ fn key(path: &Path) -> Result<Secret, CliError> {
     Ok(Secret::new(key))
 }
 
-/// Fills an empty sample account. Returns an active contact of it to try things on.
-async fn sample(repository: &Repository) -> Result<Contact, CliError> {
+/// Fills an empty sample account. Returns the id of an active contact of it to try things on.
+async fn sample(repository: &Repository) -> Result<Uuid, CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not make the sample account: {error}"));
     if repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?.version() == 0 {
         for field in SAMPLE_FIELDS {
             let field = NewField::parse(&object(field)).map_err(|_| failed(&"a sample field is refused"))?;
-            repository.create_field(ACCOUNT, &field).await.map_err(|error| failed(&error))?;
+            repository.create_field(ACCOUNT, &field, None).await.map_err(|error| failed(&error))?;
         }
     }
     let first =
@@ -113,7 +115,20 @@ async fn sample(repository: &Repository) -> Result<Contact, CliError> {
     let registry = repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?;
     let create = async |fields: &'static str| {
         let draft = Draft::parse_new(&object(fields), &registry).map_err(|_| failed(&"a sample contact is refused"))?;
-        repository.create_contact(ACCOUNT, &registry, &draft).await.map_err(|error| failed(&error))
+        let work = Work {
+            account: ACCOUNT,
+            registry: Arc::clone(&registry),
+            actor: Some("dev".into()),
+            writes: vec![Write::Create(draft)],
+            unit: Unit::Each,
+            dry_run: false,
+            keep: None,
+        };
+        match repository.write(work).await.map_err(|error| failed(&error))? {
+            Done::Fresh(outcomes) => outcomes.into_iter().flatten().next().map(|written| written.contact.id),
+            Done::Replayed(_) => None,
+        }
+        .ok_or_else(|| failed(&"a sample contact is refused"))
     };
     if is_new {
         for contact in SAMPLE_CONTACTS {
@@ -122,7 +137,7 @@ async fn sample(repository: &Repository) -> Result<Contact, CliError> {
     }
     let active = repository.contacts(ACCOUNT, &first(false)).await.map_err(|error| failed(&error))?;
     match active.contacts.into_iter().next() {
-        Some(contact) => Ok(contact),
+        Some(contact) => Ok(contact.id),
         // All archived: one more to try things on.
         None => create(r#"{"first_name": "Ada", "last_name": "Lovelace"}"#).await,
     }

@@ -27,8 +27,9 @@ impl fmt::Debug for Secret {
 }
 
 /// Every setting of `contacts serve`.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 18] = [
     "BIND_ADDR",
+    "CHANGE_RETENTION_DAYS",
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_URL",
     "JWT_ACCOUNT_CLAIM",
@@ -38,6 +39,7 @@ const SETTINGS: [&str; 16] = [
     "JWT_PUBLIC_KEY",
     "JWT_SECRET",
     "LOG_FORMAT",
+    "MAX_BATCH_BODY_BYTES",
     "MAX_BODY_BYTES",
     "MIGRATE_ON_START",
     "REQUEST_TIMEOUT_MS",

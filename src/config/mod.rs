@@ -34,6 +34,8 @@ pub struct HttpSettings {
     pub shutdown_timeout: Duration,
     /// The largest body that is read, in bytes.
     pub max_body_bytes: usize,
+    /// The same on `/contacts/batch/*`.
+    pub max_batch_body_bytes: usize,
 }
 
 /// How the database is reached.
@@ -43,10 +45,12 @@ pub struct DatabaseSettings {
     pub url: Secret,
     /// The size of the connection pool.
     pub max_connections: u32,
-    /// How many updates are gathered into one transaction at most; 1 writes each in its own.
+    /// How many writes are gathered into one transaction at most; 1 writes each in its own.
     pub write_batch_max: usize,
     /// Whether `serve` applies pending migrations.
     pub migrate_on_start: bool,
+    /// For how long entries of the change feed are kept.
+    pub change_retention: Duration,
     /// After which a statement, or the wait for a connection, is given up.
     pub timeout: Duration,
 }
@@ -77,8 +81,12 @@ pub struct LogSettings {
     pub filter: String,
 }
 
-/// How many updates are gathered into one transaction, where nothing else is set.
+/// How many writes are gathered into one transaction, where nothing else is set.
 pub const DEFAULT_WRITE_BATCH: usize = 256;
+/// For how long entries of the change feed are kept, where nothing else is set.
+pub const DEFAULT_CHANGE_RETENTION: Duration = DAY.saturating_mul(30);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The shortest HS256 secret that is taken: as long as the hash (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -207,9 +215,19 @@ impl<'a> Reader<'a> {
     }
 
     fn milliseconds(&mut self, name: &str, default: u64) -> Duration {
-        const DAY: u64 = 24 * 60 * 60 * 1_000;
+        const MILLISECONDS_OF_A_DAY: u64 = DAY.as_secs() * 1_000;
         let rule = "must be a number of milliseconds from 1 to 86400000";
-        Duration::from_millis(self.parsed(name, default, |value| (1..=DAY).contains(value), rule))
+        Duration::from_millis(self.parsed(name, default, |value| (1..=MILLISECONDS_OF_A_DAY).contains(value), rule))
+    }
+
+    fn bytes(&mut self, name: &str, default: usize) -> usize {
+        self.parsed(name, default, |bytes| *bytes > 0, "must be a number of bytes above 0")
+    }
+
+    fn days(&mut self, name: &str, default: Duration) -> Duration {
+        let rule = "must be a number of days from 1 to 36500";
+        let days = self.parsed(name, 0, |days| (1..=36_500).contains(days), rule);
+        if days == 0 { default } else { DAY.saturating_mul(days) }
     }
 
     fn http(&mut self) -> HttpSettings {
@@ -218,12 +236,8 @@ impl<'a> Reader<'a> {
             bind_addr: self.parsed("BIND_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |_| true, rule),
             request_timeout: self.milliseconds("REQUEST_TIMEOUT_MS", 10_000),
             shutdown_timeout: self.milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
-            max_body_bytes: self.parsed(
-                "MAX_BODY_BYTES",
-                1024 * 1024,
-                |bytes| *bytes > 0,
-                "must be a number of bytes above 0",
-            ),
+            max_body_bytes: self.bytes("MAX_BODY_BYTES", 1024 * 1024),
+            max_batch_body_bytes: self.bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
         }
     }
 
@@ -246,6 +260,7 @@ impl<'a> Reader<'a> {
                 batch_rule,
             ),
             migrate_on_start: self.parsed("MIGRATE_ON_START", true, |_| true, "must be true or false"),
+            change_retention: self.days("CHANGE_RETENTION_DAYS", DEFAULT_CHANGE_RETENTION),
             timeout: self.milliseconds("REQUEST_TIMEOUT_MS", 10_000),
         }
     }

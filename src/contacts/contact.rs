@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Draft, KeyChanges};
+use super::Draft;
 use crate::fields::{Registry, Values};
 
 /// A contact of one account.
@@ -13,6 +13,8 @@ pub struct Contact {
     pub id: Uuid,
     /// Counts the changes, from 1. Two states of a contact never share a version.
     pub version: i64,
+    /// Where in the account's change feed its last change stands; 0 while it has none there.
+    pub position: i64,
     /// The set values of its writable fields.
     pub values: Values,
     /// When and by whom it was archived; `None` while it is active.
@@ -39,7 +41,8 @@ impl Contact {
         let created_at = now();
         let mut values = Values::default();
         draft.apply(&mut values);
-        Self { id: Uuid::now_v7(), version: 1, values, archival: None, created_at, updated_at: created_at }
+        let id = Uuid::now_v7();
+        Self { id, version: 1, position: 0, values, archival: None, created_at, updated_at: created_at }
     }
 
     /// This contact after `draft`; `None` when that changes nothing.
@@ -68,16 +71,10 @@ impl Contact {
         self.next(self.values.clone())
     }
 
-    /// The unique keys that a change from `self` to `next` claims and gives up.
-    #[must_use]
-    pub fn key_changes(&self, next: &Self, registry: &Registry) -> KeyChanges {
-        KeyChanges::between(&self.values, &next.values, registry)
-    }
-
     /// The next version of the same contact, active. `updated_at` moves on even when the clock does not.
     fn next(&self, values: Values) -> Self {
         let updated_at = now().max(self.updated_at + TimeDelta::milliseconds(1));
-        Self { id: self.id, version: self.version + 1, values, archival: None, created_at: self.created_at, updated_at }
+        Self { version: self.version + 1, values, archival: None, updated_at, ..*self }
     }
 }
 

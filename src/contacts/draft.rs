@@ -1,7 +1,12 @@
 //! The validated content of a write: which fields it sets or clears. A field that is absent stays as it is.
 
+use super::UniqueKey;
 use crate::fields::{FieldId, Issue, IssueCode, Registry, Value, Values, system};
 use crate::json::Object;
+
+/// A new contact needs a value of one of these.
+const IDENTIFYING: [FieldId; 3] = [system::EMAIL, system::FIRST_NAME, system::LAST_NAME];
+const IDENTIFYING_NAMES: [&str; 3] = ["email", "first_name", "last_name"];
 
 /// Changes to fields, each valid by its field's rules. `None` clears.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,12 +43,9 @@ impl Draft {
     /// # Errors
     /// An issue for each key that is refused, and one for each of the three when none of them is sent.
     pub fn parse_new(fields: &Object<'_>, registry: &Registry) -> Result<Self, Vec<Issue>> {
-        const IDENTIFYING: [&str; 3] = ["email", "first_name", "last_name"];
         let parsed = Self::parse(fields, registry);
         let is_identified = match &parsed {
-            Ok(draft) => draft.changes.iter().any(|(field, value)| {
-                value.is_some() && [system::EMAIL, system::FIRST_NAME, system::LAST_NAME].contains(field)
-            }),
+            Ok(draft) => draft.identifies(),
             // One that was sent but refused is reported as such.
             Err(issues) => {
                 let is_refused = |name: &str| issues.iter().any(|issue| issue.field == name);
@@ -52,22 +54,43 @@ impl Draft {
                     let value = sent.zip(registry.get(name)).map(|((_, json), field)| field.parse(json));
                     matches!(value, Some(Ok(Some(_))))
                 };
-                IDENTIFYING.iter().any(|name| is_refused(name) || is_set(name))
+                IDENTIFYING_NAMES.iter().any(|name| is_refused(name) || is_set(name))
             }
         };
         if is_identified {
             return parsed;
         }
-        let required = IDENTIFYING.map(|name| {
-            Issue::new(name, IssueCode::Required, "a new contact needs at least one of email, first_name, last_name")
-        });
-        Err(parsed.err().unwrap_or_default().into_iter().chain(required).collect())
+        Err(parsed.err().unwrap_or_default().into_iter().chain(missing_identity()).collect())
     }
 
-    /// Whether it sends any custom field, so that the write depends on the account's registry.
+    /// The unique keys that it sets.
     #[must_use]
-    pub fn touches_custom_fields(&self) -> bool {
-        self.changes.iter().any(|(field, _)| field.is_custom())
+    pub fn keys(&self, registry: &Registry) -> Vec<UniqueKey> {
+        let set = self.changes.iter().filter_map(|(field, value)| Some((*field, value.as_ref()?)));
+        let unique = |id| registry.unique_fields().iter().find(|field| field.id == id);
+        set.filter_map(|(field, value)| Some(UniqueKey::of(unique(field)?, value))).collect()
+    }
+
+    /// What it sends for a field: `None` when it leaves the field alone, `Some(None)` when it clears it.
+    #[must_use]
+    pub fn get(&self, field: FieldId) -> Option<Option<&Value>> {
+        self.changes.iter().find(|(id, _)| *id == field).map(|(_, value)| value.as_ref())
+    }
+
+    /// This draft, which also sets a field that it leaves alone so far.
+    #[must_use]
+    pub fn with_default(&self, (field, value): &(FieldId, Value)) -> Self {
+        let mut draft = self.clone();
+        if draft.get(*field).is_none() {
+            draft.changes.push((*field, Some(value.clone())));
+        }
+        draft
+    }
+
+    /// Whether it sets an email or a name, as a new contact needs (contract §5).
+    #[must_use]
+    pub fn identifies(&self) -> bool {
+        IDENTIFYING.iter().any(|field| self.get(*field).flatten().is_some())
     }
 
     /// Applies the changes to `values`.
@@ -76,6 +99,13 @@ impl Draft {
             values.set(*field, value.clone());
         }
     }
+}
+
+/// What is wrong with a new contact that has neither an email nor a name.
+#[must_use]
+pub fn missing_identity() -> [Issue; 3] {
+    let message = "a new contact needs at least one of email, first_name, last_name";
+    IDENTIFYING_NAMES.map(|name| Issue::new(name, IssueCode::Required, message))
 }
 
 #[cfg(test)]
@@ -133,9 +163,24 @@ mod tests {
     }
 
     #[test]
-    fn knows_whether_it_depends_on_the_registry() {
-        let touches = |fields| with(fields, Draft::parse).expect("valid").touches_custom_fields();
-        assert!(touches(r#"{"email": "a@b.cd", "shoe_size": null}"#));
-        assert!(!touches(r#"{"email": "a@b.cd", "website": null}"#));
+    fn knows_the_keys_it_sets() {
+        let keys = |fields| with(fields, Draft::parse).expect("valid").keys(&samples::registry());
+        assert_eq!(keys(r#"{"email": null, "shoe_size": 38}"#), []);
+        let key = |field, key: &str| UniqueKey { field, key: key.to_owned() };
+        assert_eq!(
+            keys(r#"{"badge": "X", "email": "A@b.CD"}"#),
+            [key(FieldId(102), "X"), key(system::EMAIL, "a@b.cd")]
+        );
+    }
+
+    #[test]
+    fn a_default_stands_back_behind_what_is_sent() {
+        let named = (system::EMAIL, Value::Text("a@b.cd".into()));
+        let with_default = |fields| with(fields, Draft::parse).expect("valid").with_default(&named);
+        assert_eq!(with_default("{}").get(system::EMAIL), Some(Some(&named.1)));
+        assert!(with_default("{}").identifies());
+        let sent = Value::Text("A@b.cd".into());
+        assert_eq!(with_default(r#"{"email": "A@b.cd"}"#).get(system::EMAIL), Some(Some(&sent)));
+        assert_eq!(with_default(r#"{"email": null}"#).get(system::EMAIL), Some(None));
     }
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::fields::{FieldId, Registry, Values};
+use crate::fields::{Field, FieldId, Registry, Value, Values};
 
 /// A value of a unique field in the form it is compared by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,14 @@ pub struct KeyChanges {
     pub released: Vec<UniqueKey>,
 }
 
+impl UniqueKey {
+    /// The key of this value of a field.
+    #[must_use]
+    pub fn of(field: &Field, value: &Value) -> Self {
+        Self { field: field.id, key: field.kind.unique_key(value) }
+    }
+}
+
 impl KeyChanges {
     /// Whether nothing is claimed or given up.
     #[must_use]
@@ -44,6 +52,12 @@ impl KeyChanges {
         Self::between(&Values::default(), values, registry)
     }
 
+    /// The keys that a contact with `values` held, as given up.
+    #[must_use]
+    pub fn of_gone(values: &Values, registry: &Registry) -> Self {
+        Self::between(values, &Values::default(), registry)
+    }
+
     /// What a change of values claims and gives up.
     #[must_use]
     pub fn between(old: &Values, new: &Values, registry: &Registry) -> Self {
@@ -53,7 +67,7 @@ impl KeyChanges {
             if before == after {
                 continue;
             }
-            let key_of = |value| UniqueKey { field: field.id, key: field.kind.unique_key(value) };
+            let key_of = |value| UniqueKey::of(field, value);
             let (before, after) = (before.map(key_of), after.map(key_of));
             if before != after {
                 changes.released.extend(before);
@@ -68,7 +82,7 @@ impl KeyChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::{Value, registry_samples as samples, system};
+    use crate::fields::{registry_samples as samples, system};
 
     fn values(pairs: &[(FieldId, &str)]) -> Values {
         let mut values = Values::default();

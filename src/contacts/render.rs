@@ -12,13 +12,20 @@ use crate::fields::{Field, Kind, Selection, Value, format_instant, system};
 pub struct Shown<'a> {
     contact: &'a Contact,
     selection: &'a Selection,
+    has_id: bool,
 }
 
 impl Contact {
     /// This contact as an answer with `selection` shows it.
     #[must_use]
     pub fn show<'a>(&'a self, selection: &'a Selection) -> Shown<'a> {
-        Shown { contact: self, selection }
+        Shown { contact: self, selection, has_id: true }
+    }
+
+    /// The same for one that is not really created, and so has no id (contract §6, dry run).
+    #[must_use]
+    pub fn show_without_id<'a>(&'a self, selection: &'a Selection) -> Shown<'a> {
+        Shown { has_id: false, ..self.show(selection) }
     }
 }
 
@@ -32,7 +39,11 @@ impl Serialize for Shown<'_> {
         let mut map = serializer.serialize_map(None)?;
         for field in system::all().iter().filter(is_due).chain(extra.iter().filter(is_shown)) {
             map.serialize_key(&field.internal_name)?;
-            map.serialize_value(&Shape { contact: self.contact, field })?;
+            if field.id == system::ID && !self.has_id {
+                map.serialize_value(&())?;
+            } else {
+                map.serialize_value(&Shape { contact: self.contact, field })?;
+            }
         }
         map.end()
     }
@@ -58,12 +69,25 @@ impl Serialize for Shape<'_> {
             system::ARCHIVED_BY => {
                 contact.archival.as_ref().and_then(|archival| archival.by.as_deref()).serialize(serializer)
             }
-            id => match contact.values.get(id) {
-                Some(Value::Options(chosen)) if field.kind == Kind::MultiSelect => {
-                    in_option_order(field, chosen).serialize(serializer)
-                }
-                value => value.serialize(serializer),
-            },
+            id => ShownValue { field, value: contact.values.get(id) }.serialize(serializer),
+        }
+    }
+}
+
+/// A value of a field as answers show it; `null` when it is unset.
+#[derive(Debug)]
+pub(super) struct ShownValue<'a> {
+    pub(super) field: &'a Field,
+    pub(super) value: Option<&'a Value>,
+}
+
+impl Serialize for ShownValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Some(Value::Options(chosen)) if self.field.kind == Kind::MultiSelect => {
+                in_option_order(self.field, chosen).serialize(serializer)
+            }
+            value => value.serialize(serializer),
         }
     }
 }
@@ -88,7 +112,7 @@ mod tests {
         values.set(system::EMAIL, Some(Value::Text("ada@example.com".into())));
         values.set(FieldId(101), Some(Value::Options(vec!["blue".into(), "red".into()])));
         let at = DateTime::from_timestamp_millis(1_777_629_600_007).expect("a time");
-        Contact { id: Uuid::nil(), version: 1, values, archival: None, created_at: at, updated_at: at }
+        Contact { id: Uuid::nil(), version: 1, position: 0, values, archival: None, created_at: at, updated_at: at }
     }
 
     fn shown(contact: &Contact, properties: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::kinds::{checkbox, date, datetime, dropdown, email, multi_select, number, phone, text, url};
 use super::{Field, Issue, Value};
-use crate::json::Json;
+use crate::json::{self, Json};
 
 /// The type of a field (contract §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,5 +124,17 @@ impl Field {
             (Kind::Uuid | Kind::Archived, _) => Ok(None),
         };
         parsed.map_err(|refusal| refusal.of(&*self.internal_name))
+    }
+
+    /// Reads a value that stands somewhere as text, such as in a path: as a number where the field is one.
+    ///
+    /// # Errors
+    /// The one problem that the value has.
+    pub fn parse_text(&self, text: &str) -> Result<Option<Value>, Issue> {
+        let as_json = match self.kind {
+            Kind::Number | Kind::Checkbox => json::parse(text.as_bytes()).ok(),
+            _ => None,
+        };
+        self.parse(&as_json.unwrap_or_else(|| Json::String(text.into())))
     }
 }

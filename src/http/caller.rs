@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use uuid::Uuid;
 
 use super::error::ApiError;
+use super::extract::body_limit;
 use super::state::App;
 
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -25,7 +26,7 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let limit = app.settings().max_body_bytes;
+        let limit = body_limit(parts.uri.path(), app);
         let declared =
             parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|length| length > limit as u64) {

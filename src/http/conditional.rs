@@ -1,24 +1,51 @@
 //! Conditional requests: the headers `If-Match` and `If-None-Match` (RFC 9110 §13.1).
 
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
+use super::state::App;
 use crate::contacts::Precondition;
 
-/// What `If-Match` demands. Weak tags never match (RFC 9110 §13.1.1), and so are left out.
-pub(super) fn if_match(headers: &HeaderMap) -> Precondition {
-    if !headers.contains_key(header::IF_MATCH) {
+/// What a request demands of the contact as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Conditions {
+    /// What must hold. Weak tags never match (RFC 9110 §13.1.1), and so are left out.
+    pub if_match: Precondition,
+    /// What must not hold. Weak tags count (RFC 9110 §13.1.2).
+    pub if_none_match: Precondition,
+}
+
+impl FromRequestParts<App> for Conditions {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
+impl Conditions {
+    fn of(headers: &HeaderMap) -> Self {
+        let strong = |tag: &str| tag.starts_with('"').then(|| tag.to_owned());
+        let weak = |tag: &str| Some(tag.strip_prefix("W/").unwrap_or(tag).to_owned());
+        Self {
+            if_match: precondition(headers, &header::IF_MATCH, strong),
+            if_none_match: precondition(headers, &header::IF_NONE_MATCH, weak),
+        }
+    }
+}
+
+fn precondition(headers: &HeaderMap, name: &HeaderName, read: impl Fn(&str) -> Option<String>) -> Precondition {
+    if !headers.contains_key(name) {
         return Precondition::None;
     }
-    let tags: Vec<_> = tags(headers, &header::IF_MATCH).collect();
+    let tags: Vec<_> = tags(headers, name).collect();
     if tags == ["*"] {
         return Precondition::Exists;
     }
-    Precondition::Matches(tags.into_iter().filter(|tag| tag.starts_with('"')).map(str::to_owned).collect())
-}
-
-/// Whether `If-None-Match` says that the caller has `etag` already. Weak tags count (RFC 9110 §13.1.2).
-pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    tags(headers, &header::IF_NONE_MATCH).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    Precondition::Matches(tags.into_iter().filter_map(read).collect())
 }
 
 /// The members of a list of tags, over all lines of the header. (Our own tags hold no comma.)
@@ -37,10 +64,13 @@ mod tests {
         lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect()
     }
 
+    fn matches(tags: &[&str]) -> Precondition {
+        Precondition::Matches(tags.iter().map(|tag| (*tag).to_owned()).collect())
+    }
+
     #[test]
     fn reads_if_match() {
-        let read = |lines: &[&'static str]| if_match(&headers(header::IF_MATCH, lines));
-        let matches = |tags: &[&str]| Precondition::Matches(tags.iter().map(|tag| (*tag).to_owned()).collect());
+        let read = |lines: &[&'static str]| Conditions::of(&headers(header::IF_MATCH, lines)).if_match;
         assert_eq!(read(&[]), Precondition::None);
         assert_eq!(read(&[" * "]), Precondition::Exists);
         assert_eq!(read(&["\"a\", W/\"b\" ,\"c\"", "\"d\""]), matches(&["\"a\"", "\"c\"", "\"d\""]));
@@ -50,9 +80,9 @@ mod tests {
 
     #[test]
     fn reads_if_none_match() {
-        let known = |line: &'static str| is_known(&headers(header::IF_NONE_MATCH, &[line]), "\"a\"");
-        assert!(known("\"a\"") && known("W/\"a\"") && known("\"x\", \"a\"") && known("*"));
-        assert!(!known("a") && !known("\"A\"") && !known(""));
-        assert!(!is_known(&HeaderMap::new(), "\"a\""));
+        let read = |lines: &[&'static str]| Conditions::of(&headers(header::IF_NONE_MATCH, lines)).if_none_match;
+        assert_eq!(read(&[]), Precondition::None);
+        assert_eq!(read(&["*"]), Precondition::Exists);
+        assert_eq!(read(&["\"a\", W/\"b\"", "a"]), matches(&["\"a\"", "\"b\"", "a"]));
     }
 }

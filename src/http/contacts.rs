@@ -1,55 +1,54 @@
 //! `/contacts` (contract §5). Each handler goes through the stages of contract §1 in their order.
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use std::sync::Arc;
 
 use super::App;
-use super::answer::json;
+use super::answer::{Answer, json};
 use super::caller::Caller;
-use super::conditional;
+use super::conditional::Conditions;
 use super::error::ApiError;
-use super::extract::{self, ContactPath, Payload};
-use super::openapi::parameters::{IfMatch, IfNoneMatch, ListParameters, ShowParameters};
-use super::openapi::responses::{Changed, Conflict, ContactAnswer, CreatedAnswer, NotModified};
+use super::extract::{ContactPath, Payload};
+use super::idempotency::Idempotency;
+use super::openapi::parameters::{
+    DryRun, IdProperty, IdempotencyKey, IfMatch, IfNoneMatch, ListParameters, NeededIdProperty, ShowParameters,
+};
+use super::openapi::responses::{
+    Changed, Conflict, ContactAnswer, CreatedAnswer, DuplicateKey, KeyReused, NotModified, Purged,
+};
 use super::openapi::schemas::{ContactInput, ContactPage};
-use super::query::Query;
-use crate::contacts::{Contact, Cursor, Draft, Start, etag};
-use crate::fields::{Issue, Registry, Selection};
+use super::query::{Addressing, Asked, Query, Takes};
+use super::write::WriteRequest;
+use crate::contacts::{Cursor, Draft, Precondition, Start, Target, UniqueKey, Upsert, Write};
+use crate::fields::{Issue, IssueCode, Registry};
 use crate::json::Object;
-use crate::repository::{Update, WriteError};
+
+/// A route that makes a contact, or takes an id alone.
+const BY_ID: Takes = Takes { dry_run: true, addressing: Addressing::Id };
+/// A route that writes a contact named by id or by a property.
+const BY_EITHER: Takes = Takes { dry_run: true, addressing: Addressing::Either };
 
 /// Create a contact
 ///
 /// At least one of `email`, `first_name` and `last_name` is needed.
 #[utoipa::path(post, path = "/contacts", tag = "contacts", operation_id = "createContact", security(("bearer" = [])),
-    params(ShowParameters), request_body = ContactInput, responses(CreatedAnswer, Conflict))]
+    params(ShowParameters, DryRun, IdempotencyKey), request_body = ContactInput,
+    responses(CreatedAnswer, DuplicateKey, KeyReused))]
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
     query: Query,
+    idempotency: Idempotency,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    let account = caller.account;
-    let mut registry = app.registry(account).await?;
-    query.selection(&registry)?;
-    let body = payload.read().await?;
-    let fields = extract::fields(&body)?;
-    loop {
-        let (draft, selection) = check(&fields, Draft::parse_new, &query, &registry)?;
-        match app.repository().create_contact(account, &registry, &draft).await {
-            Err(WriteError::RegistryChanged) => registry = app.repository().reload_registry(account).await?,
-            written => {
-                let contact = written.map_err(|error| ApiError::of_write(error, &registry))?;
-                let location = HeaderValue::from_str(&format!("/contacts/{}", contact.id));
-                let mut response = answer(StatusCode::CREATED, &contact, &selection)?;
-                response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
-                return Ok(response);
-            }
-        }
-    }
+    let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
+    let build = |_: &Asked, fields: &Object<'_>, registry: &Registry| {
+        Draft::parse_new(fields, registry).map(Write::Create).map_err(ApiError::ValidationFailed)
+    };
+    request.send(Some(payload), build, Answer::written).await
 }
 
 /// Change a contact
@@ -57,55 +56,104 @@ pub(super) async fn create(
 /// Only the fields sent change; `null` clears one. Values equal to the stored ones change nothing: neither
 /// `updated_at` nor the `ETag`.
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), ShowParameters, IfMatch),
+    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, DryRun, IfMatch),
     request_body = ContactInput, responses(ContactAnswer, Conflict, Changed))]
 pub(super) async fn update(
     State(app): State<App>,
     caller: Caller,
     path: ContactPath,
     query: Query,
-    headers: HeaderMap,
+    conditions: Conditions,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    let account = caller.account;
-    let mut registry = app.registry(account).await?;
-    query.selection(&registry)?;
-    let body = payload.read().await?;
-    let fields = extract::fields(&body)?;
-    let precondition = conditional::if_match(&headers);
-    loop {
-        let (draft, selection) = check(&fields, Draft::parse, &query, &registry)?;
-        let (id, precondition) = (path.id()?, precondition.clone());
-        let update = Update { account, id, registry: Arc::clone(&registry), draft, precondition };
-        match app.repository().update_contact(update).await {
-            Err(WriteError::RegistryChanged) => registry = app.repository().reload_registry(account).await?,
-            written => {
-                let contact = written.map_err(|error| ApiError::of_write(error, &registry))?;
-                return answer(StatusCode::OK, &contact, &selection);
-            }
+    let request = WriteRequest { app, caller, query, idempotency: None, takes: BY_EITHER };
+    let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
+        let draft = Draft::parse(fields, registry).map_err(ApiError::ValidationFailed)?;
+        let target = path.target(asked.property.as_deref())?;
+        Ok(Write::Update { target, draft, precondition: conditions.if_match.clone() })
+    };
+    request.send(Some(payload), build, Answer::written).await
+}
+
+/// Create or change a contact by a unique property
+///
+/// The active contact that has the value in the path as its `id_property` changes; when there is none, one is created
+/// with that value. Safe to repeat, and among many callers at once. `If-Match: *` only changes, `If-None-Match: *`
+/// only creates.
+#[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
+    params(("contactId" = String, Path, description = "The value of `id_property`", example = "crm-1815"), NeededIdProperty, ShowParameters, DryRun, IfMatch, IfNoneMatch),
+    request_body = ContactInput, responses(ContactAnswer, CreatedAnswer, DuplicateKey, Changed))]
+pub(super) async fn upsert(
+    State(app): State<App>,
+    caller: Caller,
+    path: ContactPath,
+    query: Query,
+    conditions: Conditions,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    let takes = Takes { dry_run: true, addressing: Addressing::Property };
+    let request = WriteRequest { app, caller, query, idempotency: None, takes };
+    let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
+        let property = asked.property.as_deref().ok_or(ApiError::NotFound)?;
+        let named = path.value(property);
+        upsert_of(property, named, fields, registry).map(|upsert| {
+            let (precondition, unless) = (conditions.if_match.clone(), conditions.if_none_match.clone());
+            Write::Upsert(Upsert { precondition, unless, ..upsert })
+        })
+    };
+    request.send(Some(payload), build, Answer::written).await
+}
+
+/// The upsert of the contact that a value of `property` names. The same field can be sent again, if it means the same.
+pub(super) fn upsert_of(
+    property: &crate::fields::Field,
+    named: Result<crate::fields::Value, Issue>,
+    fields: &Object<'_>,
+    registry: &Registry,
+) -> Result<Upsert, ApiError> {
+    let (draft, named) = match (Draft::parse(fields, registry), named) {
+        (Ok(draft), Ok(named)) => (draft, named),
+        (draft, named) => {
+            let mut issues = draft.err().unwrap_or_default();
+            issues.extend(named.err());
+            return Err(ApiError::ValidationFailed(issues));
         }
+    };
+    let key = UniqueKey::of(property, &named);
+    let is_same = |value| UniqueKey::of(property, value) == key;
+    if draft.get(property.id).is_some_and(|sent| !sent.is_some_and(is_same)) {
+        let message = "must be what the request names the contact by: leave it out";
+        let issue = Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message);
+        return Err(ApiError::ValidationFailed(vec![issue]));
     }
+    let named = (property.id, named);
+    Ok(Upsert { key, named, draft, precondition: Precondition::None, unless: Precondition::None })
 }
 
 /// Read a contact
 ///
-/// Archived ones too.
+/// Archived ones too, unless it is named by a property.
 #[utoipa::path(get, path = "/contacts/{contactId}", tag = "contacts", operation_id = "readContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), ShowParameters, IfNoneMatch),
+    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, IfNoneMatch),
     responses(ContactAnswer, NotModified))]
 pub(super) async fn read(
     State(app): State<App>,
     caller: Caller,
     path: ContactPath,
     query: Query,
-    headers: HeaderMap,
+    conditions: Conditions,
 ) -> Result<Response, ApiError> {
-    let selection = query.selection(&*app.registry(caller.account).await?)?;
-    let contact = app.repository().contact(caller.account, path.id()?).await?.ok_or(ApiError::NotFound)?;
-    let mut response = answer(StatusCode::OK, &contact, &selection)?;
-    if conditional::is_known(&headers, &etag(&contact)) {
+    let takes = Takes { dry_run: false, addressing: Addressing::Either };
+    let asked = query.contact(&*app.registry(caller.account).await?, takes)?;
+    let contact = match path.target(asked.property.as_deref())? {
+        Target::Id(id) => app.repository().contact(caller.account, id).await?,
+        Target::Key(key) => app.repository().contacts_by_key(caller.account, &[key]).await?.pop().flatten(),
+    };
+    let contact = contact.ok_or(ApiError::NotFound)?;
+    let mut response = Answer::contact(StatusCode::OK, &contact, &asked.selection)?.into_response();
+    if conditions.if_none_match != Precondition::None && conditions.if_none_match.holds(&contact) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = axum::body::Body::empty();
+        *response.body_mut() = Body::empty();
         response.headers_mut().remove(header::CONTENT_TYPE);
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
@@ -116,50 +164,61 @@ pub(super) async fn read(
 ///
 /// It gives up its unique keys, and can be restored. One that is archived already is not found.
 #[utoipa::path(delete, path = "/contacts/{contactId}", tag = "contacts", operation_id = "archiveContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), ShowParameters, IfMatch),
+    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, DryRun, IfMatch),
     responses(ContactAnswer, Changed))]
 pub(super) async fn archive(
     State(app): State<App>,
     caller: Caller,
     path: ContactPath,
     query: Query,
-    headers: HeaderMap,
+    conditions: Conditions,
 ) -> Result<Response, ApiError> {
-    let registry = app.registry(caller.account).await?;
-    let selection = query.selection(&registry)?;
-    let precondition = conditional::if_match(&headers);
-    let archived =
-        app.repository().archive_contact(caller.account, path.id()?, caller.actor.as_deref(), &precondition).await;
-    let contact = archived.map_err(|error| ApiError::of_write(error, &registry))?;
-    answer(StatusCode::OK, &contact, &selection)
+    let request = WriteRequest { app, caller, query, idempotency: None, takes: BY_EITHER };
+    let build = |asked: &Asked, _: &Object<'_>, _: &Registry| {
+        let target = path.target(asked.property.as_deref())?;
+        Ok(Write::Archive { target, precondition: conditions.if_match.clone() })
+    };
+    request.send(None, build, Answer::written).await
 }
 
 /// Restore an archived contact
 ///
 /// One that is active stays as it is.
 #[utoipa::path(post, path = "/contacts/{contactId}/restore", tag = "contacts", operation_id = "restoreContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), ShowParameters, IfMatch),
-    responses(ContactAnswer, Conflict, Changed))]
+    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), ShowParameters, DryRun, IdempotencyKey, IfMatch),
+    responses(ContactAnswer, DuplicateKey, Changed, KeyReused))]
 pub(super) async fn restore(
     State(app): State<App>,
     caller: Caller,
     path: ContactPath,
     query: Query,
-    headers: HeaderMap,
+    conditions: Conditions,
+    idempotency: Idempotency,
 ) -> Result<Response, ApiError> {
-    let account = caller.account;
-    let mut registry = app.registry(account).await?;
-    let precondition = conditional::if_match(&headers);
-    loop {
-        let selection = query.selection(&registry)?;
-        match app.repository().restore_contact(account, path.id()?, &registry, &precondition).await {
-            Err(WriteError::RegistryChanged) => registry = app.repository().reload_registry(account).await?,
-            written => {
-                let contact = written.map_err(|error| ApiError::of_write(error, &registry))?;
-                return answer(StatusCode::OK, &contact, &selection);
-            }
-        }
-    }
+    let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
+    let build = |_: &Asked, _: &Object<'_>, _: &Registry| {
+        Ok(Write::Restore { id: path.id()?, precondition: conditions.if_match.clone() })
+    };
+    request.send(None, build, Answer::written).await
+}
+
+/// Erase a contact for good
+///
+/// Active or archived, with every value of it: in the feed, in its history, and in answers kept for repeats. The feed
+/// says that it was purged, and no more.
+#[utoipa::path(post, path = "/contacts/{contactId}/purge", tag = "contacts", operation_id = "purgeContact", security(("bearer" = [])),
+    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), DryRun, IdempotencyKey),
+    responses(Purged, KeyReused))]
+pub(super) async fn purge(
+    State(app): State<App>,
+    caller: Caller,
+    path: ContactPath,
+    query: Query,
+    idempotency: Idempotency,
+) -> Result<Response, ApiError> {
+    let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
+    let build = |_: &Asked, _: &Object<'_>, _: &Registry| Ok(Write::Purge { id: path.id()? });
+    request.send(None, build, |_, _, _| Ok(Answer::empty(StatusCode::NO_CONTENT))).await
 }
 
 /// List contacts
@@ -202,23 +261,4 @@ struct Pagination {
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<i64>,
     next: Option<String>,
-}
-
-/// Checks a write against one version of the registry.
-fn check(
-    fields: &Object<'_>,
-    parse: impl Fn(&Object<'_>, &Registry) -> Result<Draft, Vec<Issue>>,
-    query: &Query,
-    registry: &Arc<Registry>,
-) -> Result<(Draft, Selection), ApiError> {
-    let selection = query.selection(registry)?;
-    let draft = parse(fields, registry).map_err(ApiError::ValidationFailed)?;
-    Ok((draft, selection))
-}
-
-/// The answer that is one contact.
-fn answer(status: StatusCode, contact: &Contact, selection: &Selection) -> Result<Response, ApiError> {
-    let mut response = json(status, &contact.show(selection))?;
-    response.headers_mut().extend(HeaderValue::from_str(&etag(contact)).ok().map(|etag| (header::ETAG, etag)));
-    Ok(response)
 }

@@ -2,7 +2,7 @@
 //! line, the headers of its answer, and the body of its error.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::linger::linger;
+use super::query::Query;
 use super::state::App;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -27,7 +28,10 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = method_name(request.method());
     let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty);
-    let answer = tokio::time::timeout(app.settings().request_timeout, next.run(linger(request)));
+    // A long poll has the time that it asked for besides.
+    let wait = if route == "/contacts/changes" { Query::wait_of(request.uri().query()) } else { 0 };
+    let patience = app.settings().request_timeout + Duration::from_secs(wait);
+    let answer = tokio::time::timeout(patience, next.run(linger(request)));
     let mut response = async {
         let answer =
             answer.await.unwrap_or_else(|_| ApiError::Unavailable("the request took too long".into()).into_response());

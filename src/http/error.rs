@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::contacts::Collision;
+use crate::contacts::{Collision, WriteRefusal, missing_identity};
 use crate::fields::{Issue, Registry};
 use crate::json::JsonError;
-use crate::repository::{FieldError, StorageError, WriteError};
+use crate::repository::{FeedError, FieldError, StorageError, WriteError};
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,15 @@ pub(super) enum ApiError {
         /// Whether of unique ones.
         unique: bool,
     },
+    /// The entries of the feed after a cursor are no longer kept.
+    #[error("the cursor has expired")]
+    CursorExpired,
+    /// The `Idempotency-Key` belongs to another request.
+    #[error("the Idempotency-Key belongs to another request")]
+    IdempotencyKeyReused,
+    /// Another input that this one stands or falls with was refused.
+    #[error("another input was refused")]
+    NotApplied,
     /// `If-Match` does not match.
     #[error("the precondition does not hold")]
     PreconditionFailed,
@@ -132,11 +141,18 @@ impl<'a> Detail<'a> {
 #[derive(Debug, Serialize)]
 struct Body<'a> {
     error: bool,
+    #[serde(flatten)]
+    problem: Problem<'a>,
+    request_id: &'a str,
+}
+
+/// What went wrong, and how to mend it: the body of an error, or of an input of a batch.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem<'a> {
     code: &'static str,
     message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     details: Vec<Detail<'a>>,
-    request_id: &'a str,
 }
 
 impl ApiError {
@@ -160,7 +176,10 @@ impl ApiError {
             Self::DuplicateField => (StatusCode::CONFLICT, "duplicate_field"),
             Self::OptionInUse(_) => (StatusCode::CONFLICT, "option_in_use"),
             Self::TooManyFields { .. } => (StatusCode::CONFLICT, "too_many_fields"),
+            Self::CursorExpired => (StatusCode::GONE, "cursor_expired"),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            Self::NotApplied => (StatusCode::FAILED_DEPENDENCY, "not_applied"),
             Self::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -170,14 +189,12 @@ impl ApiError {
 
     /// The body of the answer. Says how to mend the request, and nothing of our insides.
     pub(super) fn body(&self, request_id: &str) -> Vec<u8> {
-        let body = Body {
-            error: true,
-            code: self.catalogue().1,
-            message: self.message(),
-            details: self.details(),
-            request_id,
-        };
-        serde_json::to_vec(&body).unwrap_or_default()
+        serde_json::to_vec(&Body { error: true, problem: self.problem(), request_id }).unwrap_or_default()
+    }
+
+    /// What went wrong, and how to mend it.
+    pub(super) fn problem(&self) -> Problem<'_> {
+        Problem { code: self.catalogue().1, message: self.message(), details: self.details() }
     }
 
     /// The header that this error adds to the answer.
@@ -228,6 +245,12 @@ impl ApiError {
                 format!("An account can have at most {limit} custom {kind}fields: delete one first").into()
             }
             Self::PreconditionFailed => "The contact has changed: read it again and send its present ETag".into(),
+            Self::CursorExpired => {
+                "The feed no longer has what follows this cursor: read all contacts anew, then go on from after=now"
+                    .into()
+            }
+            Self::IdempotencyKeyReused => "This Idempotency-Key was sent with another request: use a new one".into(),
+            Self::NotApplied => "Not applied, because another input of the atomic batch was refused".into(),
             Self::PayloadTooLarge { limit } => format!("The body is larger than {limit} bytes").into(),
             Self::UnsupportedMediaType => "Send the body as application/json".into(),
             Self::Internal(_) => "An error on our side; it has been logged with this request_id".into(),
@@ -246,19 +269,39 @@ impl ApiError {
         }
     }
 
-    /// A failed write; `registry` names the fields.
-    pub(super) fn of_write(error: WriteError, registry: &Registry) -> Self {
+    /// A write that was refused; `registry` names the fields.
+    pub(super) fn of_refusal(refusal: &WriteRefusal, registry: &Registry) -> Self {
         let name = |collision: &Collision| {
             let name = registry.by_id(collision.field).map(|field| field.internal_name.clone()).unwrap_or_default();
             Duplicate { field: name, existing_id: collision.existing_id }
         };
+        match refusal {
+            WriteRefusal::NotFound => Self::NotFound,
+            WriteRefusal::Archived => Self::ContactArchived,
+            WriteRefusal::PreconditionFailed => Self::PreconditionFailed,
+            WriteRefusal::Incomplete => Self::ValidationFailed(missing_identity().into()),
+            WriteRefusal::Duplicate(collisions) => Self::DuplicateContact(collisions.iter().map(name).collect()),
+            WriteRefusal::NotApplied => Self::NotApplied,
+        }
+    }
+}
+
+impl From<WriteError> for ApiError {
+    fn from(error: WriteError) -> Self {
         match error {
-            WriteError::NotFound => Self::NotFound,
-            WriteError::Archived => Self::ContactArchived,
-            WriteError::PreconditionFailed => Self::PreconditionFailed,
-            WriteError::Duplicate(collisions) => Self::DuplicateContact(collisions.iter().map(name).collect()),
             WriteError::RegistryChanged => Self::Unavailable("the registry keeps changing".into()),
+            WriteError::KeyReused => Self::IdempotencyKeyReused,
+            WriteError::AnswerPurged => Self::NotFound,
             WriteError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<FeedError> for ApiError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::Expired => Self::CursorExpired,
+            FeedError::Storage(error) => error.into(),
         }
     }
 }
@@ -288,6 +331,7 @@ impl From<FieldError> for ApiError {
             FieldError::Duplicate => Self::DuplicateField,
             FieldError::TooMany { limit, unique } => Self::TooManyFields { limit, unique },
             FieldError::OptionsInUse(options) => Self::OptionInUse(options),
+            FieldError::KeyReused => Self::IdempotencyKeyReused,
             FieldError::Storage(error) => error.into(),
         }
     }

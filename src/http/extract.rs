@@ -8,8 +8,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use uuid::Uuid;
 
 use super::error::ApiError;
+use super::query::Query;
 use super::state::App;
-use crate::contacts::parse_id;
+use crate::contacts::{Target, UniqueKey, parse_id};
+use crate::fields::{Field, Issue, IssueCode, Value};
 use crate::json::{self, Json, Object};
 
 /// The one parameter of a path, percent-decoded once.
@@ -26,14 +28,32 @@ impl FromRequestParts<App> for Segment {
     }
 }
 
-/// The contact that a path names.
-pub(super) struct ContactPath(Option<Uuid>);
+/// How a path names a contact: an id, or the value of a unique property.
+pub(super) struct ContactPath(String);
 
 impl ContactPath {
     /// The contact's id. An id that is no UUID is an object that does not exist: asked for at that stage, so
     /// that the answer to it does not differ from another account's (contract §2).
     pub(super) fn id(&self) -> Result<Uuid, ApiError> {
-        self.0.ok_or(ApiError::NotFound)
+        parse_id(&self.0).ok_or(ApiError::NotFound)
+    }
+
+    /// The contact that the path names, by id or by this property. A value that the property can't have is one that no
+    /// contact has.
+    pub(super) fn target(&self, property: Option<&Field>) -> Result<Target, ApiError> {
+        match property {
+            None => self.id().map(Target::Id),
+            Some(field) => {
+                let value = self.value(field).map_err(|_| ApiError::NotFound)?;
+                Ok(Target::Key(UniqueKey::of(field, &value)))
+            }
+        }
+    }
+
+    /// The value of a property that the path holds.
+    pub(super) fn value(&self, property: &Field) -> Result<Value, Issue> {
+        let missing = || Issue::new(&*property.internal_name, IssueCode::Required, "must not be blank in the path");
+        property.parse_text(&self.0)?.ok_or_else(missing)
     }
 }
 
@@ -42,10 +62,10 @@ impl FromRequestParts<App> for ContactPath {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Segment(segment) = Segment::from_request_parts(parts, app).await?;
-        if segment.trim().is_empty() {
+        if segment.trim().is_empty() && !Query::names_property(parts.uri.query()) {
             return Err(ApiError::MissingContactId);
         }
-        Ok(Self(parse_id(&segment)))
+        Ok(Self(segment))
     }
 }
 
@@ -61,7 +81,8 @@ impl FromRequest<App> for Payload {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
-        Ok(Self { body: request.into_body(), is_json, limit: app.settings().max_body_bytes })
+        let limit = body_limit(request.uri().path(), app);
+        Ok(Self { body: request.into_body(), is_json, limit })
     }
 }
 
@@ -77,6 +98,12 @@ impl Payload {
             Err(_) => Err(ApiError::InvalidBody("The body could not be read to its end".into())),
         }
     }
+}
+
+/// How many bytes the body of a request to this path can have.
+pub(super) fn body_limit(path: &str, app: &App) -> usize {
+    let is_batch = path.starts_with("/contacts/batch/");
+    if is_batch { app.settings().max_batch_body_bytes } else { app.settings().max_body_bytes }
 }
 
 /// Whether a body is, by its declaration, JSON: `application/json`, any `+json`, or no declaration at all.

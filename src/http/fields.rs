@@ -7,21 +7,24 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::App;
-use super::answer::json;
+use super::answer::{Answer, json};
 use super::caller::Caller;
 use super::error::ApiError;
 use super::extract::{self, Payload, Segment};
-use super::openapi::responses::FieldConflict;
+use super::idempotency::{Idempotency, RequestKey, replay};
+use super::openapi::parameters::IdempotencyKey;
+use super::openapi::responses::{FieldConflict, KeyReused};
 use super::openapi::schemas::{Field as FieldSchema, FieldChange, FieldInput, FieldList};
-use super::query::Query;
+use super::query::NoParameters;
 use crate::fields::{Field, FieldOption, FieldPatch, NewField, Registry, format_instant, refuse_system_field};
+use crate::repository::{Done, Keep};
 
 /// List fields
 ///
 /// The system fields first, then the account's custom fields by name.
 #[utoipa::path(get, path = "/fields", tag = "fields", operation_id = "listFields", security(("bearer" = [])),
     responses((status = 200, description = "Every field of the account's contacts", body = FieldList)))]
-pub(super) async fn list(State(app): State<App>, caller: Caller, _: Query) -> Result<Response, ApiError> {
+pub(super) async fn list(State(app): State<App>, caller: Caller, _: NoParameters) -> Result<Response, ApiError> {
     #[derive(Serialize)]
     struct Body<'a> {
         data: Vec<Shown<'a>>,
@@ -32,17 +35,27 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, _: Query) -> Re
 
 /// Create a custom field
 #[utoipa::path(post, path = "/fields", tag = "fields", operation_id = "createField", security(("bearer" = [])),
-    request_body = FieldInput, responses((status = 201, description = "The new field", body = FieldSchema), FieldConflict))]
+    params(IdempotencyKey), request_body = FieldInput,
+    responses((status = 201, description = "The new field", body = FieldSchema), FieldConflict, KeyReused))]
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
-    _: Query,
+    _: NoParameters,
+    idempotency: Idempotency,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let body = payload.read().await?;
     let new = NewField::parse(&extract::object(&body)?).map_err(ApiError::ValidationFailed)?;
-    let registry = app.repository().create_field(caller.account, &new).await?;
-    show(StatusCode::CREATED, &registry, &new.internal_name)
+    let keep = idempotency.of(&caller, &body)?.map(|RequestKey { key, fingerprint }| {
+        let name = new.internal_name.clone();
+        let answer =
+            move |registry: &Registry| show(StatusCode::CREATED, registry, &name).ok().map(|answer| answer.to_bytes());
+        Keep { key, fingerprint, answer: Box::new(answer) }
+    });
+    match app.repository().create_field(caller.account, &new, keep.as_ref()).await? {
+        Done::Replayed(answer) => replay(&answer),
+        Done::Fresh(registry) => Ok(show(StatusCode::CREATED, &registry, &new.internal_name)?.into_response()),
+    }
 }
 
 /// Read a field
@@ -53,9 +66,9 @@ pub(super) async fn read(
     State(app): State<App>,
     caller: Caller,
     Segment(name): Segment,
-    _: Query,
+    _: NoParameters,
 ) -> Result<Response, ApiError> {
-    show(StatusCode::OK, &*app.registry(caller.account).await?, &name)
+    Ok(show(StatusCode::OK, &*app.registry(caller.account).await?, &name)?.into_response())
 }
 
 /// Change a custom field
@@ -68,7 +81,7 @@ pub(super) async fn update(
     State(app): State<App>,
     caller: Caller,
     Segment(name): Segment,
-    _: Query,
+    _: NoParameters,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let body = payload.read().await?;
@@ -78,7 +91,7 @@ pub(super) async fn update(
     let field = registry.get(&name).map(|field| &**field);
     let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
     let registry = app.repository().update_field(caller.account, &name, &patch).await?;
-    show(StatusCode::OK, &registry, &name)
+    Ok(show(StatusCode::OK, &registry, &name)?.into_response())
 }
 
 /// Delete a custom field
@@ -91,7 +104,7 @@ pub(super) async fn delete(
     State(app): State<App>,
     caller: Caller,
     Segment(name): Segment,
-    _: Query,
+    _: NoParameters,
 ) -> Result<Response, ApiError> {
     let registry = app.registry(caller.account).await?;
     if let Some(field) = registry.get(&name) {
@@ -102,8 +115,8 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn show(status: StatusCode, registry: &Registry, name: &str) -> Result<Response, ApiError> {
-    json(status, &Shown::of(registry.get(name).ok_or(ApiError::NotFound)?))
+fn show(status: StatusCode, registry: &Registry, name: &str) -> Result<Answer, ApiError> {
+    Answer::of(status, &Shown::of(registry.get(name).ok_or(ApiError::NotFound)?))
 }
 
 /// A field as answers show it.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::App;
 use super::error::ApiError;
 use super::openapi::responses::NotReady;
-use super::query::Query;
+use super::query::NoParameters;
 
 /// How long the database may take to answer before the service counts as cut off.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ pub(super) struct Health {
 /// Is the process up?
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "health",
     responses((status = 200, description = "The process is up", body = Health)))]
-pub(super) async fn healthz(_: Query) -> Json<Health> {
+pub(super) async fn healthz(_: NoParameters) -> Json<Health> {
     Json(Health { status: "ok", name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") })
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Readiness {
 /// The database answers, no migration is pending, and the service is not about to stop.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readiness",
     responses((status = 200, description = "The service can do its work", body = Readiness), NotReady))]
-pub(super) async fn readyz(State(app): State<App>, _: Query) -> Result<Json<Readiness>, ApiError> {
+pub(super) async fn readyz(State(app): State<App>, _: NoParameters) -> Result<Json<Readiness>, ApiError> {
     if app.is_draining() {
         return Err(ApiError::Unavailable("shutting down".into()));
     }

@@ -3,7 +3,9 @@
 //! Knows the repository and the domain, nothing of SQL.
 
 mod answer;
+mod batch;
 mod caller;
+mod changes;
 mod conditional;
 mod contacts;
 mod edge;
@@ -11,10 +13,13 @@ mod error;
 mod extract;
 mod fields;
 mod health;
+mod idempotency;
 mod linger;
 pub mod openapi;
 mod query;
 mod state;
+mod words;
+mod write;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -35,8 +40,16 @@ pub use state::App;
 fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(contacts::list, contacts::create))
-        .routes(routes!(contacts::read, contacts::update, contacts::archive))
+        .routes(routes!(contacts::read, contacts::update, contacts::upsert, contacts::archive))
         .routes(routes!(contacts::restore))
+        .routes(routes!(contacts::purge))
+        .routes(routes!(batch::create))
+        .routes(routes!(batch::read))
+        .routes(routes!(batch::update))
+        .routes(routes!(batch::upsert))
+        .routes(routes!(batch::archive))
+        .routes(routes!(changes::feed))
+        .routes(routes!(changes::history))
         .routes(routes!(fields::list, fields::create))
         .routes(routes!(fields::read, fields::update, fields::delete))
         .routes(routes!(health::healthz))
@@ -49,14 +62,17 @@ pub fn router(app: App) -> Router {
     let (router, _) = documented().split_for_parts();
     let nosniff = HeaderValue::from_static("nosniff");
     // Outermost last.
-    router
+    let router = router
         .route("/contacts/", routing::any(missing_contact_id))
+        .route("/contacts/batch", routing::any(route_not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), edge::edge))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, nosniff))
-        .with_state(app)
+        .with_state(app);
+    // Around the whole router: what comes before the choice of a route.
+    Router::new().fallback_service(router).layer(middleware::map_request(words::tell_apart))
 }
 
 async fn route_not_found() -> ApiError {

@@ -1,11 +1,14 @@
 //! Reads of contacts.
 
+use std::collections::HashMap;
+
+use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::rows::{self, contact_columns};
 use super::{Repository, StorageError};
-use crate::contacts::{Contact, Filter, Listing, Page, Start};
+use crate::contacts::{Contact, Filter, Listing, Page, Start, UniqueKey};
 use crate::fields::{Kind, Value, system};
 
 impl Repository {
@@ -18,6 +21,46 @@ impl Repository {
             concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = $2");
         let row = sqlx::query(FIND).bind(account).bind(id).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(rows::contact).transpose()?)
+    }
+
+    /// The contacts with these ids, active or archived, in the order asked for.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn contacts_by_id(&self, account: Uuid, ids: &[Uuid]) -> Result<Vec<Option<Contact>>, StorageError> {
+        const FIND: &str =
+            concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)");
+        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&self.pool).await?;
+        let found = rows.iter().map(rows::contact).map(|contact| contact.map(|contact| (contact.id, contact)));
+        let found = found.collect::<sqlx::Result<HashMap<_, _>>>()?;
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
+    /// The active contacts that hold these keys, in the order asked for.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn contacts_by_key(
+        &self,
+        account: Uuid,
+        keys: &[UniqueKey],
+    ) -> Result<Vec<Option<Contact>>, StorageError> {
+        const FIND: &str = concat!(
+            "SELECT ",
+            contact_columns!(),
+            ", k.number FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (field_id, key, number) \
+             JOIN contact_keys h ON h.account_id = $1 AND h.field_id = k.field_id AND h.key = k.key AND h.active \
+             JOIN contacts c ON c.account_id = $1 AND c.id = h.contact_id"
+        );
+        let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
+        let mut found = vec![None; keys.len()];
+        for row in sqlx::query(FIND).bind(account).bind(fields).bind(texts).fetch_all(&self.pool).await? {
+            let number: i64 = row.try_get("number")?;
+            if let Some(place) = usize::try_from(number - 1).ok().and_then(|index| found.get_mut(index)) {
+                *place = Some(rows::contact(&row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// One page of a list, in order of creation.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::contacts::Collision;
-
 /// The database did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
@@ -22,9 +20,19 @@ pub enum StorageError {
     /// Two transactions stood in each other's way: trying again at once helps.
     #[error("a conflict between transactions: {0}")]
     Conflict(#[source] Arc<sqlx::Error>),
+    /// What was read is no longer so: trying again at once helps.
+    #[error("someone else has written meanwhile")]
+    Stale,
     /// Anything else is a bug of ours.
     #[error("{0}")]
     Bug(#[source] Arc<sqlx::Error>),
+}
+
+impl StorageError {
+    /// Whether it is unknown if a write was done, or trying it again at once would not help.
+    pub(super) fn leaves_unknown(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded)
+    }
 }
 
 impl From<sqlx::Error> for StorageError {
@@ -33,8 +41,8 @@ impl From<sqlx::Error> for StorageError {
         let meaning = match &error {
             Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed | BeginFailed | Protocol(_) => Self::Unavailable,
             sqlx::Error::Database(database) => match database.code().as_deref() {
-                // serialization_failure, deadlock_detected
-                Some("40001" | "40P01") => Self::Conflict,
+                // serialization_failure, deadlock_detected, unique_violation: someone else was faster.
+                Some("40001" | "40P01" | "23505") => Self::Conflict,
                 // lock_not_available
                 Some("55P03") => Self::Locked,
                 Some(code) if is_unavailable(code) => Self::Unavailable,
@@ -57,24 +65,18 @@ fn is_unavailable(code: &str) -> bool {
         || ["42P01", "42703"].contains(&code)
 }
 
-/// Why a contact was not written.
+/// Why work was not done. (A single write that is refused is no error of the work.)
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The account has no such contact (or for archiving: no active one).
-    #[error("no such contact")]
-    NotFound,
-    /// The contact is archived.
-    #[error("the contact is archived")]
-    Archived,
-    /// The caller's precondition does not hold.
-    #[error("the precondition does not hold")]
-    PreconditionFailed,
-    /// These keys belong to other active contacts.
-    #[error("unique keys are taken")]
-    Duplicate(Vec<Collision>),
-    /// The account's fields are others than those the write was checked against: check again.
+    /// The account's fields are others than those the writes were checked against: check again.
     #[error("the registry has changed")]
     RegistryChanged,
+    /// The `Idempotency-Key` belongs to another request.
+    #[error("the key belongs to another request")]
+    KeyReused,
+    /// The answer that was kept under the key showed a contact that has been purged.
+    #[error("the answer has been purged")]
+    AnswerPurged,
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -106,6 +108,9 @@ pub enum FieldError {
     /// These options are still used by contacts.
     #[error("options are in use")]
     OptionsInUse(Vec<String>),
+    /// The `Idempotency-Key` belongs to another request.
+    #[error("the key belongs to another request")]
+    KeyReused,
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),

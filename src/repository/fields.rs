@@ -6,8 +6,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Json as Jsonb;
 use uuid::Uuid;
 
+use super::kept::{self, NewKept};
 use super::registries;
-use super::{FieldError, Repository, StorageError};
+use super::{Done, FieldError, Keep, Repository, StorageError};
 use crate::contacts::now;
 use crate::fields::{Field, FieldPatch, Kind, MAX_CUSTOM_FIELDS, MAX_UNIQUE_FIELDS, NewField, Registry};
 
@@ -31,8 +32,13 @@ impl Repository {
     /// Adds a custom field. Returns the registry that has it.
     ///
     /// # Errors
-    /// [`FieldError::Duplicate`], [`FieldError::TooMany`], or the database.
-    pub async fn create_field(&self, account: Uuid, new: &NewField) -> Result<Arc<Registry>, FieldError> {
+    /// [`FieldError::KeyReused`], [`FieldError::Duplicate`], [`FieldError::TooMany`], or the database.
+    pub async fn create_field(
+        &self,
+        account: Uuid,
+        new: &NewField,
+        keep: Option<&Keep<Registry>>,
+    ) -> Result<Done<Arc<Registry>>, FieldError> {
         const INSERT: &str = "INSERT INTO fields (account_id, id, internal_name, label, kind, is_unique, options, created_at, updated_at) \
                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
         let mut transaction = self.pool.begin().await?;
@@ -41,6 +47,11 @@ impl Repository {
             .execute(&mut *transaction)
             .await?;
         let registry = lock(&mut transaction, account).await?;
+        if let Some(keep) = keep
+            && let Some(kept) = kept::look_up(&mut transaction, account, &keep.key).await?
+        {
+            return kept.replay(&keep.fingerprint).map(Done::Replayed).map_err(|_| FieldError::KeyReused);
+        }
         if registry.get(&new.internal_name).is_some() {
             return Err(FieldError::Duplicate);
         }
@@ -57,7 +68,7 @@ impl Repository {
         let insert = sqlx::query(INSERT).bind(account).bind(id).bind(&new.internal_name).bind(&new.label);
         let insert = insert.bind(new.kind.as_str()).bind(new.unique).bind(Jsonb(&new.options)).bind(now());
         insert.execute(&mut *transaction).await?;
-        self.publish(transaction, account).await
+        self.publish(transaction, account, keep).await.map(Done::Fresh)
     }
 
     /// Changes a custom field. Returns the registry that has it so.
@@ -89,7 +100,7 @@ impl Repository {
         }
         let update = sqlx::query(UPDATE).bind(account).bind(field.id.0).bind(label).bind(Jsonb(options)).bind(now());
         update.execute(&mut *transaction).await?;
-        self.publish(transaction, account).await
+        self.publish(transaction, account, None).await
     }
 
     /// Deletes a custom field. Its values and keys are out of sight at once, and swept away afterwards.
@@ -102,7 +113,7 @@ impl Repository {
         let registry = lock(&mut transaction, account).await?;
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;
         sqlx::query(DELETE).bind(account).bind(field.id.0).bind(now()).execute(&mut *transaction).await?;
-        self.publish(transaction, account).await?;
+        self.publish(transaction, account, None).await?;
         Ok(())
     }
 
@@ -111,10 +122,13 @@ impl Repository {
         &self,
         mut transaction: sqlx::Transaction<'_, sqlx::Postgres>,
         account: Uuid,
+        keep: Option<&Keep<Registry>>,
     ) -> Result<Arc<Registry>, FieldError> {
         let bump = "UPDATE accounts SET registry_version = registry_version + 1 WHERE account_id = $1";
         sqlx::query(bump).bind(account).execute(&mut *transaction).await?;
         let registry = Arc::new(registries::load(&mut *transaction, account).await?);
+        let new_kept = keep.and_then(|keep| NewKept::of(keep, &registry, vec![]));
+        kept::store(&mut transaction, account, new_kept.as_slice()).await?;
         transaction.commit().await?;
         self.registries.put(account, &registry).await;
         Ok(registry)

@@ -3,26 +3,35 @@
 //! Knows contacts and fields, nothing of HTTP.
 
 mod batch;
+mod changes;
+mod columns;
 mod contacts;
+mod doorbells;
 mod error;
 mod fields;
-mod keys;
+mod group;
+mod kept;
+mod load;
 mod migrations;
 mod pool;
 mod registries;
 mod rows;
+mod store;
 mod sweep;
+mod work;
 mod writer;
-mod writes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 
+pub use changes::{After, FeedError, FeedPage, FeedRequest};
+use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
 pub use migrations::{MigrationError, Migrations};
 use registries::Registries;
-pub use writer::Update;
+pub use work::{Done, Keep, Outcomes, Unit, Work};
 use writer::Writer;
 
 use crate::config::{DatabaseSettings, SettingsError};
@@ -34,8 +43,10 @@ pub struct Repository {
     /// How to reach the database outside the pool.
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
-    /// `None` where each write is a transaction of its own.
-    writer: Option<Arc<Writer>>,
+    writer: Arc<Writer>,
+    doorbells: Arc<Doorbells>,
+    /// For how long entries of the feed are kept.
+    change_retention: Duration,
 }
 
 impl Repository {
@@ -47,27 +58,29 @@ impl Repository {
     pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
         let options = pool::connect_options(settings)?;
         // A pool goes through its connections in turn, each of which has its own caches: the writer keeps to its own.
-        let is_batched = settings.write_batch_max > 1 && settings.max_connections > writer::WORKERS;
-        let reserved = if is_batched { writer::WORKERS } else { 0 };
-        let pool = pool::open(settings, options.clone(), settings.max_connections - reserved);
-        let registries = Arc::new(Registries::new(pool.clone()));
-        let writer = is_batched.then(|| {
-            let own = pool::open(settings, pool::impatient(options.clone()), reserved);
-            Arc::new(Writer::start(&own, &pool, settings))
-        });
-        Ok(Self { pool, options: Arc::new(options), registries, writer })
+        let total = settings.max_connections;
+        let reserved = if settings.write_batch_max > 1 { writer::WORKERS } else { total / 4 * 3 };
+        let has_own = reserved > 0 && total > reserved;
+        let pool = pool::open(settings, options.clone(), if has_own { total - reserved } else { total });
+        let own = if has_own { pool::open(settings, pool::impatient(options.clone()), reserved) } else { pool.clone() };
+        Ok(Self {
+            registries: Arc::new(Registries::new(pool.clone())),
+            writer: Arc::new(Writer::start(&own, &pool, settings)),
+            doorbells: Arc::new(Doorbells::new()),
+            change_retention: settings.change_retention,
+            options: Arc::new(options),
+            pool,
+        })
     }
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
     pub async fn run_background_work(&self) {
-        tokio::join!(self.registries.keep_fresh(), sweep::run(&self.pool));
+        tokio::join!(self.registries.keep_fresh(), sweep::run(&self.pool, self.change_retention));
     }
 
     /// Closes the pool, after the statements under way.
     pub async fn close(&self) {
-        if let Some(writer) = &self.writer {
-            writer.close().await;
-        }
+        self.writer.close().await;
         self.pool.close().await;
     }
 }

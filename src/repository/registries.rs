@@ -1,19 +1,19 @@
 //! Snapshots of the registries of the accounts in use, kept in memory.
 //!
 //! A change made by this instance is seen at once, one made by another within [`REFRESH_EVERY`] and the time
-//! of a query. The database keeps the last word: see [`guard`].
+//! of a query. The database keeps the last word: what was checked against another version than its own is not stored.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use moka::future::Cache;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgPool;
 use sqlx::{PgExecutor, Row};
 use uuid::Uuid;
 
+use super::StorageError;
 use super::rows::{self, field_columns};
-use super::{StorageError, WriteError};
 use crate::fields::{FieldId, Registry};
 
 /// How often the versions of the cached registries are compared with the database's.
@@ -110,11 +110,4 @@ pub(super) async fn load(executor: impl PgExecutor<'_>, account: Uuid) -> Result
     let has_field = |row: &&_| Row::try_get::<Option<i32>, _>(*row, "id").is_ok_and(|id| id.is_some());
     let custom = rows.iter().filter(has_field).map(rows::field).collect::<sqlx::Result<_>>()?;
     Ok(Registry::new(version, last_custom_id, custom))
-}
-
-/// Makes sure, until the end of the transaction, that the account's fields are those of `registry`.
-pub(super) async fn guard(connection: &mut PgConnection, account: Uuid, registry: &Registry) -> Result<(), WriteError> {
-    let version = sqlx::query_scalar("SELECT registry_version FROM accounts WHERE account_id = $1 FOR SHARE");
-    let version: Option<i64> = version.bind(account).fetch_optional(connection).await?;
-    if version.unwrap_or(0) == registry.version() { Ok(()) } else { Err(WriteError::RegistryChanged) }
 }

@@ -14,7 +14,7 @@ macro_rules! contact_columns {
     () => {
         "c.id, c.version, c.first_name, c.last_name, c.email, c.contact_owner, c.external_id, c.phone, \
          c.mobile_phone, c.job_title, c.company_name, c.website, c.custom, c.archived_at, c.archived_by, \
-         c.created_at, c.updated_at"
+         c.created_at, c.updated_at, c.position"
     };
 }
 pub(super) use contact_columns;
@@ -47,6 +47,7 @@ pub(super) fn contact(row: &PgRow) -> sqlx::Result<Contact> {
         archival: archived_at.map(|at| Archival { at, by }),
         created_at: row.try_get(after + 3)?,
         updated_at: row.try_get(after + 4)?,
+        position: row.try_get(after + 5)?,
     })
 }
 

@@ -1,33 +1,48 @@
-//! Removes the values and keys of deleted fields. They are out of sight already: this frees the room they take
-//! up, in small steps that hold no one up. It changes no contact as callers see it: no version, no `updated_at`.
+//! Removes what no one can see any more, in small steps that hold no one up: the values and keys of deleted fields,
+//! answers kept for a day, entries of the feed that are too old. It changes no contact as callers see it: no version, no
+//! `updated_at`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
-use super::{StorageError, rows};
+use super::{StorageError, changes, kept, rows};
 use crate::contacts::now;
 
 const EVERY: Duration = Duration::from_secs(5);
+/// How often answers and changes are looked through for old ones.
+const TRIM_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How long a field has to have been deleted: longer than any write under way may know it still, and write its values
 /// back.
 const REST: Duration = Duration::from_secs(60);
 /// How many contacts (or keys) a step looks at.
 const STEP: i64 = 1_000;
 
-/// Sweeps for as long as it is polled. Instances that sweep the same field at once do no harm.
-pub(super) async fn run(pool: &PgPool) {
+/// Sweeps for as long as it is polled. Instances that sweep the same things at once do no harm.
+pub(super) async fn run(pool: &PgPool, retention: Duration) {
+    let mut trimmed: Option<Instant> = None;
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = sweep(pool).await {
+        if let Err(error) = sweep_fields(pool).await {
             tracing::warn!(%error, "could not sweep the values of deleted fields");
+        }
+        if trimmed.is_none_or(|trimmed| trimmed.elapsed() > TRIM_EVERY) {
+            trimmed = Some(Instant::now());
+            if let Err(error) = sweep_old(pool, retention).await {
+                tracing::warn!(%error, "could not remove old answers and changes");
+            }
         }
     }
 }
 
-async fn sweep(pool: &PgPool) -> Result<(), StorageError> {
+async fn sweep_old(pool: &PgPool, retention: Duration) -> Result<(), StorageError> {
+    while kept::sweep(pool).await? {}
+    changes::trim(pool, retention).await
+}
+
+async fn sweep_fields(pool: &PgPool) -> Result<(), StorageError> {
     let deleted = "SELECT account_id, id FROM fields WHERE deleted_at < $1 LIMIT 100";
     for row in sqlx::query(deleted).bind(now() - REST).fetch_all(pool).await? {
         let (account, field) = (rows::account(&row)?, row.try_get("id")?);

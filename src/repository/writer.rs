@@ -1,176 +1,188 @@
-//! The batched writer: natural batching, as in group commit. A worker takes whatever updates wait at this moment,
-//! writes them in one statement, and answers each caller for itself, after the commit. An idle service adds no wait:
-//! a lone update is a batch of one.
+//! The writer: natural batching, as in group commit. A worker takes whatever work waits at this moment, writes it
+//! together, and answers each caller for itself, after the commit. An idle service adds no wait: lone work is a batch
+//! of one.
 //!
-//! What the batch can't settle (a contact that someone else has locked or that is not there, a unique key to claim)
-//! is written alone, so that no caller's trouble delays or fails another's.
+//! What a batch can't settle, because someone else is writing the same account or holds a row of it, is written under
+//! the account's lock beside the workers, so that no caller's trouble delays or fails another's.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
-use super::batch::{self, Settled};
-use super::{StorageError, WriteError, writes};
+use super::batch::{self, Failed};
+use super::work::{Job, Outcomes, Work};
+use super::{Repository, StorageError, WriteError};
 use crate::config::DatabaseSettings;
-use crate::contacts::{Contact, Draft, Precondition};
-use crate::fields::Registry;
 
-/// Workers overlap one batch's commit with the next one's reads. Each has its own share of the contacts, so they never
-/// wait for one another's rows.
+/// Workers overlap one batch's commit with the next one's reads. Each has its own share of the accounts, so they never
+/// wait for one another.
 pub(super) const WORKERS: u32 = 2;
-/// How many updates may wait for each worker before new ones are turned away.
+/// How much work may wait for each worker before more is turned away.
 const MAX_WAITING: usize = 4_096;
+/// How often work is tried that meets others in its way.
+const ATTEMPTS: usize = 5;
 
-/// An update of a contact, checked against a registry.
-#[derive(Debug, Clone)]
-pub struct Update {
-    /// The account.
-    pub account: Uuid,
-    /// The contact.
-    pub id: Uuid,
-    /// What the draft was checked against.
-    pub registry: Arc<Registry>,
-    /// What changes.
-    pub draft: Draft,
-    /// What must hold of the contact as it is.
-    pub precondition: Precondition,
+impl Repository {
+    /// Does work on an account's contacts, and returns when it is committed or refused.
+    ///
+    /// # Errors
+    /// Every [`WriteError`].
+    pub async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
+        let account = work.account;
+        let done = self.writer.write(work).await?;
+        self.doorbells.ring(account);
+        Ok(done)
+    }
 }
 
-/// What a caller is answered.
-pub(super) type Outcome = Result<Contact, WriteError>;
-
-/// An update and the caller who waits for it.
-pub(super) struct Job {
-    pub(super) update: Update,
-    pub(super) answer: oneshot::Sender<Outcome>,
-}
-
-/// Where updates wait for their worker.
+/// Where work waits for its worker.
 pub(super) struct Writer {
+    /// None where each piece of work is a transaction of its own.
     queues: Vec<mpsc::Sender<Job>>,
-    own: PgPool,
+    means: Means,
 }
 
 impl Writer {
     /// Starts the workers; they end with the writer. They write batches over connections of `own`; what has to be
-    /// written alone goes over `shared`.
+    /// written under a lock goes over `shared`.
     pub(super) fn start(own: &PgPool, shared: &PgPool, settings: &DatabaseSettings) -> Self {
-        let half = shared.options().get_max_connections().div_ceil(2) as usize;
+        let share = |part: u32| Arc::new(Semaphore::new((settings.max_connections / part).max(1) as usize));
         let means = Means {
             own: own.clone(),
             shared: shared.clone(),
-            alone: Arc::new(Semaphore::new(half)),
+            locked: share(2),
+            held: share(4),
             time_limit: settings.timeout * 2,
         };
         let start = |_| {
             let (queue, waiting) = mpsc::channel(MAX_WAITING);
-            tokio::spawn(work(means.clone(), waiting, settings.write_batch_max));
+            tokio::spawn(serve(means.clone(), waiting, settings.write_batch_max));
             queue
         };
-        Self { queues: (0..WORKERS).map(start).collect(), own: own.clone() }
+        let workers = if settings.write_batch_max > 1 { WORKERS } else { 0 };
+        Self { queues: (0..workers).map(start).collect(), means }
     }
 
     /// Closes the connections of the workers, after the batches under way.
     pub(super) async fn close(&self) {
-        self.own.close().await;
+        self.means.own.close().await;
     }
 
-    /// Writes an update; returns when it is committed or refused.
-    pub(super) async fn write(&self, update: Update) -> Outcome {
-        // The last bits of an id are random.
-        let worker = usize::from(update.id.as_bytes()[15]) % self.queues.len();
-        let (answer, outcome) = oneshot::channel();
-        self.queues[worker].try_send(Job { update, answer }).map_err(|_| StorageError::Overloaded)?;
-        outcome.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
+    async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
+        let (account, is_single) = (work.account, work.writes.len() == 1);
+        let (job, reply) = Job::new(work);
+        // On tasks of their own: a caller that goes away must not leave work half done.
+        if !is_single {
+            tokio::spawn(lock(self.means.clone(), account, vec![job]));
+        } else if self.queues.is_empty() {
+            tokio::spawn(settle(self.means.clone(), vec![job]));
+        } else {
+            let queue = &self.queues[share_of(account, self.queues.len())];
+            queue.try_send(job).map_err(|_| StorageError::Overloaded)?;
+        }
+        reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
     }
 }
 
-/// What a worker works with.
+/// Which of `count` parts an account belongs to.
+pub(super) fn share_of(account: Uuid, count: usize) -> usize {
+    let (high, low) = account.as_u64_pair();
+    // Fibonacci hashing: ids may differ in any of their bits.
+    let hash = (high ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    usize::try_from(hash).unwrap_or_default() % count
+}
+
+/// What the writer works with.
 #[derive(Clone)]
 struct Means {
     /// The connections of the workers.
     own: PgPool,
     /// Those they share with the rest of the service.
     shared: PgPool,
-    /// Lets some updates at a time be written alone: the rest of the service needs connections too.
-    alone: Arc<Semaphore>,
+    /// Lets some work at a time be written under a lock: the rest of the service needs connections too.
+    locked: Arc<Semaphore>,
+    /// Lets some work at a time wait for rows that others hold.
+    held: Arc<Semaphore>,
     /// After which a batch is given up.
     time_limit: Duration,
 }
 
-/// Settles batch after batch, until no one can send updates any more.
-async fn work(means: Means, mut waiting: mpsc::Receiver<Job>, max_batch: usize) {
+/// Settles batch after batch, until no one can send work any more.
+async fn serve(means: Means, mut waiting: mpsc::Receiver<Job>, max_batch: usize) {
     let mut jobs = Vec::with_capacity(max_batch);
     while waiting.recv_many(&mut jobs, max_batch).await > 0 {
-        // A caller that is gone no longer wants it done.
-        jobs.retain(|job| !job.answer.is_closed());
-        let batch = settle(means.clone(), std::mem::take(&mut jobs));
         // A task of its own: neither a panic nor a dead connection may end the worker. Callers that are left without an
         // answer learn that.
-        let mut task = tokio::spawn(batch);
+        let mut task = tokio::spawn(settle(means.clone(), std::mem::take(&mut jobs)));
         if tokio::time::timeout(means.time_limit, &mut task).await.is_err() {
             task.abort();
         }
     }
 }
 
+/// Writes a batch, and sends what it can't settle its own way.
 async fn settle(means: Means, mut jobs: Vec<Job>) {
-    match jobs.len() {
-        0 => {}
-        1 => settle_one(&means, jobs.remove(0)).await,
-        _ => {
-            let mut by_contact: BTreeMap<batch::Key, Vec<Job>> = BTreeMap::new();
-            for job in jobs {
-                by_contact.entry((job.update.account, job.update.id)).or_default().push(job);
+    // A caller that is gone no longer wants it done.
+    jobs.retain(|job| !job.is_abandoned());
+    if jobs.is_empty() {
+        return;
+    }
+    let left = match batch::write(&means.own, jobs).await {
+        Ok(left) => left,
+        // Whether it was committed is unknown: each caller has to ask again.
+        Err(Failed { error, jobs, .. }) if error.leaves_unknown() => return fail(jobs, &error),
+        // It was not, because of one of them: the others must not suffer.
+        Err(Failed { jobs, .. }) => jobs,
+    };
+    let mut left = left.into_iter().peekable();
+    while let Some(account) = left.peek().map(|job| job.work.account) {
+        let of_account: Vec<_> = std::iter::from_fn(|| left.next_if(|job| job.work.account == account)).collect();
+        tokio::spawn(lock(means.clone(), account, of_account));
+    }
+}
+
+fn fail(jobs: Vec<Job>, error: &StorageError) {
+    for job in jobs {
+        job.answer(Err(error.clone().into()));
+    }
+}
+
+/// Writes jobs of one account under its lock.
+async fn lock(means: Means, account: Uuid, mut jobs: Vec<Job>) {
+    for _ in 0..ATTEMPTS {
+        let Ok(turn) = means.locked.acquire().await else { return };
+        jobs.retain(|job| !job.is_abandoned());
+        let Err(failed) = batch::write_locked(&means.shared, account, jobs).await else { return };
+        drop(turn);
+        match failed {
+            Failed { error, jobs, .. } if error.leaves_unknown() => return fail(jobs, &error),
+            // One of them is in trouble: each for itself from here on.
+            Failed { jobs: several, .. } if several.len() > 1 => {
+                return several.into_iter().for_each(|job| drop(tokio::spawn(alone(means.clone(), account, job))));
             }
-            settle_many(&means, by_contact).await;
-        }
-    }
-}
-
-/// A lone update needs none of what a batch does. Others gather while it is written.
-async fn settle_one(means: &Means, job: Job) {
-    match writes::update_at_once(&means.own, &job.update).await {
-        Ok(Some(contact)) => drop(job.answer.send(Ok(contact))),
-        Ok(None) | Err(WriteError::Storage(StorageError::Locked(_) | StorageError::Conflict(_))) => alone(means, job),
-        Err(error) => drop(job.answer.send(Err(error))),
-    }
-}
-
-async fn settle_many(means: &Means, by_contact: BTreeMap<batch::Key, Vec<Job>>) {
-    match batch::write(&means.own, &by_contact).await {
-        Ok(settled) => {
-            for (job, settled) in by_contact.into_values().flatten().zip(settled) {
-                match settled {
-                    Settled::Answer(outcome) => drop(job.answer.send(outcome)),
-                    Settled::Alone => alone(means, job),
+            Failed { error: StorageError::Bug(cause), jobs, .. } => return fail(jobs, &StorageError::Bug(cause)),
+            Failed { error, jobs: one, contacts } => {
+                jobs = one;
+                if matches!(error, StorageError::Locked(_))
+                    && let Err(error) = wait(&means, account, &contacts).await
+                {
+                    return fail(jobs, &error);
                 }
             }
         }
-        // Whether it was committed is unknown: each caller has to ask again.
-        Err(error @ (StorageError::Unavailable(_) | StorageError::Lost | StorageError::Overloaded)) => {
-            for job in by_contact.into_values().flatten() {
-                let _ = job.answer.send(Err(error.clone().into()));
-            }
-        }
-        // It was not, because of one of them: the others must not suffer.
-        Err(StorageError::Locked(_) | StorageError::Conflict(_) | StorageError::Bug(_)) => {
-            by_contact.into_values().flatten().for_each(|job| alone(means, job));
-        }
     }
+    fail(jobs, &StorageError::Overloaded);
 }
 
-/// Writes an update in a transaction of its own, beside the worker.
-fn alone(means: &Means, Job { update, answer }: Job) {
-    let means = means.clone();
-    tokio::spawn(async move {
-        let Ok(_turn) = means.alone.acquire().await else { return };
-        if !answer.is_closed() {
-            let _ = answer.send(writes::update(&means.shared, &update).await);
-        }
-    });
+/// A job by itself; boxed, for it may end up here again.
+fn alone(means: Means, account: Uuid, job: Job) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(lock(means, account, vec![job]))
+}
+
+async fn wait(means: &Means, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
+    let _turn = means.held.acquire().await.map_err(|_| StorageError::Lost)?;
+    batch::wait_for_rows(&means.shared, account, contacts).await
 }

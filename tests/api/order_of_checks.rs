@@ -20,7 +20,7 @@ async fn route_then_method_then_size_then_token() {
     for (method, path, allow) in [
         ("PUT", "/contacts", "GET,HEAD,POST"),
         ("DELETE", "/fields", "GET,HEAD,POST"),
-        ("POST", "/contacts/x", "GET,HEAD,PATCH,DELETE"),
+        ("POST", "/contacts/x", "GET,HEAD,PATCH,PUT,DELETE"),
         ("GET", "/contacts/x/restore", "POST"),
         ("POST", "/healthz", "GET,HEAD"),
         ("BREW", "/fields/x", "GET,HEAD,PATCH,DELETE"),

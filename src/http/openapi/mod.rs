@@ -15,7 +15,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi as Document, RefOr, Required};
 
 use super::error::ApiError;
-use super::query::Query;
+use super::query::NoParameters;
 use crate::fields::{Issue, IssueCode};
 use crate::json::JsonError;
 
@@ -33,10 +33,12 @@ use crate::json::JsonError;
     servers((url = "/", description = "This server")),
     tags(
         (name = "contacts", description = "Contacts of the token's account"),
+        (name = "batch", description = "Up to a thousand contacts in one call"),
+        (name = "sync", description = "What has changed"),
         (name = "fields", description = "The registry: the system fields and the account's custom fields"),
         (name = "operations", description = "For those who run the service")
     ),
-    components(schemas(schemas::Error))
+    components(schemas(schemas::Error, schemas::BatchResults))
 )]
 struct Base;
 
@@ -65,7 +67,7 @@ pub fn complete() -> Document {
 /// The API as an OpenAPI 3.1 document
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", operation_id = "openapi",
     responses((status = 200, description = "This document", body = schemas::OpenApiDocument)))]
-pub(super) async fn serve(_: Query) -> impl IntoResponse {
+pub(super) async fn serve(_: NoParameters) -> impl IntoResponse {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| complete().to_json().unwrap_or_default());
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
 }

@@ -55,3 +55,76 @@ pub(in crate::http) struct IfNoneMatch {
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
 }
+
+/// `?dry_run=`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents what http/query.rs reads")]
+pub(in crate::http) struct DryRun {
+    /// Only try: every check, and the answer that would be given, but nothing is written. A contact that would be
+    /// created has a null `id`.
+    #[param(default = false)]
+    dry_run: Option<bool>,
+}
+
+/// `?id_property=`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents what http/query.rs reads")]
+pub(in crate::http) struct IdProperty {
+    /// The unique property whose value stands in the path: `email`, `external_id` or a unique custom field. Only
+    /// active contacts are found by it. Left out, the path holds an id.
+    id_property: Option<String>,
+}
+
+/// `?id_property=` where it has to be sent.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents what http/query.rs reads")]
+pub(in crate::http) struct NeededIdProperty {
+    /// The unique property whose value stands in the path: `email`, `external_id` or a unique custom field.
+    #[param(example = "external_id")]
+    id_property: String,
+}
+
+/// The parameters of the change feed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents what http/query.rs reads")]
+pub(in crate::http) struct FeedParameters {
+    /// Where to go on: the `next` of the answer before (or the `cursor` of an entry), or `now` for what comes from here
+    /// on. Left out: from the oldest entry kept.
+    after: Option<String>,
+    /// How many entries at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<i64>,
+    /// For how many seconds to wait when there is nothing yet.
+    #[param(minimum = 0, maximum = 30, default = 0)]
+    wait: Option<i64>,
+    /// Whose changes to leave out: `me`, or an actor's id. A system that syncs leaves out its own.
+    #[param(min_length = 1, example = "me")]
+    exclude_actor: Option<String>,
+}
+
+/// The parameters of a history.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "documents what http/query.rs reads")]
+pub(in crate::http) struct HistoryParameters {
+    /// Where to go on: the `next` of the answer before.
+    after: Option<String>,
+    /// How many entries at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<i64>,
+}
+
+/// `Idempotency-Key`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "documents what http/idempotency.rs reads")]
+pub(in crate::http) struct IdempotencyKey {
+    /// A name of your own for this request, new for each: a repeat within 24 hours gets the first answer again, with
+    /// `Idempotency-Replayed: true`, and does nothing. 1 to 255 visible ASCII characters.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    idempotency_key: Option<String>,
+}

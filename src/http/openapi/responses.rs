@@ -44,6 +44,20 @@ responses! {
         ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e") }]),
         ApiError::ContactArchived,
     ]);
+    /// A write whose unique keys belong to others.
+    DuplicateKey: "409" => error("A unique key belongs to another active contact", &[
+        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e") }]),
+    ]);
+    /// A contact that is gone for good.
+    Purged: "204" => ResponseBuilder::new().description("The contact and every value of it are gone for good").build();
+    /// A batch of which every input succeeded.
+    BatchAnswer: "200" => batch("Every input succeeded").build();
+    /// A batch of which some inputs failed.
+    PartialAnswer: "207" => batch("Some inputs failed: see their results").build();
+    /// A cursor of the feed that is too old.
+    Expired: "410" => error("The entries after the cursor are no longer kept", &[ApiError::CursorExpired]);
+    /// A key of another request.
+    KeyReused: "422" => error("The Idempotency-Key belongs to another request", &[ApiError::IdempotencyKeyReused]);
     /// `If-Match` does not match.
     Changed: "412" => error("The contact has changed since it was read", &[ApiError::PreconditionFailed]);
     /// A change to the registry that its state forbids.
@@ -56,6 +70,11 @@ responses! {
     NotReady: "503" => error("The database is away, migrations are pending, or the service is about to stop", &[
         ApiError::Unavailable("".into()),
     ]);
+}
+
+fn batch(description: &str) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("BatchResults"))).build();
+    ResponseBuilder::new().description(description).content("application/json", content)
 }
 
 fn contact(description: &str) -> ResponseBuilder {

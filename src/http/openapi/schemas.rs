@@ -69,6 +69,80 @@ schemas! {
             }
         }
     }), uses [Contact];
+    /// New contacts.
+    BatchNew => envelope(json!({"fields": {"$ref": "#/components/schemas/ContactFields"}}), &["fields"], false,
+        json!({"inputs": [{"fields": {"first_name": "Grace"}}, {"fields": {"first_name": "Alan"}}]})), uses [ContactFields];
+    /// Contacts to change.
+    BatchUpdates => envelope(json!({"id": batch_id(), "fields": {"$ref": "#/components/schemas/ContactFields"}}), &["id", "fields"], true,
+        json!({"inputs": [{"id": "crm-1815", "fields": {"job_title": "Analyst"}}], "id_property": "external_id"})), uses [ContactFields];
+    /// Contacts to create or change.
+    BatchUpserts => upserts(), uses [ContactFields];
+    /// Contacts by name.
+    BatchIds => envelope(json!({"id": batch_id()}), &["id"], true,
+        json!({"inputs": [{"id": "crm-1815"}], "id_property": "external_id"})), uses [];
+    /// The results of a batch.
+    BatchResults => json!({
+        "type": "object",
+        "required": ["results", "summary"],
+        "properties": {
+            "results": {"type": "array", "description": "One for each input, in their order", "items": {
+                "type": "object",
+                "required": ["status"],
+                "properties": {
+                    "status": {"type": "integer", "description": "What the call for this input alone would have answered", "examples": [200]},
+                    "contact": {"$ref": "#/components/schemas/Contact"},
+                    "error": {"$ref": "#/components/schemas/Problem"}
+                }
+            }},
+            "summary": {
+                "type": "object",
+                "required": ["total", "succeeded", "failed"],
+                "properties": {"total": {"type": "integer"}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}}
+            }
+        }
+    }), uses [Contact, Problem];
+    /// An entry of the change feed.
+    Change => json!({
+        "type": "object",
+        "required": ["cursor", "type", "contact_id", "actor", "at", "changed"],
+        "properties": {
+            "cursor": {"type": "string", "description": "The place after this entry"},
+            "type": {"type": "string", "enum": ["created", "updated", "archived", "restored", "purged"]},
+            "contact_id": {"type": "string", "format": "uuid"},
+            "actor": {"type": ["string", "null"], "description": "The `sub` of the token that made the change"},
+            "at": {"type": "string", "format": "date-time", "description": "The contact's updated_at from then on"},
+            "changed": {
+                "type": "object",
+                "description": "The values that differ, by internal name; empty once the contact is purged",
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["old", "new"],
+                    "properties": {"old": {"description": "Null when it was unset"}, "new": {"description": "Null when it was cleared"}}
+                },
+                "examples": [{"job_title": {"old": "Analyst", "new": "Countess"}}]
+            }
+        }
+    }), uses [];
+    /// A part of the change feed.
+    ChangePage => json!({
+        "type": "object",
+        "required": ["data", "next"],
+        "properties": {
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
+            "next": {"type": "string", "description": "Where to go on; always there"}
+        }
+    }), uses [Change];
+    /// A part of a contact's history.
+    HistoryPage => json!({
+        "type": "object",
+        "required": ["data", "next"],
+        "properties": {
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
+            "next": {"type": ["string", "null"], "description": "A cursor; null when nothing follows"}
+        }
+    }), uses [Change];
+    /// What is wrong with an input of a batch.
+    Problem => problem(), uses [];
     /// An option of a field.
     Option => json!({
         "type": "object",
@@ -129,11 +203,51 @@ schemas! {
         "examples": [{"label": "Shoe size (EU)"}]
     }), uses [OptionInput];
     /// The one shape of errors.
-    Error => json!({
+    Error => error(), uses [];
+    /// An OpenAPI document.
+    OpenApiDocument => json!({"type": "object", "required": ["openapi", "info", "paths"]}), uses [];
+}
+
+/// The body of a batch whose inputs have these members.
+fn envelope(members: Value, required: &[&str], is_keyed: bool, example: Value) -> Value {
+    let input = json!({"type": "object", "required": required, "properties": members, "additionalProperties": false});
+    let mut schema = json!({
         "type": "object",
-        "required": ["error", "code", "message", "request_id"],
+        "required": ["inputs"],
         "properties": {
-            "error": {"type": "boolean", "enum": [true]},
+            "inputs": {"type": "array", "items": input, "minItems": 1, "maxItems": 1_000},
+            "properties": {"type": "array", "items": {"type": "string"}, "description": "Names of fields to show besides the default ones"},
+            "atomic": {"type": "boolean", "default": false, "description": "All or nothing: when an input fails, the others are 424 not_applied"}
+        },
+        "additionalProperties": false,
+        "examples": [example]
+    });
+    if is_keyed {
+        let description = "The unique property whose values the inputs have as their id; left out, they have ids";
+        schema["properties"]["id_property"] = json!({"type": "string", "description": description});
+    }
+    schema
+}
+
+fn upserts() -> Value {
+    let members = json!({"id": batch_id(), "fields": {"$ref": "#/components/schemas/ContactFields"}});
+    let input = json!({"id": "crm-1815", "fields": {"first_name": "Ada"}});
+    let mut schema =
+        envelope(members, &["id", "fields"], true, json!({"inputs": [input], "id_property": "external_id"}));
+    schema["required"] = json!(["inputs", "id_property"]);
+    schema
+}
+
+fn batch_id() -> Value {
+    json!({"type": ["string", "number"], "description": "The contact's id, or its value of id_property"})
+}
+
+/// What went wrong, and how to mend it.
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "required": ["code", "message"],
+        "properties": {
             "code": {"type": "string", "enum": CODES, "description": "What went wrong, for programs"},
             "message": {"type": "string", "description": "How to mend the request, for people"},
             "details": {
@@ -149,16 +263,22 @@ schemas! {
                         "existing_id": {"type": "string", "format": "uuid", "description": "The contact that holds a unique key"}
                     }
                 }
-            },
-            "request_id": {"type": "string"}
+            }
         }
-    }), uses [];
-    /// An OpenAPI document.
-    OpenApiDocument => json!({"type": "object", "required": ["openapi", "info", "paths"]}), uses [];
+    })
+}
+
+/// The same, as the body of an answer.
+fn error() -> Value {
+    let mut error = problem();
+    error["required"] = json!(["error", "code", "message", "request_id"]);
+    error["properties"]["error"] = json!({"type": "boolean", "enum": [true]});
+    error["properties"]["request_id"] = json!({"type": "string"});
+    error
 }
 
 /// The codes of errors, in the order of contract §2. The API's tests check every error they meet against it.
-const CODES: [&str; 21] = [
+const CODES: [&str; 24] = [
     "missing_contact_id",
     "invalid_properties",
     "invalid_query",
@@ -175,9 +295,12 @@ const CODES: [&str; 21] = [
     "duplicate_field",
     "option_in_use",
     "too_many_fields",
+    "cursor_expired",
     "precondition_failed",
     "payload_too_large",
     "unsupported_media_type",
+    "idempotency_key_reused",
+    "not_applied",
     "internal_error",
     "unavailable",
 ];

@@ -53,6 +53,7 @@ fn database(url: Secret) -> DatabaseSettings {
         max_connections: 16,
         write_batch_max: 256,
         migrate_on_start: false,
+        change_retention: contacts::config::DEFAULT_CHANGE_RETENTION,
         timeout: Duration::from_secs(10),
     }
 }

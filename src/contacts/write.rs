@@ -1,0 +1,113 @@
+//! One write of a contact, as a caller asks for it, and why it can be refused (contract §5, §6).
+
+use uuid::Uuid;
+
+use super::{Collision, Draft, Precondition, UniqueKey};
+use crate::fields::{FieldId, Registry, Value};
+
+/// The contact that a write is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The one with this id, active or archived.
+    Id(Uuid),
+    /// The active one that holds this key.
+    Key(UniqueKey),
+}
+
+/// A write that has been checked against a registry.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// A new contact.
+    Create(Draft),
+    /// The fields sent change, and no other. Equal values change nothing.
+    Update {
+        /// Which contact.
+        target: Target,
+        /// What changes.
+        draft: Draft,
+        /// What must hold of the contact as it is.
+        precondition: Precondition,
+    },
+    /// An update of the contact that holds a key, or its creation.
+    Upsert(Upsert),
+    /// The contact gives up its unique keys.
+    Archive {
+        /// Which contact.
+        target: Target,
+        /// What must hold of the contact as it is.
+        precondition: Precondition,
+    },
+    /// An archived contact is active again.
+    Restore {
+        /// Which contact.
+        id: Uuid,
+        /// What must hold of the contact as it is.
+        precondition: Precondition,
+    },
+    /// The contact and every value of it are gone for good.
+    Purge {
+        /// Which contact.
+        id: Uuid,
+    },
+}
+
+/// A write to the contact that holds a key, whether it is there already or not (contract §6).
+#[derive(Debug, Clone)]
+pub struct Upsert {
+    /// The key, in the form it is compared by.
+    pub key: UniqueKey,
+    /// The field of the key, and its value as the caller spelt it: a new contact gets it.
+    pub named: (FieldId, Value),
+    /// What changes.
+    pub draft: Draft,
+    /// What must hold of the contact as it is. Without a contact only [`Precondition::None`] holds.
+    pub precondition: Precondition,
+    /// What must not hold of it (`If-None-Match`).
+    pub unless: Precondition,
+}
+
+impl Write {
+    /// The contact that it names.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Self::Create(_) => None,
+            Self::Update { target, .. } | Self::Archive { target, .. } => Some(target.clone()),
+            Self::Upsert(upsert) => Some(Target::Key(upsert.key.clone())),
+            Self::Restore { id, .. } | Self::Purge { id } => Some(Target::Id(*id)),
+        }
+    }
+
+    /// The keys that it may claim, as far as that can be told without the contact.
+    #[must_use]
+    pub fn claims(&self, registry: &Registry) -> Vec<UniqueKey> {
+        match self {
+            Self::Create(draft) | Self::Update { draft, .. } => draft.keys(registry),
+            Self::Upsert(upsert) => upsert.draft.keys(registry),
+            Self::Archive { .. } | Self::Restore { .. } | Self::Purge { .. } => vec![],
+        }
+    }
+}
+
+/// Why a write of a contact is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteRefusal {
+    /// The account has no such contact (or where only active ones count: no active one).
+    #[error("no such contact")]
+    NotFound,
+    /// The contact is archived.
+    #[error("the contact is archived")]
+    Archived,
+    /// The caller's precondition does not hold.
+    #[error("the precondition does not hold")]
+    PreconditionFailed,
+    /// A new contact would have neither an email nor a name.
+    #[error("a new contact needs an email or a name")]
+    Incomplete,
+    /// These keys belong to other active contacts.
+    #[error("unique keys are taken")]
+    Duplicate(Vec<Collision>),
+    /// Another write that it stands or falls with was refused.
+    #[error("another write of the same unit was refused")]
+    NotApplied,
+}

@@ -1,0 +1,85 @@
+//! `/contacts/changes` and `/contacts/{contactId}/history` (contract §6).
+
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::App;
+use super::answer::json;
+use super::caller::Caller;
+use super::error::ApiError;
+use super::extract::ContactPath;
+use super::openapi::parameters::{FeedParameters, HistoryParameters};
+use super::openapi::responses::Expired;
+use super::openapi::schemas::{ChangePage, HistoryPage};
+use super::query::Query;
+use crate::contacts::{FeedCursor, Scope, ShownEntry};
+use crate::repository::{After, FeedPage, FeedRequest};
+
+/// How often one who waits looks for changes that other instances have made.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Serialize)]
+struct Body<'a> {
+    data: Vec<ShownEntry<'a>>,
+    next: Option<String>,
+}
+
+/// Read the change feed
+///
+/// Every create, update, archive, restore and purge of the account, in the order of their commits: none left out, none
+/// twice. Go on with `next`, which is always there; `wait` waits for something to come.
+#[utoipa::path(get, path = "/contacts/changes", tag = "sync", operation_id = "readChanges", security(("bearer" = [])),
+    params(FeedParameters), responses((status = 200, description = "A part of the feed", body = ChangePage), Expired))]
+pub(super) async fn feed(State(app): State<App>, caller: Caller, query: Query) -> Result<Response, ApiError> {
+    let (request, wait) = query.feed(caller.account, caller.actor.as_deref())?;
+    let page = wait_for(&app, &caller, request, Duration::from_secs(wait)).await?;
+    let scope = Scope::Feed(caller.account);
+    // Read after the entries: it knows every field that they can tell of.
+    let registry = app.registry(caller.account).await?;
+    let data = page.entries.iter().map(|entry| entry.show(scope, &registry)).collect();
+    json(StatusCode::OK, &Body { data, next: Some(page.next.text(scope)) })
+}
+
+/// Looks until there is something, time is up, or the service is about to stop.
+async fn wait_for(app: &App, caller: &Caller, mut request: FeedRequest, wait: Duration) -> Result<FeedPage, ApiError> {
+    let deadline = Instant::now() + wait;
+    loop {
+        let page = app.repository().changes(caller.account, &request).await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !page.entries.is_empty() || left.is_zero() || app.is_draining() {
+            return Ok(page);
+        }
+        request.after = After::Cursor(page.next);
+        app.repository().next_change(caller.account, left.min(LOOK_EVERY)).await;
+    }
+}
+
+/// Read a contact's history
+///
+/// Its entries of the change feed, newest first.
+#[utoipa::path(get, path = "/contacts/{contactId}/history", tag = "sync", operation_id = "readHistory", security(("bearer" = [])),
+    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), HistoryParameters),
+    responses((status = 200, description = "A part of the history", body = HistoryPage)))]
+pub(super) async fn history(
+    State(app): State<App>,
+    caller: Caller,
+    path: ContactPath,
+    query: Query,
+) -> Result<Response, ApiError> {
+    // What is no id has no history, but its query is looked at all the same.
+    let scope = Scope::History(caller.account, path.id().unwrap_or_default());
+    let (before, limit) = query.history(scope)?;
+    // One more than asked for tells whether more follow.
+    let entries = app.repository().history(caller.account, path.id()?, before, limit + 1).await?;
+    let mut entries = entries.ok_or(ApiError::NotFound)?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| more).map(|last| FeedCursor::after(last).text(scope));
+    let registry = app.registry(caller.account).await?;
+    json(StatusCode::OK, &Body { data: entries.iter().map(|entry| entry.show(scope, &registry)).collect(), next })
+}

@@ -1,0 +1,75 @@
+//! `Idempotency-Key`: a repeat of a POST gets the first answer again (contract §6).
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::answer::Answer;
+use super::caller::Caller;
+use super::error::ApiError;
+use super::state::App;
+use crate::fields::{Issue, IssueCode};
+
+const HEADER: &str = "idempotency-key";
+const REPLAYED: &str = "idempotency-replayed";
+const MAX_LENGTH: usize = 255;
+
+/// The key that a request carries, if any, and the path and query that it is good for.
+pub(super) struct Idempotency(Option<Sent>);
+
+struct Sent {
+    /// `None` when it is malformed.
+    key: Option<String>,
+    target: String,
+}
+
+/// A key, and the hash of the request it belongs to: of who sends what to where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RequestKey {
+    pub key: String,
+    pub fingerprint: [u8; 32],
+}
+
+impl FromRequestParts<App> for Idempotency {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        let mut values = parts.headers.get_all(HEADER).iter();
+        let Some(first) = values.next() else { return Ok(Self(None)) };
+        let is_good =
+            |key: &&str| (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let key = first.to_str().ok().filter(is_good).filter(|_| values.next().is_none());
+        Ok(Self(Some(Sent { key: key.map(str::to_owned), target: parts.uri.to_string() })))
+    }
+}
+
+impl Idempotency {
+    /// The key, with the hash of the request that has this body.
+    pub(super) fn of(&self, caller: &Caller, body: &[u8]) -> Result<Option<RequestKey>, ApiError> {
+        let Some(Sent { key, target }) = &self.0 else { return Ok(None) };
+        let Some(key) = key.clone() else {
+            let message = "must be sent once, as 1 to 255 visible ASCII characters";
+            let issue = Issue::new("Idempotency-Key", IssueCode::InvalidFormat, message);
+            return Err(ApiError::ValidationFailed(vec![issue]));
+        };
+        let mut hasher = Sha256::new();
+        let actor = caller.actor.as_deref();
+        hasher.update([u8::from(actor.is_some())]);
+        for part in [actor.unwrap_or_default().as_bytes(), target.as_bytes(), body] {
+            hasher.update(part.len().to_be_bytes());
+            hasher.update(part);
+        }
+        Ok(Some(RequestKey { key, fingerprint: hasher.finalize().into() }))
+    }
+}
+
+/// The kept answer, sent again.
+pub(super) fn replay(kept: &[u8]) -> Result<Response, ApiError> {
+    let mut response = Answer::from_bytes(kept)?.into_response();
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}

@@ -1,0 +1,236 @@
+//! Reads of the change feed and of histories, and the trimming of what is too old.
+//!
+//! Positions are given out under the account's lock, which is held until the commit: who sees an entry sees every
+//! entry before it.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{Row, query, query_scalar};
+use uuid::Uuid;
+
+use super::{Repository, StorageError};
+use crate::contacts::{ChangeKind, Entry, FeedCursor, now};
+
+/// How many entries are looked at in one go when some are left out.
+const SCAN: i64 = 5_000;
+
+/// Where a reader of the feed goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// From the oldest entry kept.
+    Oldest,
+    /// With what comes from here on.
+    Newest,
+    /// After a place that was given to the reader.
+    Cursor(FeedCursor),
+}
+
+/// A part of the feed that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedRequest {
+    /// From where.
+    pub after: After,
+    /// At most this many entries.
+    pub limit: i64,
+    /// Whose entries are left out: an actor's, or with `Some(None)` those without one.
+    pub exclude: Option<Option<String>>,
+}
+
+/// A part of the feed, and where it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPage {
+    /// The entries, in the order of their commits.
+    pub entries: Vec<Entry>,
+    /// After the last of them, and what was left out behind it.
+    pub next: FeedCursor,
+}
+
+/// Why a part of the feed can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The entries after this place are no longer kept, or it is none of this database.
+    #[error("the cursor has expired")]
+    Expired,
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<sqlx::Error> for FeedError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+macro_rules! entry_columns {
+    () => {
+        "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text"
+    };
+}
+
+fn entry(row: &PgRow) -> sqlx::Result<Entry> {
+    let kind: String = row.try_get(2)?;
+    Ok(Entry {
+        position: row.try_get(0)?,
+        contact_id: row.try_get(1)?,
+        kind: ChangeKind::from_name(&kind).ok_or_else(|| sqlx::Error::Decode("unknown kind of change".into()))?,
+        actor: row.try_get(3)?,
+        at: row.try_get(4)?,
+        changed: row.try_get(5)?,
+    })
+}
+
+impl Repository {
+    /// A part of an account's feed.
+    ///
+    /// # Errors
+    /// [`FeedError::Expired`], or the database.
+    pub async fn changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
+        let from = match request.after {
+            After::Newest => return Ok(FeedPage { entries: vec![], next: self.newest(account).await? }),
+            After::Oldest => FeedCursor::START,
+            After::Cursor(cursor) => cursor,
+        };
+        let mut entries = self.scan(account, from.position(), request).await?.into_iter().peekable();
+        if let After::Cursor(cursor) = request.after {
+            let stands = match cursor {
+                FeedCursor::START => self.is_whole(account).await?,
+                // The entry before the place comes along, as the proof that it is still the same.
+                _ => entries.next().is_some_and(|entry| FeedCursor::after(&entry) == cursor),
+            };
+            if !stands {
+                return Err(FeedError::Expired);
+            }
+        }
+        let (mut page, mut next) = (vec![], from);
+        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+        for entry in entries {
+            next = FeedCursor::after(&entry);
+            if request.exclude.as_ref() != Some(&entry.actor) {
+                page.push(entry);
+            }
+            if page.len() == limit {
+                break;
+            }
+        }
+        Ok(FeedPage { entries: page, next })
+    }
+
+    /// Returns when there may be changes of the account to be read that were not there at the call, or after `time`.
+    pub async fn next_change(&self, account: Uuid, time: Duration) {
+        let bell = self.doorbells.listen(account);
+        let _ = tokio::time::timeout(time, bell).await;
+    }
+
+    /// The changes of a contact before a position (or all), newest first; `None` when there is no such contact.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn history(
+        &self,
+        account: Uuid,
+        contact: Uuid,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Option<Vec<Entry>>, StorageError> {
+        // Each entry knows the one before it: no index is needed, and none is kept up to date by every write.
+        const WALK: &str = concat!(
+            "WITH RECURSIVE walk AS ( \
+                 SELECT h.position, h.previous, 1 AS step FROM changes h \
+                 WHERE h.account_id = $1 AND h.position = $3 AND h.contact_id = $2 \
+                 UNION ALL SELECT h.position, h.previous, w.step + 1 FROM walk w \
+                 JOIN changes h ON h.account_id = $1 AND h.position = w.previous WHERE w.step < $4) \
+             SELECT ",
+            entry_columns!(),
+            " FROM walk w JOIN changes h ON h.account_id = $1 AND h.position = w.position ORDER BY h.position DESC"
+        );
+        let last = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
+        let last: Option<i64> = last.bind(account).bind(contact).fetch_optional(&self.pool).await?;
+        let Some(last) = last else { return Ok(None) };
+        // The walk begins with the entry that was the last one shown.
+        let (from, shown) = before.map_or((last, 0), |before| (before, 1));
+        let rows = query(WALK).bind(account).bind(contact).bind(from).bind(limit + shown).fetch_all(&self.pool).await?;
+        let entries =
+            rows.iter().map(entry).filter(|entry| !entry.as_ref().is_ok_and(|entry| Some(entry.position) == before));
+        Ok(Some(entries.collect::<sqlx::Result<_>>()?))
+    }
+
+    /// The entries from a position on, in order. Of those that are left out only the one at the position and the last.
+    async fn scan(&self, account: Uuid, from: i64, request: &FeedRequest) -> sqlx::Result<Vec<Entry>> {
+        const ALL: &str = concat!(
+            "SELECT ",
+            entry_columns!(),
+            " FROM changes h WHERE h.account_id = $1 AND h.position >= $2 ORDER BY h.position LIMIT $3"
+        );
+        const SOME: &str = concat!(
+            "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= $2 ORDER BY position LIMIT $3) SELECT ",
+            entry_columns!(),
+            " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) ORDER BY h.position"
+        );
+        let rows = match &request.exclude {
+            None => query(ALL).bind(account).bind(from).bind(request.limit + 1).fetch_all(&self.pool).await?,
+            Some(actor) => query(SOME).bind(account).bind(from).bind(SCAN).bind(actor).fetch_all(&self.pool).await?,
+        };
+        rows.iter().map(entry).collect()
+    }
+
+    async fn newest(&self, account: Uuid) -> sqlx::Result<FeedCursor> {
+        const NEWEST: &str = concat!(
+            "SELECT ",
+            entry_columns!(),
+            " FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1"
+        );
+        let newest = query(NEWEST).bind(account).fetch_optional(&self.pool).await?;
+        let newest = newest.as_ref().map(entry).transpose()?;
+        Ok(newest.map_or(FeedCursor::START, |entry| FeedCursor::after(&entry)))
+    }
+
+    /// Whether nothing of the account's feed has been trimmed.
+    async fn is_whole(&self, account: Uuid) -> sqlx::Result<bool> {
+        let trimmed = query_scalar("SELECT trimmed_position FROM accounts WHERE account_id = $1");
+        let trimmed: Option<i64> = trimmed.bind(account).fetch_optional(&self.pool).await?;
+        Ok(trimmed.unwrap_or(0) == 0)
+    }
+}
+
+/// Trims the feeds of all accounts of what is older than `retention`, in small steps that hold no one up.
+///
+/// The newest entry that is too old stays: whoever has read up to there has missed nothing.
+pub(super) async fn trim(pool: &PgPool, retention: Duration) -> Result<(), StorageError> {
+    const PAGE: i64 = 1_000;
+    let mut last = Uuid::nil();
+    loop {
+        let accounts = "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
+        let accounts: Vec<Uuid> = query_scalar(accounts).bind(last).bind(PAGE).fetch_all(pool).await?;
+        let Some(end) = accounts.last() else { return Ok(()) };
+        last = *end;
+        for account in accounts {
+            while trim_account(pool, account, retention).await? {}
+        }
+    }
+}
+
+/// One step of trimming an account. Returns whether there is more to do.
+async fn trim_account(pool: &PgPool, account: Uuid, retention: Duration) -> Result<bool, StorageError> {
+    const STEP: i64 = 1_000;
+    const OLDEST: &str = "SELECT position, at < $2 FROM changes WHERE account_id = $1 ORDER BY position LIMIT $3";
+    let oldest = query(OLDEST).bind(account).bind(now() - retention).bind(STEP).fetch_all(pool).await?;
+    let old = oldest.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    let old = old.collect::<sqlx::Result<Vec<(i64, bool)>>>()?;
+    let too_old: Vec<_> = old.iter().take_while(|(_, is_old)| *is_old).map(|(position, _)| *position).collect();
+    let Some(kept) = too_old.last().filter(|_| too_old.len() > 1) else { return Ok(false) };
+    let mut transaction = pool.begin().await?;
+    query("UPDATE accounts SET trimmed_position = $2 - 1 WHERE account_id = $1")
+        .bind(account)
+        .bind(kept)
+        .execute(&mut *transaction)
+        .await?;
+    query("DELETE FROM changes WHERE account_id = $1 AND position < $2")
+        .bind(account)
+        .bind(kept)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(too_old.len() as i64 == STEP)
+}

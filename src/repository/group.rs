@@ -1,0 +1,158 @@
+//! The jobs of one account that are written together: their workspace, and what becomes of each.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::WriteError;
+use super::kept::{Kept, NewKept};
+use super::work::{Done, Job, Reply, Unit, Work};
+use crate::contacts::{ChangeKind, Effects, Wanted, Workspace, WriteOutcome, WriteRefusal};
+use crate::fields::Registry;
+
+/// The state of an account that its writes depend on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct AccountState {
+    /// The version of its registry.
+    pub(super) registry: i64,
+    /// The position of its last change.
+    pub(super) position: i64,
+}
+
+/// Jobs of one account.
+pub(super) struct Group {
+    pub(super) account: Uuid,
+    pub(super) jobs: Vec<Job>,
+    /// The account as it was read; `None` while it has no row.
+    pub(super) state: Option<AccountState>,
+    pub(super) workspace: Workspace,
+    /// The answers known under the keys of its jobs.
+    pub(super) kept: HashMap<String, Kept>,
+    /// The answers to be kept.
+    pub(super) new_kept: Vec<NewKept>,
+    /// What becomes of each job, once applied.
+    replies: Vec<Reply>,
+    /// The account's registry, once a job that knows it is applied.
+    registry: Option<Arc<Registry>>,
+}
+
+impl Group {
+    pub(super) fn of(account: Uuid, jobs: Vec<Job>) -> Self {
+        Self {
+            account,
+            jobs,
+            state: None,
+            workspace: Workspace::default(),
+            kept: HashMap::new(),
+            new_kept: vec![],
+            replies: vec![],
+            registry: None,
+        }
+    }
+
+    /// Takes note of the account as it is.
+    pub(super) fn know_account(&mut self, state: Option<AccountState>) {
+        if self.state.is_none() {
+            self.state = state;
+            self.workspace = Workspace::at(state.unwrap_or_default().position);
+        }
+    }
+
+    /// What its jobs still need to be looked up.
+    pub(super) fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        for Job { work, .. } in &self.jobs {
+            self.workspace.want(&work.writes, &work.registry, &mut wanted);
+        }
+        wanted.ids.sort_unstable();
+        wanted.ids.dedup();
+        wanted.keys.sort_unstable();
+        wanted.keys.dedup();
+        wanted
+    }
+
+    /// Applies its jobs, one after another.
+    pub(super) fn apply(&mut self) {
+        let jobs = std::mem::take(&mut self.jobs);
+        self.replies = jobs.iter().map(|job| self.apply_one(&job.work)).collect();
+        self.jobs = jobs;
+    }
+
+    fn apply_one(&mut self, work: &Work) -> Reply {
+        if work.registry.version() != self.state.unwrap_or_default().registry {
+            return Err(WriteError::RegistryChanged);
+        }
+        self.registry.get_or_insert_with(|| Arc::clone(&work.registry));
+        let kept = work.keep.as_ref().and_then(|keep| Some(self.kept.get(&keep.key)?.replay(&keep.fingerprint)));
+        if let Some(replayed) = kept {
+            return replayed.map(Done::Replayed);
+        }
+        let mark = (work.unit != Unit::Each || work.dry_run).then(|| self.workspace.clone());
+        let actor = work.actor.as_ref();
+        let mut outcomes: Vec<_> =
+            work.writes.iter().map(|write| self.workspace.apply(write, actor, &work.registry)).collect();
+        let is_undone = undo(work.unit, &mut outcomes);
+        if let Some(mark) = mark.filter(|_| is_undone || work.dry_run) {
+            self.workspace = mark;
+        }
+        if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run) {
+            let shown = outcomes.iter().flatten().map(|written| written.contact.id).collect();
+            if let Some(new) = NewKept::of(keep, &outcomes[..], shown) {
+                self.kept.insert(new.key.clone(), new.kept.clone());
+                self.new_kept.push(new);
+            }
+        }
+        Ok(Done::Fresh(outcomes))
+    }
+
+    /// What its jobs do to the account.
+    pub(super) fn effects(&self) -> Effects<'_> {
+        self.registry.as_ref().map(|registry| self.workspace.effects(registry)).unwrap_or_default()
+    }
+
+    /// Whether its jobs change anything.
+    pub(super) fn has_effects(&self) -> bool {
+        !self.workspace.changes().is_empty() || !self.new_kept.is_empty()
+    }
+
+    /// Whether one statement can store it: only values of active contacts change, and no keys.
+    pub(super) fn is_plain(&self) -> bool {
+        let effects = self.effects();
+        self.new_kept.is_empty()
+            && effects.keys_gone.is_empty()
+            && effects.keys_new.is_empty()
+            && self.workspace.changes().iter().all(|change| change.kind == ChangeKind::Updated)
+    }
+
+    /// Answers every job. Those about a changed contact for which `is_stored` does not hold are given back.
+    pub(super) fn answer(self, is_stored: impl Fn(Uuid) -> bool) -> Vec<Job> {
+        let changed: HashSet<_> = self.workspace.changes().iter().map(|change| change.contact_id).collect();
+        let is_lost = |id: Uuid| changed.contains(&id) && !is_stored(id);
+        let mut again = vec![];
+        for (job, reply) in self.jobs.into_iter().zip(self.replies) {
+            match &reply {
+                Ok(Done::Fresh(outcomes)) if outcomes.iter().flatten().any(|written| is_lost(written.contact.id)) => {
+                    again.push(job);
+                }
+                _ => job.answer(reply),
+            }
+        }
+        again
+    }
+}
+
+/// Whether all writes are to be left undone, and says so of those that could have been done.
+fn undo(unit: Unit, outcomes: &mut [WriteOutcome]) -> bool {
+    let fails = match unit {
+        Unit::Each => false,
+        Unit::AllOrNothing => outcomes.iter().any(Result::is_err),
+        Unit::Nothing => true,
+    };
+    if fails {
+        outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| {
+            *outcome = Err(WriteRefusal::NotApplied);
+        });
+    }
+    fails
+}

@@ -1,0 +1,128 @@
+//! Answers that are kept under an `Idempotency-Key`, in the transaction of their effect (contract §6).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::group::Group;
+use super::work::Keep;
+use super::{StorageError, WriteError, rows};
+use crate::contacts::now;
+
+/// For how long a repeat gets the first answer.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An answer that is known under a key.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    fingerprint: Vec<u8>,
+    /// `None` once a contact that it shows is purged.
+    answer: Option<Vec<u8>>,
+}
+
+impl Kept {
+    /// The answer that a request with this fingerprint gets, now that its key is known.
+    ///
+    /// # Errors
+    /// [`WriteError::KeyReused`] or [`WriteError::AnswerPurged`].
+    pub(super) fn replay(&self, fingerprint: &[u8]) -> Result<Vec<u8>, WriteError> {
+        if self.fingerprint != fingerprint {
+            return Err(WriteError::KeyReused);
+        }
+        self.answer.clone().ok_or(WriteError::AnswerPurged)
+    }
+}
+
+/// An answer that is to be kept.
+pub(super) struct NewKept {
+    pub(super) key: String,
+    pub(super) kept: Kept,
+    contacts: Vec<Uuid>,
+}
+
+impl NewKept {
+    /// What is kept of an answer that shows these contacts; `None` when it is not to be kept.
+    pub(super) fn of<T: ?Sized>(keep: &Keep<T>, come: &T, contacts: Vec<Uuid>) -> Option<Self> {
+        let kept = Kept { fingerprint: keep.fingerprint.to_vec(), answer: Some((keep.answer)(come)?) };
+        Some(Self { key: keep.key.clone(), kept, contacts })
+    }
+}
+
+/// Looks up the keys of all jobs.
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    groups: &mut BTreeMap<Uuid, Group>,
+) -> Result<(), StorageError> {
+    let keys = groups.values().flat_map(|group| {
+        group.jobs.iter().filter_map(|job| Some((group.account, job.work.keep.as_ref()?.key.clone())))
+    });
+    let (accounts, keys): (Vec<_>, Vec<_>) = keys.unzip();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for row in find(connection, &accounts, &keys).await? {
+        if let Some(group) = groups.get_mut(&rows::account(&row)?) {
+            group.kept.insert(row.try_get("key")?, kept(&row)?);
+        }
+    }
+    Ok(())
+}
+
+/// The answer kept under a key of an account.
+pub(super) async fn look_up(
+    connection: &mut PgConnection,
+    account: Uuid,
+    key: &str,
+) -> Result<Option<Kept>, StorageError> {
+    let rows = find(connection, &[account], &[key.to_owned()]).await?;
+    Ok(rows.first().map(kept).transpose()?)
+}
+
+fn kept(row: &PgRow) -> sqlx::Result<Kept> {
+    Ok(Kept { fingerprint: row.try_get("fingerprint")?, answer: row.try_get("answer")? })
+}
+
+async fn find(connection: &mut PgConnection, accounts: &[Uuid], keys: &[String]) -> sqlx::Result<Vec<PgRow>> {
+    const FIND: &str = "SELECT a.account_id, a.key, a.fingerprint, a.answer \
+                        FROM unnest($1::uuid[], $2::text[]) AS k (account_id, key) \
+                        JOIN kept_answers a ON a.account_id = k.account_id AND a.key = k.key WHERE a.created_at > $3";
+    sqlx::query(FIND).bind(accounts).bind(keys).bind(now() - LIFE).fetch_all(connection).await
+}
+
+/// Keeps answers; those that have outlived their time under the same keys give way.
+///
+/// # Errors
+/// A conflict, when another request with one of the keys came first.
+pub(super) async fn store(connection: &mut PgConnection, account: Uuid, answers: &[NewKept]) -> sqlx::Result<()> {
+    const CLEAR: &str = "DELETE FROM kept_answers WHERE account_id = $1 AND key = $2 AND created_at <= $3";
+    const STORE: &str = "INSERT INTO kept_answers (account_id, key, fingerprint, answer, contact_ids, created_at) \
+                         VALUES ($1, $2, $3, $4, $5, $6)";
+    for NewKept { key, kept, contacts } in answers {
+        let now = now();
+        sqlx::query(CLEAR).bind(account).bind(key).bind(now - LIFE).execute(&mut *connection).await?;
+        let store = sqlx::query(STORE).bind(account).bind(key).bind(&kept.fingerprint).bind(&kept.answer);
+        store.bind(contacts).bind(now).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the answers that show any of these contacts. Their keys stay taken: a late repeat must not bring a contact
+/// back.
+pub(super) async fn purge(connection: &mut PgConnection, accounts: &[Uuid], contacts: &[Uuid]) -> sqlx::Result<()> {
+    const PURGE: &str = "UPDATE kept_answers a SET answer = NULL FROM unnest($1::uuid[], $2::uuid[]) AS p (account_id, id) \
+                         WHERE a.account_id = p.account_id AND p.id = ANY (a.contact_ids)";
+    sqlx::query(PURGE).bind(accounts).bind(contacts).execute(connection).await?;
+    Ok(())
+}
+
+/// Deletes a few answers that have outlived their time. Returns whether there may be more.
+pub(super) async fn sweep(pool: &PgPool) -> sqlx::Result<bool> {
+    const STEP: i64 = 1_000;
+    const DELETE: &str = "DELETE FROM kept_answers WHERE (account_id, key) IN \
+                          (SELECT account_id, key FROM kept_answers WHERE created_at <= $1 LIMIT $2)";
+    let swept = sqlx::query(DELETE).bind(now() - LIFE).bind(STEP).execute(pool).await?.rows_affected();
+    Ok(swept >= STEP.unsigned_abs())
+}

@@ -1,0 +1,215 @@
+//! Stores what a batch of writes did, in a few statements however many contacts it is about.
+//!
+//! Each account moves on from the state that was read to the next one under its lock, which is held until the commit.
+//! An account that someone else is writing, or has written meanwhile, is left out: what was read of it no longer holds.
+
+use std::collections::HashSet;
+
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row};
+use uuid::Uuid;
+
+use super::columns::{ChangeColumns, ContactColumns, KeyColumns, rows_of};
+use super::group::Group;
+use super::{StorageError, kept};
+use crate::contacts::Effects;
+
+/// An account and a contact of it.
+pub(super) type ContactKey = (Uuid, Uuid);
+
+/// The account, the state that was read, and the next position: parameters 1 to 4. Rows are locked in one order.
+macro_rules! moved {
+    () => {
+        "free AS (SELECT a.account_id, n.next FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+         AS n (account_id, registry, position, next) JOIN accounts a ON a.account_id = n.account_id \
+         WHERE a.registry_version = n.registry AND a.last_position = n.position \
+         ORDER BY a.account_id FOR NO KEY UPDATE OF a SKIP LOCKED), \
+         moved AS (UPDATE accounts a SET last_position = f.next FROM free f WHERE a.account_id = f.account_id \
+         RETURNING a.account_id)"
+    };
+}
+
+/// The columns that every change of a contact writes.
+macro_rules! assignments {
+    () => {
+        "version = n.version, position = n.position, updated_at = n.updated_at, custom = n.custom::jsonb, \
+         first_name = n.first_name, last_name = n.last_name, email = n.email, contact_owner = n.contact_owner, \
+         external_id = n.external_id, phone = n.phone, mobile_phone = n.mobile_phone, job_title = n.job_title, \
+         company_name = n.company_name, website = n.website"
+    };
+}
+
+/// Stores groups whose jobs only change values of active contacts, and no keys: one statement, and so one transaction.
+/// Returns the contacts that were stored.
+pub(super) async fn values(
+    connection: &mut PgConnection,
+    groups: &[&Group],
+) -> Result<HashSet<ContactKey>, StorageError> {
+    const STORE: &str = concat!(
+        "WITH ",
+        moved!(),
+        ", stored AS (UPDATE contacts c SET ",
+        assignments!(),
+        " FROM unnest($5::uuid[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[], $11::text[], \
+         $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[]) \
+         AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, contact_owner, \
+         external_id, phone, mobile_phone, job_title, company_name, website) JOIN moved m ON m.account_id = n.account_id \
+         WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base RETURNING c.account_id, c.id), \
+         told AS (INSERT INTO changes (account_id, position, contact_id, previous, kind, actor, at, changed) \
+         SELECT n.account_id, n.position, n.contact_id, n.previous, n.kind, n.actor, n.at, n.changed::json \
+         FROM unnest($22::uuid[], $23::bigint[], $24::uuid[], $25::bigint[], $26::text[], $27::text[], $28::timestamptz[], $29::text[]) \
+         AS n (account_id, position, contact_id, previous, kind, actor, at, changed) \
+         JOIN stored s ON s.account_id = n.account_id AND s.id = n.contact_id) \
+         SELECT account_id, id FROM stored"
+    );
+    let effects: Vec<_> = groups.iter().map(|group| (group.account, group.effects())).collect();
+    let updated = effects
+        .iter()
+        .flat_map(|(account, effects)| effects.updated.iter().map(|(base, contact)| (*account, *base, *contact)));
+    let query = bind_accounts(sqlx::query(STORE), groups);
+    let query = ContactColumns::of(updated)?.bind_values(query);
+    let query = ChangeColumns::of(groups)?.bind(query);
+    rows_of(query.fetch_all(connection).await?, |row| Ok((row.try_get(0)?, row.try_get(1)?)))
+}
+
+/// Stores groups of any kind, within a transaction of the caller's. Returns the accounts that were written; what
+/// concerns the others was left out.
+///
+/// # Errors
+/// The database, and [`StorageError::Stale`] when a contact is not as it was read. The transaction must go then.
+pub(super) async fn everything(
+    transaction: &mut PgConnection,
+    groups: &[&Group],
+) -> Result<HashSet<Uuid>, StorageError> {
+    let moved = move_accounts(transaction, groups).await?;
+    let groups: Vec<_> = groups.iter().copied().filter(|group| moved.contains(&group.account)).collect();
+    if !groups.is_empty() {
+        let effects: Vec<_> = groups.iter().map(|group| (group.account, group.effects())).collect();
+        update_contacts(transaction, &effects).await?;
+        create_contacts(transaction, &effects).await?;
+        write_keys(transaction, &effects).await?;
+        ChangeColumns::of(&groups)?.insert(transaction).await?;
+        for group in &groups {
+            kept::store(transaction, group.account, &group.new_kept).await?;
+        }
+        purge(transaction, &effects).await?;
+    }
+    Ok(moved)
+}
+
+/// Moves the accounts on that are as they were read and free. Returns them; they are locked from then on.
+async fn move_accounts(connection: &mut PgConnection, groups: &[&Group]) -> Result<HashSet<Uuid>, StorageError> {
+    const MOVE: &str = concat!("WITH ", moved!(), " SELECT account_id FROM moved");
+    let moved = bind_accounts(sqlx::query(MOVE), groups).fetch_all(connection).await?;
+    rows_of(moved, |row| row.try_get(0))
+}
+
+/// Binds the parameters of `moved!`.
+fn bind_accounts<'a>(query: Query<'a, Postgres, PgArguments>, groups: &[&Group]) -> Query<'a, Postgres, PgArguments> {
+    let state = |group: &&Group| group.state.unwrap_or_default();
+    query
+        .bind(groups.iter().map(|group| group.account).collect::<Vec<_>>())
+        .bind(groups.iter().map(|group| state(group).registry).collect::<Vec<_>>())
+        .bind(groups.iter().map(|group| state(group).position).collect::<Vec<_>>())
+        .bind(groups.iter().map(|group| group.workspace.position()).collect::<Vec<_>>())
+}
+
+type AccountEffects<'a> = [(Uuid, Effects<'a>)];
+
+async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+    const UPDATE: &str = concat!(
+        "UPDATE contacts c SET ",
+        assignments!(),
+        ", archived_at = n.archived_at, archived_by = n.archived_by \
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], \
+         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], \
+         $18::timestamptz[], $19::text[]) \
+         AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, contact_owner, \
+         external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by) \
+         WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base"
+    );
+    let updated = effects
+        .iter()
+        .flat_map(|(account, effects)| effects.updated.iter().map(|(base, contact)| (*account, *base, *contact)));
+    let columns = ContactColumns::of(updated)?;
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let count = columns.len();
+    let done = columns.bind_archival(columns.bind_values(sqlx::query(UPDATE))).execute(connection).await?;
+    // Someone who does not take the account's lock was here.
+    if done.rows_affected() == count as u64 { Ok(()) } else { Err(StorageError::Stale) }
+}
+
+async fn create_contacts(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+    const INSERT: &str = "INSERT INTO contacts (account_id, id, version, position, updated_at, custom, first_name, last_name, email, \
+         contact_owner, external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at) \
+         SELECT account_id, id, version, position, updated_at, custom::jsonb, first_name, last_name, email, \
+         contact_owner, external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at \
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], \
+         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], \
+         $18::timestamptz[], $19::text[], $20::timestamptz[]) \
+         AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, contact_owner, \
+         external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at)";
+    let created =
+        effects.iter().flat_map(|(account, effects)| effects.created.iter().map(|contact| (*account, 0, *contact)));
+    let columns = ContactColumns::of(created)?;
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let query = columns.bind_archival(columns.bind_values(sqlx::query(INSERT)));
+    query.bind(columns.created_at()).execute(connection).await?;
+    Ok(())
+}
+
+/// First what is given up, then what is claimed.
+async fn write_keys(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+    const DELETE: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) \
+         AS n (account_id, contact_id, field_id, key) WHERE k.account_id = n.account_id AND k.contact_id = n.contact_id \
+         AND k.field_id = n.field_id AND k.key = n.key";
+    const INSERT: &str = "INSERT INTO contact_keys (account_id, contact_id, field_id, key, active) \
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[])";
+    let gone = effects
+        .iter()
+        .flat_map(|(account, effects)| effects.keys_gone.iter().map(|(contact, key)| (*account, *contact, key)));
+    let gone = KeyColumns::of(gone);
+    if !gone.is_empty() {
+        gone.bind(sqlx::query(DELETE)).execute(&mut *connection).await?;
+    }
+    let new = effects
+        .iter()
+        .flat_map(|(account, effects)| effects.keys_new.iter().map(|(contact, key, _)| (*account, *contact, key)));
+    let new = KeyColumns::of(new);
+    if !new.is_empty() {
+        let active = effects.iter().flat_map(|(_, effects)| effects.keys_new.iter().map(|(_, _, active)| *active));
+        new.bind(sqlx::query(INSERT)).bind(active.collect::<Vec<_>>()).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Removes purged contacts with every value of them, also from the feed and from kept answers.
+async fn purge(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+    const CONTACTS: &str = "DELETE FROM contacts c USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
+                            WHERE c.account_id = n.account_id AND c.id = n.id";
+    const KEYS: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
+                        WHERE k.account_id = n.account_id AND k.contact_id = n.id";
+    const CHANGES: &str = "WITH RECURSIVE told AS ( \
+             SELECT h.account_id, h.position, h.previous FROM unnest($1::uuid[], $2::bigint[]) AS n (account_id, position) \
+             JOIN changes h ON h.account_id = n.account_id AND h.position = n.position \
+             UNION ALL SELECT h.account_id, h.position, h.previous FROM told t \
+             JOIN changes h ON h.account_id = t.account_id AND h.position = t.previous) \
+         UPDATE changes h SET changed = '{}' FROM told t WHERE h.account_id = t.account_id AND h.position = t.position";
+    let purged = effects.iter().flat_map(|(account, effects)| effects.purged.iter().map(|purged| (*account, *purged)));
+    let (accounts, purged): (Vec<_>, Vec<_>) = purged.unzip();
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let (ids, positions): (Vec<_>, Vec<_>) = purged.into_iter().unzip();
+    for statement in [CONTACTS, KEYS] {
+        sqlx::query(statement).bind(&accounts).bind(&ids).execute(&mut *connection).await?;
+    }
+    sqlx::query(CHANGES).bind(&accounts).bind(positions).execute(&mut *connection).await?;
+    kept::purge(connection, &accounts, &ids).await?;
+    Ok(())
+}
