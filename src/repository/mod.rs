@@ -1,8 +1,9 @@
 //! Every line of SQL. A transaction never leaves this room: a caller asks for one use case at a time.
 //!
-//! Knows contacts and fields, nothing of HTTP.
+//! Knows contacts, fields and clients, nothing of HTTP.
 
 mod batch;
+mod clients;
 mod contacts;
 mod error;
 mod fields;
@@ -10,6 +11,7 @@ mod keys;
 mod migrations;
 mod pool;
 mod registries;
+mod revocations;
 mod rows;
 mod sweep;
 mod writer;
@@ -19,21 +21,24 @@ use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 
+pub use clients::Credentials;
 pub use error::{FieldError, StorageError, WriteError};
 pub use migrations::{MigrationError, Migrations};
 use registries::Registries;
+use revocations::Revocations;
 pub use writer::Update;
 use writer::Writer;
 
 use crate::config::{DatabaseSettings, SettingsError};
 
-/// The contacts and fields of all accounts, in PostgreSQL. Cheap to clone.
+/// The contacts, fields and clients of all accounts, in PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
     pool: PgPool,
     /// How to reach the database outside the pool.
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
+    revocations: Arc<Revocations>,
     /// `None` where each write is a transaction of its own.
     writer: Option<Arc<Writer>>,
 }
@@ -51,16 +56,17 @@ impl Repository {
         let reserved = if is_batched { writer::WORKERS } else { 0 };
         let pool = pool::open(settings, options.clone(), settings.max_connections - reserved);
         let registries = Arc::new(Registries::new(pool.clone()));
+        let revocations = Arc::new(Revocations::new(pool.clone()));
         let writer = is_batched.then(|| {
             let own = pool::open(settings, pool::impatient(options.clone()), reserved);
             Arc::new(Writer::start(&own, &pool, settings))
         });
-        Ok(Self { pool, options: Arc::new(options), registries, writer })
+        Ok(Self { pool, options: Arc::new(options), registries, revocations, writer })
     }
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
     pub async fn run_background_work(&self) {
-        tokio::join!(self.registries.keep_fresh(), sweep::run(&self.pool));
+        tokio::join!(self.registries.keep_fresh(), self.revocations.keep_fresh(), sweep::run(&self.pool));
     }
 
     /// Closes the pool, after the statements under way.
