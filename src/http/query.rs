@@ -117,7 +117,7 @@ impl Found {
 }
 
 /// A part of a query in form encoding: `+` is a blank. `None` when it is not UTF-8.
-fn decode(part: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decode(part: &str) -> Option<Cow<'_, str>> {
     if !part.contains(['+', '%']) {
         return Some(part.into());
     }

@@ -158,7 +158,7 @@ schemas! {
 }
 
 /// The codes of errors, in the order of contract §2. The API's tests check every error they meet against it.
-const CODES: [&str; 21] = [
+const CODES: [&str; 22] = [
     "missing_contact_id",
     "invalid_properties",
     "invalid_query",
@@ -167,6 +167,7 @@ const CODES: [&str; 21] = [
     "validation_failed",
     "missing_account_context",
     "unauthorized",
+    "insufficient_scope",
     "not_found",
     "route_not_found",
     "method_not_allowed",
