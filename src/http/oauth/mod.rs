@@ -44,7 +44,7 @@ pub(super) struct TokenAnswer {
     #[schema(example = "Bearer")]
     token_type: &'static str,
     /// What the token may do, where that is limited.
-    #[schema(example = "contacts:read")]
+    #[schema(nullable = false, example = "contacts:read")]
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
 }

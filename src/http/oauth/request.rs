@@ -25,11 +25,13 @@ pub(super) struct TokenForm {
     #[schema(example = "client_credentials")]
     grant_type: String,
     /// The client's id, unless sent by HTTP Basic.
+    #[schema(nullable = false)]
     client_id: Option<String>,
     /// The client's secret, unless sent by HTTP Basic.
+    #[schema(nullable = false)]
     client_secret: Option<String>,
     /// What the token is to be limited to: scopes of the client, joined by blanks. By default all of them.
-    #[schema(example = "contacts:read")]
+    #[schema(nullable = false, example = "contacts:read")]
     scope: Option<String>,
 }
 
