@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::CliError;
 use crate::clients::{Client, ClientId, Name, Scopes, SecretHash, new_secret};
 use crate::config::{DatabaseSettings, Environment};
+use crate::fields::format_instant;
 use crate::repository::Repository;
 
 #[derive(Debug, Subcommand)]
@@ -90,8 +91,13 @@ async fn revoke(repository: &Repository, id: &str) -> Result<(), CliError> {
 
 /// A client in a line, its parts separated by tabs: id, account, creation, state, scopes, name.
 fn line(client: &Client) -> String {
-    let day = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%SZ");
-    let state = client.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", day(at)));
+    let state = client.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", format_instant(at)));
     let scopes = client.scopes.map_or("everything".to_owned(), |scopes| scopes.to_string());
-    format!("{}\t{}\t{}\t{state}\t{scopes}\t{}", client.id, client.id.account, day(client.created_at), client.name)
+    format!(
+        "{}\t{}\t{}\t{state}\t{scopes}\t{}",
+        client.id,
+        client.id.account,
+        format_instant(client.created_at),
+        client.name
+    )
 }
