@@ -6,6 +6,8 @@
 pub mod auth;
 /// The command line: a file a command.
 pub mod cli;
+/// What an API client is.
+pub mod clients;
 /// The settings; the only reader of the environment.
 pub mod config;
 /// What a contact is.

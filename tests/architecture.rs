@@ -6,17 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("json", &[]),
     ("config", &[]),
+    ("clients", &["config"]),
     ("fields", &["json"]),
     ("contacts", &["fields", "json"]),
-    ("repository", &["contacts", "fields", "json", "config"]),
-    ("auth", &["config"]),
+    ("repository", &["contacts", "fields", "json", "clients", "config"]),
+    ("auth", &["clients", "config"]),
     ("telemetry", &["config"]),
     ("embedded", &["config"]),
-    ("http", &["repository", "contacts", "fields", "json", "auth", "config"]),
-    ("cli", &["http", "repository", "contacts", "fields", "json", "auth", "config", "embedded", "telemetry"]),
+    ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config"]),
+    (
+        "cli",
+        &["http", "repository", "contacts", "fields", "json", "auth", "clients", "config", "embedded", "telemetry"],
+    ),
 ];
 
 /// Crates, and the rooms (or files) that alone may use them.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "cli/client.rs"]
+mod client;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -123,7 +126,7 @@ fn says_its_version_and_its_commands() {
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("contacts {}\n", env!("CARGO_PKG_VERSION")));
     let help = program(&folder).arg("--help").output().unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    assert!(["dev", "serve", "migrate", "token"].iter().all(|command| help.contains(command)), "{help}");
+    assert!(["dev", "serve", "migrate", "token", "client"].iter().all(|command| help.contains(command)), "{help}");
 }
 
 #[test]

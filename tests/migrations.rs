@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::OnceCell;
 
 /// Rows that a schema of this version may hold: they must still be there after every later migration.
-const SEEDS: [(i64, &str); 1] = [(
+const SEEDS: [(i64, &str); 3] = [(
     1,
     "INSERT INTO accounts (account_id, registry_version, last_field_id) VALUES ('00000000-0000-7000-8000-00000000000a', 1, 100);
      INSERT INTO fields VALUES ('00000000-0000-7000-8000-00000000000a', 100, 'size', 'Size', 'number', true, '[]', now(), now(), NULL);
@@ -21,6 +21,14 @@ const SEEDS: [(i64, &str); 1] = [(
        VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 3, 'Ada', 'ada@example.com', '{\"100\": 38}', now(), now());
      INSERT INTO contact_keys VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 4, 'ada@example.com', true);
      INSERT INTO contact_keys VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 100, '38', true);",
+), (
+    2,
+    "INSERT INTO clients VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000c', 'sync', 'contacts:read', sha256('secret'), now(), NULL);",
+), (
+    3,
+    "INSERT INTO changes VALUES ('00000000-0000-7000-8000-00000000000a', 1, '00000000-0000-7000-8000-00000000000b', 0, 'updated', NULL, now(), '{}');
+     UPDATE accounts SET last_position = 1;
+     UPDATE contacts SET position = 1;",
 )];
 
 async fn cluster() -> &'static Cluster {
@@ -71,6 +79,8 @@ async fn each_leaves_what_was_there_in_place() {
         repository.contact(account, "00000000-0000-7000-8000-00000000000b".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((contact.version, contact.values.iter().count()), (3, 3));
     assert!(repository.registry(account).await.unwrap().get("size").is_some_and(|field| field.unique));
+    assert_eq!(repository.history(account, contact.id, None, 10).await.unwrap().unwrap().len(), 1);
+    assert_eq!(repository.clients(Some(account)).await.unwrap()[0].name, "sync");
     assert_eq!(repository.migrate().await.unwrap(), 0);
 }
 

@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use moka::sync::Cache;
 
-use super::verify::{Identity, LEEWAY};
+use super::identity::Identity;
+use super::verify::LEEWAY;
 
 /// How many bytes of tokens are remembered.
 const CAPACITY: u64 = 4 * 1024 * 1024;
@@ -45,7 +46,8 @@ mod tests {
     #[test]
     fn a_token_is_good_until_it_expires() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let (tokens, identity) = (GoodTokens::new(), Identity { account: None, actor: Some("u1".into()) });
+        let identity = Identity { account: None, actor: Some("u1".into()), scopes: None, client: None };
+        let tokens = GoodTokens::new();
         tokens.remember("good", &identity, now + 60.0);
         tokens.remember("expired", &identity, now - 31.0);
         assert_eq!(tokens.get("good"), Some(identity));

@@ -3,8 +3,10 @@
 //! Knows nothing of HTTP.
 
 mod cache;
+mod identity;
 mod sign;
 mod verify;
 
-pub use sign::Signer;
-pub use verify::{Identity, InvalidToken, Verifier};
+pub use identity::Identity;
+pub use sign::{CLIENT_TOKEN_LIFE, Signer};
+pub use verify::{InvalidToken, Verifier};

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use super::cache::GoodTokens;
+use super::identity::Identity;
 use crate::config::{SettingsError, TokenSettings, problem};
 
 /// How far a clock may be off, in seconds.
@@ -17,19 +17,10 @@ const MIN_RSA_DER_BYTES: usize = 256;
 /// An uncompressed point of P-256.
 const P256_POINT_BYTES: usize = 65;
 
-/// Whom a good token speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The account; `None` when the token names none.
-    pub account: Option<Uuid>,
-    /// `sub`: a user or an API client.
-    pub actor: Option<String>,
-}
-
 /// Why a token is not good. For the log; callers learn only that it is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidToken(String);
+pub struct InvalidToken(pub(super) String);
 
 /// Verifies tokens with the configured keys, each for its own algorithm only.
 pub struct Verifier {
@@ -91,25 +82,14 @@ impl Verifier {
         let key = self.keys.iter().find(|key| key.algorithm == header.alg);
         let key = key.ok_or_else(|| InvalidToken("its algorithm is not the configured one".to_owned()))?;
         let claims = decode::<Map<String, Value>>(token, &key.key, &key.validation).map_err(reason)?.claims;
-        let account = claims.get(&self.account_claim).and_then(Value::as_str).and_then(parse_account);
         if key.validation.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
             return Err(InvalidToken("its issuer is no string".to_owned()));
         }
-        let identity = Identity { account, actor: actor(claims.get("sub"))? };
+        let identity = Identity::of_claims(&claims, &self.account_claim)?;
         if let Some(expires) = claims.get("exp").and_then(Value::as_f64) {
             self.good.remember(token, &identity, expires);
         }
         Ok(identity)
-    }
-}
-
-/// Who acts. A subject that can't be recorded is refused rather than forgotten.
-fn actor(subject: Option<&Value>) -> Result<Option<String>, InvalidToken> {
-    match subject {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(actor)) if actor.is_empty() => Ok(None),
-        Some(Value::String(actor)) if !actor.contains('\0') => Ok(Some(actor.clone())),
-        Some(_) => Err(InvalidToken("its subject can't be recorded".to_owned())),
     }
 }
 
@@ -122,11 +102,6 @@ fn names_critical_extensions(token: &str) -> bool {
 
 fn reason(error: jsonwebtoken::errors::Error) -> InvalidToken {
     InvalidToken(error.to_string())
-}
-
-/// The account's id: a UUID in the 8-4-4-4-12 form.
-fn parse_account(text: &str) -> Option<Uuid> {
-    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
 fn rules(algorithm: Algorithm, settings: &TokenSettings) -> Validation {
@@ -201,6 +176,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use jsonwebtoken::{EncodingKey, Header, encode};
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
     use crate::auth::Signer;
@@ -234,7 +210,8 @@ mod tests {
         let signer = Signer::new(&Secret::new(SECRET), &settings);
         let token = signer.sign(account, Some("u1"), Duration::from_secs(60)).expect("signs");
         let identity = Verifier::new(&settings).expect("a good key").verify(&token);
-        assert_eq!(identity, Ok(Identity { account: Some(account), actor: Some("u1".into()) }));
+        let expected = Identity { account: Some(account), actor: Some("u1".into()), scopes: None, client: None };
+        assert_eq!(identity, Ok(expected));
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
          -H 'Content-Type: application/json' -d '{{\"fields\": {{\"job_title\": \"Countess\"}}}}'\n",
         contact
     );
-    let app = App::new(repository, Verifier::new(&tokens)?, settings);
+    let app = App::new(repository, Verifier::new(&tokens)?, Signer::for_clients(&tokens), settings);
     let served = serve::listen(app, listener).await;
     drop(cluster);
     served

@@ -1,5 +1,6 @@
 //! The command line (contract §8): a file a command.
 
+mod client;
 mod dev;
 mod health;
 mod migrate;
@@ -36,6 +37,9 @@ enum Command {
     Health,
     /// Print a token, signed with JWT_SECRET
     Token(token::Arguments),
+    /// Make, list and revoke API clients, which get their own tokens. Needs DATABASE_URL
+    #[command(subcommand)]
+    Client(client::Command),
 }
 
 /// Why a command failed: lines for the person at the terminal.
@@ -77,6 +81,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Migrate => block_on(migrate::run(&environment)),
         Command::Health => health::run(&environment),
         Command::Token(arguments) => token::run(&environment, &arguments),
+        Command::Client(command) => block_on(client::run(&environment, &command)),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::CliError;
-use crate::auth::Verifier;
+use crate::auth::{Signer, Verifier};
 use crate::config::{Environment, ServeSettings};
 use crate::http::{self, App};
 use crate::repository::Repository;
@@ -29,7 +29,8 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
         tokio::spawn(migrate(repository.clone()));
     }
     tracing::info!(address = %settings.http.bind_addr, version = env!("CARGO_PKG_VERSION"), "serving");
-    listen(App::new(repository, verifier, settings.http), listener).await
+    let signer = Signer::for_clients(&settings.tokens);
+    listen(App::new(repository, verifier, signer, settings.http), listener).await
 }
 
 /// Listens where it is told to.

@@ -1,14 +1,16 @@
 //! Who calls. A handler that takes a [`Caller`] is reached only by a good token; without one it has no account
 //! to ask the repository for.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::body_limit;
+use super::scope;
 use super::state::App;
+use crate::auth::Identity;
 
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
@@ -21,7 +23,7 @@ pub(super) struct Caller {
     pub actor: Option<String>,
 }
 
-/// The stages of contract §1 that come before the path: declared size, then token.
+/// The stages of contract §1 that come before the path: declared size, then token, then scope.
 impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
@@ -37,9 +39,32 @@ impl FromRequestParts<App> for Caller {
             tracing::debug!(%reason, "token refused");
             ApiError::Unauthorized { token_sent: true }
         })?;
+        refuse_revoked(&identity, app).await?;
         let account = identity.account.ok_or(ApiError::MissingAccountContext)?;
         tracing::Span::current().record("account", tracing::field::display(account));
+        check_scope(&identity, parts)?;
         Ok(Self { account, actor: identity.actor })
+    }
+}
+
+/// A token that was made for a client is good only as long as the client is.
+async fn refuse_revoked(identity: &Identity, app: &App) -> Result<(), ApiError> {
+    if let Some(client) = identity.client
+        && app.repository().is_client_revoked(client).await?
+    {
+        tracing::debug!("token refused: its client is revoked");
+        return Err(ApiError::Unauthorized { token_sent: true });
+    }
+    Ok(())
+}
+
+/// A token that is limited to scopes needs the one that covers the call.
+fn check_scope(identity: &Identity, parts: &Parts) -> Result<(), ApiError> {
+    let Some(scopes) = identity.scopes else { return Ok(()) };
+    let route = parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
+    match scope::needed(&parts.method, route) {
+        Some(needed) if !scopes.contains(needed) => Err(ApiError::InsufficientScope { needed }),
+        _ => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::linger::linger;
+use super::oauth;
 use super::query::Query;
 use super::state::App;
 
@@ -35,7 +36,7 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     let mut response = async {
         let answer =
             answer.await.unwrap_or_else(|_| ApiError::Unavailable("the request took too long".into()).into_response());
-        let response = finish(answer, &request_id);
+        let response = finish(answer, &request_id, oauth::answers(method, &route));
         tracing::info!(method, route, status = response.status().as_u16(), ms = millis(started), "answered");
         response
     }
@@ -66,14 +67,15 @@ fn request_id(request: &Request) -> String {
 }
 
 /// Writes the body of an error, logs what only we may know of it, and completes the headers.
-fn finish(mut response: Response, request_id: &str) -> Response {
+fn finish(mut response: Response, request_id: &str, is_of_oauth: bool) -> Response {
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
         match &*error {
             ApiError::Internal(cause) => tracing::error!(%cause, "internal error"),
             ApiError::Unavailable(cause) => tracing::warn!(%cause, "unavailable"),
             _ => {}
         }
-        *response.body_mut() = error.body(request_id).into();
+        let body = if is_of_oauth { oauth::error_body(&error) } else { error.body(request_id) };
+        *response.body_mut() = body.into();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // Of the empty body that the error had so far.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::clients::Scope;
 use crate::contacts::{Collision, WriteRefusal, missing_identity};
 use crate::fields::{Issue, Registry};
 use crate::json::JsonError;
@@ -42,6 +43,12 @@ pub(super) enum ApiError {
     Unauthorized {
         /// Whether a token was sent.
         token_sent: bool,
+    },
+    /// The token is limited to scopes that don't cover the call.
+    #[error("the token lacks the scope {}", needed.as_str())]
+    InsufficientScope {
+        /// The scope that would.
+        needed: Scope,
     },
     /// The account has no such object.
     #[error("no such object")]
@@ -168,6 +175,7 @@ impl ApiError {
             Self::ValidationFailed(_) => (StatusCode::BAD_REQUEST, "validation_failed"),
             Self::MissingAccountContext => (StatusCode::UNAUTHORIZED, "missing_account_context"),
             Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::InsufficientScope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -205,6 +213,7 @@ impl ApiError {
             Self::Unauthorized { token_sent: true } | Self::MissingAccountContext => {
                 challenge("Bearer error=\"invalid_token\"")
             }
+            Self::InsufficientScope { .. } => challenge("Bearer error=\"insufficient_scope\""),
             Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }
@@ -228,6 +237,9 @@ impl ApiError {
             Self::InvalidBody(rule) => rule.clone(),
             Self::Unauthorized { token_sent: false } => "Send a token: Authorization: Bearer <JWT>".into(),
             Self::Unauthorized { token_sent: true } => "The token is not valid: get a new one".into(),
+            Self::InsufficientScope { needed } => {
+                format!("The token's scope does not cover this call: get one with {}", needed.as_str()).into()
+            }
             Self::NotFound => "There is no such object in this account".into(),
             Self::RouteNotFound => "There is no such path".into(),
             Self::MethodNotAllowed => "This path does not take this method: see the Allow header".into(),

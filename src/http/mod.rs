@@ -15,8 +15,10 @@ mod fields;
 mod health;
 mod idempotency;
 mod linger;
+mod oauth;
 pub mod openapi;
 mod query;
+mod scope;
 mod state;
 mod words;
 mod write;
@@ -38,6 +40,11 @@ pub use state::App;
 
 /// Every documented route with its handler: the one declaration of both.
 fn documented() -> OpenApiRouter<App> {
+    without_tokens().routes(routes!(oauth::token))
+}
+
+/// The routes of a service that makes no tokens.
+fn without_tokens() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(contacts::list, contacts::create))
         .routes(routes!(contacts::read, contacts::update, contacts::upsert, contacts::archive))
@@ -59,7 +66,8 @@ fn documented() -> OpenApiRouter<App> {
 
 /// The service as one router.
 pub fn router(app: App) -> Router {
-    let (router, _) = documented().split_for_parts();
+    let routes = if app.client_signer().is_some() { documented() } else { without_tokens() };
+    let (router, _) = routes.split_for_parts();
     let nosniff = HeaderValue::from_static("nosniff");
     // Outermost last.
     let router = router

@@ -286,7 +286,7 @@ fn feed_cursor(text: &str, scope: Scope) -> Result<FeedCursor, Refusal> {
 }
 
 /// A part of a query in form encoding: `+` is a blank. `None` when it is not UTF-8.
-fn decode(part: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decode(part: &str) -> Option<Cow<'_, str>> {
     if !part.contains(['+', '%']) {
         return Some(part.into());
     }

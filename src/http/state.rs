@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use uuid::Uuid;
 
-use crate::auth::Verifier;
+use crate::auth::{Signer, Verifier};
 use crate::config::HttpSettings;
 use crate::fields::Registry;
 use crate::repository::{Repository, StorageError};
@@ -17,17 +17,23 @@ pub struct App(Arc<Inner>);
 struct Inner {
     repository: Repository,
     verifier: Verifier,
+    client_signer: Option<Signer>,
     settings: HttpSettings,
     draining: AtomicBool,
     in_flight: AtomicUsize,
 }
 
 impl App {
-    /// The state of a service that has just started.
+    /// The state of a service that has just started. Without a `client_signer` API clients get no tokens.
     #[must_use]
-    pub fn new(repository: Repository, verifier: Verifier, settings: HttpSettings) -> Self {
+    pub fn new(
+        repository: Repository,
+        verifier: Verifier,
+        client_signer: Option<Signer>,
+        settings: HttpSettings,
+    ) -> Self {
         let (draining, in_flight) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self(Arc::new(Inner { repository, verifier, settings, draining, in_flight }))
+        Self(Arc::new(Inner { repository, verifier, client_signer, settings, draining, in_flight }))
     }
 
     /// The contacts and fields.
@@ -40,6 +46,12 @@ impl App {
     #[must_use]
     pub fn verifier(&self) -> &Verifier {
         &self.0.verifier
+    }
+
+    /// What signs the tokens of API clients, where they can get any.
+    #[must_use]
+    pub fn client_signer(&self) -> Option<&Signer> {
+        self.0.client_signer.as_ref()
     }
 
     /// The server's settings.

@@ -1,9 +1,10 @@
 //! Every line of SQL. A transaction never leaves this room: a caller asks for one use case at a time.
 //!
-//! Knows contacts and fields, nothing of HTTP.
+//! Knows contacts, fields and clients, nothing of HTTP.
 
 mod batch;
 mod changes;
+mod clients;
 mod columns;
 mod contacts;
 mod doorbells;
@@ -15,6 +16,7 @@ mod load;
 mod migrations;
 mod pool;
 mod registries;
+mod revocations;
 mod rows;
 mod store;
 mod sweep;
@@ -27,22 +29,25 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 
 pub use changes::{After, FeedError, FeedPage, FeedRequest};
+pub use clients::Credentials;
 use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
 pub use migrations::{MigrationError, Migrations};
 use registries::Registries;
+use revocations::Revocations;
 pub use work::{Done, Keep, Outcomes, Unit, Work};
 use writer::Writer;
 
 use crate::config::{DatabaseSettings, SettingsError};
 
-/// The contacts and fields of all accounts, in PostgreSQL. Cheap to clone.
+/// The contacts, fields and clients of all accounts, in PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
     pool: PgPool,
     /// How to reach the database outside the pool.
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
+    revocations: Arc<Revocations>,
     writer: Arc<Writer>,
     doorbells: Arc<Doorbells>,
     /// For how long entries of the feed are kept.
@@ -65,6 +70,7 @@ impl Repository {
         let own = if has_own { pool::open(settings, pool::impatient(options.clone()), reserved) } else { pool.clone() };
         Ok(Self {
             registries: Arc::new(Registries::new(pool.clone())),
+            revocations: Arc::new(Revocations::new(pool.clone())),
             writer: Arc::new(Writer::start(&own, &pool, settings)),
             doorbells: Arc::new(Doorbells::new()),
             change_retention: settings.change_retention,
@@ -75,7 +81,8 @@ impl Repository {
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
     pub async fn run_background_work(&self) {
-        tokio::join!(self.registries.keep_fresh(), sweep::run(&self.pool, self.change_retention));
+        let sweeping = sweep::run(&self.pool, self.change_retention);
+        tokio::join!(self.registries.keep_fresh(), self.revocations.keep_fresh(), sweeping);
     }
 
     /// Closes the pool, after the statements under way.

@@ -45,11 +45,11 @@ pub struct Keep<T: ?Sized> {
     /// A hash of the request that the key belongs to.
     pub fingerprint: [u8; 32],
     /// The answer to what came of it; `None` when it is not to be kept.
-    pub answer: Box<AnswerTo<T>>,
+    pub answer: AnswerTo<T>,
 }
 
 /// Makes an answer to what came of a request.
-pub type AnswerTo<T> = dyn Fn(&T) -> Option<Vec<u8>> + Send + Sync;
+pub(crate) type AnswerTo<T> = Box<dyn Fn(&T) -> Option<Vec<u8>> + Send + Sync>;
 
 /// What a request comes to: all that is to be written is committed.
 #[derive(Debug)]

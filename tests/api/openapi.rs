@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::Account;
 
+/// The one route that answers in another format, and takes no token: see `oauth.rs`.
+const TOKENS: &str = "/oauth2/token";
+
 async fn document() -> Value {
     Account::new().await.anonymous("GET", "/openapi.json").send().await.expect(200).body
 }
@@ -40,7 +43,7 @@ async fn is_of_version_3_1_and_all_its_references_lead_somewhere() {
 async fn every_operation_is_described_and_routed() {
     let account = Account::new().await;
     let document = document().await;
-    for (method, path, operation) in operations(&document) {
+    for (method, path, operation) in operations(&document).into_iter().filter(|(_, path, _)| path != TOKENS) {
         let route = format!("{method} {path}");
         assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{route}");
         let is_open = ["/healthz", "/readyz", "/openapi.json"].contains(&path.as_str());

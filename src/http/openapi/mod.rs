@@ -3,6 +3,7 @@
 pub(super) mod parameters;
 pub(super) mod responses;
 pub(super) mod schemas;
+mod scopes;
 
 use std::sync::LazyLock;
 
@@ -15,6 +16,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi as Document, RefOr, Required};
 
 use super::error::ApiError;
+use super::oauth;
 use super::query::NoParameters;
 use crate::fields::{Issue, IssueCode};
 use crate::json::JsonError;
@@ -36,6 +38,7 @@ use crate::json::JsonError;
         (name = "batch", description = "Up to a thousand contacts in one call"),
         (name = "sync", description = "What has changed"),
         (name = "fields", description = "The registry: the system fields and the account's custom fields"),
+        (name = "clients", description = "Tokens for programs"),
         (name = "operations", description = "For those who run the service")
     ),
     components(schemas(schemas::Error, schemas::BatchResults))
@@ -48,9 +51,17 @@ pub(super) fn document() -> Document {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A JWT whose claim `account_id` names the account"))
+        .description(Some(
+            "A JWT whose claim `account_id` names the account. One with a claim `scope` may do only what its scopes cover",
+        ))
         .build();
-    document.components.get_or_insert_with(Components::new).add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let basic = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some("The id and the secret of an API client, for `POST /oauth2/token` alone"))
+        .build();
+    let components = document.components.get_or_insert_with(Components::new);
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("basic", SecurityScheme::Http(basic));
     document
 }
 
@@ -59,6 +70,7 @@ pub(super) fn document() -> Document {
 pub fn complete() -> Document {
     let (_, mut document) = super::documented().split_for_parts();
     for (path, item) in &mut document.paths.paths {
+        scopes::describe(item, path);
         operations(item).for_each(|operation| describe_common(operation, path));
     }
     document
@@ -80,7 +92,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 fn describe_common(operation: &mut Operation, path: &str) {
     let has_token = operation.security.is_some();
     let mut add = |description: &str, examples: &[ApiError]| {
-        let Some(first) = examples.first() else { return };
+        // The token endpoint has errors of another shape, and names them itself.
+        let Some(first) = examples.first().filter(|_| path != oauth::PATH) else { return };
         let status = first.catalogue().0.as_str().to_owned();
         let response = RefOr::T(responses::error(description, examples));
         operation.responses.responses.entry(status).or_insert(response);

@@ -278,7 +278,7 @@ fn error() -> Value {
 }
 
 /// The codes of errors, in the order of contract §2. The API's tests check every error they meet against it.
-const CODES: [&str; 24] = [
+const CODES: [&str; 25] = [
     "missing_contact_id",
     "invalid_properties",
     "invalid_query",
@@ -287,6 +287,7 @@ const CODES: [&str; 24] = [
     "validation_failed",
     "missing_account_context",
     "unauthorized",
+    "insufficient_scope",
     "not_found",
     "route_not_found",
     "method_not_allowed",

@@ -35,6 +35,11 @@ impl Account {
         Self::with(server, self.id)
     }
 
+    /// The same account, called with another token.
+    pub fn with_token(&self, token: impl Into<String>) -> Self {
+        Self { token: token.into(), ..self.clone() }
+    }
+
     fn with(server: &Server, id: Uuid) -> Self {
         Self { server: server.clone(), id, token: token_for(id, Some("tester")), client: Client::new() }
     }

@@ -4,7 +4,7 @@ mod account;
 mod server;
 
 pub use account::{Account, Answer};
-pub use server::{SECRET, Server, in_seconds, sign, token_for};
+pub use server::{SECRET, Server, in_seconds, sign, token_for, tokens};
 
 use std::future::Future;
 

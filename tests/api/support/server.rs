@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use contacts::auth::Verifier;
+use contacts::auth::{Signer, Verifier};
 use contacts::config::{DatabaseSettings, EmbeddedSettings, Environment, HttpSettings, Secret, TokenSettings};
 use contacts::embedded::{Cluster, Durability};
 use contacts::http::{self, App};
@@ -58,6 +58,11 @@ fn database(url: Secret) -> DatabaseSettings {
     }
 }
 
+/// Which tokens a server takes.
+pub fn tokens() -> TokenSettings {
+    TokenSettings::with_secret(Secret::new(SECRET))
+}
+
 /// A running service.
 #[derive(Clone)]
 pub struct Server {
@@ -101,25 +106,40 @@ impl Server {
 
     /// Another instance on the same database that writes each update in a transaction of its own.
     pub fn unbatched(&self) -> Self {
-        Self::start(DatabaseSettings { write_batch_max: 1, ..database(Secret::new(&*self.database)) }, |_| {})
+        let database = DatabaseSettings { write_batch_max: 1, ..database(Secret::new(&*self.database)) };
+        Self::start(database, &tokens(), |_| {})
     }
 
     fn on_database(url: String, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
-        Self::start(database(Secret::new(url)), change)
+        Self::start(database(Secret::new(url)), &tokens(), change)
     }
 
-    fn start(database: DatabaseSettings, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
+    /// Another instance on the same database that takes other tokens.
+    pub fn with_tokens(&self, tokens: &TokenSettings) -> Self {
+        Self::start(database(Secret::new(&*self.database)), tokens, |_| {})
+    }
+
+    /// A repository on its database, for what is done by the command line.
+    pub fn repository(&self) -> Repository {
+        Repository::new(&database(Secret::new(&*self.database))).unwrap()
+    }
+
+    fn start(
+        database: DatabaseSettings,
+        tokens: &TokenSettings,
+        change: impl Fn(&mut HttpSettings) + Send + Sync,
+    ) -> Self {
         let url = database.url.expose().to_owned();
         let mut settings = HttpSettings::read(&Environment::default()).unwrap();
         change(&mut settings);
-        let verifier = Verifier::new(&TokenSettings::with_secret(Secret::new(SECRET))).unwrap();
+        let (verifier, signer) = (Verifier::new(tokens).unwrap(), Signer::for_clients(tokens));
         let start = async {
             let repository = Repository::new(&database).unwrap();
             let background = repository.clone();
             tokio::spawn(async move { background.run_background_work().await });
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let router = http::router(App::new(repository, verifier, settings));
+            let router = http::router(App::new(repository, verifier, signer, settings));
             tokio::spawn(async move { axum::serve(listener, router).await });
             address
         };

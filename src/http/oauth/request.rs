@@ -1,0 +1,272 @@
+//! What the token endpoint is asked (RFC 6749 §4.4.2), and by whom (§2.3.1).
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use utoipa::ToSchema;
+
+use super::error::TokenError;
+use crate::clients::Scopes;
+use crate::config::Secret;
+use crate::http::error::ApiError;
+use crate::http::query;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const GRANT_TYPE: &str = "client_credentials";
+
+/// What a client sends to get a token
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "documents what `Form` reads")]
+pub(super) struct TokenForm {
+    /// Always `client_credentials`.
+    #[schema(example = "client_credentials")]
+    grant_type: String,
+    /// The client's id, unless sent by HTTP Basic.
+    #[schema(nullable = false)]
+    client_id: Option<String>,
+    /// The client's secret, unless sent by HTTP Basic.
+    #[schema(nullable = false)]
+    client_secret: Option<String>,
+    /// What the token is to be limited to: scopes of the client, joined by blanks. By default all of them.
+    #[schema(nullable = false, example = "contacts:read")]
+    scope: Option<String>,
+}
+
+/// A request that can be understood. Whether it is granted is another question.
+pub(super) struct TokenRequest {
+    pub(super) credentials: Credentials,
+    /// What the token is to be limited to.
+    pub(super) scopes: Option<Scopes>,
+}
+
+/// What a client shows.
+#[derive(Debug, PartialEq)]
+pub(super) struct Credentials {
+    pub(super) id: String,
+    pub(super) secret: Secret,
+}
+
+/// Reads a request: size, content type, then body.
+pub(super) async fn read(request: Request, limit: usize) -> Result<TokenRequest, TokenError> {
+    let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > limit as u64 {
+        return Err(ApiError::PayloadTooLarge { limit }.into());
+    }
+    if !is_form(&parts.headers) {
+        return Err(TokenError::InvalidRequest("Send the body as application/x-www-form-urlencoded"));
+    }
+    parse(&parts.headers, &collect(body, limit).await?)
+}
+
+async fn collect(body: Body, limit: usize) -> Result<String, TokenError> {
+    let bytes = match Limited::new(body, limit).collect().await {
+        Ok(collected) => collected.to_bytes().to_vec(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::PayloadTooLarge { limit }.into()),
+        Err(_) => return Err(TokenError::InvalidRequest("The body could not be read to its end")),
+    };
+    String::from_utf8(bytes).map_err(|_| TokenError::InvalidRequest("The body is not UTF-8"))
+}
+
+/// Whether the body is declared as a form. It has to be: a body of JSON would else pass for an odd parameter.
+fn is_form(headers: &HeaderMap) -> bool {
+    let is_form = |value: &HeaderValue| {
+        let essence = value.to_str().ok().and_then(|value| value.split(';').next());
+        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
+    };
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter().peekable();
+    values.peek().is_some() && values.all(is_form)
+}
+
+fn parse(headers: &HeaderMap, body: &str) -> Result<TokenRequest, TokenError> {
+    let form = Form::parse(body)?;
+    match form.grant_type.as_deref() {
+        None => return Err(TokenError::InvalidRequest("grant_type is missing: send grant_type=client_credentials")),
+        Some(GRANT_TYPE) => {}
+        Some(_) => return Err(TokenError::UnsupportedGrantType),
+    }
+    let unknown = |_| {
+        TokenError::InvalidScope(
+            "scope must be of contacts:read, contacts:write, contacts:purge and fields:write, joined by blanks",
+        )
+    };
+    let scopes = form.scope.as_deref().map(str::parse).transpose().map_err(unknown)?;
+    Ok(TokenRequest { credentials: form.credentials(headers)?, scopes })
+}
+
+/// The parameters of the form. One without a value counts as not sent (RFC 6749 §3.2); unknown ones are ignored.
+#[derive(Default)]
+struct Form {
+    grant_type: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    scope: Option<String>,
+}
+
+impl Form {
+    fn parse(body: &str) -> Result<Self, TokenError> {
+        let mut form = Self::default();
+        let mut seen = vec![];
+        for pair in body.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = query::decode(name).zip(query::decode(value));
+            let (name, value) = decoded.ok_or(TokenError::InvalidRequest("The form is not percent-encoded UTF-8"))?;
+            let slot = match &*name {
+                "grant_type" => &mut form.grant_type,
+                "client_id" => &mut form.client_id,
+                "client_secret" => &mut form.client_secret,
+                "scope" => &mut form.scope,
+                _ => continue,
+            };
+            if seen.contains(&name) {
+                return Err(TokenError::InvalidRequest("A parameter is sent more than once"));
+            }
+            *slot = Some(value.into_owned()).filter(|value| !value.is_empty());
+            seen.push(name);
+        }
+        Ok(form)
+    }
+
+    /// What the client shows, in one of the two ways.
+    fn credentials(self, headers: &HeaderMap) -> Result<Credentials, TokenError> {
+        const BOTH: TokenError =
+            TokenError::InvalidRequest("Send the credentials by HTTP Basic or in the form, not both");
+        let Some(shown) = basic(headers)? else {
+            let missing =
+                TokenError::MissingCredentials("Send client_id and client_secret in the form, or by HTTP Basic");
+            let (id, secret) = self.client_id.zip(self.client_secret).ok_or(missing)?;
+            return Ok(Credentials { id, secret: Secret::new(secret) });
+        };
+        // The id may stand in the form too, if it is the same: it is no credential by itself (RFC 6749 §3.2.1).
+        if self.client_secret.is_some() || self.client_id.is_some_and(|id| id != shown.id) {
+            return Err(BOTH);
+        }
+        Ok(shown)
+    }
+}
+
+/// The credentials of `Authorization: Basic`, both of them form-encoded inside. `None` without the header.
+fn basic(headers: &HeaderMap) -> Result<Option<Credentials>, TokenError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let malformed = TokenError::MissingCredentials(
+        "Authorization must be Basic with base64 of client_id:client_secret, or not be sent",
+    );
+    match decode_basic(value).filter(|_| values.next().is_none()) {
+        Some(credentials) => Ok(Some(credentials)),
+        None => Err(malformed),
+    }
+}
+
+fn decode_basic(value: &HeaderValue) -> Option<Credentials> {
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    let bytes = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    Some(Credentials { id: query::decode(id)?.into_owned(), secret: Secret::new(query::decode(secret)?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const ASK: &str = "grant_type=client_credentials";
+
+    fn headers(authorization: &[&str]) -> HeaderMap {
+        let value = |text: &&str| HeaderValue::from_str(text).expect("a header");
+        authorization.iter().map(|text| (header::AUTHORIZATION, value(text))).collect()
+    }
+
+    fn basic_of(text: &str) -> String {
+        format!("Basic {}", STANDARD.encode(text))
+    }
+
+    fn credentials(authorization: &[&str], form: &str) -> Result<Credentials, TokenError> {
+        parse(&headers(authorization), &format!("{ASK}{form}")).map(|request| request.credentials)
+    }
+
+    fn code(result: Result<impl Sized, TokenError>) -> &'static str {
+        match result {
+            Ok(_) => "",
+            Err(TokenError::InvalidRequest(_)) => "invalid_request",
+            Err(TokenError::MissingCredentials(_) | TokenError::WrongCredentials) => "invalid_client",
+            Err(TokenError::UnsupportedGrantType) => "unsupported_grant_type",
+            Err(TokenError::InvalidScope(_)) => "invalid_scope",
+            Err(TokenError::Api(_)) => "of the edge",
+        }
+    }
+
+    #[test]
+    fn takes_credentials_from_the_form_or_by_basic() {
+        let expected = Credentials { id: "a b".into(), secret: Secret::new("c:d+") };
+        for (authorization, form) in [
+            (vec![], "&client_id=a+b&client_secret=c:d%2B"),
+            (vec![basic_of("a+b:c%3Ad%2B")], ""),
+            (vec![basic_of("a%20b:c:d%2B").replace("Basic", "bAsIc")], "&client_id=a+b&client_secret="),
+        ] {
+            let authorization: Vec<_> = authorization.iter().map(String::as_str).collect();
+            assert_eq!(credentials(&authorization, form).ok().as_ref(), Some(&expected), "{authorization:?} {form}");
+        }
+    }
+
+    #[test]
+    fn takes_them_in_one_way_only() {
+        let basic = basic_of("a:b");
+        assert_eq!(code(credentials(&[&basic], "&client_id=a&client_secret=b")), "invalid_request");
+        assert_eq!(code(credentials(&[&basic], "&client_secret=b")), "invalid_request");
+        assert_eq!(code(credentials(&[&basic], "&client_id=c")), "invalid_request");
+        assert_eq!(code(credentials(&[&basic, &basic], "")), "invalid_client");
+    }
+
+    #[rstest]
+    #[case::none("", "")]
+    #[case::no_secret("", "&client_id=a&client_secret=")]
+    #[case::no_id("", "&client_secret=b")]
+    #[case::another_scheme("Bearer YTpi", "&client_id=a&client_secret=b")]
+    #[case::no_base64("Basic !", "")]
+    #[case::no_colon("Basic YWI=", "")]
+    #[case::no_utf8("Basic /zr/", "")]
+    #[case::scheme_alone("Basic", "")]
+    fn says_that_credentials_are_missing(#[case] authorization: &str, #[case] form: &str) {
+        let authorization: Vec<_> = Some(authorization).filter(|text| !text.is_empty()).into_iter().collect();
+        assert_eq!(code(credentials(&authorization, form)), "invalid_client");
+    }
+
+    #[rstest]
+    #[case("client_id=a&client_secret=b", "invalid_request")]
+    #[case("grant_type=&client_id=a&client_secret=b", "invalid_request")]
+    #[case("grant_type=password&client_id=a&client_secret=b", "unsupported_grant_type")]
+    #[case("grant_type=client_credentials&grant_type=client_credentials", "invalid_request")]
+    #[case("grant_type=client_credentials&scope=&scope=contacts:read", "invalid_request")]
+    #[case("grant_type=client_credentials&client_id=%ff&client_secret=b", "invalid_request")]
+    #[case("grant_type=client_credentials&client_id=a&client_secret=b&scope=contacts:all", "invalid_scope")]
+    #[case("grant_type=client_credentials&client_id=a&client_secret=b&resource=x&resource=y&scope=", "")]
+    #[case("{}", "invalid_request")]
+    #[case("", "invalid_request")]
+    fn reads_the_form_by_the_rules_of_the_standard(#[case] body: &str, #[case] expected: &str) {
+        assert_eq!(code(parse(&HeaderMap::new(), body)), expected);
+    }
+
+    #[test]
+    fn reads_the_scope_that_is_asked_for() {
+        let scopes = |form: &str| parse(&HeaderMap::new(), &format!("{ASK}&client_id=a&client_secret=b{form}"));
+        let scopes = |form: &str| scopes(form).ok().and_then(|request| request.scopes);
+        assert_eq!(scopes(""), None);
+        assert_eq!(scopes("&scope="), None);
+        assert_eq!(scopes("&scope=contacts:read+fields%3Awrite"), "fields:write contacts:read".parse().ok());
+    }
+
+    #[test]
+    fn takes_a_body_that_is_declared_as_a_form() {
+        let is_form = |values: &[&'static str]| {
+            let headers = values.iter().map(|value| (header::CONTENT_TYPE, HeaderValue::from_static(value)));
+            is_form(&headers.collect())
+        };
+        assert!(is_form(&[FORM]) && is_form(&["Application/X-WWW-Form-Urlencoded; charset=UTF-8"]));
+        assert!(!is_form(&[]) && !is_form(&["application/json"]) && !is_form(&[FORM, "text/plain"]));
+    }
+}
