@@ -3,11 +3,10 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use serde::Serialize;
 use std::sync::Arc;
 
 use super::App;
-use super::answer::json;
+use super::answer::{ListBody, Pagination, json};
 use super::caller::Caller;
 use super::conditional;
 use super::error::ApiError;
@@ -186,22 +185,6 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, query: Query) -
         },
     };
     json(StatusCode::OK, &body)
-}
-
-#[derive(Serialize)]
-struct ListBody<T> {
-    data: Vec<T>,
-    pagination: Pagination,
-}
-
-#[derive(Serialize)]
-struct Pagination {
-    limit: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<i64>,
-    next: Option<String>,
 }
 
 /// Checks a write against one version of the registry.

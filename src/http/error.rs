@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::contacts::Collision;
+use crate::contacts::{Collision, SearchError};
 use crate::fields::{Issue, Registry};
 use crate::json::JsonError;
 use crate::repository::{FieldError, StorageError, WriteError};
@@ -289,6 +289,16 @@ impl From<FieldError> for ApiError {
             FieldError::TooMany { limit, unique } => Self::TooManyFields { limit, unique },
             FieldError::OptionsInUse(options) => Self::OptionInUse(options),
             FieldError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Shape(rule) => Self::InvalidBody(rule.into()),
+            SearchError::Properties(issues) => Self::InvalidProperties(issues),
+            SearchError::Query(issues) => Self::InvalidQuery(issues),
         }
     }
 }

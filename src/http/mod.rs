@@ -14,6 +14,7 @@ mod health;
 mod linger;
 pub mod openapi;
 mod query;
+mod search;
 mod state;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -37,6 +38,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(contacts::list, contacts::create))
         .routes(routes!(contacts::read, contacts::update, contacts::archive))
         .routes(routes!(contacts::restore))
+        .routes(routes!(search::search))
         .routes(routes!(fields::list, fields::create))
         .routes(routes!(fields::read, fields::update, fields::delete))
         .routes(routes!(health::healthz))

@@ -11,6 +11,7 @@ mod migrations;
 mod pool;
 mod registries;
 mod rows;
+mod search;
 mod sweep;
 mod writer;
 mod writes;
@@ -22,6 +23,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 pub use error::{FieldError, StorageError, WriteError};
 pub use migrations::{MigrationError, Migrations};
 use registries::Registries;
+use search::Searching;
 pub use writer::Update;
 use writer::Writer;
 
@@ -34,6 +36,7 @@ pub struct Repository {
     /// How to reach the database outside the pool.
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
+    searching: Arc<Searching>,
     /// `None` where each write is a transaction of its own.
     writer: Option<Arc<Writer>>,
 }
@@ -51,11 +54,12 @@ impl Repository {
         let reserved = if is_batched { writer::WORKERS } else { 0 };
         let pool = pool::open(settings, options.clone(), settings.max_connections - reserved);
         let registries = Arc::new(Registries::new(pool.clone()));
+        let searching = Arc::new(Searching::new(settings.max_connections - reserved));
         let writer = is_batched.then(|| {
             let own = pool::open(settings, pool::impatient(options.clone()), reserved);
             Arc::new(Writer::start(&own, &pool, settings))
         });
-        Ok(Self { pool, options: Arc::new(options), registries, writer })
+        Ok(Self { pool, options: Arc::new(options), registries, searching, writer })
     }
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.

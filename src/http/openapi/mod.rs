@@ -3,6 +3,7 @@
 pub(super) mod parameters;
 pub(super) mod responses;
 pub(super) mod schemas;
+pub(super) mod search;
 
 use std::sync::LazyLock;
 
