@@ -7,12 +7,11 @@ const MAX_CHARACTERS: usize = 1_000;
 /// Each word is looked for in every contact that the filters leave.
 const MAX_WORDS: usize = 20;
 
-/// The words of a query, once each: what stands between blanks, without the signs that stand before its first letter
-/// or digit. So `@example.com` and `(555)` are found where `example.com` and `555)` begin a word.
+/// The words of a query, once each: what stands between blanks.
 pub(super) fn parse(query: &str) -> Result<Vec<String>, Refusal> {
     check_text(query, MAX_CHARACTERS)?;
     let mut words: Vec<String> = Vec::new();
-    for word in query.split_whitespace().map(without_leading_signs) {
+    for word in query.split_whitespace() {
         if !words.iter().any(|known| known == word) {
             words.push(word.to_owned());
         }
@@ -21,11 +20,6 @@ pub(super) fn parse(query: &str) -> Result<Vec<String>, Refusal> {
         return Err(Refusal::new(IssueCode::TooLong, format!("must be at most {MAX_WORDS} words")));
     }
     Ok(words)
-}
-
-/// A word of signs only stays as it is.
-fn without_leading_signs(word: &str) -> &str {
-    word.find(char::is_alphanumeric).map_or(word, |start| &word[start..])
 }
 
 #[cfg(test)]

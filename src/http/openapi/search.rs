@@ -23,6 +23,7 @@ schemas! {
                                 and one option of a multi_select. starts_with: text, email, phone, url, user. The others: every type"
             },
             "value": {
+                "type": ["string", "number", "boolean", "array"],
                 "description": "A value of the field, by its own rule; an array of 1 to 100 of them for in and not_in, of two for \
                                 between; left out for has_value and has_no_value. Never null or empty"
             }

@@ -118,14 +118,19 @@ fn push_part(sql: &mut Sql, field: &Field, function: &str, part: &str, holds: &s
     sql.push(folding.0).push("), lower(").push_bind(part.to_owned()).push(folding.0).push("))").push(holds);
 }
 
-/// The word begins a word of a contact: it stands at a beginning, or after what is neither a letter nor a digit.
+/// The word begins a word of a contact.
 pub(super) fn push_word(sql: &mut Sql, word: &str, folding: Folding) {
     const TEXT: &str = "concat_ws(E'\\n', c.first_name, c.last_name, c.email, c.phone, c.mobile_phone, c.company_name)";
     sql.push(TEXT).push(folding.0).push(" ~* ").push_bind(pattern(word));
 }
 
+/// A letter or digit begins a word at a beginning, and after anything else. Any other sign begins one wherever it
+/// stands: `@example.com` is found in an address.
 fn pattern(word: &str) -> String {
-    let mut pattern = String::from("(^|[^[:alnum:]])");
+    let mut pattern = String::new();
+    if word.starts_with(char::is_alphanumeric) {
+        pattern.push_str("(^|[^[:alnum:]])");
+    }
     for character in word.chars() {
         // Before a sign of ASCII a backslash takes its meaning away; before a letter or digit it would give one.
         if character.is_ascii() && !character.is_ascii_alphanumeric() {
@@ -143,5 +148,6 @@ mod tests {
     #[test]
     fn a_pattern_takes_every_sign_as_it_is() {
         assert_eq!(pattern("a.b\\d*(ß"), "(^|[^[:alnum:]])a\\.b\\\\d\\*\\(ß");
+        assert_eq!(pattern("@a"), "\\@a");
     }
 }
