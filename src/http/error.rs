@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::contacts::{Collision, SearchError};
+use crate::contacts::Collision;
 use crate::fields::{Issue, Registry};
 use crate::json::JsonError;
 use crate::repository::{FieldError, StorageError, WriteError};
@@ -22,7 +22,7 @@ pub(super) enum ApiError {
     /// `properties` names what can't be shown.
     #[error("properties names unknown fields")]
     InvalidProperties(Vec<Issue>),
-    /// Query parameters are malformed.
+    /// Query parameters, or what a search asks for, are malformed.
     #[error("the query is malformed")]
     InvalidQuery(Vec<Issue>),
     /// The body is not JSON.
@@ -201,8 +201,8 @@ impl ApiError {
             }
             Self::InvalidQuery(issues) => list(
                 issues.iter().map(|issue| &*issue.field),
-                "query parameter is invalid",
-                "query parameters are invalid",
+                "part of the query is invalid",
+                "parts of the query are invalid",
             ),
             Self::ValidationFailed(issues) => {
                 list(issues.iter().map(|issue| &*issue.field), "field is invalid", "fields are invalid")
@@ -289,16 +289,6 @@ impl From<FieldError> for ApiError {
             FieldError::TooMany { limit, unique } => Self::TooManyFields { limit, unique },
             FieldError::OptionsInUse(options) => Self::OptionInUse(options),
             FieldError::Storage(error) => error.into(),
-        }
-    }
-}
-
-impl From<SearchError> for ApiError {
-    fn from(error: SearchError) -> Self {
-        match error {
-            SearchError::Shape(rule) => Self::InvalidBody(rule.into()),
-            SearchError::Properties(issues) => Self::InvalidProperties(issues),
-            SearchError::Query(issues) => Self::InvalidQuery(issues),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::openapi::responses::SearchRefused;
 use super::openapi::schemas::ContactPage;
 use super::openapi::search::SearchInput;
 use super::query::Query;
-use crate::contacts::{Place, SearchRequest};
+use crate::contacts::{Place, SearchError, SearchRequest};
 
 /// Search contacts
 ///
@@ -47,4 +47,14 @@ pub(super) async fn search(
         },
     };
     json(StatusCode::OK, &body)
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Shape(rule) => Self::InvalidBody(rule.into()),
+            SearchError::Properties(issues) => Self::InvalidProperties(issues),
+            SearchError::Query(issues) => Self::InvalidQuery(issues),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use sqlx::PgExecutor;
 use super::Sql;
 use super::column::{Form, push_column, push_value, push_values};
 use crate::contacts::{Choice, Comparison, Condition, Test};
-use crate::fields::Field;
+use crate::fields::{Field, Value};
 
 /// The collation that knows the cases of all letters. A database may have been made with one that knows those of
 /// ASCII only.
@@ -95,7 +95,7 @@ fn push_equal_form(sql: &mut Sql, field: &Field, form: Form) {
     sql.push(after);
 }
 
-fn push_bounds(sql: &mut Sql, field: &Field, bounds: &[(Comparison, crate::fields::Value)]) {
+fn push_bounds(sql: &mut Sql, field: &Field, bounds: &[(Comparison, Value)]) {
     let form = Form::of(field);
     for (index, (comparison, value)) in bounds.iter().enumerate() {
         sql.push(if index == 0 { "(" } else { " AND " });
