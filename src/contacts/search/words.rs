@@ -31,7 +31,7 @@ mod tests {
         assert_eq!(parse(" Ada\tO'Hara  Ada ").expect("words"), ["Ada", "O'Hara"]);
         assert_eq!(
             parse("@example.com +44 (555) & Söhne").expect("words"),
-            ["example.com", "44", "555)", "&", "Söhne"]
+            ["@example.com", "+44", "(555)", "&", "Söhne"]
         );
         assert_eq!(parse("  ").expect("no words"), [""; 0]);
     }
