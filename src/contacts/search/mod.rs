@@ -3,6 +3,7 @@
 //! A body is read in two steps: its shape (`shape.rs`), then what it says by the account's registry (`request.rs`).
 
 mod condition;
+mod filter;
 mod operand;
 mod operator;
 mod place;

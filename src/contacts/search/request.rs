@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::shape::Shape;
-use super::{Condition, Place, Search, SearchError, Sort, words};
+use super::{Condition, Place, Search, SearchError, Sort, filter, words};
 use crate::fields::{Issue, IssueCode, Refusal, Registry, Selection};
 use crate::json::{Json, Object};
 
@@ -104,7 +104,7 @@ fn filters(shape: &Shape<'_>, registry: &Registry, found: &mut Found) -> (Vec<Co
 
 fn conditions(filters: &[&Object<'_>], place: &str, registry: &Registry, found: &mut Found) -> Vec<Condition> {
     let parse = |(index, filter): (usize, &&Object<'_>)| {
-        let condition = Condition::parse(filter, &format!("{place}[{index}]"), registry);
+        let condition = filter::parse(filter, &format!("{place}[{index}]"), registry);
         found.all_or_default(condition.map(Some))
     };
     filters.iter().enumerate().filter_map(parse).collect()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::condition::find;
+use super::filter::find;
 use crate::contacts::Contact;
 use crate::fields::{Field, Issue, IssueCode, Registry, Value, format_instant, system};
 

@@ -50,32 +50,32 @@ pub(super) fn push_order(sql: &mut Sql, sorts: &[Sort]) {
     }
 }
 
-/// The condition that a contact follows the one with these keys: it comes later by the first sort, or is equal by it
-/// and follows by the others.
+/// The condition that a contact follows the one with these keys.
 pub(super) fn push_after(sql: &mut Sql, sorts: &[Sort], keys: &[Option<Value>]) {
-    let mut open = 0;
-    for (index, (sort, key)) in sorts.iter().zip(keys).enumerate() {
-        let is_last = index + 1 == sorts.len();
-        match key {
-            Some(key) => {
-                sql.push("(");
-                push_later(sql, index, sort, key);
-                open += 1;
-                if !is_last {
-                    sql.push(" OR (sort.key_").push(index).push(" = ");
-                    push_place(sql, &sort.field, key);
-                    sql.push(" AND ");
-                    open += 1;
-                }
-            }
-            // Nothing comes after what is unset.
-            None => {
-                sql.push("(sort.key_").push(index).push(if is_last { " IS NULL AND FALSE" } else { " IS NULL AND " });
-                open += 1;
-            }
+    push_after_from(sql, 0, sorts, keys);
+}
+
+/// It comes later by this sort, or is equal by it and follows by those after it. By none it does not.
+fn push_after_from(sql: &mut Sql, index: usize, sorts: &[Sort], keys: &[Option<Value>]) {
+    let Some((sort, key)) = sorts.get(index).zip(keys.get(index)) else {
+        sql.push("FALSE");
+        return;
+    };
+    sql.push("(");
+    match key {
+        Some(key) => {
+            push_later(sql, index, sort, key);
+            sql.push(" OR sort.key_").push(index).push(" = ");
+            push_place(sql, &sort.field, key);
+        }
+        // Nothing comes later than what is unset.
+        None => {
+            sql.push("sort.key_").push(index).push(" IS NULL");
         }
     }
-    sql.push(")".repeat(open));
+    sql.push(" AND ");
+    push_after_from(sql, index + 1, sorts, keys);
+    sql.push(")");
 }
 
 fn push_later(sql: &mut Sql, index: usize, sort: &Sort, key: &Value) {
