@@ -1,11 +1,10 @@
 //! What a list shows and where its pages begin (contract §5).
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Contact;
+use super::cursor::Fingerprint;
 
 /// Which contacts of an account a list shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,38 +52,27 @@ pub struct Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor;
 
-const FINGERPRINT_LENGTH: usize = 8;
-
 impl Cursor {
     /// The cursor that goes on after `last`.
     #[must_use]
     pub fn after(last: Uuid, account: Uuid, filter: &Filter) -> String {
-        let bytes = [&last.as_bytes()[..], &fingerprint(account, filter)].concat();
-        URL_SAFE_NO_PAD.encode(bytes)
+        fingerprint(account, filter).seal(last.as_bytes())
     }
 
     /// Reads a cursor back. `None` for a text that is no cursor, or one of another account or filter.
     #[must_use]
     pub fn read(text: &str, account: Uuid, filter: &Filter) -> Option<Uuid> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (id, print) = bytes.split_at_checked(bytes.len().checked_sub(FINGERPRINT_LENGTH)?)?;
-        let id = Uuid::from_slice(id).ok()?;
-        (print == fingerprint(account, filter)).then_some(id)
+        Uuid::from_slice(&fingerprint(account, filter).open(text)?).ok()
     }
 }
 
-/// Tells lists apart without putting anyone's email into a URL.
-fn fingerprint(account: Uuid, filter: &Filter) -> [u8; FINGERPRINT_LENGTH] {
-    let mut hasher = Sha256::new();
-    hasher.update(account.as_bytes());
-    hasher.update([u8::from(filter.archived)]);
+fn fingerprint(account: Uuid, filter: &Filter) -> Fingerprint {
+    let mut parts = vec![u8::from(filter.archived)];
     for part in [filter.email.as_deref().map(str::to_ascii_lowercase), filter.external_id.clone()] {
-        hasher.update([u8::from(part.is_some())]);
-        hasher.update(Sha256::digest(part.unwrap_or_default()));
+        parts.push(u8::from(part.is_some()));
+        parts.extend_from_slice(&Sha256::digest(part.unwrap_or_default()));
     }
-    let mut print = [0; FINGERPRINT_LENGTH];
-    print.copy_from_slice(&hasher.finalize()[..FINGERPRINT_LENGTH]);
-    print
+    Fingerprint::new(account, [&*parts])
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 
 mod change;
 mod contact;
+mod cursor;
 mod draft;
 mod feed;
 mod keys;
 mod listing;
 mod precondition;
 mod render;
+mod search;
 mod workspace;
 mod write;
 
@@ -21,5 +23,6 @@ pub use keys::{Collision, KeyChanges, UniqueKey};
 pub use listing::{Cursor, Filter, Listing, Page, Start};
 pub use precondition::{Precondition, etag};
 pub use render::Shown;
+pub use search::{Choice, Comparison, Condition, Place, Search, SearchError, SearchRequest, Sort, Test};
 pub use workspace::{Effects, Wanted, Workspace, WriteOutcome, Written};
 pub use write::{Target, Upsert, Write, WriteRefusal};

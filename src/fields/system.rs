@@ -59,6 +59,8 @@ pub fn is_system_owned(name: &str) -> bool {
 
 fn table() -> Vec<Arc<Field>> {
     const NAME_LENGTH: usize = 255;
+    // No actor is longer than the token that names it (contract §3); only a search is checked against it.
+    const MAX_ACTOR_LENGTH: usize = 8 * 1024;
     let read_only = |id, name, label, kind| field(id, name, label, kind, 0, |field| field.writable = false);
     vec![
         field(ID, "id", "ID", Kind::Uuid, 0, |field| {
@@ -73,7 +75,7 @@ fn table() -> Vec<Arc<Field>> {
         read_only(ARCHIVED, "archived", "Archived", Kind::Archived),
         read_only(CREATED_AT, "created_at", "Created at", Kind::Datetime),
         read_only(UPDATED_AT, "updated_at", "Updated at", Kind::Datetime),
-        field(ARCHIVED_BY, "archived_by", "Archived by", Kind::Text, 0, |field| {
+        field(ARCHIVED_BY, "archived_by", "Archived by", Kind::Text, MAX_ACTOR_LENGTH, |field| {
             field.writable = false;
             field.default = false;
         }),

@@ -108,3 +108,27 @@ mod tests {
         assert!(Answer::from_bytes(b"{}").is_err());
     }
 }
+
+/// A page of a list.
+#[derive(Serialize)]
+pub(super) struct ListBody<T> {
+    /// What the page shows.
+    pub data: Vec<T>,
+    /// Where it is in the list.
+    pub pagination: Pagination,
+}
+
+/// Where a page is in its list (contract §5).
+#[derive(Serialize)]
+pub(super) struct Pagination {
+    /// How many it shows at most.
+    pub limit: i64,
+    /// How many come before it; not when paging by cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// How many there are in all; not when paging by cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<i64>,
+    /// A cursor, `None` exactly when nothing follows.
+    pub next: Option<String>,
+}

@@ -4,10 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
 use super::App;
-use super::answer::{Answer, json};
+use super::answer::{Answer, ListBody, Pagination, json};
 use super::caller::Caller;
 use super::conditional::Conditions;
 use super::error::ApiError;
@@ -245,20 +244,4 @@ pub(super) async fn list(State(app): State<App>, caller: Caller, query: Query) -
         },
     };
     json(StatusCode::OK, &body)
-}
-
-#[derive(Serialize)]
-struct ListBody<T> {
-    data: Vec<T>,
-    pagination: Pagination,
-}
-
-#[derive(Serialize)]
-struct Pagination {
-    limit: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offset: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<i64>,
-    next: Option<String>,
 }

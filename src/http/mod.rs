@@ -19,6 +19,7 @@ mod oauth;
 pub mod openapi;
 mod query;
 mod scope;
+mod search;
 mod state;
 mod words;
 mod write;
@@ -57,6 +58,7 @@ fn without_tokens() -> OpenApiRouter<App> {
         .routes(routes!(batch::archive))
         .routes(routes!(changes::feed))
         .routes(routes!(changes::history))
+        .routes(routes!(search::search))
         .routes(routes!(fields::list, fields::create))
         .routes(routes!(fields::read, fields::update, fields::delete))
         .routes(routes!(health::healthz))

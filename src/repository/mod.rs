@@ -18,6 +18,7 @@ mod pool;
 mod registries;
 mod revocations;
 mod rows;
+mod search;
 mod store;
 mod sweep;
 mod work;
@@ -35,6 +36,7 @@ pub use error::{FieldError, StorageError, WriteError};
 pub use migrations::{MigrationError, Migrations};
 use registries::Registries;
 use revocations::Revocations;
+use search::Searching;
 pub use work::{Done, Keep, Outcomes, Unit, Work};
 use writer::Writer;
 
@@ -48,6 +50,7 @@ pub struct Repository {
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
     revocations: Arc<Revocations>,
+    searching: Arc<Searching>,
     writer: Arc<Writer>,
     doorbells: Arc<Doorbells>,
     /// For how long entries of the feed are kept.
@@ -66,11 +69,13 @@ impl Repository {
         let total = settings.max_connections;
         let reserved = if settings.write_batch_max > 1 { writer::WORKERS } else { total / 4 * 3 };
         let has_own = reserved > 0 && total > reserved;
-        let pool = pool::open(settings, options.clone(), if has_own { total - reserved } else { total });
+        let shared = if has_own { total - reserved } else { total };
+        let pool = pool::open(settings, options.clone(), shared);
         let own = if has_own { pool::open(settings, pool::impatient(options.clone()), reserved) } else { pool.clone() };
         Ok(Self {
             registries: Arc::new(Registries::new(pool.clone())),
             revocations: Arc::new(Revocations::new(pool.clone())),
+            searching: Arc::new(Searching::new(shared)),
             writer: Arc::new(Writer::start(&own, &pool, settings)),
             doorbells: Arc::new(Doorbells::new()),
             change_retention: settings.change_retention,

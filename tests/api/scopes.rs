@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::support::{Account, Answer, in_seconds, sign};
 
 /// Every documented route that takes a token, with the one scope that it needs. A new route needs a line here.
-const ROUTES: [(&str, &str, &str); 21] = [
+const ROUTES: [(&str, &str, &str); 22] = [
     ("GET", "/contacts", "contacts:read"),
     ("POST", "/contacts", "contacts:write"),
     ("GET", "/contacts/{contactId}", "contacts:read"),
@@ -17,6 +17,7 @@ const ROUTES: [(&str, &str, &str); 21] = [
     ("POST", "/contacts/{contactId}/purge", "contacts:purge"),
     ("GET", "/contacts/{contactId}/history", "contacts:read"),
     ("GET", "/contacts/changes", "contacts:read"),
+    ("POST", "/contacts/search", "contacts:read"),
     ("POST", "/contacts/batch/create", "contacts:write"),
     ("POST", "/contacts/batch/read", "contacts:read"),
     ("POST", "/contacts/batch/update", "contacts:write"),

@@ -72,8 +72,8 @@ impl ApiError {
             }
             Self::InvalidQuery(issues) => list(
                 issues.iter().map(|issue| &*issue.field),
-                "query parameter is invalid",
-                "query parameters are invalid",
+                "part of the query is invalid",
+                "parts of the query are invalid",
             ),
             Self::ValidationFailed(issues) => {
                 list(issues.iter().map(|issue| &*issue.field), "field is invalid", "fields are invalid")

@@ -25,7 +25,7 @@ pub(super) enum ApiError {
     /// `properties` names what can't be shown.
     #[error("properties names unknown fields")]
     InvalidProperties(Vec<Issue>),
-    /// Query parameters are malformed.
+    /// Query parameters, or what a search asks for, are malformed.
     #[error("the query is malformed")]
     InvalidQuery(Vec<Issue>),
     /// The body is not JSON.

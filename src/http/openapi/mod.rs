@@ -4,6 +4,7 @@ pub(super) mod parameters;
 pub(super) mod responses;
 pub(super) mod schemas;
 mod scopes;
+pub(super) mod search;
 
 use std::sync::LazyLock;
 

@@ -9,7 +9,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use uuid::uuid;
 
+use crate::fields::{Issue, IssueCode};
 use crate::http::error::{ApiError, Duplicate};
+use crate::json::JsonError;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
@@ -60,6 +62,18 @@ responses! {
     KeyReused: "422" => error("The Idempotency-Key belongs to another request", &[ApiError::IdempotencyKeyReused]);
     /// `If-Match` does not match.
     Changed: "412" => error("The contact has changed since it was read", &[ApiError::PreconditionFailed]);
+    /// A search that is not understood.
+    SearchRefused: "400" => error("The search is invalid", &[
+        ApiError::InvalidQuery(vec![
+            Issue::new("filters[0].operator", IssueCode::InvalidOption, "must, for this property, be one of eq, neq, in, not_in, has_value, has_no_value"),
+            Issue::new("sorts[0]", IssueCode::UnknownField, "nope is not a property of this account's contacts"),
+        ]),
+        ApiError::InvalidProperties(vec![
+            Issue::new("nope", IssueCode::UnknownField, "is not a property of this account's contacts"),
+        ]),
+        ApiError::InvalidJson(JsonError::Empty),
+        ApiError::InvalidBody("sorts must be an array of strings".into()),
+    ]);
     /// A change to the registry that its state forbids.
     FieldConflict: "409" => error("The name is taken, an option is in use, or there are too many fields", &[
         ApiError::DuplicateField,

@@ -37,6 +37,7 @@ macro_rules! schemas {
         }
     )+};
 }
+pub(in crate::http) use schemas;
 
 schemas! {
     /// A contact in an answer.

@@ -10,5 +10,6 @@ mod list;
 mod races;
 mod read;
 mod restore;
+mod search;
 mod update;
 mod values;
