@@ -48,7 +48,7 @@ pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliErr
         // Answers are whole: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
     });
-    let server = axum::serve(listener, http::router(app.clone()));
+    let server = axum::serve(listener, http::service(app.clone()));
     let server = server.with_graceful_shutdown(async move { drop(stopped.await) });
     let mut server = tokio::spawn(server.into_future());
     tokio::select! {

@@ -28,8 +28,10 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::{Router, routing};
+use axum::routing::{self, IntoMakeService};
+use axum::{Router, ServiceExt};
 use percent_encoding::percent_decode_str;
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -66,13 +68,20 @@ fn without_tokens() -> OpenApiRouter<App> {
         .routes(routes!(openapi::serve))
 }
 
-/// The service as one router.
-pub fn router(app: App) -> Router {
+/// The service: a router, and what comes before the choice of a route.
+pub type Service = MapRequest<Router, fn(Request) -> Request>;
+
+/// The whole service, ready to be served.
+pub fn service(app: App) -> IntoMakeService<Service> {
+    ServiceExt::<Request>::into_make_service(MapRequest::new(router(app), words::tell_apart as fn(Request) -> Request))
+}
+
+fn router(app: App) -> Router {
     let routes = if app.client_signer().is_some() { documented() } else { without_tokens() };
     let (router, _) = routes.split_for_parts();
     let nosniff = HeaderValue::from_static("nosniff");
     // Outermost last.
-    let router = router
+    router
         .route("/contacts/", routing::any(missing_contact_id))
         .route("/contacts/batch", routing::any(route_not_found))
         .method_not_allowed_fallback(method_not_allowed)
@@ -80,9 +89,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app.clone(), edge::edge))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, nosniff))
-        .with_state(app);
-    // Around the whole router: what comes before the choice of a route.
-    Router::new().fallback_service(router).layer(middleware::map_request(words::tell_apart))
+        .with_state(app)
 }
 
 async fn route_not_found() -> ApiError {

@@ -13,7 +13,7 @@ const MAX_LENGTH: usize = 3 * 7;
 
 /// Before the route is chosen: a value that is spelt like a word is written so that no route of a word takes it, and a
 /// word in disguise is written plainly.
-pub(super) async fn tell_apart(mut request: Request) -> Request {
+pub(super) fn tell_apart(mut request: Request) -> Request {
     if let Some(path) = rewritten(request.uri()) {
         let target = match request.uri().query() {
             Some(query) => format!("{path}?{query}"),

@@ -12,17 +12,6 @@ use crate::contacts::{Contact, Filter, Listing, Page, Start, UniqueKey};
 use crate::fields::{Kind, Value, system};
 
 impl Repository {
-    /// The contact with this id, active or archived.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn contact(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
-        const FIND: &str =
-            concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = $2");
-        let row = sqlx::query(FIND).bind(account).bind(id).fetch_optional(&self.pool).await?;
-        Ok(row.as_ref().map(rows::contact).transpose()?)
-    }
-
     /// The contacts with these ids, active or archived, in the order asked for.
     ///
     /// # Errors

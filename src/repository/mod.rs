@@ -10,11 +10,13 @@ mod contacts;
 mod doorbells;
 mod error;
 mod fields;
+mod gather;
 mod group;
 mod kept;
 mod load;
 mod migrations;
 mod pool;
+mod reader;
 mod registries;
 mod revocations;
 mod rows;
@@ -34,6 +36,7 @@ pub use clients::Credentials;
 use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
 pub use migrations::{MigrationError, Migrations};
+use reader::Reader;
 use registries::Registries;
 use revocations::Revocations;
 use search::Searching;
@@ -51,6 +54,7 @@ pub struct Repository {
     registries: Arc<Registries>,
     revocations: Arc<Revocations>,
     searching: Arc<Searching>,
+    reader: Arc<Reader>,
     writer: Arc<Writer>,
     doorbells: Arc<Doorbells>,
     /// For how long entries of the feed are kept.
@@ -76,6 +80,7 @@ impl Repository {
             registries: Arc::new(Registries::new(pool.clone())),
             revocations: Arc::new(Revocations::new(pool.clone())),
             searching: Arc::new(Searching::new(shared)),
+            reader: Arc::new(Reader::start(&pool, settings.timeout)),
             writer: Arc::new(Writer::start(&own, &pool, settings)),
             doorbells: Arc::new(Doorbells::new()),
             change_retention: settings.change_retention,

@@ -1,12 +1,10 @@
-//! The writer: natural batching, as in group commit. A worker takes whatever work waits at this moment, writes it
-//! together, and answers each caller for itself, after the commit. An idle service adds no wait: lone work is a batch
-//! of one.
+//! The writer: work that comes at the same moment is written together, and each caller is answered for itself, after
+//! the commit.
 //!
 //! What a batch can't settle, because someone else is writing the same account or holds a row of it, is written under
 //! the account's lock beside the workers, so that no caller's trouble delays or fails another's.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::postgres::PgPool;
 use tokio::sync::{Semaphore, mpsc};
@@ -14,14 +12,12 @@ use uuid::Uuid;
 
 use super::batch::{self, Failed};
 use super::work::{Job, Outcomes, Work};
-use super::{Repository, StorageError, WriteError};
+use super::{Repository, StorageError, WriteError, gather};
 use crate::config::DatabaseSettings;
 
 /// Workers overlap one batch's commit with the next one's reads. Each has its own share of the accounts, so they never
 /// wait for one another.
 pub(super) const WORKERS: u32 = 2;
-/// How much work may wait for each worker before more is turned away.
-const MAX_WAITING: usize = 4_096;
 /// How often work is tried that meets others in its way.
 const ATTEMPTS: usize = 5;
 
@@ -50,17 +46,10 @@ impl Writer {
     /// written under a lock goes over `shared`.
     pub(super) fn start(own: &PgPool, shared: &PgPool, settings: &DatabaseSettings) -> Self {
         let share = |part: u32| Arc::new(Semaphore::new((settings.max_connections / part).max(1) as usize));
-        let means = Means {
-            own: own.clone(),
-            shared: shared.clone(),
-            locked: share(2),
-            held: share(4),
-            time_limit: settings.timeout * 2,
-        };
+        let means = Means { own: own.clone(), shared: shared.clone(), locked: share(2), held: share(4) };
         let start = |_| {
-            let (queue, waiting) = mpsc::channel(MAX_WAITING);
-            tokio::spawn(serve(means.clone(), waiting, settings.write_batch_max));
-            queue
+            let means = means.clone();
+            gather::start(settings.write_batch_max, settings.timeout * 2, move |jobs| settle(means.clone(), jobs))
         };
         let workers = if settings.write_batch_max > 1 { WORKERS } else { 0 };
         Self { queues: (0..workers).map(start).collect(), means }
@@ -106,21 +95,6 @@ struct Means {
     locked: Arc<Semaphore>,
     /// Lets some work at a time wait for rows that others hold.
     held: Arc<Semaphore>,
-    /// After which a batch is given up.
-    time_limit: Duration,
-}
-
-/// Settles batch after batch, until no one can send work any more.
-async fn serve(means: Means, mut waiting: mpsc::Receiver<Job>, max_batch: usize) {
-    let mut jobs = Vec::with_capacity(max_batch);
-    while waiting.recv_many(&mut jobs, max_batch).await > 0 {
-        // A task of its own: neither a panic nor a dead connection may end the worker. Callers that are left without an
-        // answer learn that.
-        let mut task = tokio::spawn(settle(means.clone(), std::mem::take(&mut jobs)));
-        if tokio::time::timeout(means.time_limit, &mut task).await.is_err() {
-            task.abort();
-        }
-    }
 }
 
 /// Writes a batch, and sends what it can't settle its own way.

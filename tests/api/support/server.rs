@@ -139,8 +139,8 @@ impl Server {
             tokio::spawn(async move { background.run_background_work().await });
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let router = http::router(App::new(repository, verifier, signer, settings));
-            tokio::spawn(async move { axum::serve(listener, router).await });
+            let service = http::service(App::new(repository, verifier, signer, settings));
+            tokio::spawn(async move { axum::serve(listener, service).await });
             address
         };
         let address = std::thread::scope(|scope| scope.spawn(|| shared().runtime.block_on(start)).join().unwrap());

@@ -1,0 +1,87 @@
+//! The reader: look-ups of contacts by id that come at the same moment are one statement.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sqlx::postgres::{PgPool, PgRow};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::rows::{self, contact_columns};
+use super::{Repository, StorageError, gather};
+use crate::contacts::Contact;
+
+/// How many batches are read at the same time.
+const WORKERS: usize = 2;
+/// How many contacts are read in one statement at most.
+const MAX_BATCH: usize = 256;
+
+type Answer = Result<Option<Contact>, StorageError>;
+
+/// A contact that is asked for, and who waits for it.
+struct LookUp {
+    account: Uuid,
+    id: Uuid,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Where look-ups wait for their worker.
+pub(super) struct Reader(Vec<mpsc::Sender<LookUp>>);
+
+impl Reader {
+    /// Starts the workers; they end with the reader.
+    pub(super) fn start(pool: &PgPool, timeout: Duration) -> Self {
+        let start = |_| {
+            let pool = pool.clone();
+            gather::start(MAX_BATCH, timeout * 2, move |look_ups| settle(pool.clone(), look_ups))
+        };
+        Self((0..WORKERS).map(start).collect())
+    }
+}
+
+impl Repository {
+    /// The contact with this id, active or archived.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn contact(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
+        let (answer, found) = oneshot::channel();
+        // The last bits of an id are random.
+        let worker = usize::from(id.as_bytes()[15]) % WORKERS;
+        let look_up = LookUp { account, id, answer };
+        self.reader.0[worker].try_send(look_up).map_err(|_| StorageError::Overloaded)?;
+        found.await.unwrap_or(Err(StorageError::Lost))
+    }
+}
+
+async fn settle(pool: PgPool, mut look_ups: Vec<LookUp>) {
+    look_ups.retain(|look_up| !look_up.answer.is_closed());
+    match find(&pool, &look_ups).await {
+        Ok(found) => {
+            for LookUp { account, id, answer } in look_ups {
+                let _ = answer.send(Ok(found.get(&(account, id)).cloned()));
+            }
+        }
+        Err(error) => {
+            for look_up in look_ups {
+                let _ = look_up.answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+async fn find(pool: &PgPool, look_ups: &[LookUp]) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
+    const FIND: &str = concat!(
+        "SELECT ",
+        contact_columns!(),
+        ", c.account_id FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
+         JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id"
+    );
+    let (accounts, ids): (Vec<_>, Vec<_>) = look_ups.iter().map(|look_up| (look_up.account, look_up.id)).unzip();
+    let found = sqlx::query(FIND).bind(accounts).bind(ids).fetch_all(pool).await?;
+    let keyed = |row: &PgRow| {
+        let contact = rows::contact(row)?;
+        Ok(((rows::account(row)?, contact.id), contact))
+    };
+    Ok(found.iter().map(keyed).collect::<sqlx::Result<_>>()?)
+}
