@@ -71,8 +71,10 @@ impl Stored {
         if !group.has_effects() || self.accounts.contains(&account) {
             return group.answer(|_| true);
         }
-        if group.is_plain() {
-            return group.answer(|contact| self.contacts.contains(&(account, contact)));
+        let is_stored = |contact: Uuid| self.contacts.contains(&(account, contact));
+        // Of the others not even a refusal is sure: what it was for may not have been stored.
+        if group.is_plain() && group.workspace.changes().iter().any(|change| is_stored(change.contact_id)) {
+            return group.answer(is_stored);
         }
         group.jobs
     }
