@@ -16,8 +16,8 @@ async fn with_unique_fields() -> Account {
 #[tokio::test]
 async fn finds_a_contact_by_each_keys_own_rule() {
     let account = with_unique_fields().await;
-    let fields = json!({"email": "Ada@Example.com", "external_id": "x Y", "badge": "ß/1", "mail": "M@b.cd", "line": "+1 555",
-                        "site": "https://a.bc/d?e=f", "rank": 42});
+    let fields = json!({"email": "Ada@Example.com", "external_id": "x Y", "badge": "ß/1", "mail": "M@b.cd",
+                        "line": "+1 555", "site": "https://a.bc/d?e=f", "rank": 42});
     let id = account.create(fields).await;
     for (property, value, is_found) in [
         ("email", "ada@EXAMPLE.com", true),

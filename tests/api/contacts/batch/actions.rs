@@ -1,6 +1,6 @@
 //! What each action does.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{code, contact, expect_summary, statuses};
@@ -51,7 +51,8 @@ async fn update_changes_by_id_and_by_key() {
     expect_summary(&answer, 2, 0);
     assert_eq!((&contact(&answer, 0)["last_name"], &contact(&answer, 1)["id"]), (&json!("X"), &json!(a)));
     // A key as the field's own type, or as a path would spell it.
-    let inputs = json!([{"id": 2, "fields": {"last_name": "Y"}}, {"id": "1.0", "fields": {"last_name": "Z"}}, {"id": 2.5, "fields": {}}]);
+    let input = |id: Value| json!({"id": id, "fields": {"last_name": "Y"}});
+    let inputs = [input(json!(2)), input(json!("1.0")), input(json!(2.5))];
     let answer = account.batch("update", json!({"inputs": inputs, "id_property": "rank"})).await;
     expect_summary(&answer, 3, 1);
     assert_eq!((&contact(&answer, 0)["id"], &contact(&answer, 1)["id"]), (&json!(b), &json!(a)));

@@ -60,7 +60,7 @@ async fn without_a_failure_all_is_done() {
 async fn what_is_undone_takes_no_key() {
     let account = Account::new().await;
     let batch = |atomic: bool| {
-        let inputs = json!([{"fields": {"external_id": "x", "first_name": "A"}}, {"fields": {"external_id": "x", "first_name": "B"}}]);
+        let inputs = ["A", "B"].map(|name| json!({"fields": {"external_id": "x", "first_name": name}}));
         json!({"inputs": inputs, "atomic": atomic})
     };
     assert_eq!(statuses(&account.batch("create", batch(true)).await), [424, 409]);
@@ -74,7 +74,7 @@ async fn tried_only_it_writes_nothing_either() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A", "external_id": "x"})).await;
     let before = account.stored().await;
-    let inputs = json!([{"id": "x", "fields": {"last_name": "B"}}, {"id": "y", "fields": {"first_name": "C"}}, {"id": "y", "fields": {"first_name": "D"}}]);
+    let inputs = ["x", "y", "y"].map(|id| json!({"id": id, "fields": {"last_name": "B"}}));
     for atomic in [json!(true), json!(false)] {
         let body = json!({"inputs": inputs, "id_property": "external_id", "atomic": atomic});
         let answer = account.batch("upsert?dry_run=true", body).await;

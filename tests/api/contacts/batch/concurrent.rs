@@ -18,7 +18,10 @@ async fn of_atomic_batches_over_the_same_keys_each_is_whole() {
                 if caller % 3 == 0 {
                     keys.reverse();
                 }
-                let input = |key: usize| json!({"fields": {"first_name": format!("{caller}"), "external_id": format!("{round}-{key}")}});
+                let input = |key: usize| {
+                    let (name, key) = (format!("{caller}"), format!("{round}-{key}"));
+                    json!({"fields": {"first_name": name, "external_id": key}})
+                };
                 let inputs: Vec<_> = keys.into_iter().map(input).collect();
                 account.batch("create", json!({"inputs": inputs, "atomic": true})).await
             }

@@ -118,7 +118,10 @@ async fn creations_of_one_key_all_name_the_first() {
 async fn a_full_batch_is_stored_as_answered() {
     let account = Account::new().await;
     let inputs: Vec<_> = (0..1_000)
-        .map(|index| json!({"id": format!("k{}", index % 400), "fields": {"first_name": "A", "job_title": format!("{index}")}}))
+        .map(|index| {
+            let fields = json!({"first_name": "A", "job_title": format!("{index}")});
+            json!({"id": format!("k{}", index % 400), "fields": fields})
+        })
         .collect();
     let body = json!({"inputs": inputs, "id_property": "external_id", "properties": ["job_title"]});
     let answer = account.batch("upsert", body).await;

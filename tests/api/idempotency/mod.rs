@@ -1,8 +1,10 @@
 //! `Idempotency-Key`
 
+mod races;
+
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer, at_once, token_for};
+use crate::support::{Account, Answer, token_for};
 
 /// A POST with a key.
 async fn post(account: &Account, path: &str, key: &str, body: &Value) -> Answer {
@@ -207,63 +209,6 @@ async fn comes_after_the_body_and_before_the_object() {
     restore.header("if-match", "\"stale\"").send().await.expect_error(422, "idempotency_key_reused");
     let inputs = json!({"inputs": [{"fields": {"nope": 1}}]});
     used("/contacts/batch/create", inputs).await.expect_error(422, "idempotency_key_reused");
-}
-
-/// Twins in flight: one effect, one answer for all of them.
-async fn twins(instances: &[Account], path: &str, bodies: impl Fn(usize) -> Value) {
-    for round in 0..25 {
-        let (key, body) = (format!("{path}-{}-{round}", instances.len()), bodies(round));
-        let calls = (0..12).map(|caller| {
-            let (account, path) = (instances[caller % instances.len()].clone(), path.to_owned());
-            let (key, body) = (key.clone(), body.clone());
-            async move { post(&account, &path, &key, &body).await }
-        });
-        let answers = at_once(calls).await;
-        let fresh: Vec<_> = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_empty()).collect();
-        assert_eq!(fresh.len(), 1, "{:?}", answers.iter().map(same).collect::<Vec<_>>());
-        assert!(fresh[0].status < 300, "{}", fresh[0].text);
-        assert!(answers.iter().all(|answer| same(answer) == same(fresh[0])));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn twins_in_flight_get_one_effect_and_one_answer() {
-    let account = Account::new().await;
-    let instances = [account.clone(), account.at(&account.server.twin())];
-    for instances in [&instances[..1], &instances[..]] {
-        let count = instances.len();
-        let name = |round: usize| format!("{count}-{round}");
-        twins(instances, "/contacts", |round| json!({"fields": {"email": format!("{}@example.com", name(round))}}))
-            .await;
-        twins(instances, "/fields", |round| json!({"label": format!("f {}", name(round)), "type": "text"})).await;
-        twins(instances, "/contacts/batch/create", |round| {
-            json!({"inputs": [{"fields": {"external_id": name(round), "first_name": "A"}}, {"fields": {"external_id": name(round), "first_name": "B"}}]})
-        })
-        .await;
-        let made = 2 * 25;
-        assert_eq!(account.get("/contacts").await.body["pagination"]["count"], count * made);
-    }
-}
-
-/// The first of an account are twins too: there is no row of it to lock yet.
-#[tokio::test(flavor = "multi_thread")]
-async fn also_as_the_first_writes_of_an_account() {
-    let twin = crate::support::Server::shared().twin();
-    for path in ["/contacts", "/contacts/batch/create"] {
-        for _ in 0..20 {
-            let account = Account::new().await;
-            let instances = [account.clone(), account.at(&twin)];
-            let fields = json!({"fields": {"email": "a@example.com"}});
-            let body = if path == "/contacts" { fields } else { json!({"inputs": [fields]}) };
-            let calls = (0..6).map(|caller| {
-                let (account, body) = (instances[caller % 2].clone(), body.clone());
-                async move { post(&account, path, "k", &body).await }
-            });
-            let answers = at_once(calls).await;
-            assert!(answers.iter().all(|answer| same(answer) == same(&answers[0])), "{answers:#?}");
-            assert!(answers[0].status < 300);
-        }
-    }
 }
 
 #[tokio::test]
