@@ -59,7 +59,7 @@ responses! {
     /// A key of another request.
     KeyReused: "422" => error("The Idempotency-Key belongs to another request", &[ApiError::IdempotencyKeyReused]);
     /// `If-Match` does not match.
-    Changed: "412" => error("The contact has changed since it was read", &[ApiError::PreconditionFailed]);
+    Changed: "412" => error("The contact is not as the precondition demands", &[ApiError::PreconditionFailed]);
     /// A change to the registry that its state forbids.
     FieldConflict: "409" => error("The name is taken, an option is in use, or there are too many fields", &[
         ApiError::DuplicateField,
