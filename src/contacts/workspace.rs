@@ -305,7 +305,10 @@ impl Workspace {
 
 impl Effects<'_> {
     fn add_keys(&mut self, id: Uuid, before: Option<&Contact>, now: Option<&Contact>, registry: &Registry) {
-        let Some(now) = now else { return };
+        let Some(now) = now else {
+            let gone = before.map(|before| KeyChanges::of_gone(&before.values, registry).released);
+            return self.keys_gone.extend(gone.into_iter().flatten().map(|key| (id, key)));
+        };
         let is_active = now.archival.is_none();
         let changes = match before {
             Some(before) if before.archival.is_none() == is_active => {
@@ -328,3 +331,8 @@ impl Effects<'_> {
 fn demand(precondition: &Precondition, contact: &Contact) -> Result<(), WriteRefusal> {
     if precondition.holds(contact) { Ok(()) } else { Err(WriteRefusal::PreconditionFailed) }
 }
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

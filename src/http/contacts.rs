@@ -196,7 +196,7 @@ pub(super) async fn restore(
 ) -> Result<Response, ApiError> {
     let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
     let build = |_: &Asked, _: &Object<'_>, _: &Registry| {
-        Ok(Write::Restore { id: path.id()?, precondition: conditions.if_match.clone() })
+        Ok(Write::Restore { id: path.id_or_nil(), precondition: conditions.if_match.clone() })
     };
     request.send(None, build, Answer::written).await
 }
@@ -216,7 +216,7 @@ pub(super) async fn purge(
     idempotency: Idempotency,
 ) -> Result<Response, ApiError> {
     let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
-    let build = |_: &Asked, _: &Object<'_>, _: &Registry| Ok(Write::Purge { id: path.id()? });
+    let build = |_: &Asked, _: &Object<'_>, _: &Registry| Ok(Write::Purge { id: path.id_or_nil() });
     request.send(None, build, |_, _, _| Ok(Answer::empty(StatusCode::NO_CONTENT))).await
 }
 

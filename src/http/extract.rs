@@ -38,6 +38,11 @@ impl ContactPath {
         parse_id(&self.0).ok_or(ApiError::NotFound)
     }
 
+    /// The contact's id, or one that no contact has: where an `Idempotency-Key` is looked at before the object.
+    pub(super) fn id_or_nil(&self) -> Uuid {
+        self.id().unwrap_or_default()
+    }
+
     /// The contact that the path names, by id or by this property. A value that the property can't have is one that no
     /// contact has.
     pub(super) fn target(&self, property: Option<&Field>) -> Result<Target, ApiError> {

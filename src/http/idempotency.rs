@@ -24,6 +24,7 @@ pub(super) struct Idempotency(Option<Sent>);
 struct Sent {
     /// `None` when it is malformed.
     key: Option<String>,
+    /// Path and query. (Over HTTP/2 a URI also holds the host.)
     target: String,
 }
 
@@ -43,7 +44,8 @@ impl FromRequestParts<App> for Idempotency {
         let is_good =
             |key: &&str| (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         let key = first.to_str().ok().filter(is_good).filter(|_| values.next().is_none());
-        Ok(Self(Some(Sent { key: key.map(str::to_owned), target: parts.uri.to_string() })))
+        let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        Ok(Self(Some(Sent { key: key.map(str::to_owned), target })))
     }
 }
 

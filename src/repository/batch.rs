@@ -31,7 +31,11 @@ pub(super) struct Failed {
 
 impl Failed {
     fn of(error: StorageError, groups: BTreeMap<Uuid, Group>) -> Self {
-        let changed = |group: &Group| group.effects().updated.iter().map(|(_, contact)| contact.id).collect::<Vec<_>>();
+        let changed = |group: &Group| {
+            let effects = group.effects();
+            let updated = effects.updated.iter().map(|(_, contact)| contact.id);
+            updated.chain(effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
+        };
         let contacts = groups.values().flat_map(changed).collect();
         Self { error, jobs: groups.into_values().flat_map(|group| group.jobs).collect(), contacts }
     }
@@ -61,11 +65,16 @@ impl Stored {
     /// Answers the jobs of a group that were stored, or had nothing to store. Returns the others.
     fn answer(&self, group: Group) -> Vec<Job> {
         let account = group.account;
+        if group.is_torn() {
+            return group.jobs;
+        }
         if !group.has_effects() || self.accounts.contains(&account) {
             return group.answer(|_| true);
         }
-        if group.is_plain() {
-            return group.answer(|contact| self.contacts.contains(&(account, contact)));
+        let is_stored = |contact: Uuid| self.contacts.contains(&(account, contact));
+        // Of the others not even a refusal is sure: what it was for may not have been stored.
+        if group.is_plain() && group.workspace.changes().iter().any(|change| is_stored(change.contact_id)) {
+            return group.answer(is_stored);
         }
         group.jobs
     }
@@ -130,6 +139,10 @@ async fn try_write_locked(
     sqlx::query(LOCK).bind(account).execute(&mut *transaction).await?;
     sqlx::query(HURRY).execute(&mut *transaction).await?;
     load::load(&mut transaction, groups).await?;
+    // An account without a row has no lock either.
+    if groups.values().any(Group::is_torn) {
+        return Err(StorageError::Stale);
+    }
     groups.values_mut().for_each(Group::apply);
     let changed: Vec<_> = groups.values().filter(|group| group.has_effects()).collect();
     if changed.is_empty() {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::WriteError;
 use super::kept::{Kept, NewKept};
 use super::work::{Done, Job, Reply, Unit, Work};
-use crate::contacts::{ChangeKind, Effects, Wanted, Workspace, WriteOutcome, WriteRefusal};
+use crate::contacts::{ChangeKind, Effects, Wanted, Workspace, Write, WriteOutcome, WriteRefusal};
 use crate::fields::Registry;
 
 /// The state of an account that its writes depend on.
@@ -26,6 +26,9 @@ pub(super) struct Group {
     pub(super) jobs: Vec<Job>,
     /// The account as it was read; `None` while it has no row.
     pub(super) state: Option<AccountState>,
+    is_known: bool,
+    /// Whether the account has changed between two of its reads: what was read does not belong together.
+    is_torn: bool,
     pub(super) workspace: Workspace,
     /// The answers known under the keys of its jobs.
     pub(super) kept: HashMap<String, Kept>,
@@ -43,6 +46,8 @@ impl Group {
             account,
             jobs,
             state: None,
+            is_known: false,
+            is_torn: false,
             workspace: Workspace::default(),
             kept: HashMap::new(),
             new_kept: vec![],
@@ -53,10 +58,17 @@ impl Group {
 
     /// Takes note of the account as it is.
     pub(super) fn know_account(&mut self, state: Option<AccountState>) {
-        if self.state.is_none() {
-            self.state = state;
-            self.workspace = Workspace::at(state.unwrap_or_default().position);
+        if self.is_known {
+            self.is_torn |= self.state != state;
+            return;
         }
+        (self.is_known, self.state) = (true, state);
+        self.workspace = Workspace::at(state.unwrap_or_default().position);
+    }
+
+    /// Whether its jobs can't be answered from what was read: not even a refusal would be sure.
+    pub(super) fn is_torn(&self) -> bool {
+        self.is_torn
     }
 
     /// What its jobs still need to be looked up.
@@ -74,6 +86,9 @@ impl Group {
 
     /// Applies its jobs, one after another.
     pub(super) fn apply(&mut self) {
+        if self.is_torn {
+            return;
+        }
         let jobs = std::mem::take(&mut self.jobs);
         self.replies = jobs.iter().map(|job| self.apply_one(&job.work)).collect();
         self.jobs = jobs;
@@ -97,8 +112,8 @@ impl Group {
             self.workspace = mark;
         }
         if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run) {
-            let shown = outcomes.iter().flatten().map(|written| written.contact.id).collect();
-            if let Some(new) = NewKept::of(keep, &outcomes[..], shown) {
+            let shown = work.writes.iter().zip(&outcomes).filter_map(|(write, outcome)| shown(write, outcome));
+            if let Some(new) = NewKept::of(keep, &outcomes[..], shown.collect()) {
                 self.kept.insert(new.key.clone(), new.kept.clone());
                 self.new_kept.push(new);
             }
@@ -140,6 +155,12 @@ impl Group {
         }
         again
     }
+}
+
+/// The contact whose values the answer to a write holds. That to a purge holds none: it outlives the contact.
+fn shown(write: &Write, outcome: &WriteOutcome) -> Option<Uuid> {
+    let written = outcome.as_ref().ok().filter(|_| !matches!(write, Write::Purge { .. }));
+    written.map(|written| written.contact.id)
 }
 
 /// Whether all writes are to be left undone, and says so of those that could have been done.

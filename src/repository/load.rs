@@ -1,7 +1,8 @@
 //! Reads what a batch of writes is about: the state of its accounts, the contacts it names, the holders of the keys it
 //! claims.
 //!
-//! The state of the account comes first. Should anything change afterwards, it shows when the batch is stored.
+//! The state of the account comes first. Should anything change afterwards, it shows when the batch is stored, or when
+//! another read finds the account in another state.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,6 @@ pub(super) async fn load(
     for (_, wanted) in wanted.iter_mut().filter(|(_, wanted)| wanted.ids.is_empty()) {
         wanted.ids.push(Uuid::nil());
     }
-    kept::load(connection, groups).await?;
     while !wanted.is_empty() {
         let (ids, keys) = flat(wanted);
         contacts(connection, groups, ids).await?;
@@ -32,7 +32,9 @@ pub(super) async fn load(
         wanted = groups.values().map(|group| (group.account, group.wanted())).collect();
         wanted.retain(|(_, wanted)| !wanted.ids.is_empty() || !wanted.keys.is_empty());
     }
-    Ok(())
+    // Last: when a twin's answer is not there, nothing of what it did was there before either. Read first, it could be
+    // missed and its effect seen, and this job be refused for what its own twin did.
+    kept::load(connection, groups).await
 }
 
 /// Things, each with the account that it belongs to.

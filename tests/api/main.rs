@@ -6,6 +6,7 @@ mod contacts;
 mod errors;
 mod fields;
 mod health;
+mod idempotency;
 mod isolation;
 mod oauth;
 mod openapi;

@@ -94,12 +94,12 @@ impl<'b, 'a> Envelope<'b, 'a> {
                 Write::Create(Draft::parse_new(fields(input)?, registry).map_err(ApiError::ValidationFailed)?)
             }
             Action::Update => {
-                let id = id(input)?;
+                let id = self.id(input)?;
                 let draft = Draft::parse(fields(input)?, registry).map_err(ApiError::ValidationFailed)?;
                 Write::Update { target: self.target_of(id)?, draft, precondition }
             }
             Action::Upsert => {
-                let (id, property) = (id(input)?, self.property.as_deref().ok_or(ApiError::NotFound)?);
+                let (id, property) = (self.id(input)?, self.property.as_deref().ok_or(ApiError::NotFound)?);
                 Write::Upsert(upsert_of(property, value(property, id), fields(input)?, registry)?)
             }
             Action::Archive | Action::Read => Write::Archive { target: self.target(input)?, precondition },
@@ -109,7 +109,18 @@ impl<'b, 'a> Envelope<'b, 'a> {
     /// The contact that an input names and does nothing else.
     pub(super) fn target(&self, input: &Input<'_>) -> Result<Target, ApiError> {
         refuse_other_keys(input, Action::Read)?;
-        self.target_of(id(input)?)
+        self.target_of(self.id(input)?)
+    }
+
+    /// What an input names its contact by. A text of blanks is no id, but can be a value of a property.
+    fn id<'i, 'j>(&self, input: &'i Input<'j>) -> Result<&'i Json<'j>, ApiError> {
+        let is_missing = |id: &Json<'_>| match id {
+            Json::Null => true,
+            Json::String(text) => text.is_empty() || (self.property.is_none() && text.trim().is_empty()),
+            _ => false,
+        };
+        let id = input.iter().find(|(name, _)| name == "id").map(|(_, id)| id);
+        id.filter(|id| !is_missing(id)).ok_or(ApiError::MissingContactId)
     }
 
     fn target_of(&self, id: &Json<'_>) -> Result<Target, ApiError> {
@@ -117,7 +128,11 @@ impl<'b, 'a> Envelope<'b, 'a> {
             (None, Json::String(text)) => parse_id(text).map(Target::Id).ok_or(ApiError::NotFound),
             (None, _) => Err(shape("id must be a string")),
             (Some(property), id) => {
-                let value = value(property, id).map_err(|_| ApiError::NotFound)?;
+                let value = value(property, id).map_err(|issue| match id {
+                    // As in a path: what the property can't be, no contact has.
+                    Json::String(_) => ApiError::NotFound,
+                    _ => ApiError::ValidationFailed(vec![issue]),
+                })?;
                 Ok(Target::Key(UniqueKey::of(property, &value)))
             }
         }
@@ -132,15 +147,6 @@ fn value(property: &Field, id: &Json<'_>) -> Result<Value, Issue> {
         other => property.parse(other)?,
     };
     parsed.ok_or_else(|| Issue::new(&*property.internal_name, IssueCode::Required, "must not be blank as an id"))
-}
-
-fn id<'i, 'a>(input: &'i Input<'a>) -> Result<&'i Json<'a>, ApiError> {
-    let id = input.iter().find(|(name, _)| name == "id").map(|(_, id)| id);
-    id.filter(|id| !matches!(id, Json::Null) && !is_blank(id)).ok_or(ApiError::MissingContactId)
-}
-
-fn is_blank(id: &Json<'_>) -> bool {
-    matches!(id, Json::String(text) if text.trim().is_empty())
 }
 
 fn fields<'i, 'a>(input: &'i Input<'a>) -> Result<&'i Object<'a>, ApiError> {

@@ -101,7 +101,10 @@ impl ApiError {
                 let kind = if *unique { "unique " } else { "" };
                 format!("An account can have at most {limit} custom {kind}fields: delete one first").into()
             }
-            Self::PreconditionFailed => "The contact has changed: read it again and send its present ETag".into(),
+            Self::PreconditionFailed => {
+                "The contact is not as If-Match or If-None-Match demands: read it again and send its present ETag"
+                    .into()
+            }
             Self::CursorExpired => {
                 "The feed no longer has what follows this cursor: read all contacts anew, then go on from after=now"
                     .into()

@@ -61,7 +61,7 @@ responses! {
     /// A key of another request.
     KeyReused: "422" => error("The Idempotency-Key belongs to another request", &[ApiError::IdempotencyKeyReused]);
     /// `If-Match` does not match.
-    Changed: "412" => error("The contact has changed since it was read", &[ApiError::PreconditionFailed]);
+    Changed: "412" => error("The contact is not as the precondition demands", &[ApiError::PreconditionFailed]);
     /// A search that is not understood.
     SearchRefused: "400" => error("The search is invalid", &[
         ApiError::InvalidQuery(vec![

@@ -1,15 +1,22 @@
 //! `/contacts`
 
 mod archive;
+mod batch;
 mod batching;
 mod bodies;
+mod by_property;
 mod conditional;
 mod create;
+mod dry_run;
 mod hot_updates;
 mod list;
+mod model;
+mod purge;
 mod races;
 mod read;
 mod restore;
 mod search;
 mod update;
+mod upsert;
+mod upsert_races;
 mod values;

@@ -72,6 +72,16 @@ impl Account {
         self.call("PATCH", &format!("/contacts/{id_and_query}")).json(&json!({"fields": fields})).send().await
     }
 
+    /// `PUT /contacts/{value}{query}` with these fields.
+    pub async fn put(&self, value_and_query: &str, fields: Value) -> Answer {
+        self.call("PUT", &format!("/contacts/{value_and_query}")).json(&json!({"fields": fields})).send().await
+    }
+
+    /// `POST /contacts/batch/{action}{query}`
+    pub async fn batch(&self, action_and_query: &str, body: Value) -> Answer {
+        self.post(&format!("/contacts/batch/{action_and_query}"), body).await
+    }
+
     /// Creates a contact; returns its id.
     pub async fn create(&self, fields: Value) -> String {
         self.post("/contacts", json!({"fields": fields})).await.expect(201).id()
@@ -80,6 +90,16 @@ impl Account {
     /// Defines a custom field.
     pub async fn define(&self, definition: Value) {
         self.post("/fields", definition).await.expect(201);
+    }
+
+    /// Every row that the database holds of the account's contacts, to see that nothing was written.
+    pub async fn stored(&self) -> Vec<String> {
+        let rows = "SELECT r::text FROM accounts r WHERE account_id = $1 \
+                    UNION ALL SELECT r::text FROM contacts r WHERE account_id = $1 \
+                    UNION ALL SELECT r::text FROM contact_keys r WHERE account_id = $1 \
+                    UNION ALL SELECT r::text FROM changes r WHERE account_id = $1 \
+                    UNION ALL SELECT r::text FROM kept_answers r WHERE account_id = $1 ORDER BY 1";
+        sqlx::query_scalar(rows).bind(self.id).fetch_all(&mut self.database().await).await.unwrap()
     }
 
     /// A connection to the server's database, to look behind the API.
