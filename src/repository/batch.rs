@@ -11,6 +11,7 @@ use super::group::Group;
 use super::store::ContactKey;
 use super::work::Job;
 use super::{StorageError, load, store};
+use crate::contacts::Effects;
 
 /// Jobs by their account.
 fn by_account(jobs: Vec<Job>) -> BTreeMap<Uuid, Group> {
@@ -31,7 +32,10 @@ pub(super) struct Failed {
 
 impl Failed {
     fn of(error: StorageError, groups: BTreeMap<Uuid, Group>) -> Self {
-        let changed = |group: &Group| group.effects().updated.iter().map(|(_, contact)| contact.id).collect::<Vec<_>>();
+        let changed = |group: &Group| {
+            let Effects { updated, purged, .. } = group.effects();
+            updated.iter().map(|(_, contact)| contact.id).chain(purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
+        };
         let contacts = groups.values().flat_map(changed).collect();
         Self { error, jobs: groups.into_values().flat_map(|group| group.jobs).collect(), contacts }
     }
