@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::WriteError;
 use super::kept::{Kept, NewKept};
 use super::work::{Done, Job, Reply, Unit, Work};
-use crate::contacts::{ChangeKind, Effects, Wanted, Workspace, WriteOutcome, WriteRefusal};
+use crate::contacts::{ChangeKind, Effects, Wanted, Workspace, Write, WriteOutcome, WriteRefusal};
 use crate::fields::Registry;
 
 /// The state of an account that its writes depend on.
@@ -97,8 +97,7 @@ impl Group {
             self.workspace = mark;
         }
         if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run) {
-            let shown = outcomes.iter().flatten().map(|written| written.contact.id).collect();
-            if let Some(new) = NewKept::of(keep, &outcomes[..], shown) {
+            if let Some(new) = NewKept::of(keep, &outcomes[..], shown(&work.writes, &outcomes)) {
                 self.kept.insert(new.key.clone(), new.kept.clone());
                 self.new_kept.push(new);
             }
@@ -140,6 +139,12 @@ impl Group {
         }
         again
     }
+}
+
+/// The contacts that an answer to these writes shows. That to a purge shows none: the purge itself must not take it away.
+fn shown(writes: &[Write], outcomes: &[WriteOutcome]) -> Vec<Uuid> {
+    let written = writes.iter().zip(outcomes).filter(|(write, _)| !matches!(write, Write::Purge { .. }));
+    written.filter_map(|(_, outcome)| Some(outcome.as_ref().ok()?.contact.id)).collect()
 }
 
 /// Whether all writes are to be left undone, and says so of those that could have been done.
