@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 
-pub use changes::{After, FeedError, FeedPage, FeedRequest};
+pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
 pub use clients::Credentials;
 use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
@@ -81,8 +81,7 @@ impl Repository {
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
     pub async fn run_background_work(&self) {
-        let sweeping = sweep::run(&self.pool, self.change_retention);
-        tokio::join!(self.registries.keep_fresh(), self.revocations.keep_fresh(), sweeping);
+        tokio::join!(self.registries.keep_fresh(), self.revocations.keep_fresh(), sweep::run(self));
     }
 
     /// Closes the pool, after the statements under way.
