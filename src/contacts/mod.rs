@@ -10,6 +10,8 @@ mod keys;
 mod listing;
 mod precondition;
 mod render;
+#[cfg(test)]
+mod replay;
 mod workspace;
 mod write;
 
