@@ -96,11 +96,11 @@ impl Group {
         if let Some(mark) = mark.filter(|_| is_undone || work.dry_run) {
             self.workspace = mark;
         }
-        if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run) {
-            if let Some(new) = NewKept::of(keep, &outcomes[..], shown(&work.writes, &outcomes)) {
-                self.kept.insert(new.key.clone(), new.kept.clone());
-                self.new_kept.push(new);
-            }
+        if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run)
+            && let Some(new) = NewKept::of(keep, &outcomes[..], shown(&work.writes, &outcomes))
+        {
+            self.kept.insert(new.key.clone(), new.kept.clone());
+            self.new_kept.push(new);
         }
         Ok(Done::Fresh(outcomes))
     }
