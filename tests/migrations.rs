@@ -79,7 +79,7 @@ async fn each_leaves_what_was_there_in_place() {
         repository.contact(account, "00000000-0000-7000-8000-00000000000b".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((contact.version, contact.values.iter().count()), (3, 3));
     assert!(repository.registry(account).await.unwrap().get("size").is_some_and(|field| field.unique));
-    assert_eq!(repository.history(account, contact.id, None, 10).await.unwrap().unwrap().len(), 1);
+    assert_eq!(repository.history(account, contact.id, None, 10).await.unwrap().unwrap().entries.len(), 1);
     assert_eq!(repository.clients(Some(account)).await.unwrap()[0].name, "sync");
     assert_eq!(repository.migrate().await.unwrap(), 0);
 }

@@ -53,26 +53,27 @@ impl Contact {
         if values == self.values {
             return None;
         }
-        values.retain(|field| !registry.is_deleted(field));
-        Some(self.next(values))
+        Some(self.next(values, registry))
     }
 
     /// This contact, archived by `actor`.
     #[must_use]
-    pub fn archived(&self, actor: Option<&str>) -> Self {
-        let archived = self.next(self.values.clone());
+    pub fn archived(&self, actor: Option<&str>, registry: &Registry) -> Self {
+        let archived = self.next(self.values.clone(), registry);
         let archival = Archival { at: archived.updated_at, by: actor.map(str::to_owned) };
         Self { archival: Some(archival), ..archived }
     }
 
     /// This contact, active again.
     #[must_use]
-    pub fn restored(&self) -> Self {
-        self.next(self.values.clone())
+    pub fn restored(&self, registry: &Registry) -> Self {
+        self.next(self.values.clone(), registry)
     }
 
-    /// The next version of the same contact, active. `updated_at` moves on even when the clock does not.
-    fn next(&self, values: Values) -> Self {
+    /// The next version of the same contact, active, without the values of fields that were deleted. `updated_at` moves
+    /// on even when the clock does not.
+    fn next(&self, mut values: Values, registry: &Registry) -> Self {
+        values.retain(|field| !registry.is_deleted(field));
         let updated_at = now().max(self.updated_at + TimeDelta::milliseconds(1));
         Self { version: self.version + 1, values, archival: None, updated_at, ..*self }
     }
@@ -134,17 +135,20 @@ mod tests {
         let (deleted, newer) = (FieldId(103), FieldId(104));
         contact.values.set(deleted, Some(Value::Checkbox(true)));
         contact.values.set(newer, Some(Value::Checkbox(true)));
-        let patched = contact.patched(&draft(r#"{"last_name": "L"}"#), &samples::registry()).expect("a change");
-        assert_eq!(patched.values.get(deleted), None);
-        assert!(patched.values.get(newer).is_some());
+        let registry = samples::registry();
+        let patched = contact.patched(&draft(r#"{"last_name": "L"}"#), &registry).expect("a change");
+        for written in [patched, contact.archived(None, &registry), contact.restored(&registry)] {
+            assert_eq!(written.values.get(deleted), None);
+            assert!(written.values.get(newer).is_some());
+        }
     }
 
     #[test]
     fn updated_at_moves_with_every_change() {
         let contact = Contact::new(&draft(r#"{"first_name": "Ada"}"#));
         let ahead = Contact { updated_at: now() + TimeDelta::hours(1), ..contact };
-        let archived = ahead.archived(Some("u1"));
-        let restored = archived.restored();
+        let archived = ahead.archived(Some("u1"), &samples::registry());
+        let restored = archived.restored(&samples::registry());
         assert_eq!(archived.updated_at, ahead.updated_at + TimeDelta::milliseconds(1));
         assert_eq!(restored.updated_at, archived.updated_at + TimeDelta::milliseconds(1));
         assert_eq!((restored.version, restored.archival), (3, None));

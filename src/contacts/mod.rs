@@ -11,6 +11,8 @@ mod keys;
 mod listing;
 mod precondition;
 mod render;
+#[cfg(test)]
+mod replay;
 mod search;
 mod workspace;
 mod write;

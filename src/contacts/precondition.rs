@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn holds_for_the_present_tag_only() {
         let contact = Contact::new(&Draft::default());
-        let archived = contact.archived(None);
+        let archived = contact.archived(None, &crate::fields::registry_samples::registry());
         let current = Precondition::Matches(vec!["\"other\"".into(), etag(&contact)]);
         assert!(current.holds(&contact));
         assert!(!current.holds(&archived));

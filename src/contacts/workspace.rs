@@ -214,7 +214,7 @@ impl Workspace {
     ) -> WriteOutcome {
         demand(precondition, contact)?;
         self.move_keys(contact.id, KeyChanges::of_gone(&contact.values, registry))?;
-        let archived = contact.archived(actor.map(|actor| &**actor));
+        let archived = contact.archived(actor.map(|actor| &**actor), registry);
         let contact = self.put(ChangeKind::Archived, Some(Arc::clone(contact)), archived, actor);
         Ok(Written { contact, created: false })
     }
@@ -232,7 +232,7 @@ impl Workspace {
             return Ok(Written { contact, created: false });
         }
         self.move_keys(id, KeyChanges::of_new(&contact.values, registry))?;
-        let restored = contact.restored();
+        let restored = contact.restored(registry);
         Ok(Written { contact: self.put(ChangeKind::Restored, Some(contact), restored, actor), created: false })
     }
 

@@ -236,10 +236,21 @@ fn spawn(
     let folder = data.parent().filter(|_| durability == Durability::ThrowAway);
     command.args(["-c", SUPERVISOR, "contacts-postgres"]).arg(folder.unwrap_or(Path::new("")));
     command.arg(binaries.path("postgres")).arg("-D").arg(data).arg("-k").arg(sockets);
-    command.args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=200"]);
-    if durability == Durability::ThrowAway {
-        command.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
-    }
+    command.args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]);
+    command.args(match durability {
+        Durability::Durable => &["-c", "max_connections=200"][..],
+        // A test run has many services, each with connections of its own.
+        Durability::ThrowAway => &[
+            "-c",
+            "max_connections=1000",
+            "-c",
+            "fsync=off",
+            "-c",
+            "synchronous_commit=off",
+            "-c",
+            "full_page_writes=off",
+        ],
+    });
     // Its own process group: Ctrl-C stops the service first.
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/").process_group(0);
     command.stdin(Stdio::piped()).stdout(log_file()?).stderr(log_file()?);

@@ -14,10 +14,10 @@ use super::error::ApiError;
 use super::extract::ContactPath;
 use super::openapi::parameters::{FeedParameters, HistoryParameters};
 use super::openapi::responses::Expired;
-use super::openapi::schemas::{ChangePage, HistoryPage};
+use super::openapi::schemas;
 use super::query::Query;
 use crate::contacts::{FeedCursor, Scope, ShownEntry};
-use crate::repository::{After, FeedPage, FeedRequest};
+use crate::repository::{After, FeedPage, FeedRequest, HistoryPage};
 
 /// How often one who waits looks for changes that other instances have made.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -33,13 +33,13 @@ struct Body<'a> {
 /// Every create, update, archive, restore and purge of the account, in the order of their commits: none left out, none
 /// twice. Go on with `next`, which is always there; `wait` waits for something to come.
 #[utoipa::path(get, path = "/contacts/changes", tag = "sync", operation_id = "readChanges", security(("bearer" = [])),
-    params(FeedParameters), responses((status = 200, description = "A part of the feed", body = ChangePage), Expired))]
+    params(FeedParameters), responses((status = 200, description = "A part of the feed", body = schemas::ChangePage), Expired))]
 pub(super) async fn feed(State(app): State<App>, caller: Caller, query: Query) -> Result<Response, ApiError> {
     let (request, wait) = query.feed(caller.account, caller.actor.as_deref())?;
     let page = wait_for(&app, &caller, request, Duration::from_secs(wait)).await?;
     let scope = Scope::Feed(caller.account);
-    // Read after the entries: it knows every field that they can tell of.
-    let registry = app.registry(caller.account).await?;
+    // Another instance may just have made a field: a value of it that is left out now would never be told.
+    let registry = app.repository().registry_since(caller.account, page.registry).await?;
     let data = page.entries.iter().map(|entry| entry.show(scope, &registry)).collect();
     json(StatusCode::OK, &Body { data, next: Some(page.next.text(scope)) })
 }
@@ -48,13 +48,19 @@ pub(super) async fn feed(State(app): State<App>, caller: Caller, query: Query) -
 async fn wait_for(app: &App, caller: &Caller, mut request: FeedRequest, wait: Duration) -> Result<FeedPage, ApiError> {
     let deadline = Instant::now() + wait;
     loop {
+        // Listened for before the look: nothing is missed in between.
+        let next_change = app.repository().next_change(caller.account);
         let page = app.repository().changes(caller.account, &request).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if !page.entries.is_empty() || left.is_zero() || app.is_draining() {
             return Ok(page);
         }
-        request.after = After::Cursor(page.next);
-        app.repository().next_change(caller.account, left.min(LOOK_EVERY)).await;
+        let before = std::mem::replace(&mut request.after, After::Cursor(page.next));
+        if before != request.after {
+            // What was left out may go on for long: what comes after it must not wait.
+            continue;
+        }
+        let _ = tokio::time::timeout(left.min(LOOK_EVERY), next_change).await;
     }
 }
 
@@ -63,7 +69,7 @@ async fn wait_for(app: &App, caller: &Caller, mut request: FeedRequest, wait: Du
 /// Its entries of the change feed, newest first.
 #[utoipa::path(get, path = "/contacts/{contactId}/history", tag = "sync", operation_id = "readHistory", security(("bearer" = [])),
     params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), HistoryParameters),
-    responses((status = 200, description = "A part of the history", body = HistoryPage)))]
+    responses((status = 200, description = "A part of the history", body = schemas::HistoryPage)))]
 pub(super) async fn history(
     State(app): State<App>,
     caller: Caller,
@@ -74,12 +80,12 @@ pub(super) async fn history(
     let scope = Scope::History(caller.account, path.id().unwrap_or_default());
     let (before, limit) = query.history(scope)?;
     // One more than asked for tells whether more follow.
-    let entries = app.repository().history(caller.account, path.id()?, before, limit + 1).await?;
-    let mut entries = entries.ok_or(ApiError::NotFound)?;
+    let page = app.repository().history(caller.account, path.id()?, before, limit + 1).await?;
+    let HistoryPage { mut entries, registry } = page.ok_or(ApiError::NotFound)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|last| FeedCursor::after(last).text(scope));
-    let registry = app.registry(caller.account).await?;
+    let registry = app.repository().registry_since(caller.account, registry).await?;
     json(StatusCode::OK, &Body { data: entries.iter().map(|entry| entry.show(scope, &registry)).collect(), next })
 }

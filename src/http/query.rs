@@ -142,6 +142,8 @@ impl Query {
         let exclude = found.optional(self.one("exclude_actor", |text| match text {
             "me" => Ok(actor.map(str::to_owned)),
             "" => Err(Refusal::new(IssueCode::Required, "must be me or an actor's id")),
+            // PostgreSQL holds no NUL, and no actor has one.
+            id if id.contains('\0') => Err(Refusal::new(IssueCode::InvalidFormat, "must be me or an actor's id")),
             id => Ok(Some(id.to_owned())),
         }));
         found.finish(Ok(()))?;

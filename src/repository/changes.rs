@@ -44,6 +44,17 @@ pub struct FeedPage {
     pub entries: Vec<Entry>,
     /// After the last of them, and what was left out behind it.
     pub next: FeedCursor,
+    /// The version of the account's registry, which knows every field that they tell of.
+    pub registry: i64,
+}
+
+/// A part of a contact's history, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// The version of the account's registry, which knows every field that they tell of.
+    pub registry: i64,
 }
 
 /// Why a part of the feed can't be had.
@@ -63,9 +74,11 @@ impl From<sqlx::Error> for FeedError {
     }
 }
 
+/// What [`entries`] reads; the account is the first parameter.
 macro_rules! entry_columns {
     () => {
-        "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text"
+        "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
+         (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1)"
     };
 }
 
@@ -81,6 +94,12 @@ fn entry(row: &PgRow) -> sqlx::Result<Entry> {
     })
 }
 
+/// Entries, and the version that the account's registry had when they were read.
+fn entries(rows: &[PgRow]) -> sqlx::Result<(Vec<Entry>, i64)> {
+    let registry = rows.first().map_or(Ok(None), |row| row.try_get(6))?;
+    Ok((rows.iter().map(entry).collect::<sqlx::Result<_>>()?, registry.unwrap_or(0)))
+}
+
 impl Repository {
     /// A part of an account's feed.
     ///
@@ -88,11 +107,14 @@ impl Repository {
     /// [`FeedError::Expired`], or the database.
     pub async fn changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
         let from = match request.after {
-            After::Newest => return Ok(FeedPage { entries: vec![], next: self.newest(account).await? }),
+            After::Newest => {
+                return Ok(FeedPage { entries: vec![], next: self.newest(account).await?, registry: 0 });
+            }
             After::Oldest => FeedCursor::START,
             After::Cursor(cursor) => cursor,
         };
-        let mut entries = self.scan(account, from.position(), request).await?.into_iter().peekable();
+        let (entries, registry) = self.scan(account, from.position(), request).await?;
+        let mut entries = entries.into_iter();
         if let After::Cursor(cursor) = request.after {
             let stands = match cursor {
                 FeedCursor::START => self.is_whole(account).await?,
@@ -114,13 +136,12 @@ impl Repository {
                 break;
             }
         }
-        Ok(FeedPage { entries: page, next })
+        Ok(FeedPage { entries: page, next, registry })
     }
 
-    /// Returns when there may be changes of the account to be read that were not there at the call, or after `time`.
-    pub async fn next_change(&self, account: Uuid, time: Duration) {
-        let bell = self.doorbells.listen(account);
-        let _ = tokio::time::timeout(time, bell).await;
+    /// Done when this instance has written to the account after this call.
+    pub fn next_change(&self, account: Uuid) -> impl Future<Output = ()> + Send + '_ {
+        self.doorbells.listen(account)
     }
 
     /// The changes of a contact before a position (or all), newest first; `None` when there is no such contact.
@@ -133,7 +154,7 @@ impl Repository {
         contact: Uuid,
         before: Option<i64>,
         limit: i64,
-    ) -> Result<Option<Vec<Entry>>, StorageError> {
+    ) -> Result<Option<HistoryPage>, StorageError> {
         // Each entry knows the one before it: no index is needed, and none is kept up to date by every write.
         const WALK: &str = concat!(
             "WITH RECURSIVE walk AS ( \
@@ -151,13 +172,14 @@ impl Repository {
         // The walk begins with the entry that was the last one shown.
         let (from, shown) = before.map_or((last, 0), |before| (before, 1));
         let rows = query(WALK).bind(account).bind(contact).bind(from).bind(limit + shown).fetch_all(&self.pool).await?;
-        let entries =
-            rows.iter().map(entry).filter(|entry| !entry.as_ref().is_ok_and(|entry| Some(entry.position) == before));
-        Ok(Some(entries.collect::<sqlx::Result<_>>()?))
+        let (mut entries, registry) = entries(&rows)?;
+        entries.retain(|entry| Some(entry.position) != before);
+        Ok(Some(HistoryPage { entries, registry }))
     }
 
-    /// The entries from a position on, in order. Of those that are left out only the one at the position and the last.
-    async fn scan(&self, account: Uuid, from: i64, request: &FeedRequest) -> sqlx::Result<Vec<Entry>> {
+    /// The entries from a position on, in order. Of those that are left out only the one at the position and the last
+    /// that was looked at.
+    async fn scan(&self, account: Uuid, from: i64, request: &FeedRequest) -> sqlx::Result<(Vec<Entry>, i64)> {
         const ALL: &str = concat!(
             "SELECT ",
             entry_columns!(),
@@ -166,13 +188,17 @@ impl Repository {
         const SOME: &str = concat!(
             "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= $2 ORDER BY position LIMIT $3) SELECT ",
             entry_columns!(),
-            " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) ORDER BY h.position"
+            " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) ORDER BY h.position LIMIT $5"
         );
         let rows = match &request.exclude {
             None => query(ALL).bind(account).bind(from).bind(request.limit + 1).fetch_all(&self.pool).await?,
-            Some(actor) => query(SOME).bind(account).bind(from).bind(SCAN).bind(actor).fetch_all(&self.pool).await?,
+            Some(actor) => {
+                let some = query(SOME).bind(account).bind(from).bind(SCAN).bind(actor);
+                // The one at the position and the last come on top.
+                some.bind(request.limit + 2).fetch_all(&self.pool).await?
+            }
         };
-        rows.iter().map(entry).collect()
+        entries(&rows)
     }
 
     async fn newest(&self, account: Uuid) -> sqlx::Result<FeedCursor> {
@@ -206,7 +232,14 @@ pub(super) async fn trim(pool: &PgPool, retention: Duration) -> Result<(), Stora
         let Some(end) = accounts.last() else { return Ok(()) };
         last = *end;
         for account in accounts {
-            while trim_account(pool, account, retention).await? {}
+            loop {
+                match trim_account(pool, account, retention).await {
+                    Ok(true) => {}
+                    // Held by someone: its turn comes again, and the others are not to wait for that.
+                    Ok(false) | Err(StorageError::Locked(_)) => break,
+                    Err(error) => return Err(error),
+                }
+            }
         }
     }
 }
@@ -214,6 +247,7 @@ pub(super) async fn trim(pool: &PgPool, retention: Duration) -> Result<(), Stora
 /// One step of trimming an account. Returns whether there is more to do.
 async fn trim_account(pool: &PgPool, account: Uuid, retention: Duration) -> Result<bool, StorageError> {
     const STEP: i64 = 1_000;
+    const HURRY: &str = "SELECT set_config('lock_timeout', '1s', true)";
     const OLDEST: &str = "SELECT position, at < $2 FROM changes WHERE account_id = $1 ORDER BY position LIMIT $3";
     let oldest = query(OLDEST).bind(account).bind(now() - retention).bind(STEP).fetch_all(pool).await?;
     let old = oldest.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
@@ -221,6 +255,7 @@ async fn trim_account(pool: &PgPool, account: Uuid, retention: Duration) -> Resu
     let too_old: Vec<_> = old.iter().take_while(|(_, is_old)| *is_old).map(|(position, _)| *position).collect();
     let Some(kept) = too_old.last().filter(|_| too_old.len() > 1) else { return Ok(false) };
     let mut transaction = pool.begin().await?;
+    query(HURRY).execute(&mut *transaction).await?;
     query("UPDATE accounts SET trimmed_position = $2 - 1 WHERE account_id = $1")
         .bind(account)
         .bind(kept)

@@ -21,6 +21,15 @@ impl Repository {
         self.registries.get(account).await
     }
 
+    /// The account's fields, from memory unless those are older than this version.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn registry_since(&self, account: Uuid, version: i64) -> Result<Arc<Registry>, StorageError> {
+        let known = self.registries.get(account).await?;
+        if known.version() >= version { Ok(known) } else { self.registries.reload(account).await }
+    }
+
     /// The account's fields as the database has them now.
     ///
     /// # Errors

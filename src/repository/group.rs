@@ -111,12 +111,11 @@ impl Group {
         if let Some(mark) = mark.filter(|_| is_undone || work.dry_run) {
             self.workspace = mark;
         }
-        if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run) {
-            let shown = work.writes.iter().zip(&outcomes).filter_map(|(write, outcome)| shown(write, outcome));
-            if let Some(new) = NewKept::of(keep, &outcomes[..], shown.collect()) {
-                self.kept.insert(new.key.clone(), new.kept.clone());
-                self.new_kept.push(new);
-            }
+        if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run)
+            && let Some(new) = NewKept::of(keep, &outcomes[..], shown(&work.writes, &outcomes))
+        {
+            self.kept.insert(new.key.clone(), new.kept.clone());
+            self.new_kept.push(new);
         }
         Ok(Done::Fresh(outcomes))
     }
@@ -157,10 +156,10 @@ impl Group {
     }
 }
 
-/// The contact whose values the answer to a write holds. That to a purge holds none: it outlives the contact.
-fn shown(write: &Write, outcome: &WriteOutcome) -> Option<Uuid> {
-    let written = outcome.as_ref().ok().filter(|_| !matches!(write, Write::Purge { .. }));
-    written.map(|written| written.contact.id)
+/// The contacts that an answer to these writes shows. That to a purge shows none: the purge itself must not take it away.
+fn shown(writes: &[Write], outcomes: &[WriteOutcome]) -> Vec<Uuid> {
+    let written = writes.iter().zip(outcomes).filter(|(write, _)| !matches!(write, Write::Purge { .. }));
+    written.filter_map(|(_, outcome)| Some(outcome.as_ref().ok()?.contact.id)).collect()
 }
 
 /// Whether all writes are to be left undone, and says so of those that could have been done.

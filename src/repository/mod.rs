@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 
-pub use changes::{After, FeedError, FeedPage, FeedRequest};
+pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
 pub use clients::Credentials;
 use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
@@ -71,7 +71,7 @@ impl Repository {
         let options = pool::connect_options(settings)?;
         // A pool goes through its connections in turn, each of which has its own caches: the writer keeps to its own.
         let total = settings.max_connections;
-        let reserved = if settings.write_batch_max > 1 { writer::WORKERS } else { total / 4 * 3 };
+        let reserved = if settings.write_batch_max > 1 { writer::workers() } else { total / 4 * 3 };
         let has_own = reserved > 0 && total > reserved;
         let shared = if has_own { total - reserved } else { total };
         let pool = pool::open(settings, options.clone(), shared);
@@ -91,8 +91,7 @@ impl Repository {
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
     pub async fn run_background_work(&self) {
-        let sweeping = sweep::run(&self.pool, self.change_retention);
-        tokio::join!(self.registries.keep_fresh(), self.revocations.keep_fresh(), sweeping);
+        tokio::join!(self.registries.keep_fresh(), self.revocations.keep_fresh(), sweep::run(self));
     }
 
     /// Closes the pool, after the statements under way.

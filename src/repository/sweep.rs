@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
-use super::{StorageError, changes, kept, rows};
+use super::{Repository, StorageError, changes, kept, rows};
 use crate::contacts::now;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -21,25 +21,31 @@ const REST: Duration = Duration::from_secs(60);
 const STEP: i64 = 1_000;
 
 /// Sweeps for as long as it is polled. Instances that sweep the same things at once do no harm.
-pub(super) async fn run(pool: &PgPool, retention: Duration) {
+pub(super) async fn run(repository: &Repository) {
     let mut trimmed: Option<Instant> = None;
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = sweep_fields(pool).await {
+        if let Err(error) = sweep_fields(&repository.pool).await {
             tracing::warn!(%error, "could not sweep the values of deleted fields");
         }
         if trimmed.is_none_or(|trimmed| trimmed.elapsed() > TRIM_EVERY) {
             trimmed = Some(Instant::now());
-            if let Err(error) = sweep_old(pool, retention).await {
+            if let Err(error) = repository.remove_old().await {
                 tracing::warn!(%error, "could not remove old answers and changes");
             }
         }
     }
 }
 
-async fn sweep_old(pool: &PgPool, retention: Duration) -> Result<(), StorageError> {
-    while kept::sweep(pool).await? {}
-    changes::trim(pool, retention).await
+impl Repository {
+    /// Removes the answers and changes that have outlived their time. The background work does so now and then.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn remove_old(&self) -> Result<(), StorageError> {
+        while kept::sweep(&self.pool).await? {}
+        changes::trim(&self.pool, self.change_retention).await
+    }
 }
 
 async fn sweep_fields(pool: &PgPool) -> Result<(), StorageError> {

@@ -190,7 +190,7 @@ fn what_is_archived_takes_no_update_and_holds_no_key() {
 #[test]
 fn a_restored_contact_has_its_keys_again() {
     let mut account = Account::with(&[r#"{"first_name": "A", "badge": "k"}"#]);
-    account.there[0] = account.there[0].archived(None);
+    account.there[0] = account.there[0].archived(None, &account.registry);
     let id = account.id(0);
     let outcomes = account.apply(&[
         update(by_badge("k"), "{}"),
@@ -285,7 +285,7 @@ fn looking_up_ends_and_asks_for_nothing_twice() {
         assert_eq!(Account::with(&there).load(&writes), rounds, "{writes:?}");
     }
     let mut account = Account::with(&there);
-    account.there[0] = account.there[0].archived(None);
+    account.there[0] = account.there[0].archived(None, &account.registry);
     let id = account.id(0);
     assert_eq!(account.load(&[restore(id), restore(id), update(by_badge("b"), r#"{"badge": "a"}"#)]), 2);
     assert_eq!(account.load(&[restore(id)]), 0);

@@ -1,9 +1,15 @@
 //! A server for all tests, and callers of it. Set-up is one line: `let account = Account::new().await;`.
 
 mod account;
+mod cluster;
+mod dice;
+mod feed;
 mod server;
 
 pub use account::{Account, Answer};
+pub use cluster::OwnCluster;
+pub use dice::Dice;
+pub use feed::{Reader, Replay, encoded};
 pub use server::{SECRET, Server, in_seconds, sign, token_for, tokens};
 
 use std::future::Future;

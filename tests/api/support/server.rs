@@ -39,11 +39,16 @@ async fn start_cluster(name: &str) -> Cluster {
     let folder = std::env::temp_dir().join(format!("contacts-{name}-{}", std::process::id()));
     let settings = EmbeddedSettings::read(&Environment::read().unwrap());
     let cluster = Cluster::start(&settings, &folder, Durability::ThrowAway).await.unwrap();
+    make_template(&cluster).await;
+    cluster
+}
+
+/// Makes a migrated database named `template`.
+pub async fn make_template(cluster: &Cluster) {
     cluster.create_database("template", None).await.unwrap();
     let template = Repository::new(&database(cluster.url("template"))).unwrap();
     template.migrate().await.unwrap();
     template.close().await;
-    cluster
 }
 
 /// How a server reaches its database, and whether it gathers writes.
@@ -69,6 +74,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// The URL of its database, for a look behind the API.
     pub database: String,
+    /// What its handlers share, for a look at what is under way.
+    pub app: App,
 }
 
 impl Server {
@@ -110,13 +117,19 @@ impl Server {
         Self::start(database, &tokens(), |_| {})
     }
 
-    fn on_database(url: String, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
+    /// A server on a database that is there.
+    pub fn on_database(url: String, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
         Self::start(database(Secret::new(url)), &tokens(), change)
     }
 
     /// Another instance on the same database that takes other tokens.
     pub fn with_tokens(&self, tokens: &TokenSettings) -> Self {
         Self::start(database(Secret::new(&*self.database)), tokens, |_| {})
+    }
+
+    /// A repository on its database that keeps changes for this long only.
+    pub fn repository_keeping(&self, change_retention: Duration) -> Repository {
+        Repository::new(&DatabaseSettings { change_retention, ..database(Secret::new(&*self.database)) }).unwrap()
     }
 
     /// A repository on its database, for what is done by the command line.
@@ -139,12 +152,14 @@ impl Server {
             tokio::spawn(async move { background.run_background_work().await });
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let service = http::service(App::new(repository, verifier, signer, settings));
+            let app = App::new(repository, verifier, signer, settings);
+            let service = http::service(app.clone());
             tokio::spawn(async move { axum::serve(listener, service).await });
-            address
+            (address, app)
         };
-        let address = std::thread::scope(|scope| scope.spawn(|| shared().runtime.block_on(start)).join().unwrap());
-        Self { address, database: url }
+        let (address, app) =
+            std::thread::scope(|scope| scope.spawn(|| shared().runtime.block_on(start)).join().unwrap());
+        Self { address, database: url, app }
     }
 }
 

@@ -1,0 +1,109 @@
+//! The history of one contact.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Account, Answer, Reader, Server};
+
+async fn with_changes(account: &Account, count: usize) -> String {
+    let id = account.create(json!({"first_name": "0"})).await;
+    for turn in 1..count {
+        account.patch(&id, json!({"first_name": format!("{turn}")})).await.expect(200);
+        account.create(json!({"first_name": "another"})).await;
+    }
+    id
+}
+
+fn names(answer: &Answer) -> Vec<&str> {
+    let entries = answer.body["data"].as_array().unwrap();
+    entries.iter().map(|entry| entry["changed"]["first_name"]["new"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn goes_back_page_by_page_to_the_beginning() {
+    let account = Account::new().await;
+    let id = with_changes(&account, 5).await;
+    let path = format!("/contacts/{id}/history");
+    let whole = account.get(&path).await.expect(200);
+    assert_eq!((names(&whole), &whole.body["next"]), (vec!["4", "3", "2", "1", "0"], &Value::Null));
+    let exact = account.get(&format!("{path}?limit=5")).await.expect(200);
+    assert_eq!((names(&exact).len(), &exact.body["next"]), (5, &Value::Null));
+    let (mut after, mut read, mut pages) = (String::new(), vec![], 0);
+    loop {
+        let page = account.get(&format!("{path}?limit=2{after}")).await.expect(200);
+        read.extend_from_slice(page.body["data"].as_array().unwrap());
+        pages += 1;
+        let Some(next) = page.body["next"].as_str() else { break };
+        after = format!("&after={next}");
+        // What happens meanwhile does not move the pages.
+        account.patch(&id, json!({"first_name": format!("meanwhile {pages}")})).await.expect(200);
+    }
+    assert_eq!((&read, pages), (whole.body["data"].as_array().unwrap(), 3));
+    // The cursor of an entry goes on behind it.
+    let cursor = read[3]["cursor"].as_str().unwrap();
+    let last = account.get(&format!("{path}?after={cursor}")).await.expect(200);
+    assert_eq!(names(&last), ["0"]);
+    assert_eq!(last.header("cache-control"), "private, no-cache");
+}
+
+#[tokio::test]
+async fn says_the_same_as_the_feed_with_cursors_of_its_own() {
+    let account = Account::new().await;
+    let id = with_changes(&account, 3).await;
+    account.delete(&format!("/contacts/{id}")).await.expect(200);
+    let history = account.get(&format!("/contacts/{id}/history")).await.expect(200);
+    let feed = Reader::all_of(&account).await;
+    let mut told: Vec<_> = feed.iter().rev().filter(|entry| entry["contact_id"] == *id).cloned().collect();
+    let mut history = history.body["data"].as_array().unwrap().clone();
+    assert_eq!(history[0]["type"], "archived");
+    for (of_history, of_feed) in history.iter_mut().zip(&mut told) {
+        assert_ne!(of_history["cursor"].take(), of_feed["cursor"].take());
+    }
+    assert_eq!(history, told);
+}
+
+#[tokio::test]
+async fn there_is_none_of_what_is_not_there() {
+    let account = Account::new().await;
+    let id = with_changes(&account, 3).await;
+    let cursor = account.get(&format!("/contacts/{id}/history?limit=1")).await.expect(200);
+    account.post(&format!("/contacts/{id}/purge"), json!({})).await.expect(204);
+    let unknown = Uuid::now_v7().to_string();
+    for id in [&*id, &*unknown, "x", "changes"] {
+        account.get(&format!("/contacts/{id}/history")).await.expect_error(404, "not_found");
+    }
+    let path = format!("/contacts/{id}/history?after={}", cursor.body["next"].as_str().unwrap());
+    account.get(&path).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn refuses_malformed_limits_and_the_cursors_of_others() {
+    let account = Account::new().await;
+    let (id, another) = (with_changes(&account, 3).await, with_changes(&account, 3).await);
+    let of_another = account.get(&format!("/contacts/{another}/history?limit=1")).await.expect(200);
+    let of_feed = account.get("/contacts/changes").await.expect(200);
+    for cursor in [&of_another.body["next"], &of_feed.body["next"], &json!("now"), &json!("")] {
+        let path = format!("/contacts/{id}/history?after={}", cursor.as_str().unwrap());
+        account.get(&path).await.expect_error(400, "invalid_query").expect_details(&[("after", "invalid_format")]);
+    }
+    for (id, query) in [(&*id, "limit=0"), (&*id, "limit=1001"), (&*id, "dry_run=true"), ("x", "limit=0")] {
+        account.get(&format!("/contacts/{id}/history?{query}")).await.expect_error(400, "invalid_query");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_where_the_feed_was_trimmed() {
+    let account = Account::on(&Server::on_own_database("trimmed_history", |_| {}));
+    let id = with_changes(&account, 6).await;
+    let first = account.get(&format!("/contacts/{id}/history?limit=1")).await.expect(200);
+    account.server.repository_keeping(Duration::ZERO).remove_old().await.unwrap();
+    account.patch(&id, json!({"first_name": "new"})).await.expect(200);
+    account.patch(&id, json!({"first_name": "newer"})).await.expect(200);
+    let history = account.get(&format!("/contacts/{id}/history")).await.expect(200);
+    assert_eq!((names(&history), &history.body["next"]), (vec!["newer", "new"], &Value::Null));
+    let path = format!("/contacts/{id}/history?after={}", first.body["next"].as_str().unwrap());
+    let rest = account.get(&path).await.expect(200);
+    assert_eq!((&rest.body["data"], &rest.body["next"]), (&json!([]), &Value::Null));
+}
