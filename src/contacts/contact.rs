@@ -70,11 +70,17 @@ impl Contact {
         self.next(self.values.clone(), registry)
     }
 
+    /// The time of its next change: now, and later than the one before.
+    #[must_use]
+    pub fn next_instant(&self) -> DateTime<Utc> {
+        now().max(self.updated_at + TimeDelta::milliseconds(1))
+    }
+
     /// The next version of the same contact, active, without the values of fields that were deleted. `updated_at` moves
     /// on even when the clock does not.
     fn next(&self, mut values: Values, registry: &Registry) -> Self {
         values.retain(|field| !registry.is_deleted(field));
-        let updated_at = now().max(self.updated_at + TimeDelta::milliseconds(1));
+        let updated_at = self.next_instant();
         Self { version: self.version + 1, values, archival: None, updated_at, ..*self }
     }
 }

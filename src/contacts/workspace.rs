@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Change, ChangeKind, Collision, Contact, Draft, KeyChanges, Precondition, Target, UniqueKey, Upsert, Write,
-    WriteRefusal, now,
+    WriteRefusal,
 };
 use crate::fields::Registry;
 
@@ -251,7 +251,7 @@ impl Workspace {
             previous: contact.position,
             contact_id: id,
             kind: ChangeKind::Purged,
-            at: now().max(contact.updated_at),
+            at: contact.next_instant(),
             actor: actor.cloned(),
             before: None,
             after: None,
