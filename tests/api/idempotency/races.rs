@@ -119,5 +119,12 @@ async fn what_was_cut_off_is_done_once_when_repeated() {
         callers.await.unwrap();
     }
     database.close().await.unwrap();
-    assert_eq!(account.get("/contacts").await.body["pagination"]["count"], 1 + 15 * (4 + 2 * 4));
+    // The last cut may have left connections behind that no one has tried since.
+    let list = loop {
+        let answer = account.get("/contacts").await;
+        if answer.status != 503 {
+            break answer.expect(200);
+        }
+    };
+    assert_eq!(list.body["pagination"]["count"], 1 + 15 * (4 + 2 * 4));
 }
