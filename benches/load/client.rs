@@ -29,6 +29,20 @@ pub enum Work {
     Post,
     /// A hundred contacts, from a cursor on.
     List,
+    /// An upsert of a contact by its external id.
+    Upsert,
+    /// A thousand of them in one call.
+    UpsertBatch,
+}
+
+/// How many contacts a batch is about.
+const BATCH: u64 = 1_000;
+
+impl Work {
+    /// How many contacts a request is about.
+    fn size(self) -> u64 {
+        if self == Self::UpsertBatch { BATCH } else { 1 }
+    }
 }
 
 /// How long each connection runs before what it does counts.
@@ -65,7 +79,7 @@ pub async fn drive(address: SocketAddr, work: Work, connections: usize, time: Du
     latencies.sort_unstable();
     let quantile = |share: f64| f64::from(latencies[((latencies.len() - 1) as f64 * share) as usize]) / 1_000.0;
     Figures {
-        rate: latencies.len() as f64 / time.as_secs_f64(),
+        rate: (latencies.len() as u64 * work.size()) as f64 / time.as_secs_f64(),
         p50: quantile(0.5),
         p99: quantile(0.99),
         ..Figures::default()
@@ -122,6 +136,21 @@ fn request(work: Work, shape: Shape, tokens: &[String], cursors: &[String]) -> (
             format!(r#"{{"fields":{{"first_name":"N","email":"n{random}@example.com"}}}}"#),
             format!("n{random}@"),
         ),
+        Work::Upsert => (
+            format!("PUT /contacts/x-{number}?id_property=external_id&properties=job_title"),
+            format!(r#"{{"fields":{{"job_title":"T{random}"}}}}"#),
+            format!("\"T{random}\""),
+        ),
+        Work::UpsertBatch => {
+            // Contacts of the same account, one after another.
+            let input = |step: u64| {
+                let number = (number + step * shape.accounts) % shape.rows;
+                format!(r#"{{"id":"x-{number}","fields":{{"job_title":"T{random}"}}}}"#)
+            };
+            let inputs = (0..BATCH).map(input).collect::<Vec<_>>().join(",");
+            let body = format!(r#"{{"id_property":"external_id","inputs":[{inputs}]}}"#);
+            ("POST /contacts/batch/upsert".to_owned(), body, format!("\"succeeded\":{BATCH}"))
+        }
         Work::List => {
             (format!("GET /contacts?limit=100&after={}", cursors[account]), String::new(), "\"next\":\"".to_owned())
         }
@@ -145,7 +174,7 @@ impl Connection {
     async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; 128 * 1024] }
+        Self { stream, buffer: vec![0; 1024 * 1024] }
     }
 
     /// Sends a request and reads its answer, which must be a success and hold what is expected.

@@ -83,15 +83,22 @@ async fn table(plan: &Plan) {
             continue;
         }
         take("pgbench SELECT, 64".into(), stage.pgbench(pgbench::SELECT, 64, plan.time).await);
-        for (name, work) in [
-            ("PATCH of a custom field, 64", Work::PatchCustom),
-            ("PATCH of a unique key, 64", Work::PatchKey),
-            ("GET by id, 64", Work::Get),
-            ("POST, 64", Work::Post),
-            ("list of 100, 64", Work::List),
+        // Upserts before the keys they go by are changed.
+        for (name, work, connections) in [
+            ("PATCH of a custom field", Work::PatchCustom, 64),
+            ("GET by id", Work::Get, 64),
+            ("POST", Work::Post, 64),
+            ("list of 100", Work::List, 64),
+            ("PUT by external id", Work::Upsert, 16),
+            ("batch of 1,000 upserts", Work::UpsertBatch, 1),
+            ("batch of 1,000 upserts", Work::UpsertBatch, 2),
         ] {
-            take(name.into(), stage.drive(&batched, work, 64, plan.time).await);
+            take(format!("{name}, {connections}"), stage.drive(&batched, work, connections, plan.time).await);
         }
+    }
+    for _ in 0..if plan.quick { 0 } else { plan.rounds } {
+        let figures = stage.drive(&batched, Work::PatchKey, 64, plan.time).await;
+        take("PATCH of a unique key, 64".into(), figures);
     }
     report::print(&rows, "pgbench UPDATE, 64");
 }

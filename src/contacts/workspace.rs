@@ -33,6 +33,8 @@ pub struct Workspace {
     /// The active contact that holds each key that was looked up, if any does.
     holders: HashMap<UniqueKey, Option<Uuid>>,
     changes: Vec<Change>,
+    /// Whether any key has changed hands.
+    moves_keys: bool,
 }
 
 /// A contact before and after the writes; `None` where there is none.
@@ -83,6 +85,12 @@ impl Workspace {
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// Whether only values of active contacts have changed so far, and no keys.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        !self.moves_keys && self.changes.iter().all(|change| change.kind == ChangeKind::Updated)
     }
 
     /// Adds what else these writes need to be looked up. To be asked again after that: one look-up leads to the next.
@@ -271,6 +279,7 @@ impl Workspace {
             collisions.sort_by_key(|collision| collision.field);
             return Err(WriteRefusal::Duplicate(collisions));
         }
+        self.moves_keys |= !changes.is_empty();
         self.holders.extend(changes.released.into_iter().map(|key| (key, None)));
         self.holders.extend(changes.claimed.into_iter().map(|key| (key, Some(contact))));
         Ok(())

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::WriteError;
 use super::kept::{Kept, NewKept};
 use super::work::{Done, Job, Reply, Unit, Work};
-use crate::contacts::{ChangeKind, Effects, Wanted, Workspace, Write, WriteOutcome, WriteRefusal};
+use crate::contacts::{Effects, Wanted, Workspace, Write, WriteOutcome, WriteRefusal};
 use crate::fields::Registry;
 
 /// The state of an account that its writes depend on.
@@ -130,13 +130,9 @@ impl Group {
         !self.workspace.changes().is_empty() || !self.new_kept.is_empty()
     }
 
-    /// Whether one statement can store it: only values of active contacts change, and no keys.
+    /// Whether one statement can store it.
     pub(super) fn is_plain(&self) -> bool {
-        let effects = self.effects();
-        self.new_kept.is_empty()
-            && effects.keys_gone.is_empty()
-            && effects.keys_new.is_empty()
-            && self.workspace.changes().iter().all(|change| change.kind == ChangeKind::Updated)
+        self.new_kept.is_empty() && self.workspace.is_plain()
     }
 
     /// Answers every job. Those about a changed contact for which `is_stored` does not hold are given back.
