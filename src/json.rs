@@ -118,8 +118,17 @@ fn within<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
 }
 
 fn refuse_duplicates(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonError> {
-    let mut seen = HashSet::with_capacity(members.len());
-    match members.iter().find(|(name, _)| !seen.insert(name)) {
+    /// Up to here comparing each with each is faster than hashing them.
+    const FEW: usize = 12;
+    let is_repeated = |(index, (name, _)): &(usize, &(Cow<'_, str>, &RawValue))| {
+        members[..*index].iter().any(|(earlier, _)| earlier == name)
+    };
+    let mut seen = HashSet::new();
+    let repeated = match members.len() {
+        0..=FEW => members.iter().enumerate().find(is_repeated).map(|(_, member)| member),
+        _ => members.iter().find(|(name, _)| !seen.insert(name)),
+    };
+    match repeated {
         Some((name, _)) => Err(JsonError::DuplicateKey(name.chars().take(100).collect())),
         None => Ok(()),
     }

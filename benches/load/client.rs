@@ -29,6 +29,9 @@ pub enum Work {
     Post,
     /// A hundred contacts, from a cursor on.
     List,
+    /// The first hundred contacts of a search, and the last hundred of it.
+    Search,
+    SearchEnd,
     /// An upsert of a contact by its external id.
     Upsert,
     /// A thousand of them in one call.
@@ -56,7 +59,11 @@ pub async fn drive(address: SocketAddr, work: Work, connections: usize, time: Du
     let tokens: Vec<_> =
         (0..shape.accounts).map(|number| signer.sign(data::account(number), Some("bench"), hour).unwrap()).collect();
     let tokens = Arc::new(tokens);
-    let cursors = Arc::new(if work == Work::List { cursors(address, &tokens).await } else { vec![] });
+    let cursors = Arc::new(match work {
+        Work::List => cursors(address, &tokens).await,
+        Work::SearchEnd => vec![last_page(address, &tokens[0]).await],
+        _ => vec![],
+    });
     let (begin, end) = (Instant::now() + WARM_UP, Instant::now() + WARM_UP + time);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..connections {
@@ -98,6 +105,27 @@ async fn cursors(address: SocketAddr, tokens: &[String]) -> Vec<String> {
     cursors
 }
 
+/// A search that finds every contact of an account.
+fn search(token: &str, after: Option<&str>) -> String {
+    let after = after.map(|cursor| format!(r#","after":"{cursor}""#)).unwrap_or_default();
+    let body = format!(r#"{{"filters":[{{"property":"first_name","operator":"has_value"}}],"limit":100{after}}}"#);
+    let head = format!("POST /contacts/search HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n");
+    format!("{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The cursor of the last page of that search, which all pages before it lead to.
+async fn last_page(address: SocketAddr, token: &str) -> String {
+    let mut connection = Connection::open(address).await;
+    let mut cursor: Option<String> = None;
+    loop {
+        let answer = connection.exchange(&search(token, cursor.as_deref()), "\"data\"").await;
+        match answer.split("\"next\":\"").nth(1) {
+            Some(next) => cursor = Some(next.split('"').next().unwrap().to_owned()),
+            None => return cursor.unwrap(),
+        }
+    }
+}
+
 /// Numbers that no two callers share: random enough for a load, and for free.
 fn next_number() -> u64 {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -113,6 +141,9 @@ fn request(work: Work, shape: Shape, tokens: &[String], cursors: &[String]) -> (
     let random = next_number();
     let number = random % shape.rows;
     let account = usize::try_from(number % shape.accounts).unwrap();
+    if matches!(work, Work::Search | Work::SearchEnd) {
+        return (search(&tokens[0], cursors.first().map(String::as_str)), "\"data\":[{".to_owned());
+    }
     let path = format!("/contacts/{}", data::contact(number));
     let (line, body, expected) = match work {
         Work::Patch => (
@@ -151,6 +182,7 @@ fn request(work: Work, shape: Shape, tokens: &[String], cursors: &[String]) -> (
             let body = format!(r#"{{"id_property":"external_id","inputs":[{inputs}]}}"#);
             ("POST /contacts/batch/upsert".to_owned(), body, format!("\"succeeded\":{BATCH}"))
         }
+        Work::Search | Work::SearchEnd => unreachable!("made above"),
         Work::List => {
             (format!("GET /contacts?limit=100&after={}", cursors[account]), String::new(), "\"next\":\"".to_owned())
         }

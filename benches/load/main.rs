@@ -89,6 +89,8 @@ async fn table(plan: &Plan) {
             ("GET by id", Work::Get, 64),
             ("POST", Work::Post, 64),
             ("list of 100", Work::List, 64),
+            ("search, its first page of 100", Work::Search, 16),
+            ("search, its last page of 100", Work::SearchEnd, 16),
             ("PUT by external id", Work::Upsert, 16),
             ("batch of 1,000 upserts", Work::UpsertBatch, 1),
             ("batch of 1,000 upserts", Work::UpsertBatch, 2),

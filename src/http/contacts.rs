@@ -10,8 +10,7 @@ use super::answer::{Answer, ListBody, Pagination, json};
 use super::caller::Caller;
 use super::conditional::Conditions;
 use super::error::ApiError;
-use super::extract::{ContactPath, Payload};
-use super::idempotency::Idempotency;
+use super::extract::ContactPath;
 use super::openapi::parameters::{
     DryRun, IdProperty, IdempotencyKey, IfMatch, IfNoneMatch, ListParameters, NeededIdProperty, ShowParameters,
 };
@@ -25,10 +24,10 @@ use crate::contacts::{Cursor, Draft, Precondition, Start, Target, UniqueKey, Ups
 use crate::fields::{Issue, IssueCode, Registry};
 use crate::json::Object;
 
-/// A route that makes a contact, or takes an id alone.
-const BY_ID: Takes = Takes { dry_run: true, addressing: Addressing::Id };
-/// A route that writes a contact named by id or by a property.
-const BY_EITHER: Takes = Takes { dry_run: true, addressing: Addressing::Either };
+/// A route that names a contact by its id, or none, and writes.
+const BY_ID: Takes = Takes { dry_run: true, addressing: Addressing::Id, fields: false };
+/// A route that names a contact by its id or a property, and writes.
+const BY_EITHER: Takes = Takes { addressing: Addressing::Either, ..BY_ID };
 
 /// Create a contact
 ///
@@ -36,18 +35,11 @@ const BY_EITHER: Takes = Takes { dry_run: true, addressing: Addressing::Either }
 #[utoipa::path(post, path = "/contacts", tag = "contacts", operation_id = "createContact", security(("bearer" = [])),
     params(ShowParameters, DryRun, IdempotencyKey), request_body = ContactInput,
     responses(CreatedAnswer, DuplicateKey, KeyReused))]
-pub(super) async fn create(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-    idempotency: Idempotency,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
+pub(super) async fn create(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
     let build = |_: &Asked, fields: &Object<'_>, registry: &Registry| {
         Draft::parse_new(fields, registry).map(Write::Create).map_err(ApiError::ValidationFailed)
     };
-    request.send(Some(payload), build, Answer::written).await
+    request.send(caller, Takes { fields: true, ..BY_ID }, build, Answer::written).await
 }
 
 /// Change a contact
@@ -57,21 +49,14 @@ pub(super) async fn create(
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
     params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, DryRun, IfMatch),
     request_body = ContactInput, responses(ContactAnswer, Conflict, Changed))]
-pub(super) async fn update(
-    State(app): State<App>,
-    caller: Caller,
-    path: ContactPath,
-    query: Query,
-    conditions: Conditions,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    let request = WriteRequest { app, caller, query, idempotency: None, takes: BY_EITHER };
+pub(super) async fn update(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
+    let precondition = request.conditions.if_match.clone();
     let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
         let draft = Draft::parse(fields, registry).map_err(ApiError::ValidationFailed)?;
         let target = path.target(asked.property.as_deref())?;
-        Ok(Write::Update { target, draft, precondition: conditions.if_match.clone() })
+        Ok(Write::Update { target, draft, precondition: precondition.clone() })
     };
-    request.send(Some(payload), build, Answer::written).await
+    request.send(caller, Takes { fields: true, ..BY_EITHER }, build, Answer::written).await
 }
 
 /// Create or change a contact by a unique property
@@ -82,16 +67,9 @@ pub(super) async fn update(
 #[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
     params(("contactId" = String, Path, description = "The value of `id_property`", example = "crm-1815"), NeededIdProperty, ShowParameters, DryRun, IfMatch, IfNoneMatch),
     request_body = ContactInput, responses(ContactAnswer, CreatedAnswer, DuplicateKey, Changed))]
-pub(super) async fn upsert(
-    State(app): State<App>,
-    caller: Caller,
-    path: ContactPath,
-    query: Query,
-    conditions: Conditions,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    let takes = Takes { dry_run: true, addressing: Addressing::Property };
-    let request = WriteRequest { app, caller, query, idempotency: None, takes };
+pub(super) async fn upsert(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
+    let takes = Takes { dry_run: true, addressing: Addressing::Property, fields: true };
+    let conditions = request.conditions.clone();
     let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
         let property = asked.property.as_deref().ok_or(ApiError::NotFound)?;
         let named = path.value(property);
@@ -100,7 +78,7 @@ pub(super) async fn upsert(
             Write::Upsert(Upsert { precondition, unless, ..upsert })
         })
     };
-    request.send(Some(payload), build, Answer::written).await
+    request.send(caller, takes, build, Answer::written).await
 }
 
 /// The upsert of the contact that a value of `property` names. The same field can be sent again, if it means the same.
@@ -142,7 +120,7 @@ pub(super) async fn read(
     query: Query,
     conditions: Conditions,
 ) -> Result<Response, ApiError> {
-    let takes = Takes { dry_run: false, addressing: Addressing::Either };
+    let takes = Takes { dry_run: false, ..BY_EITHER };
     let asked = query.contact(&*app.registry(caller.account).await?, takes)?;
     let contact = match path.target(asked.property.as_deref())? {
         Target::Id(id) => app.repository().contact(caller.account, id).await?,
@@ -165,19 +143,13 @@ pub(super) async fn read(
 #[utoipa::path(delete, path = "/contacts/{contactId}", tag = "contacts", operation_id = "archiveContact", security(("bearer" = [])),
     params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, DryRun, IfMatch),
     responses(ContactAnswer, Changed))]
-pub(super) async fn archive(
-    State(app): State<App>,
-    caller: Caller,
-    path: ContactPath,
-    query: Query,
-    conditions: Conditions,
-) -> Result<Response, ApiError> {
-    let request = WriteRequest { app, caller, query, idempotency: None, takes: BY_EITHER };
+pub(super) async fn archive(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
+    let precondition = request.conditions.if_match.clone();
     let build = |asked: &Asked, _: &Object<'_>, _: &Registry| {
         let target = path.target(asked.property.as_deref())?;
-        Ok(Write::Archive { target, precondition: conditions.if_match.clone() })
+        Ok(Write::Archive { target, precondition: precondition.clone() })
     };
-    request.send(None, build, Answer::written).await
+    request.send(caller, BY_EITHER, build, Answer::written).await
 }
 
 /// Restore an archived contact
@@ -186,19 +158,12 @@ pub(super) async fn archive(
 #[utoipa::path(post, path = "/contacts/{contactId}/restore", tag = "contacts", operation_id = "restoreContact", security(("bearer" = [])),
     params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), ShowParameters, DryRun, IdempotencyKey, IfMatch),
     responses(ContactAnswer, DuplicateKey, Changed, KeyReused))]
-pub(super) async fn restore(
-    State(app): State<App>,
-    caller: Caller,
-    path: ContactPath,
-    query: Query,
-    conditions: Conditions,
-    idempotency: Idempotency,
-) -> Result<Response, ApiError> {
-    let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
+pub(super) async fn restore(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
+    let precondition = request.conditions.if_match.clone();
     let build = |_: &Asked, _: &Object<'_>, _: &Registry| {
-        Ok(Write::Restore { id: path.id_or_nil(), precondition: conditions.if_match.clone() })
+        Ok(Write::Restore { id: path.id_or_nil(), precondition: precondition.clone() })
     };
-    request.send(None, build, Answer::written).await
+    request.send(caller, BY_ID, build, Answer::written).await
 }
 
 /// Erase a contact for good
@@ -208,16 +173,9 @@ pub(super) async fn restore(
 #[utoipa::path(post, path = "/contacts/{contactId}/purge", tag = "contacts", operation_id = "purgeContact", security(("bearer" = [])),
     params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), DryRun, IdempotencyKey),
     responses(Purged, KeyReused))]
-pub(super) async fn purge(
-    State(app): State<App>,
-    caller: Caller,
-    path: ContactPath,
-    query: Query,
-    idempotency: Idempotency,
-) -> Result<Response, ApiError> {
-    let request = WriteRequest { app, caller, query, idempotency: Some(idempotency), takes: BY_ID };
+pub(super) async fn purge(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
     let build = |_: &Asked, _: &Object<'_>, _: &Registry| Ok(Write::Purge { id: path.id_or_nil() });
-    request.send(None, build, |_, _, _| Ok(Answer::empty(StatusCode::NO_CONTENT))).await
+    request.send(caller, BY_ID, build, |_, _, _| Ok(Answer::empty(StatusCode::NO_CONTENT))).await
 }
 
 /// List contacts

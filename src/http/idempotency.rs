@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,8 @@ impl FromRequestParts<App> for Idempotency {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
         let mut values = parts.headers.get_all(HEADER).iter();
-        let Some(first) = values.next() else { return Ok(Self(None)) };
+        // Every other method is idempotent as it is.
+        let Some(first) = values.next().filter(|_| parts.method == Method::POST) else { return Ok(Self(None)) };
         let is_good =
             |key: &&str| (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         let key = first.to_str().ok().filter(is_good).filter(|_| values.next().is_none());

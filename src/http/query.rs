@@ -22,13 +22,15 @@ const MAX_FEED_LIMIT: i64 = 1_000;
 /// For how many seconds a reader of the feed can wait.
 const MAX_WAIT: i64 = 30;
 
-/// What a route for one contact takes in its query besides `properties`.
+/// What a route for one contact takes besides `properties`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Takes {
     /// Whether it writes, and so can be tried.
     pub dry_run: bool,
     /// How it names its contact.
     pub addressing: Addressing,
+    /// Whether its body is `{"fields": {…}}`.
+    pub fields: bool,
 }
 
 /// How a route names its contact.

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Answer;
 use super::caller::Caller;
+use super::conditional::Conditions;
 use super::error::ApiError;
 use super::extract::{self, Payload};
 use super::idempotency::{Idempotency, RequestKey, replay};
@@ -16,52 +19,63 @@ use crate::fields::{Registry, Selection};
 use crate::json::Object;
 use crate::repository::{Done, Keep, Unit, Work, WriteError};
 
-/// A request that writes, but for its path and body.
+/// A request that writes contacts, but for who sends it and what its path names.
 pub(super) struct WriteRequest {
     pub app: App,
-    pub caller: Caller,
     pub query: Query,
-    /// `None` on routes whose methods are idempotent as they are.
-    pub idempotency: Option<Idempotency>,
-    pub takes: Takes,
+    pub conditions: Conditions,
+    pub idempotency: Idempotency,
+    pub payload: Payload,
+}
+
+impl FromRequest<App> for WriteRequest {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let query = Query::from_request_parts(&mut parts, app).await?;
+        let Ok(conditions) = Conditions::from_request_parts(&mut parts, app).await;
+        let Ok(idempotency) = Idempotency::from_request_parts(&mut parts, app).await;
+        let payload = Payload::from_request(Request::from_parts(parts, body), app).await?;
+        Ok(Self { app: app.clone(), query, conditions, idempotency, payload })
+    }
 }
 
 /// How the answer to a write is made, given what to show of it and whether it was only tried.
 pub(super) type Answering = fn(&Written, &Selection, bool) -> Result<Answer, ApiError>;
 
 impl WriteRequest {
-    /// Does the write that `build` makes of the query, the fields of the body (none for a route without one) and the
+    /// Does the write that `build` makes of the query, the fields of the body (none on a route without one) and the
     /// registry. A registry that has changed meanwhile makes it anew.
     pub(super) async fn send(
         self,
-        payload: Option<Payload>,
+        caller: Caller,
+        takes: Takes,
         build: impl Fn(&Asked, &Object<'_>, &Registry) -> Result<Write, ApiError>,
         answering: Answering,
     ) -> Result<Response, ApiError> {
-        let account = self.caller.account;
-        let mut registry = self.app.registry(account).await?;
-        let mut asked = self.query.contact(&registry, self.takes)?;
-        let body = match payload {
-            Some(payload) => payload.read().await?,
-            None => axum::body::Bytes::from_static(br#"{"fields":{}}"#),
-        };
-        let fields = extract::fields(&body)?;
+        let Self { app, query, idempotency, payload, .. } = self;
+        let account = caller.account;
+        let mut registry = app.registry(account).await?;
+        let mut asked = query.contact(&registry, takes)?;
+        let body = if takes.fields { payload.read().await? } else { Bytes::new() };
+        let fields = if takes.fields { extract::fields(&body)? } else { vec![] };
         loop {
             let write = build(&asked, &fields, &registry)?;
-            let key = self.idempotency.as_ref().map(|sent| sent.of(&self.caller, &body)).transpose()?.flatten();
+            let key = idempotency.of(&caller, &body)?;
             let work = Work {
                 account,
                 registry: Arc::clone(&registry),
-                actor: self.caller.actor.as_deref().map(Arc::from),
+                actor: caller.actor.as_deref().map(Arc::from),
                 writes: vec![write],
                 unit: Unit::Each,
                 dry_run: asked.dry_run,
                 keep: key.map(|key| keep(key, &asked, answering)),
             };
-            match self.app.repository().write(work).await {
+            match app.repository().write(work).await {
                 Err(WriteError::RegistryChanged) => {
-                    registry = self.app.repository().reload_registry(account).await?;
-                    asked = self.query.contact(&registry, self.takes)?;
+                    registry = app.repository().reload_registry(account).await?;
+                    asked = query.contact(&registry, takes)?;
                 }
                 Err(error) => return Err(error.into()),
                 Ok(Done::Replayed(answer)) => return replay(&answer),

@@ -14,11 +14,12 @@ use super::answer::Answer;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::extract::{self, Payload};
-use super::idempotency::{Idempotency, RequestKey, replay};
+use super::idempotency::{RequestKey, replay};
 use super::openapi::parameters::{DryRun, IdempotencyKey};
 use super::openapi::responses::{BatchAnswer, KeyReused, PartialAnswer};
 use super::openapi::schemas::{BatchIds, BatchNew, BatchUpdates, BatchUpserts};
 use super::query::Query;
+use super::write::WriteRequest;
 use crate::contacts::{Target, WriteOutcome};
 use crate::json::Object;
 use crate::repository::{Done, Keep, Unit, Work, WriteError};
@@ -30,14 +31,8 @@ use results::{Batch, ResultOf};
 /// As many calls of `POST /contacts` would, one after another, but far cheaper.
 #[utoipa::path(post, path = "/contacts/batch/create", tag = "batch", operation_id = "batchCreate", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchNew, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn create(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-    idempotency: Idempotency,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    write(app, caller, query, idempotency, payload, Action::Create).await
+pub(super) async fn create(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
+    write(caller, request, Action::Create).await
 }
 
 /// Change contacts
@@ -45,14 +40,8 @@ pub(super) async fn create(
 /// As many calls of `PATCH /contacts/{contactId}` would, one after another.
 #[utoipa::path(post, path = "/contacts/batch/update", tag = "batch", operation_id = "batchUpdate", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchUpdates, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn update(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-    idempotency: Idempotency,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    write(app, caller, query, idempotency, payload, Action::Update).await
+pub(super) async fn update(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
+    write(caller, request, Action::Update).await
 }
 
 /// Create or change contacts by a unique property
@@ -60,14 +49,8 @@ pub(super) async fn update(
 /// As many calls of `PUT /contacts/{contactId}` would, one after another.
 #[utoipa::path(post, path = "/contacts/batch/upsert", tag = "batch", operation_id = "batchUpsert", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchUpserts, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn upsert(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-    idempotency: Idempotency,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    write(app, caller, query, idempotency, payload, Action::Upsert).await
+pub(super) async fn upsert(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
+    write(caller, request, Action::Upsert).await
 }
 
 /// Archive contacts
@@ -75,14 +58,8 @@ pub(super) async fn upsert(
 /// As many calls of `DELETE /contacts/{contactId}` would, one after another.
 #[utoipa::path(post, path = "/contacts/batch/archive", tag = "batch", operation_id = "batchArchive", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchIds, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn archive(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-    idempotency: Idempotency,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    write(app, caller, query, idempotency, payload, Action::Archive).await
+pub(super) async fn archive(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
+    write(caller, request, Action::Archive).await
 }
 
 /// Read contacts
@@ -124,14 +101,8 @@ pub(super) async fn read(
 }
 
 /// Does the writes of a batch.
-async fn write(
-    app: App,
-    caller: Caller,
-    query: Query,
-    idempotency: Idempotency,
-    payload: Payload,
-    action: Action,
-) -> Result<Response, ApiError> {
+async fn write(caller: Caller, request: WriteRequest, action: Action) -> Result<Response, ApiError> {
+    let WriteRequest { app, query, idempotency, payload, .. } = request;
     let account = caller.account;
     let mut registry = app.registry(account).await?;
     let dry_run = query.batch()?;

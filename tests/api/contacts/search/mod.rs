@@ -2,6 +2,7 @@
 
 mod cursors;
 mod filters;
+mod large;
 mod model;
 mod refusals;
 mod sorts;
