@@ -35,8 +35,18 @@ CREATE TABLE kept_answers (
     fingerprint bytea       NOT NULL,
     -- NULL once a contact that it shows is purged.
     answer      bytea,
-    -- The contacts that it shows.
-    contact_ids uuid[]      NOT NULL,
     created_at  timestamptz NOT NULL,
     PRIMARY KEY (account_id, key)
 );
+
+CREATE INDEX kept_answers_created_idx ON kept_answers (account_id, created_at);
+
+-- The contacts that kept answers show: a purge finds by them what it has to erase.
+CREATE TABLE kept_contacts (
+    account_id uuid NOT NULL,
+    contact_id uuid NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account_id, contact_id, key)
+);
+
+CREATE INDEX kept_contacts_key_idx ON kept_contacts (account_id, key);

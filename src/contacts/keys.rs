@@ -25,7 +25,7 @@ pub struct Collision {
 /// The keys that a write claims, and those it gives up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyChanges {
-    /// Keys the contact did not hold before, ordered: all writers claim in one order, so none wait in a circle.
+    /// Keys the contact did not hold before, in order.
     pub claimed: Vec<UniqueKey>,
     /// Keys the contact no longer holds.
     pub released: Vec<UniqueKey>,

@@ -220,52 +220,34 @@ impl Repository {
     }
 }
 
-/// Trims the feeds of all accounts of what is older than `retention`, in small steps that hold no one up.
+/// Trims an account's feed of what is older than `retention`, a step at a time. Returns whether there is more to do.
 ///
 /// The newest entry that is too old stays: whoever has read up to there has missed nothing.
-pub(super) async fn trim(pool: &PgPool, retention: Duration) -> Result<(), StorageError> {
-    const PAGE: i64 = 1_000;
-    let mut last = Uuid::nil();
-    loop {
-        let accounts = "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
-        let accounts: Vec<Uuid> = query_scalar(accounts).bind(last).bind(PAGE).fetch_all(pool).await?;
-        let Some(end) = accounts.last() else { return Ok(()) };
-        last = *end;
-        for account in accounts {
-            loop {
-                match trim_account(pool, account, retention).await {
-                    Ok(true) => {}
-                    // Held by someone: its turn comes again, and the others are not to wait for that.
-                    Ok(false) | Err(StorageError::Locked(_)) => break,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-    }
-}
-
-/// One step of trimming an account. Returns whether there is more to do.
-async fn trim_account(pool: &PgPool, account: Uuid, retention: Duration) -> Result<bool, StorageError> {
+pub(super) async fn trim(pool: &PgPool, account: Uuid, retention: Duration) -> Result<bool, StorageError> {
     const STEP: i64 = 1_000;
     const HURRY: &str = "SELECT set_config('lock_timeout', '1s', true)";
-    const OLDEST: &str = "SELECT position, at < $2 FROM changes WHERE account_id = $1 ORDER BY position LIMIT $3";
-    let oldest = query(OLDEST).bind(account).bind(now() - retention).bind(STEP).fetch_all(pool).await?;
-    let old = oldest.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    let old = old.collect::<sqlx::Result<Vec<(i64, bool)>>>()?;
-    let too_old: Vec<_> = old.iter().take_while(|(_, is_old)| *is_old).map(|(position, _)| *position).collect();
-    let Some(kept) = too_old.last().filter(|_| too_old.len() > 1) else { return Ok(false) };
+    const MARK: &str =
+        "UPDATE accounts SET trimmed_position = greatest(trimmed_position, $2 - 1) WHERE account_id = $1";
+    const TRIM: &str = "DELETE FROM changes WHERE account_id = $1 AND position < $2";
+    // Most of the time there is nothing to do, and that takes a look at two entries.
+    if too_old(pool, account, retention, 2).await?.len() < 2 {
+        return Ok(false);
+    }
+    let too_old = too_old(pool, account, retention, STEP).await?;
+    let Some(kept) = too_old.last() else { return Ok(false) };
     let mut transaction = pool.begin().await?;
     query(HURRY).execute(&mut *transaction).await?;
-    query("UPDATE accounts SET trimmed_position = $2 - 1 WHERE account_id = $1")
-        .bind(account)
-        .bind(kept)
-        .execute(&mut *transaction)
-        .await?;
-    query("DELETE FROM changes WHERE account_id = $1 AND position < $2")
-        .bind(account)
-        .bind(kept)
-        .execute(&mut *transaction)
-        .await?;
+    query(MARK).bind(account).bind(kept).execute(&mut *transaction).await?;
+    query(TRIM).bind(account).bind(kept).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(too_old.len() as i64 == STEP)
+}
+
+/// The positions of those of an account's oldest entries that are older than `retention`; it looks at so many.
+async fn too_old(pool: &PgPool, account: Uuid, retention: Duration, look_at: i64) -> sqlx::Result<Vec<i64>> {
+    const OLDEST: &str = "SELECT position, at < $2 FROM changes WHERE account_id = $1 ORDER BY position LIMIT $3";
+    let oldest = query(OLDEST).bind(account).bind(now() - retention).bind(look_at).fetch_all(pool).await?;
+    let oldest = oldest.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    let oldest = oldest.collect::<sqlx::Result<Vec<(i64, bool)>>>()?;
+    Ok(oldest.into_iter().take_while(|(_, is_old)| *is_old).map(|(position, _)| position).collect())
 }

@@ -9,7 +9,7 @@ pub enum StorageError {
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] Arc<sqlx::Error>),
     /// More is asked of it than it can take: the caller may try again.
-    #[error("too many writes are waiting")]
+    #[error("too many requests are waiting")]
     Overloaded,
     /// Whether it was done is unknown: whoever did it ended without a word.
     #[error("a write ended without an answer")]

@@ -95,34 +95,60 @@ async fn find(connection: &mut PgConnection, accounts: &[Uuid], keys: &[String])
 /// Keeps answers; those that have outlived their time under the same keys give way.
 ///
 /// # Errors
-/// A conflict, when another request with one of the keys came first.
-pub(super) async fn store(connection: &mut PgConnection, account: Uuid, answers: &[NewKept]) -> sqlx::Result<()> {
-    const CLEAR: &str = "DELETE FROM kept_answers WHERE account_id = $1 AND key = $2 AND created_at <= $3";
-    const STORE: &str = "INSERT INTO kept_answers (account_id, key, fingerprint, answer, contact_ids, created_at) \
-                         VALUES ($1, $2, $3, $4, $5, $6)";
-    for NewKept { key, kept, contacts } in answers {
-        let now = now();
-        sqlx::query(CLEAR).bind(account).bind(key).bind(now - LIFE).execute(&mut *connection).await?;
-        let store = sqlx::query(STORE).bind(account).bind(key).bind(&kept.fingerprint).bind(&kept.answer);
-        store.bind(contacts).bind(now).execute(&mut *connection).await?;
+/// [`StorageError::Stale`], when another request with one of the keys came first.
+pub(super) async fn store(
+    connection: &mut PgConnection,
+    account: Uuid,
+    answers: &[NewKept],
+) -> Result<(), StorageError> {
+    const STORE: &str = "INSERT INTO kept_answers AS k (account_id, key, fingerprint, answer, created_at) \
+         SELECT $1, n.key, n.fingerprint, n.answer, $5 FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (key, fingerprint, answer) \
+         ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, answer = excluded.answer, \
+         created_at = excluded.created_at WHERE k.created_at <= $6";
+    const SHOWN: &str = "INSERT INTO kept_contacts (account_id, contact_id, key) \
+                         SELECT $1, * FROM unnest($2::uuid[], $3::text[]) ON CONFLICT DO NOTHING";
+    if answers.is_empty() {
+        return Ok(());
     }
+    let now = now();
+    let stored = sqlx::query(STORE)
+        .bind(account)
+        .bind(answers.iter().map(|new| new.key.as_str()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|new| new.kept.fingerprint.as_slice()).collect::<Vec<_>>())
+        .bind(answers.iter().map(|new| new.kept.answer.as_deref()).collect::<Vec<_>>())
+        .bind(now)
+        .bind(now - LIFE);
+    if stored.execute(&mut *connection).await?.rows_affected() != answers.len() as u64 {
+        return Err(StorageError::Stale);
+    }
+    let shown = answers.iter().flat_map(|new| new.contacts.iter().map(|contact| (*contact, new.key.as_str())));
+    let (contacts, keys): (Vec<_>, Vec<_>) = shown.unzip();
+    sqlx::query(SHOWN).bind(account).bind(contacts).bind(keys).execute(connection).await?;
     Ok(())
 }
 
 /// Forgets the answers that show any of these contacts. Their keys stay taken: a late repeat must not bring a contact
 /// back.
 pub(super) async fn purge(connection: &mut PgConnection, accounts: &[Uuid], contacts: &[Uuid]) -> sqlx::Result<()> {
-    const PURGE: &str = "UPDATE kept_answers a SET answer = NULL FROM unnest($1::uuid[], $2::uuid[]) AS p (account_id, id) \
-                         WHERE a.account_id = p.account_id AND p.id = ANY (a.contact_ids)";
+    const PURGE: &str = "WITH shown AS (DELETE FROM kept_contacts s USING unnest($1::uuid[], $2::uuid[]) AS p (account_id, id) \
+         WHERE s.account_id = p.account_id AND s.contact_id = p.id RETURNING s.account_id, s.key) \
+         UPDATE kept_answers a SET answer = NULL FROM shown s WHERE a.account_id = s.account_id AND a.key = s.key";
     sqlx::query(PURGE).bind(accounts).bind(contacts).execute(connection).await?;
     Ok(())
 }
 
-/// Deletes a few answers that have outlived their time. Returns whether there may be more.
-pub(super) async fn sweep(pool: &PgPool) -> sqlx::Result<bool> {
+/// Deletes a few of an account's answers that have outlived their time. Returns whether there may be more.
+pub(super) async fn sweep(pool: &PgPool, account: Uuid) -> sqlx::Result<bool> {
     const STEP: i64 = 1_000;
-    const DELETE: &str = "DELETE FROM kept_answers WHERE (account_id, key) IN \
-                          (SELECT account_id, key FROM kept_answers WHERE created_at <= $1 LIMIT $2)";
-    let swept = sqlx::query(DELETE).bind(now() - LIFE).bind(STEP).execute(pool).await?.rows_affected();
-    Ok(swept >= STEP.unsigned_abs())
+    const OLD: &str =
+        "SELECT key FROM kept_answers WHERE account_id = $1 AND created_at <= $2 ORDER BY created_at LIMIT $3";
+    const DELETE: &str = "WITH gone AS (DELETE FROM kept_answers WHERE account_id = $1 AND key = ANY ($2) AND created_at <= $3 RETURNING key) \
+         DELETE FROM kept_contacts s USING gone WHERE s.account_id = $1 AND s.key = gone.key";
+    let before = now() - LIFE;
+    let keys: Vec<String> = sqlx::query_scalar(OLD).bind(account).bind(before).bind(STEP).fetch_all(pool).await?;
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    sqlx::query(DELETE).bind(account).bind(&keys).bind(before).execute(pool).await?;
+    Ok(keys.len() as i64 == STEP)
 }

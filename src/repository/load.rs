@@ -55,19 +55,23 @@ async fn contacts(
     groups: &mut BTreeMap<Uuid, Group>,
     wanted: OfAccounts<Uuid>,
 ) -> Result<(), StorageError> {
+    // The row of an account changes with every batch, and may have many dead versions: it is read once, not for each
+    // of its contacts.
     const READ: &str = concat!(
-        "SELECT ",
+        "WITH a AS MATERIALIZED (SELECT account_id, registry_version, last_position FROM accounts WHERE account_id = ANY ($3)) SELECT ",
         contact_columns!(),
         ", k.account_id, k.id AS wanted, a.registry_version, a.last_position \
          FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
-         LEFT JOIN accounts a ON a.account_id = k.account_id \
+         LEFT JOIN a ON a.account_id = k.account_id \
          LEFT JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id"
     );
     if wanted.is_empty() {
         return Ok(());
     }
     let (accounts, ids): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
-    for row in sqlx::query(READ).bind(accounts).bind(ids).fetch_all(connection).await? {
+    let mut distinct = accounts.clone();
+    distinct.dedup();
+    for row in sqlx::query(READ).bind(accounts).bind(ids).bind(distinct).fetch_all(connection).await? {
         let Some(group) = groups.get_mut(&rows::account(&row)?) else { continue };
         let registry: Option<i64> = row.try_get("registry_version")?;
         let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("last_position")? }));

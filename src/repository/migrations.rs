@@ -5,6 +5,9 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Repository, StorageError};
 
+/// How long a migration waits for a table, or for another instance that migrates.
+const LOCK_TIMEOUT: &str = "5s";
+
 static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Migrations could not be applied.
@@ -56,8 +59,10 @@ impl Repository {
         if pending == 0 {
             return Ok(0);
         }
-        // Outside the pool, whose connections limit the time of a statement.
-        let mut connection = PgConnection::connect_with(&self.options).await?;
+        // Outside the pool, whose connections limit the time of a statement. What waits for a table keeps everyone else
+        // from it who comes later, the version before this one too: it must not wait for long.
+        let options = self.options.as_ref().clone().options([("lock_timeout", LOCK_TIMEOUT)]);
+        let mut connection = PgConnection::connect_with(&options).await?;
         let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
         // A newer version of the service may have been here, and will run beside this one.
         migrator.set_ignore_missing(true);

@@ -13,6 +13,7 @@ mod fields;
 mod gather;
 mod group;
 mod kept;
+mod lanes;
 mod load;
 mod migrations;
 mod pool;
@@ -35,6 +36,7 @@ pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
 pub use clients::Credentials;
 use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
+use lanes::Lanes;
 pub use migrations::{MigrationError, Migrations};
 use reader::Reader;
 use registries::Registries;
@@ -71,17 +73,19 @@ impl Repository {
         let options = pool::connect_options(settings)?;
         // A pool goes through its connections in turn, each of which has its own caches: the writer keeps to its own.
         let total = settings.max_connections;
-        let reserved = if settings.write_batch_max > 1 { writer::workers() } else { total / 4 * 3 };
-        let has_own = reserved > 0 && total > reserved;
-        let shared = if has_own { total - reserved } else { total };
+        let workers = if settings.write_batch_max > 1 { writer::workers().min(total - 1) } else { 0 };
+        let reserved = if workers > 0 { workers } else { total / 4 * 3 };
+        let shared = total - reserved;
         let pool = pool::open(settings, options.clone(), shared);
-        let own = if has_own { pool::open(settings, pool::impatient(options.clone()), reserved) } else { pool.clone() };
+        let own =
+            if reserved > 0 { pool::open(settings, pool::impatient(options.clone()), reserved) } else { pool.clone() };
+        let lanes = Lanes::new(&pool, shared, settings.timeout);
         Ok(Self {
             registries: Arc::new(Registries::new(pool.clone())),
             revocations: Arc::new(Revocations::new(pool.clone())),
             searching: Arc::new(Searching::new(shared)),
             reader: Arc::new(Reader::start(&pool, settings.timeout)),
-            writer: Arc::new(Writer::start(&own, &pool, settings)),
+            writer: Arc::new(Writer::start(workers, &own, lanes, settings)),
             doorbells: Arc::new(Doorbells::new()),
             change_retention: settings.change_retention,
             options: Arc::new(options),
@@ -91,12 +95,27 @@ impl Repository {
 
     /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
     pub async fn run_background_work(&self) {
-        tokio::join!(self.registries.keep_fresh(), self.revocations.keep_fresh(), sweep::run(self));
+        let (registries, revocations) = (&self.registries, &self.revocations);
+        tokio::join!(
+            unending(|| Arc::clone(registries).keep_fresh()),
+            unending(|| Arc::clone(revocations).keep_fresh()),
+            unending(|| sweep::run(self.clone())),
+        );
     }
 
     /// Closes the pool, after the statements under way.
     pub async fn close(&self) {
         self.writer.close().await;
         self.pool.close().await;
+    }
+}
+
+/// Runs work that never ends, and begins it anew should it panic: the rest must go on.
+async fn unending<F: Future<Output = ()> + Send + 'static>(work: impl Fn() -> F) {
+    loop {
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(work());
+        task.join_next().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

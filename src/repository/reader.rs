@@ -56,6 +56,9 @@ impl Repository {
 
 async fn settle(pool: PgPool, mut look_ups: Vec<LookUp>) {
     look_ups.retain(|look_up| !look_up.answer.is_closed());
+    if look_ups.is_empty() {
+        return;
+    }
     match find(&pool, &look_ups).await {
         Ok(found) => {
             for LookUp { account, id, answer } in look_ups {

@@ -61,7 +61,7 @@ impl Registries {
     }
 
     /// Reloads registries that another instance has changed, for as long as it is polled.
-    pub(super) async fn keep_fresh(&self) {
+    pub(super) async fn keep_fresh(self: Arc<Self>) {
         loop {
             tokio::time::sleep(REFRESH_EVERY).await;
             if let Err(error) = self.refresh().await {

@@ -43,7 +43,7 @@ impl Revocations {
     }
 
     /// Looks for new revocations, for as long as it is polled.
-    pub(super) async fn keep_fresh(&self) {
+    pub(super) async fn keep_fresh(self: Arc<Self>) {
         loop {
             match tokio::time::timeout(PATIENCE, self.refresh()).await {
                 Ok(Ok(_)) => {}

@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_secs(60);
 const STEP: i64 = 1_000;
 
 /// Sweeps for as long as it is polled. Instances that sweep the same things at once do no harm.
-pub(super) async fn run(repository: &Repository) {
+pub(super) async fn run(repository: Repository) {
     let mut trimmed: Option<Instant> = None;
     loop {
         tokio::time::sleep(EVERY).await;
@@ -38,13 +38,30 @@ pub(super) async fn run(repository: &Repository) {
 }
 
 impl Repository {
-    /// Removes the answers and changes that have outlived their time. The background work does so now and then.
+    /// Removes the answers and changes that have outlived their time. The background work does so now and then. An
+    /// account that someone holds has its turn the next time.
     ///
     /// # Errors
-    /// The database.
+    /// The database, when it does not tell which accounts there are.
     pub async fn remove_old(&self) -> Result<(), StorageError> {
-        while kept::sweep(&self.pool).await? {}
-        changes::trim(&self.pool, self.change_retention).await
+        const PAGE: &str = "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
+        let mut last = Uuid::nil();
+        loop {
+            let accounts = sqlx::query_scalar(PAGE).bind(last).bind(STEP).fetch_all(&self.pool).await?;
+            let Some(end) = accounts.last() else { return Ok(()) };
+            last = *end;
+            for account in accounts {
+                if let Err(error) = self.remove_old_of(account).await {
+                    tracing::warn!(%error, %account, "could not remove old answers and changes");
+                }
+            }
+        }
+    }
+
+    async fn remove_old_of(&self, account: Uuid) -> Result<(), StorageError> {
+        while kept::sweep(&self.pool, account).await? {}
+        while changes::trim(&self.pool, account, self.change_retention).await? {}
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Searching {
 impl Searching {
     /// For a pool of this many connections.
     pub(super) fn new(connections: u32) -> Self {
-        let readers = usize::try_from(connections / 2).unwrap_or_default().max(1);
+        let readers = usize::try_from(connections / 4).unwrap_or_default().max(1);
         Self { folding: OnceCell::new(), readers: Arc::new(Semaphore::new(readers)) }
     }
 }

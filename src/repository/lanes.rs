@@ -1,0 +1,166 @@
+//! Work that has to be done under its account's lock: what meets other writers in its way, and what is too much for a
+//! batch of many accounts. Each account has a lane of its own with one task in it, which takes whatever waits there: a
+//! tenant queues behind itself, and holds one connection at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::PgPool;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::StorageError;
+use super::batch::{self, Failed};
+use super::work::Job;
+
+/// How many jobs may wait in a lane before more are turned away.
+const MAX_WAITING: usize = 1_024;
+/// After how many writes no more jobs are taken into one transaction.
+const MANY_WRITES: usize = 1_000;
+/// How often work is tried that meets others in its way.
+const ATTEMPTS: usize = 5;
+
+/// The lanes of all accounts that have work in them. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lanes(Arc<Inner>);
+
+struct Inner {
+    pool: PgPool,
+    /// Lets some lanes at a time have a connection: the rest of the service needs some too.
+    turns: Semaphore,
+    /// Lets some work at a time wait for rows that others hold.
+    waits: Semaphore,
+    /// After which a transaction is given up.
+    time_limit: Duration,
+    waiting: Mutex<HashMap<Uuid, Vec<Job>>>,
+}
+
+impl Lanes {
+    /// Lanes over a pool of this many connections, of which they take half at most.
+    pub(super) fn new(pool: &PgPool, connections: u32, timeout: Duration) -> Self {
+        let share = |part: u32| Semaphore::new((connections / part).max(1) as usize);
+        Self(Arc::new(Inner {
+            pool: pool.clone(),
+            turns: share(3),
+            waits: share(6),
+            time_limit: timeout * 2,
+            waiting: Mutex::default(),
+        }))
+    }
+
+    /// Adds jobs to the lane of their account.
+    pub(super) fn add(&self, account: Uuid, jobs: Vec<Job>) {
+        let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match lanes.get_mut(&account) {
+            Some(lane) if lane.len() + jobs.len() > MAX_WAITING => {
+                drop(lanes);
+                fail(jobs, &StorageError::Overloaded);
+            }
+            Some(lane) => lane.extend(jobs),
+            None => {
+                lanes.insert(account, jobs);
+                tokio::spawn(self.clone().serve(account));
+            }
+        }
+    }
+
+    /// Does the work of a lane, until there is none.
+    async fn serve(self, account: Uuid) {
+        while let Some(jobs) = self.take(account) {
+            // A task of its own: a panic must not end the lane.
+            let _ = tokio::spawn(self.clone().write(account, jobs)).await;
+        }
+    }
+
+    /// The jobs that are next; `None` when there are no more, and the lane is gone.
+    fn take(&self, account: Uuid) -> Option<Vec<Job>> {
+        let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = lanes.get_mut(&account)?;
+        let mut writes = 0;
+        let fits = |job: &&Job| {
+            let is_first = writes == 0;
+            writes += job.work.writes.len().max(1);
+            is_first || writes <= MANY_WRITES
+        };
+        let count = lane.iter().take_while(fits).count();
+        if count == 0 {
+            lanes.remove(&account);
+            return None;
+        }
+        Some(lane.drain(..count).collect())
+    }
+
+    /// Writes jobs of an account together; where one of them makes trouble, each by itself.
+    async fn write(self, account: Uuid, mut jobs: Vec<Job>) {
+        for _ in 0..ATTEMPTS {
+            let Err(Failed { error, jobs: left, .. }) = self.attempt(account, jobs).await else { return };
+            match error {
+                StorageError::Stale | StorageError::Conflict(_) => jobs = left,
+                StorageError::Locked(_) | StorageError::Bug(_) => {
+                    for job in left {
+                        self.write_one(account, job).await;
+                    }
+                    return;
+                }
+                error => return fail(left, &error),
+            }
+        }
+        fail(jobs, &StorageError::Overloaded);
+    }
+
+    /// Writes a job by itself. One that has to wait for a row does so beside the lane.
+    async fn write_one(&self, account: Uuid, job: Job) {
+        let mut jobs = vec![job];
+        for _ in 0..ATTEMPTS {
+            let Err(Failed { error, jobs: left, contacts }) = self.attempt(account, jobs).await else { return };
+            match error {
+                StorageError::Stale | StorageError::Conflict(_) => jobs = left,
+                StorageError::Locked(_) => {
+                    return drop(tokio::spawn(self.clone().write_patiently(account, left, contacts)));
+                }
+                error => return fail(left, &error),
+            }
+        }
+        fail(jobs, &StorageError::Overloaded);
+    }
+
+    /// Writes jobs once no one holds the rows of their contacts.
+    async fn write_patiently(self, account: Uuid, mut jobs: Vec<Job>, mut contacts: Vec<Uuid>) {
+        for _ in 0..ATTEMPTS {
+            if let Err(error) = self.wait(account, &contacts).await {
+                return fail(jobs, &error);
+            }
+            let Err(failed) = self.attempt(account, jobs).await else { return };
+            Failed { jobs, contacts, .. } = failed;
+            if !matches!(failed.error, StorageError::Stale | StorageError::Conflict(_) | StorageError::Locked(_)) {
+                return fail(jobs, &failed.error);
+            }
+        }
+        fail(jobs, &StorageError::Overloaded);
+    }
+
+    /// Tries jobs once. What takes too long is given up: those who wait for it learn that it is lost.
+    async fn attempt(&self, account: Uuid, mut jobs: Vec<Job>) -> Result<(), Failed> {
+        let Ok(_turn) = self.0.turns.acquire().await else { return Ok(()) };
+        jobs.retain(|job| !job.is_abandoned());
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let written = batch::write_locked(&self.0.pool, account, jobs);
+        tokio::time::timeout(self.0.time_limit, written).await.unwrap_or(Ok(()))
+    }
+
+    async fn wait(&self, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
+        let _turn = self.0.waits.acquire().await.map_err(|_| StorageError::Lost)?;
+        let free = batch::wait_for_rows(&self.0.pool, account, contacts);
+        tokio::time::timeout(self.0.time_limit, free).await.unwrap_or(Err(StorageError::Lost))
+    }
+}
+
+/// Answers jobs that were not done.
+pub(super) fn fail(jobs: Vec<Job>, error: &StorageError) {
+    for job in jobs {
+        job.answer(Err(error.clone().into()));
+    }
+}
