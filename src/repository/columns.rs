@@ -2,14 +2,14 @@
 
 use std::hash::Hash;
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::types::chrono::{DateTime, Utc};
 use sqlx::{Postgres, types::Uuid};
 
 use super::StorageError;
 use super::group::Group;
-use crate::contacts::{Contact, UniqueKey};
+use crate::contacts::{Change, Contact, UniqueKey};
 use crate::fields::system;
 
 type Statement<'a> = Query<'a, Postgres, PgArguments>;
@@ -100,7 +100,11 @@ impl<'a> ChangeColumns<'a> {
         Ok(Self { groups, changed: changes.map(|change| json(&change.changed())).collect::<Result<_, _>>()? })
     }
 
-    fn each<T>(&self, column: impl Fn(Uuid, &'a crate::contacts::Change) -> T) -> Vec<T> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.changed.is_empty()
+    }
+
+    fn each<T>(&self, column: impl Fn(Uuid, &'a Change) -> T) -> Vec<T> {
         let column = &column;
         let of_group = |group: &&'a Group| {
             let account = group.account;
@@ -120,18 +124,6 @@ impl<'a> ChangeColumns<'a> {
             .bind(self.each(|_, change| change.actor.as_deref()))
             .bind(self.each(|_, change| change.at))
             .bind(&self.changed)
-    }
-
-    /// Inserts them all.
-    pub(super) async fn insert(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        const INSERT: &str = "INSERT INTO changes (account_id, position, contact_id, previous, kind, actor, at, changed) \
-             SELECT account_id, position, contact_id, previous, kind, actor, at, changed::json \
-             FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], $8::text[]) \
-             AS n (account_id, position, contact_id, previous, kind, actor, at, changed)";
-        if !self.changed.is_empty() {
-            self.bind(sqlx::query(INSERT)).execute(connection).await?;
-        }
-        Ok(())
     }
 }
 

@@ -18,15 +18,41 @@ use crate::contacts::Effects;
 /// An account and a contact of it.
 pub(super) type ContactKey = (Uuid, Uuid);
 
-/// The account, the state that was read, and the next position: parameters 1 to 4. Rows are locked in one order.
+/// Moves accounts on: the parameters are the account, the registry's version and the position that were read, and the
+/// next position. Rows are locked in one order.
 macro_rules! moved {
-    () => {
-        "free AS (SELECT a.account_id, n.next FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) \
-         AS n (account_id, registry, position, next) JOIN accounts a ON a.account_id = n.account_id \
-         WHERE a.registry_version = n.registry AND a.last_position = n.position \
-         ORDER BY a.account_id FOR NO KEY UPDATE OF a SKIP LOCKED), \
-         moved AS (UPDATE accounts a SET last_position = f.next FROM free f WHERE a.account_id = f.account_id \
-         RETURNING a.account_id)"
+    ($account:literal, $registry:literal, $position:literal, $next:literal) => {
+        concat!(
+            "free AS (SELECT a.account_id, n.next FROM unnest(",
+            $account,
+            "::uuid[], ",
+            $registry,
+            "::bigint[], ",
+            $position,
+            "::bigint[], ",
+            $next,
+            "::bigint[]) AS n (account_id, registry, position, next) JOIN accounts a ON a.account_id = n.account_id \
+             WHERE a.registry_version = n.registry AND a.last_position = n.position \
+             ORDER BY a.account_id FOR NO KEY UPDATE OF a SKIP LOCKED), \
+             moved AS (UPDATE accounts a SET last_position = f.next FROM free f WHERE a.account_id = f.account_id \
+             RETURNING a.account_id)"
+        )
+    };
+}
+
+/// Contacts as rows, from the parameters 1 to 17 that [`ContactColumns::bind_values`] binds, and those of `more`.
+macro_rules! contact_rows {
+    ($more:literal, $names:literal) => {
+        concat!(
+            "unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], \
+             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], \
+             $16::text[], $17::text[]",
+            $more,
+            ") AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, \
+             contact_owner, external_id, phone, mobile_phone, job_title, company_name, website",
+            $names,
+            ")"
+        )
     };
 }
 
@@ -40,6 +66,18 @@ macro_rules! assignments {
     };
 }
 
+/// Adds entries to the feed, from arrays that [`ChangeColumns::bind`] binds.
+macro_rules! told {
+    ($arrays:literal) => {
+        concat!(
+            "INSERT INTO changes (account_id, position, contact_id, previous, kind, actor, at, changed) \
+             SELECT n.account_id, n.position, n.contact_id, n.previous, n.kind, n.actor, n.at, n.changed::json FROM unnest(",
+            $arrays,
+            ") AS n (account_id, position, contact_id, previous, kind, actor, at, changed)"
+        )
+    };
+}
+
 /// Stores groups whose jobs only change values of active contacts, and no keys: one statement, and so one transaction.
 /// Returns the contacts that were stored.
 pub(super) async fn values(
@@ -48,28 +86,24 @@ pub(super) async fn values(
 ) -> Result<HashSet<ContactKey>, StorageError> {
     const STORE: &str = concat!(
         "WITH ",
-        moved!(),
+        moved!("$18", "$19", "$20", "$21"),
         ", stored AS (UPDATE contacts c SET ",
         assignments!(),
-        " FROM unnest($5::uuid[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[], $11::text[], \
-         $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[]) \
-         AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, contact_owner, \
-         external_id, phone, mobile_phone, job_title, company_name, website) JOIN moved m ON m.account_id = n.account_id \
-         WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base RETURNING c.account_id, c.id), \
-         told AS (INSERT INTO changes (account_id, position, contact_id, previous, kind, actor, at, changed) \
-         SELECT n.account_id, n.position, n.contact_id, n.previous, n.kind, n.actor, n.at, n.changed::json \
-         FROM unnest($22::uuid[], $23::bigint[], $24::uuid[], $25::bigint[], $26::text[], $27::text[], $28::timestamptz[], $29::text[]) \
-         AS n (account_id, position, contact_id, previous, kind, actor, at, changed) \
-         JOIN stored s ON s.account_id = n.account_id AND s.id = n.contact_id) \
-         SELECT account_id, id FROM stored"
+        " FROM ",
+        contact_rows!("", ""),
+        " JOIN moved m ON m.account_id = n.account_id \
+         WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base RETURNING c.account_id, c.id), told AS (",
+        told!(
+            "$22::uuid[], $23::bigint[], $24::uuid[], $25::bigint[], $26::text[], $27::text[], $28::timestamptz[], $29::text[]"
+        ),
+        " JOIN stored s ON s.account_id = n.account_id AND s.id = n.contact_id) SELECT account_id, id FROM stored"
     );
     let effects: Vec<_> = groups.iter().map(|group| (group.account, group.effects())).collect();
     let updated = effects
         .iter()
         .flat_map(|(account, effects)| effects.updated.iter().map(|(base, contact)| (*account, *base, *contact)));
-    let query = bind_accounts(sqlx::query(STORE), groups);
-    let query = ContactColumns::of(updated)?.bind_values(query);
-    let query = ChangeColumns::of(groups)?.bind(query);
+    let query = ContactColumns::of(updated)?.bind_values(sqlx::query(STORE));
+    let query = ChangeColumns::of(groups)?.bind(bind_accounts(query, groups));
     rows_of(query.fetch_all(connection).await?, |row| Ok((row.try_get(0)?, row.try_get(1)?)))
 }
 
@@ -89,7 +123,7 @@ pub(super) async fn everything(
         update_contacts(transaction, &effects).await?;
         create_contacts(transaction, &effects).await?;
         write_keys(transaction, &effects).await?;
-        ChangeColumns::of(&groups)?.insert(transaction).await?;
+        tell(transaction, &groups).await?;
         for group in &groups {
             kept::store(transaction, group.account, &group.new_kept).await?;
         }
@@ -100,7 +134,7 @@ pub(super) async fn everything(
 
 /// Moves the accounts on that are as they were read and free. Returns them; they are locked from then on.
 async fn move_accounts(connection: &mut PgConnection, groups: &[&Group]) -> Result<HashSet<Uuid>, StorageError> {
-    const MOVE: &str = concat!("WITH ", moved!(), " SELECT account_id FROM moved");
+    const MOVE: &str = concat!("WITH ", moved!("$1", "$2", "$3", "$4"), " SELECT account_id FROM moved");
     let moved = bind_accounts(sqlx::query(MOVE), groups).fetch_all(connection).await?;
     rows_of(moved, |row| row.try_get(0))
 }
@@ -121,13 +155,9 @@ async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects
     const UPDATE: &str = concat!(
         "UPDATE contacts c SET ",
         assignments!(),
-        ", archived_at = n.archived_at, archived_by = n.archived_by \
-         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], \
-         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], \
-         $18::timestamptz[], $19::text[]) \
-         AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, contact_owner, \
-         external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by) \
-         WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base"
+        ", archived_at = n.archived_at, archived_by = n.archived_by FROM ",
+        contact_rows!(", $18::timestamptz[], $19::text[]", ", archived_at, archived_by"),
+        " WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base"
     );
     let updated = effects
         .iter()
@@ -143,15 +173,16 @@ async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects
 }
 
 async fn create_contacts(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
-    const INSERT: &str = "INSERT INTO contacts (account_id, id, version, position, updated_at, custom, first_name, last_name, email, \
+    const INSERT: &str = concat!(
+        "INSERT INTO contacts (account_id, id, version, position, updated_at, custom, first_name, last_name, email, \
          contact_owner, external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at) \
          SELECT account_id, id, version, position, updated_at, custom::jsonb, first_name, last_name, email, \
-         contact_owner, external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at \
-         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], \
-         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], \
-         $18::timestamptz[], $19::text[], $20::timestamptz[]) \
-         AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, contact_owner, \
-         external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at)";
+         contact_owner, external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at FROM ",
+        contact_rows!(
+            ", $18::timestamptz[], $19::text[], $20::timestamptz[]",
+            ", archived_at, archived_by, created_at"
+        )
+    );
     let created =
         effects.iter().flat_map(|(account, effects)| effects.created.iter().map(|contact| (*account, 0, *contact)));
     let columns = ContactColumns::of(created)?;
@@ -160,6 +191,17 @@ async fn create_contacts(connection: &mut PgConnection, effects: &AccountEffects
     }
     let query = columns.bind_archival(columns.bind_values(sqlx::query(INSERT)));
     query.bind(columns.created_at()).execute(connection).await?;
+    Ok(())
+}
+
+async fn tell(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
+    const TELL: &str = told!(
+        "$1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], $8::text[]"
+    );
+    let columns = ChangeColumns::of(groups)?;
+    if !columns.is_empty() {
+        columns.bind(sqlx::query(TELL)).execute(connection).await?;
+    }
     Ok(())
 }
 

@@ -127,3 +127,27 @@ async fn a_row_that_someone_holds_is_waited_for_and_holds_up_no_one_else() {
     let read = account.get(&format!("/contacts/{free}")).await;
     assert_eq!((&read.body["first_name"], &read.body["last_name"]), (&json!("9"), &json!("B")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_waits_for_itself_holds_up_no_other() {
+    let (busy, other) = (Account::new().await, Account::new().await);
+    busy.create(json!({"first_name": "A"})).await;
+    let mut database = busy.database().await;
+    let hold = format!("BEGIN; SELECT 1 FROM accounts WHERE account_id = '{}' FOR UPDATE", busy.id);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut database).await.unwrap();
+    let body = json!({"inputs": [{"fields": {"first_name": "B"}}, {"fields": {"first_name": "C"}}]});
+    let waiting: Vec<_> = (0..40)
+        .map(|_| {
+            let (busy, body) = (busy.clone(), body.clone());
+            tokio::spawn(async move { busy.post("/contacts/batch/create", body).await.status })
+        })
+        .collect();
+    for _ in 0..5 {
+        other.post("/contacts/batch/create", body.clone()).await.expect(200);
+    }
+    assert!(waiting.iter().all(|call| !call.is_finished()));
+    sqlx::raw_sql("COMMIT").execute(&mut database).await.unwrap();
+    for call in waiting {
+        assert_eq!(call.await.unwrap(), 200);
+    }
+}
