@@ -59,8 +59,8 @@ fn is_unavailable(code: &str) -> bool {
     // Connection exceptions, insufficient resources (disk, memory, connections), operator intervention
     // (shutdown, cancelled by time limit), system errors.
     ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-        // A read-only database, a role or database that is not there (yet), no access.
-        || ["25006", "3D000", "28000", "28P01"].contains(&code)
+        // A read-only database, a role or database that is not there (yet), one that takes no connections, no access.
+        || ["25006", "3D000", "55000", "28000", "28P01", "42501"].contains(&code)
         // The schema is not there yet: migrations are pending.
         || ["42P01", "42703"].contains(&code)
 }

@@ -26,3 +26,22 @@ async fn is_not_ready_while_a_migration_is_pending() {
     assert_eq!(answer.header("retry-after"), "1");
     account.anonymous("GET", "/healthz").send().await.expect(200);
 }
+
+#[tokio::test]
+async fn is_unavailable_while_the_database_takes_no_connections() {
+    let server = Server::on_own_database("closed", |_| {});
+    let account = Account::on(&server);
+    let id = account.create(json!({"first_name": "A"})).await;
+    let mut elsewhere = Account::new().await.database().await;
+    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS false").execute(&mut elsewhere).await.unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'closed'";
+    sqlx::query(cut).execute(&mut elsewhere).await.unwrap();
+    // More often than the pool has connections that it does not know to be dead.
+    for _ in 0..20 {
+        account.anonymous("GET", "/readyz").send().await.expect_error(503, "unavailable");
+        account.get(&format!("/contacts/{id}")).await.expect_error(503, "unavailable");
+        account.patch(&id, json!({"last_name": "B"})).await.expect_error(503, "unavailable");
+    }
+    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS true").execute(&mut elsewhere).await.unwrap();
+    account.anonymous("GET", "/readyz").send().await.expect(200);
+}
