@@ -18,8 +18,8 @@ pub struct UniqueKey {
 pub struct Collision {
     /// The unique field.
     pub field: FieldId,
-    /// The contact that holds the key.
-    pub existing_id: Uuid,
+    /// The contact that holds the key; `None` for one that would have been created by the same request.
+    pub existing_id: Option<Uuid>,
 }
 
 /// The keys that a write claims, and those it gives up.

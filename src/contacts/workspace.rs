@@ -17,8 +17,16 @@ use crate::fields::Registry;
 pub struct Written {
     /// The contact; the last state of one that was purged.
     pub contact: Arc<Contact>,
+    /// The contact before the write, if it was there.
+    pub before: Option<Arc<Contact>>,
     /// Whether the write created it.
     pub created: bool,
+}
+
+impl Written {
+    fn unchanged(contact: Arc<Contact>) -> Self {
+        Self { before: Some(Arc::clone(&contact)), contact, created: false }
+    }
 }
 
 /// What a write comes to.
@@ -176,7 +184,7 @@ impl Workspace {
     fn create(&mut self, draft: &Draft, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
         let contact = Contact::new(draft);
         self.move_keys(contact.id, KeyChanges::of_new(&contact.values, registry))?;
-        Ok(Written { contact: self.put(ChangeKind::Created, None, contact, actor), created: true })
+        Ok(Written { contact: self.put(ChangeKind::Created, None, contact, actor), before: None, created: true })
     }
 
     fn update(
@@ -191,9 +199,9 @@ impl Workspace {
             return Err(WriteRefusal::Archived);
         }
         demand(precondition, &contact)?;
-        let Some(next) = contact.patched(draft, registry) else { return Ok(Written { contact, created: false }) };
+        let Some(next) = contact.patched(draft, registry) else { return Ok(Written::unchanged(contact)) };
         self.move_keys(contact.id, KeyChanges::between(&contact.values, &next.values, registry))?;
-        Ok(Written { contact: self.put(ChangeKind::Updated, Some(contact), next, actor), created: false })
+        Ok(self.change(ChangeKind::Updated, contact, next, actor))
     }
 
     fn upsert(&mut self, upsert: &Upsert, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
@@ -223,8 +231,7 @@ impl Workspace {
         demand(precondition, contact)?;
         self.move_keys(contact.id, KeyChanges::of_gone(&contact.values, registry))?;
         let archived = contact.archived(actor.map(|actor| &**actor), registry);
-        let contact = self.put(ChangeKind::Archived, Some(Arc::clone(contact)), archived, actor);
-        Ok(Written { contact, created: false })
+        Ok(self.change(ChangeKind::Archived, Arc::clone(contact), archived, actor))
     }
 
     fn restore(
@@ -237,11 +244,11 @@ impl Workspace {
         let contact = self.find(&Target::Id(id)).ok_or(WriteRefusal::NotFound)?;
         demand(precondition, &contact)?;
         if contact.archival.is_none() {
-            return Ok(Written { contact, created: false });
+            return Ok(Written::unchanged(contact));
         }
         self.move_keys(id, KeyChanges::of_new(&contact.values, registry))?;
         let restored = contact.restored(registry);
-        Ok(Written { contact: self.put(ChangeKind::Restored, Some(contact), restored, actor), created: false })
+        Ok(self.change(ChangeKind::Restored, contact, restored, actor))
     }
 
     fn purge(&mut self, id: Uuid, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
@@ -267,13 +274,13 @@ impl Workspace {
         if let Some(entry) = self.contacts.get_mut(&id) {
             entry.now = None;
         }
-        Ok(Written { contact, created: false })
+        Ok(Written::unchanged(contact))
     }
 
     /// Hands keys on, if no other active contact holds one that is claimed.
     fn move_keys(&mut self, contact: Uuid, changes: KeyChanges) -> Result<(), WriteRefusal> {
         let holder = |key: &UniqueKey| self.holders.get(key).copied().flatten().filter(|holder| *holder != contact);
-        let collision = |key: &UniqueKey| Some(Collision { field: key.field, existing_id: holder(key)? });
+        let collision = |key: &UniqueKey| Some(Collision { field: key.field, existing_id: Some(holder(key)?) });
         let mut collisions: Vec<_> = changes.claimed.iter().filter_map(collision).collect();
         if !collisions.is_empty() {
             collisions.sort_by_key(|collision| collision.field);
@@ -283,6 +290,11 @@ impl Workspace {
         self.holders.extend(changes.released.into_iter().map(|key| (key, None)));
         self.holders.extend(changes.claimed.into_iter().map(|key| (key, Some(contact))));
         Ok(())
+    }
+
+    fn change(&mut self, kind: ChangeKind, before: Arc<Contact>, next: Contact, actor: Option<&Arc<str>>) -> Written {
+        let contact = self.put(kind, Some(Arc::clone(&before)), next, actor);
+        Written { contact, before: Some(before), created: false }
     }
 
     /// Replaces a contact by its next state, and takes note of the change.

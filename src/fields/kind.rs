@@ -132,7 +132,8 @@ impl Field {
     /// The one problem that the value has.
     pub fn parse_text(&self, text: &str) -> Result<Option<Value>, Issue> {
         let as_json = match self.kind {
-            Kind::Number | Kind::Checkbox => json::parse(text.as_bytes()).ok(),
+            // JSON allows blanks around a value: here they are a part of it.
+            Kind::Number | Kind::Checkbox if text.trim() == text => json::parse(text.as_bytes()).ok(),
             _ => None,
         };
         self.parse(&as_json.unwrap_or_else(|| Json::String(text.into())))

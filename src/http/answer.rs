@@ -50,7 +50,14 @@ impl Answer {
     pub(super) fn written(written: &Written, selection: &Selection, dry_run: bool) -> Result<Self, ApiError> {
         let contact = &written.contact;
         match (written.created, dry_run) {
-            (false, _) => Self::contact(StatusCode::OK, contact, selection),
+            (false, false) => Self::contact(StatusCode::OK, contact, selection),
+            (false, true) => {
+                // The tag of the contact as it is: the one that it would have may yet go to another state of it.
+                let tag = written.before.as_deref().map(etag);
+                let mut answer = Self::contact(StatusCode::OK, contact, selection)?;
+                answer.head.etag = tag;
+                Ok(answer)
+            }
             (true, true) => Self::of(StatusCode::CREATED, &contact.show_without_id(selection)),
             (true, false) => {
                 let mut answer = Self::contact(StatusCode::CREATED, contact, selection)?;

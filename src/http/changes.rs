@@ -77,15 +77,17 @@ pub(super) async fn history(
     query: Query,
 ) -> Result<Response, ApiError> {
     // What is no id has no history, but its query is looked at all the same.
-    let scope = Scope::History(caller.account, path.id().unwrap_or_default());
-    let (before, limit) = query.history(scope)?;
+    let (account, contact) = (caller.account, path.id().unwrap_or_default());
+    let (before, limit) = query.history(account, contact)?;
     // One more than asked for tells whether more follow.
     let page = app.repository().history(caller.account, path.id()?, before, limit + 1).await?;
     let HistoryPage { mut entries, registry } = page.ok_or(ApiError::NotFound)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = entries.len() > limit;
     entries.truncate(limit);
-    let next = entries.last().filter(|_| more).map(|last| FeedCursor::after(last).text(scope));
+    let next =
+        entries.last().filter(|_| more).map(|last| FeedCursor::after(last).text(Scope::History(account, contact)));
     let registry = app.repository().registry_since(caller.account, registry).await?;
-    json(StatusCode::OK, &Body { data: entries.iter().map(|entry| entry.show(scope, &registry)).collect(), next })
+    let data = entries.iter().map(|entry| entry.show(Scope::Feed(account), &registry)).collect();
+    json(StatusCode::OK, &Body { data, next })
 }

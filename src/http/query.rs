@@ -153,12 +153,16 @@ impl Query {
     }
 
     /// Which part of a contact's history is asked for: before which position, and how much of it.
-    pub(super) fn history(&self, scope: Scope) -> Result<(Option<i64>, i64), ApiError> {
+    pub(super) fn history(&self, account: Uuid, contact: Uuid) -> Result<(Option<i64>, i64), ApiError> {
         let mut found = Found::default();
         self.no_dry_run(&mut found);
         let rule = "must be a number from 1 to 1000";
         let limit = found.or(DEFAULT_FEED_LIMIT, self.one("limit", |text| number(text, 1, MAX_FEED_LIMIT, rule)));
-        let after = found.optional(self.one("after", |text| feed_cursor(text, scope)));
+        // Its entries are those of the feed, and so are their cursors.
+        let after = found.optional(self.one("after", |text| {
+            let of_entry = |_| feed_cursor(text, Scope::Feed(account));
+            feed_cursor(text, Scope::History(account, contact)).or_else(of_entry)
+        }));
         found.finish(Ok(()))?;
         Ok((after.map(|cursor| cursor.position()), limit))
     }

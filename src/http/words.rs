@@ -1,18 +1,16 @@
 //! The fixed words of `/contacts/…`, and values of a unique property that are spelt like them (contract §6): with
 //! `id_property` the segment is always a value, without it the words win.
 
+use std::borrow::Cow;
+
 use axum::extract::Request;
 use axum::http::Uri;
-use percent_encoding::percent_decode_str;
 
 use super::query::Query;
 
 const WORDS: [&str; 3] = ["search", "changes", "batch"];
-/// No word is longer, even when each of its letters is percent-encoded.
-const MAX_LENGTH: usize = 3 * 7;
-
-/// Before the route is chosen: a value that is spelt like a word is written so that no route of a word takes it, and a
-/// word in disguise is written plainly.
+/// Before the route is chosen: letters that are percent-encoded for no reason are written plainly (RFC 3986 §6.2.2.2),
+/// and a value that is spelt like a word is written so that no route of a word takes it.
 pub(super) fn tell_apart(mut request: Request) -> Request {
     if let Some(path) = rewritten(request.uri()) {
         let target = match request.uri().query() {
@@ -28,15 +26,30 @@ pub(super) fn tell_apart(mut request: Request) -> Request {
     request
 }
 
+/// The path by which the route is to be chosen; `None` when it is the one that was sent.
 fn rewritten(uri: &Uri) -> Option<String> {
-    let segment = uri.path().strip_prefix("/contacts/")?;
-    if segment.len() > MAX_LENGTH || segment.contains('/') {
-        return None;
+    let path = plain(uri.path());
+    let word = path.strip_prefix("/contacts/").filter(|segment| WORDS.contains(segment));
+    match word.and_then(|word| word.split_at_checked(1)) {
+        Some((first, rest)) if Query::names_property(uri.query()) => {
+            Some(format!("/contacts/%{:02X}{rest}", first.as_bytes()[0]))
+        }
+        _ => Some(path.into_owned()).filter(|path| path != uri.path()),
     }
-    let word = percent_decode_str(segment).decode_utf8().ok().filter(|word| WORDS.contains(&&**word))?;
-    let (first, rest) = word.split_at(1);
-    let disguised = || format!("/contacts/%{:02X}{rest}", first.as_bytes()[0]);
-    Some(if Query::names_property(uri.query()) { disguised() } else { format!("/contacts/{word}") })
+}
+
+/// A path without the percent-encoding of characters that need none.
+fn plain(path: &str) -> Cow<'_, str> {
+    let Some((first, encoded)) = path.split_once('%') else { return path.into() };
+    let mut plain = first.to_owned();
+    for part in encoded.split('%') {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) {
+            Some(byte) => plain.extend([char::from(byte)].into_iter().chain(part[2..].chars())),
+            None => plain.extend(['%'].into_iter().chain(part.chars())),
+        }
+    }
+    plain.into()
 }
 
 #[cfg(test)]
@@ -46,11 +59,20 @@ mod tests {
     #[test]
     fn tells_words_from_values() {
         let path = |uri: &str| rewritten(&uri.parse().expect("a URI"));
-        assert_eq!(path("/contacts/search").as_deref(), Some("/contacts/search"));
         assert_eq!(path("/contacts/%73earch").as_deref(), Some("/contacts/search"));
         assert_eq!(path("/contacts/search?id_property=external_id").as_deref(), Some("/contacts/%73earch"));
         assert_eq!(path("/contacts/ch%61nges?x=1&id%5Fproperty=email").as_deref(), Some("/contacts/%63hanges"));
-        for other in ["/contacts", "/contacts/", "/contacts/searches", "/contacts/batch/read", "/fields/search"] {
+        assert_eq!(path("/contacts/%62atch/%72ead").as_deref(), Some("/contacts/batch/read"));
+        assert_eq!(path("/contacts/a%2Fb%2z%").as_deref(), None);
+        for other in [
+            "/contacts",
+            "/contacts/",
+            "/contacts/search",
+            "/contacts/%20",
+            "/contacts/searches",
+            "/contacts/batch/read",
+            "/fields/search",
+        ] {
             assert_eq!(path(other), None, "{other}");
         }
     }

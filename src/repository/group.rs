@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::WriteError;
 use super::kept::{Kept, NewKept};
 use super::work::{Done, Job, Reply, Unit, Work};
-use crate::contacts::{Effects, Wanted, Workspace, Write, WriteOutcome, WriteRefusal};
+use crate::contacts::{Collision, Effects, Wanted, Workspace, Write, WriteOutcome, WriteRefusal};
 use crate::fields::Registry;
 
 /// The state of an account that its writes depend on.
@@ -107,7 +107,12 @@ impl Group {
         let actor = work.actor.as_ref();
         let mut outcomes: Vec<_> =
             work.writes.iter().map(|write| self.workspace.apply(write, actor, &work.registry)).collect();
+        let created: Vec<_> =
+            outcomes.iter().flatten().filter(|written| written.created).map(|w| w.contact.id).collect();
         let is_undone = undo(work.unit, &mut outcomes);
+        if is_undone || work.dry_run {
+            disown(&created, &mut outcomes);
+        }
         if let Some(mark) = mark.filter(|_| is_undone || work.dry_run) {
             self.workspace = mark;
         }
@@ -171,4 +176,14 @@ fn undo(unit: Unit, outcomes: &mut [WriteOutcome]) -> bool {
         });
     }
     fails
+}
+
+/// Takes the names of contacts that will never be out of what others are refused for.
+fn disown(created: &[Uuid], outcomes: &mut [WriteOutcome]) {
+    for outcome in outcomes {
+        if let Err(WriteRefusal::Duplicate(collisions)) = outcome {
+            let unborn = |collision: &&mut Collision| collision.existing_id.is_some_and(|id| created.contains(&id));
+            collisions.iter_mut().filter(unborn).for_each(|collision| collision.existing_id = None);
+        }
+    }
 }

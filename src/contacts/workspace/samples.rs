@@ -110,5 +110,5 @@ pub(super) fn refusals(outcomes: &[WriteOutcome]) -> Vec<Option<&WriteRefusal>> 
 }
 
 pub(super) fn taken(field: FieldId, by: Uuid) -> WriteRefusal {
-    WriteRefusal::Duplicate(vec![Collision { field, existing_id: by }])
+    WriteRefusal::Duplicate(vec![Collision { field, existing_id: Some(by) }])
 }

@@ -26,7 +26,7 @@ fn a_clash_names_every_holder_and_changes_nothing() {
     let refusal =
         account.one(create(r#"{"badge": "b", "email": "A@B.cd", "external_id": "free"}"#)).expect_err("a clash");
     let expected = [(system::EMAIL, account.id(0)), (BADGE, account.id(1))];
-    let expected = expected.map(|(field, existing_id)| Collision { field, existing_id });
+    let expected = expected.map(|(field, existing_id)| Collision { field, existing_id: Some(existing_id) });
     assert_eq!(refusal, WriteRefusal::Duplicate(expected.into()));
     let target = Target::Id(account.id(1));
     assert_eq!(account.one(update(target, r#"{"email": "a@b.cd"}"#)).err(), Some(taken(system::EMAIL, account.id(0))));

@@ -92,7 +92,10 @@ pub(super) async fn read(
         found = app.repository().contacts_by_key(account, &keys).await?.into_iter();
     }
     let found = targets.into_iter().map(|target| target.and_then(|_| found.next().flatten().ok_or(ApiError::NotFound)));
-    let found: Vec<_> = found.collect();
+    let mut found: Vec<_> = found.collect();
+    if envelope.atomic && found.iter().any(Result::is_err) {
+        found.iter_mut().filter(|contact| contact.is_ok()).for_each(|contact| *contact = Err(ApiError::NotApplied));
+    }
     let results = found.iter().map(|contact| match contact {
         Ok(contact) => ResultOf::contact(StatusCode::OK, contact.show(&envelope.selection)),
         Err(error) => ResultOf::error(error),

@@ -1,5 +1,6 @@
 //! The answer to a batch: one result an input, in their order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -26,14 +27,15 @@ impl Batch {
             outcome.as_ref().err().map(|refusal| ApiError::of_refusal(refusal, &self.registry))
         };
         let refusals: Vec<_> = outcomes.iter().map(refusal).collect();
+        let created = outcomes.iter().flatten().filter(|written| written.created).map(|written| written.contact.id);
+        let unborn: HashSet<_> = created.filter(|_| self.dry_run).collect();
         let mut written = outcomes.iter().zip(&refusals);
         let results =
             self.checked.iter().map(|checked| match (checked, checked.is_ok().then(|| written.next()).flatten()) {
                 (Err(error), _) | (_, Some((_, Some(error)))) => ResultOf::error(error),
                 (_, Some((Ok(written), None))) => {
-                    let is_only_tried = written.created && self.dry_run;
                     let contact = &written.contact;
-                    let shown = if is_only_tried {
+                    let shown = if unborn.contains(&contact.id) {
                         contact.show_without_id(&self.selection)
                     } else {
                         contact.show(&self.selection)

@@ -26,7 +26,7 @@ impl<'a> Detail<'a> {
 
     fn of_duplicate(duplicate: &'a Duplicate) -> Self {
         let message = Cow::Borrowed("belongs to another active contact");
-        Self { field: &duplicate.field, code: "duplicate", message, existing_id: Some(duplicate.existing_id) }
+        Self { field: &duplicate.field, code: "duplicate", message, existing_id: duplicate.existing_id }
     }
 
     fn of_used_option(option: &str) -> Self {

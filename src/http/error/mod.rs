@@ -115,8 +115,8 @@ pub(super) enum ApiError {
 pub(super) struct Duplicate {
     /// The field's internal name.
     pub field: String,
-    /// The contact that holds the key.
-    pub existing_id: Uuid,
+    /// The contact that holds the key; `None` for one that would have been created by the same request.
+    pub existing_id: Option<Uuid>,
 }
 
 impl ApiError {

@@ -43,12 +43,12 @@ responses! {
         .build();
     /// A write that the state of the account's contacts forbids.
     Conflict: "409" => error("The contact is archived, or a unique key belongs to another active contact", &[
-        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e") }]),
+        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Some(uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")) }]),
         ApiError::ContactArchived,
     ]);
     /// A write whose unique keys belong to others.
     DuplicateKey: "409" => error("A unique key belongs to another active contact", &[
-        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e") }]),
+        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Some(uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")) }]),
     ]);
     /// A contact that is gone for good.
     Purged: "204" => ResponseBuilder::new().description("The contact and every value of it are gone for good").build();

@@ -161,3 +161,30 @@ async fn is_refused_where_no_contact_is_written() {
         }
     }
 }
+
+#[tokio::test]
+async fn its_tag_is_that_of_the_contact_as_it_is() {
+    let account = Account::new().await;
+    let created = account.post("/contacts", json!({"fields": {"first_name": "A"}})).await.expect(201);
+    let tried = account.patch(&format!("{}?dry_run=true", created.id()), json!({"first_name": "B"})).await.expect(200);
+    assert_eq!((tried.etag(), &tried.body["first_name"]), (created.etag(), &json!("B")));
+}
+
+#[tokio::test]
+async fn a_contact_that_will_never_be_has_no_id_anywhere() {
+    let account = Account::new().await;
+    let input = json!({"id": "x", "fields": {"first_name": "A", "email": "a@example.com"}});
+    let body = json!({"id_property": "external_id", "inputs": [input, input]});
+    let tried = account.post("/contacts/batch/upsert?dry_run=true", body).await.expect(200);
+    assert_eq!((&tried.body["results"][0]["status"], &tried.body["results"][1]["status"]), (&json!(201), &json!(200)));
+    for result in tried.body["results"].as_array().unwrap() {
+        assert_eq!(result["contact"]["id"], json!(null));
+    }
+    let input = json!({"fields": {"email": "b@example.com"}});
+    for (query, atomic) in [("?dry_run=true", false), ("", true)] {
+        let body = json!({"atomic": atomic, "inputs": [input, input]});
+        let answer = account.post(&format!("/contacts/batch/create{query}"), body).await.expect(207);
+        let detail = &answer.body["results"][1]["error"]["details"][0];
+        assert_eq!((&detail["field"], detail.get("existing_id")), (&json!("email"), None));
+    }
+}

@@ -89,3 +89,13 @@ async fn tried_only_it_writes_nothing_either() {
     }
     assert_eq!(account.stored().await, before);
 }
+
+#[tokio::test]
+async fn a_read_is_all_or_nothing_too() {
+    let account = Account::new().await;
+    let id = account.create(json!({"first_name": "A"})).await;
+    let body = json!({"atomic": true, "inputs": [{"id": id}, {"id": "unknown"}]});
+    let answer = account.post("/contacts/batch/read", body).await.expect(207);
+    let codes = [0, 1].map(|index| answer.body["results"][index]["error"]["code"].clone());
+    assert_eq!(codes, [json!("not_applied"), json!("not_found")]);
+}
