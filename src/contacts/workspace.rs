@@ -150,7 +150,7 @@ impl Workspace {
             Write::Upsert(upsert) => self.upsert(upsert, actor, registry),
             Write::Archive { target, precondition } => {
                 let contact = self.find(target).filter(|contact| contact.archival.is_none());
-                self.archive(&contact.ok_or(WriteRefusal::NotFound)?, precondition, actor, registry)
+                self.archive(contact.ok_or(WriteRefusal::NotFound)?, precondition, actor, registry)
             }
             Write::Restore { id, precondition } => self.restore(*id, precondition, actor, registry),
             Write::Purge { id } => self.purge(*id, actor, registry),
@@ -223,15 +223,15 @@ impl Workspace {
 
     fn archive(
         &mut self,
-        contact: &Arc<Contact>,
+        contact: Arc<Contact>,
         precondition: &Precondition,
         actor: Option<&Arc<str>>,
         registry: &Registry,
     ) -> WriteOutcome {
-        demand(precondition, contact)?;
+        demand(precondition, &contact)?;
         self.move_keys(contact.id, KeyChanges::of_gone(&contact.values, registry))?;
         let archived = contact.archived(actor.map(|actor| &**actor), registry);
-        Ok(self.change(ChangeKind::Archived, Arc::clone(contact), archived, actor))
+        Ok(self.change(ChangeKind::Archived, contact, archived, actor))
     }
 
     fn restore(

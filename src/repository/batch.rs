@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::group::Group;
 use super::store::ContactKey;
 use super::work::Job;
-use super::{StorageError, load, store};
+use super::{StorageError, load, registries, store};
 
 /// Jobs by their account.
 fn by_account(jobs: Vec<Job>) -> BTreeMap<Uuid, Group> {
@@ -105,10 +105,9 @@ async fn try_write(pool: &PgPool, groups: &mut BTreeMap<Uuid, Group>) -> Result<
 
 /// Makes a row for each account that is about to have its first contact.
 async fn found_accounts(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
-    const FOUND: &str = "INSERT INTO accounts (account_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING";
     let new: Vec<_> = groups.iter().filter(|group| group.state.is_none()).map(|group| group.account).collect();
     if !new.is_empty() {
-        sqlx::query(FOUND).bind(new).execute(connection).await?;
+        registries::found(connection, &new).await?;
     }
     Ok(())
 }

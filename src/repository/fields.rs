@@ -51,10 +51,7 @@ impl Repository {
         const INSERT: &str = "INSERT INTO fields (account_id, id, internal_name, label, kind, is_unique, options, created_at, updated_at) \
                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("INSERT INTO accounts (account_id) VALUES ($1) ON CONFLICT DO NOTHING")
-            .bind(account)
-            .execute(&mut *transaction)
-            .await?;
+        registries::found(&mut transaction, &[account]).await?;
         let registry = lock(&mut transaction, account).await?;
         if let Some(keep) = keep
             && let Some(kept) = kept::look_up(&mut transaction, account, &keep.key).await?

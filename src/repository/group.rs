@@ -110,10 +110,8 @@ impl Group {
         let created: Vec<_> =
             outcomes.iter().flatten().filter(|written| written.created).map(|w| w.contact.id).collect();
         let is_undone = undo(work.unit, &mut outcomes);
-        if is_undone || work.dry_run {
-            disown(&created, &mut outcomes);
-        }
         if let Some(mark) = mark.filter(|_| is_undone || work.dry_run) {
+            disown(&created, &mut outcomes);
             self.workspace = mark;
         }
         if let Some(keep) = work.keep.as_ref().filter(|_| !work.dry_run)

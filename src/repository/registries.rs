@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use moka::future::Cache;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{PgExecutor, Row};
 use uuid::Uuid;
 
@@ -94,6 +94,13 @@ impl Registries {
         let fill = async { load.await.map(|registry| Arc::new(ArcSwap::new(registry))) };
         self.slots.try_get_with(account, fill).await.map_err(|error| StorageError::clone(&error))
     }
+}
+
+/// Makes a row for each of these accounts that has none yet.
+pub(super) async fn found(connection: &mut PgConnection, accounts: &[Uuid]) -> sqlx::Result<()> {
+    const FOUND: &str = "INSERT INTO accounts (account_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING";
+    sqlx::query(FOUND).bind(accounts).execute(connection).await?;
+    Ok(())
 }
 
 /// The registry of an account, in one statement and so at one version.
