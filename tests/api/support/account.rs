@@ -1,5 +1,6 @@
 //! A caller with an account of its own, and what it is answered.
 
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use reqwest::header::HeaderMap;
@@ -33,6 +34,11 @@ impl Account {
     /// The same account on another instance.
     pub fn at(&self, server: &Server) -> Self {
         Self::with(server, self.id)
+    }
+
+    /// The same account on an instance that is another process.
+    pub fn at_address(&self, address: SocketAddr) -> Self {
+        Self { server: Server { address, ..self.server.clone() }, ..self.clone() }
     }
 
     /// The same account, called with another token.
@@ -130,11 +136,20 @@ impl Call {
     }
 
     pub async fn send(self) -> Answer {
-        let response = self.0.send().await.unwrap();
+        self.try_send().await.unwrap_or_else(|error| Answer {
+            status: CUT_OFF,
+            headers: HeaderMap::new(),
+            body: Value::Null,
+            text: format!("cut off: {error}"),
+        })
+    }
+
+    async fn try_send(self) -> reqwest::Result<Answer> {
+        let response = self.0.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.unwrap();
+        let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, body, text }
+        Ok(Answer { status, headers, body, text })
     }
 }
 
@@ -146,9 +161,13 @@ fn is_documented(code: &Value, place: &str) -> bool {
     codes.and_then(Value::as_array).is_some_and(|codes| codes.contains(code))
 }
 
+/// The status of an answer that did not come, or not to its end.
+pub const CUT_OFF: u16 = 0;
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
+    /// Its status, or [`CUT_OFF`].
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Value,

@@ -1,5 +1,7 @@
 //! A durable cluster that a test can stop, crash and start again.
 
+use std::time::{Duration, Instant};
+
 use contacts::config::{EmbeddedSettings, Environment};
 use contacts::embedded::{Cluster, Durability};
 use nix::sys::signal::{Signal, kill};
@@ -8,6 +10,9 @@ use tempfile::TempDir;
 
 use super::Server;
 use super::server::make_template;
+
+/// How long one that was killed may take to make way.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A cluster in a folder of its own. What is committed is there again after a crash.
 pub struct OwnCluster {
@@ -27,14 +32,24 @@ impl OwnCluster {
 
     /// A service on its database.
     pub fn server(&self) -> Server {
-        let url = self.running.as_ref().unwrap().url("template");
-        Server::on_database(url.expose().to_owned(), |_| {})
+        Server::on_database(self.url(), |_| {})
     }
 
-    /// Starts it, with all that it held.
+    /// The URL of its database.
+    pub fn url(&self) -> String {
+        self.running.as_ref().unwrap().url("template").expose().to_owned()
+    }
+
+    /// Starts it, with all that it held. What is left of a killed one has to end first.
     pub async fn start(&mut self) {
         let settings = EmbeddedSettings::read(&Environment::read().unwrap());
-        self.running = Some(Cluster::start(&settings, self.folder.path(), Durability::Durable).await.unwrap());
+        let started = Instant::now();
+        while self.running.is_none() {
+            match Cluster::start(&settings, self.folder.path(), Durability::Durable).await {
+                Ok(cluster) => self.running = Some(cluster),
+                Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
+            }
+        }
     }
 
     /// Stops it in order: what is under way is cut off, nothing that is committed needs to be recovered.
@@ -44,9 +59,17 @@ impl OwnCluster {
 
     /// Stops it at once, as a crash does: it has to recover when it starts.
     pub fn crash(&mut self) {
-        let file = std::fs::read_to_string(self.folder.path().join("postgres/postmaster.pid")).unwrap();
-        let postmaster = Pid::from_raw(file.lines().next().unwrap().trim().parse().unwrap());
-        kill(postmaster, Signal::SIGQUIT).unwrap();
+        self.signal(Signal::SIGQUIT);
+    }
+
+    /// Kills its first process: the others find out for themselves, and it has to recover when it starts.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let postmaster = self.running.as_ref().and_then(Cluster::pid).unwrap();
+        kill(Pid::from_raw(postmaster.try_into().unwrap()), signal).unwrap();
         self.stop();
     }
 }

@@ -6,7 +6,7 @@ mod dice;
 mod feed;
 mod server;
 
-pub use account::{Account, Answer};
+pub use account::{Account, Answer, CUT_OFF};
 pub use cluster::OwnCluster;
 pub use dice::Dice;
 pub use feed::{Reader, Replay, encoded};
