@@ -54,7 +54,7 @@ async fn expect_nothing_lost(account: &Account, log: &Log) {
 async fn nothing_acknowledged_is_lost_whatever_is_killed() {
     let rounds = std::env::var("CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut database = OwnCluster::new().await;
-    let mut service = Process::new(database.url());
+    let mut service = Process::new(database.url(), &[]);
     service.start();
     service.ready().await;
     let account = Account::on(&database.server()).at_address(service.address());

@@ -4,12 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod away;
 mod crash;
 mod process;
-// Not all of it is used here.
-#[allow(dead_code, unused_imports)]
+mod proxy;
 #[path = "../api/changes/storm.rs"]
 mod storm;
-#[allow(dead_code, unused_imports)]
 #[path = "../api/support/mod.rs"]
 mod support;

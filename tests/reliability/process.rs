@@ -16,14 +16,15 @@ pub struct Process {
     address: SocketAddr,
     database: String,
     folder: TempDir,
+    settings: Vec<(&'static str, &'static str)>,
     running: Option<Child>,
 }
 
 impl Process {
-    /// A process that is not running yet.
-    pub fn new(database: String) -> Self {
+    /// A process that is not running yet, with settings besides those that it needs.
+    pub fn new(database: String, settings: &[(&'static str, &'static str)]) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self { address, database, folder: TempDir::new().unwrap(), running: None }
+        Self { address, database, folder: TempDir::new().unwrap(), settings: settings.to_vec(), running: None }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -39,7 +40,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_contacts"));
         command.arg("serve").env_clear().current_dir(self.folder.path()).stdin(Stdio::null()).stderr(log);
         command.env("DATABASE_URL", &self.database).env("JWT_SECRET", SECRET);
-        command.env("BIND_ADDR", self.address.to_string()).env("RUST_LOG", "warn");
+        command.env("BIND_ADDR", self.address.to_string()).env("RUST_LOG", "warn").envs(self.settings.clone());
         self.running = Some(command.spawn().unwrap());
     }
 

@@ -1,5 +1,8 @@
 //! A server for all tests, and callers of it. Set-up is one line: `let account = Account::new().await;`.
 
+// Two test programs share it, and each uses a part.
+#![allow(dead_code, unused_imports)]
+
 mod account;
 mod cluster;
 mod dice;

@@ -1,0 +1,191 @@
+//! The database can't serve: it is away, full, read-only, out of connections, held up by someone else, or behind a bad
+//! network. The service says so in time, and goes on by itself once the database can serve again.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::process::Process;
+use crate::proxy::{Network, Proxy};
+use crate::support::{Account, Answer, OwnCluster, Server, at_once};
+
+/// The time limit of requests in these tests.
+const TIMEOUT: &str = "1500";
+/// What an answer may take: the limit, and what a busy machine adds.
+const PATIENCE: Duration = Duration::from_millis(1_500 + 1_500);
+/// How soon the service goes on once the database can serve again.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+/// A service as a process, an account on it, and a contact of that.
+struct Stage {
+    service: Process,
+    account: Account,
+    contact: String,
+}
+
+impl Stage {
+    /// A service that reaches its database by this URL; `server` is another one, in this process.
+    async fn new(url: String, server: &Server) -> Self {
+        let mut service = Process::new(url, &[("REQUEST_TIMEOUT_MS", TIMEOUT)]);
+        service.start();
+        service.ready().await;
+        let account = Account::on(server).at_address(service.address());
+        let contact = account.create(json!({"first_name": "Ada"})).await;
+        Self { service, account, contact }
+    }
+
+    async fn patch(&self, value: impl Into<Value>) -> Answer {
+        self.account.patch(&self.contact, json!({"first_name": value.into()})).await
+    }
+
+    /// Sends calls of many kinds at once. Each is answered in time, and none in another way than the contract's.
+    async fn expect_unavailable(&self) {
+        let writes = (0..8).map(|index| ("PATCH", Some(json!({"fields": {"last_name": index.to_string()}}))));
+        let reads = (0..8).map(|_| ("GET", None));
+        let calls = writes.chain(reads).map(|(method, body)| {
+            let call = self.account.call(method, &format!("/contacts/{}", self.contact));
+            async move {
+                let started = Instant::now();
+                let answer = match body {
+                    Some(body) => call.json(&body).send().await,
+                    None => call.send().await,
+                };
+                (answer, started.elapsed())
+            }
+        });
+        for (answer, took) in at_once(calls).await {
+            let answer = answer.expect_error(503, "unavailable");
+            assert!(!answer.header("retry-after").is_empty());
+            assert!(took < PATIENCE, "an answer took {took:?}");
+        }
+    }
+
+    /// What is said to those who run the service.
+    async fn expect_health(&self, ready: u16) {
+        self.account.anonymous("GET", "/healthz").send().await.expect(200);
+        self.account.anonymous("GET", "/readyz").send().await.expect(ready);
+    }
+
+    /// Waits until writes are done again; that must not take long.
+    async fn expect_recovery(&mut self) {
+        let started = Instant::now();
+        while self.patch(format!("{started:?}")).await.status != 200 {
+            assert!(started.elapsed() < RECOVERY, "still not serving after {:?}", started.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.expect_health(200).await;
+        self.account.get("/contacts?limit=1").await.expect(200);
+        assert!(!self.service.log().contains("panicked"), "{}", self.service.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_stopped() {
+    let mut database = OwnCluster::new().await;
+    let mut stage = Stage::new(database.url(), &database.server()).await;
+    for _ in 0..2 {
+        database.stop();
+        stage.expect_unavailable().await;
+        stage.expect_health(503).await;
+        database.start().await;
+        stage.expect_recovery().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_connection_is_taken() {
+    let mut database = OwnCluster::new().await;
+    let mut stage = Stage::new(database.url(), &database.server()).await;
+    // The service has to start anew: connections that it has are its own.
+    stage.service.kill();
+    let mut taken = vec![];
+    while let Ok(connection) = PgConnection::connect(&database.url()).await {
+        taken.push(connection);
+    }
+    stage.service.start();
+    let health = || stage.account.anonymous("GET", "/healthz").send();
+    while health().await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stage.expect_unavailable().await;
+    stage.expect_health(503).await;
+    drop(taken);
+    stage.expect_recovery().await;
+    database.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn someone_holds_a_lock() {
+    let database = OwnCluster::new().await;
+    let mut stage = Stage::new(database.url(), &database.server()).await;
+    let other = Account::on(&stage.account.server.clone()).at_address(stage.service.address());
+    let neighbour = other.create(json!({"first_name": "Grace"})).await;
+    let mut holder = PgConnection::connect(&database.url()).await.unwrap();
+
+    holder.execute("BEGIN; SELECT 1 FROM contacts WHERE first_name = 'Ada' FOR UPDATE").await.unwrap();
+    let answer = stage.patch("Grace").await.expect_error(503, "unavailable");
+    assert!(!answer.header("retry-after").is_empty());
+    // Reads wait for no one, nor do writers of other accounts.
+    stage.account.get(&format!("/contacts/{}", stage.contact)).await.expect(200);
+    stage.expect_health(200).await;
+    let started = Instant::now();
+    other.patch(&neighbour, json!({"last_name": "Hopper"})).await.expect(200);
+    assert!(started.elapsed() < PATIENCE / 2, "a neighbour waited for {:?}", started.elapsed());
+    holder.execute("ROLLBACK").await.unwrap();
+    stage.expect_recovery().await;
+
+    holder.execute("BEGIN; LOCK TABLE contacts").await.unwrap();
+    stage.expect_unavailable().await;
+    holder.execute("ROLLBACK").await.unwrap();
+    stage.expect_recovery().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_read_only() {
+    let database = OwnCluster::new().await;
+    let mut stage = Stage::new(database.url(), &database.server()).await;
+    let mut operator = PgConnection::connect(&database.url()).await.unwrap();
+    for read_only in ["on", "off"] {
+        // As it is for the connections of a service that now reaches a standby.
+        let set = format!("ALTER DATABASE template SET default_transaction_read_only = {read_only}");
+        operator.execute("SET default_transaction_read_only = off").await.unwrap();
+        operator.execute(sqlx::AssertSqlSafe(set)).await.unwrap();
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+                   AND application_name = 'contacts'";
+        operator.execute(cut).await.unwrap();
+        if read_only == "off" {
+            stage.expect_recovery().await;
+            continue;
+        }
+        let read = async || stage.account.get(&format!("/contacts/{}", stage.contact)).await;
+        // The first that notices that its connection is gone says so.
+        while read().await.status == 503 {}
+        read().await.expect(200);
+        for _ in 0..3 {
+            stage.patch("Grace").await.expect_error(503, "unavailable");
+        }
+        stage.account.post("/fields", json!({"label": "x", "type": "text"})).await.expect_error(503, "unavailable");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_is_bad() {
+    let database = OwnCluster::new().await;
+    let proxy = Proxy::to(&database.url()).await;
+    let mut stage = Stage::new(proxy.url(), &database.server()).await;
+
+    proxy.set(Network::Delayed(Duration::from_millis(50)));
+    stage.patch("slowly").await.expect(200);
+    proxy.set(Network::Cut);
+    stage.expect_unavailable().await;
+    stage.expect_health(503).await;
+    proxy.set(Network::Delayed(Duration::ZERO));
+    stage.expect_recovery().await;
+
+    proxy.set(Network::Silent);
+    stage.expect_unavailable().await;
+    stage.expect_health(503).await;
+    proxy.set(Network::Delayed(Duration::ZERO));
+    stage.expect_recovery().await;
+}
