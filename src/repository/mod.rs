@@ -38,6 +38,7 @@ use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
 use lanes::Lanes;
 pub use migrations::{MigrationError, Migrations};
+use pool::Suspicion;
 use reader::Reader;
 use registries::Registries;
 use revocations::Revocations;
@@ -76,9 +77,10 @@ impl Repository {
         let workers = if settings.write_batch_max > 1 { writer::workers().min(total - 1) } else { 0 };
         let reserved = if workers > 0 { workers } else { total / 4 * 3 };
         let shared = total - reserved;
-        let pool = pool::open(settings, options.clone(), shared);
-        let own =
-            if reserved > 0 { pool::open(settings, pool::impatient(options.clone()), reserved) } else { pool.clone() };
+        let suspicion = Suspicion::default();
+        let open = |options, connections| pool::open(settings, options, connections, &suspicion);
+        let pool = open(options.clone(), shared);
+        let own = if reserved > 0 { open(pool::impatient(options.clone()), reserved) } else { pool.clone() };
         let lanes = Lanes::new(&pool, shared, settings.timeout);
         Ok(Self {
             registries: Arc::new(Registries::new(pool.clone())),

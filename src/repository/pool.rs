@@ -1,6 +1,7 @@
 //! The connection pool.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -8,10 +9,13 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use crate::config::{DatabaseSettings, SettingsError, problem};
 
 /// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
-/// throughput, none at all answers the first requests after a restart of the database with an error.
+/// throughput, none at all answers the first requests after a restart of the database with an error. (See [`Suspicion`] for those after the first.)
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// How long a request waits for a connection, at most.
 const MAX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to come to rest once no one uses it any more: what is under way is first given up.
+const MAX_RELEASE: Duration = Duration::from_secs(1);
 
 /// How connections are made. No setting of a session is relied upon, but for the time limits given here.
 pub(super) fn connect_options(settings: &DatabaseSettings) -> Result<PgConnectOptions, SettingsError> {
@@ -28,8 +32,30 @@ pub(super) fn impatient(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("lock_timeout", BATCH_LOCK_TIMEOUT)])
 }
 
+/// When a connection was last found broken. The database may have gone and come back then, so that those that were made
+/// before are broken too. Shared by the pools of a database.
+#[derive(Clone, Default)]
+pub(super) struct Suspicion(Arc<Mutex<Option<Instant>>>);
+
+impl Suspicion {
+    fn raise(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection is to be tested that was not used for so long.
+    fn is_upon(&self, idle: Duration) -> bool {
+        let raised = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle > TEST_AFTER_IDLE || raised.is_some_and(|raised| idle > raised.elapsed())
+    }
+}
+
 /// A pool of at most this many connections, made when they are first used.
-pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions, max_connections: u32) -> PgPool {
+pub(super) fn open(
+    settings: &DatabaseSettings,
+    options: PgConnectOptions,
+    max_connections: u32,
+    suspicion: &Suspicion,
+) -> PgPool {
     let limit = |timeout: Duration| format!("{}ms", timeout.as_millis());
     let session = [
         // Every statement is one for which the general plan is the right one; planning a batch anew each time costs more
@@ -38,16 +64,27 @@ pub(super) fn open(settings: &DatabaseSettings, options: PgConnectOptions, max_c
         ("statement_timeout", limit(settings.timeout)),
         ("idle_in_transaction_session_timeout", limit(settings.timeout * 2)),
     ];
+    let (to_test, to_raise) = (suspicion.clone(), suspicion.clone());
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
         .test_before_acquire(false)
-        .before_acquire(|connection, usage| {
+        .before_acquire(move |connection, usage| {
+            let is_suspect = to_test.is_upon(usage.idle_for);
             Box::pin(async move {
-                if usage.idle_for > TEST_AFTER_IDLE {
+                if is_suspect {
                     connection.ping().await?;
                 }
                 Ok(true)
+            })
+        })
+        .after_release(move |connection, _| {
+            let suspicion = to_raise.clone();
+            Box::pin(async move {
+                // One that answers nothing is dropped, or its place in the pool would be lost until the network gives it up.
+                let answered = tokio::time::timeout(MAX_RELEASE, connection.ping()).await;
+                let answered = answered.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+                answered.inspect_err(|_| suspicion.raise()).map(|()| true)
             })
         })
         .connect_lazy_with(options.options(session))

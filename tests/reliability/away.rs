@@ -1,10 +1,14 @@
 //! The database can't serve: it is away, full, read-only, out of connections, held up by someone else, or behind a bad
 //! network. The service says so in time, and goes on by itself once the database can serve again.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
 
 use crate::process::Process;
 use crate::proxy::{Network, Proxy};
@@ -158,10 +162,12 @@ async fn the_database_is_read_only() {
             stage.expect_recovery().await;
             continue;
         }
+        // Each connection is gone, and who first uses one says so.
+        let started = Instant::now();
         let read = async || stage.account.get(&format!("/contacts/{}", stage.contact)).await;
-        // The first that notices that its connection is gone says so.
-        while read().await.status == 503 {}
-        read().await.expect(200);
+        while read().await.status == 503 {
+            assert!(started.elapsed() < RECOVERY, "reads are still unavailable");
+        }
         for _ in 0..3 {
             stage.patch("Grace").await.expect_error(503, "unavailable");
         }
@@ -188,4 +194,72 @@ async fn the_network_is_bad() {
     stage.expect_health(503).await;
     proxy.set(Network::Delayed(Duration::ZERO));
     stage.expect_recovery().await;
+}
+
+/// A folder on a disk of its own, of this many MiB, for the database's user.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn new(owner: &OwnCluster, size: u32) -> Self {
+        let folder = TempDir::new().unwrap();
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}m"), "tmpfs"]).arg(folder.path()));
+        let data = std::fs::metadata(owner.data()).unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(data.uid()), Some(data.gid())).unwrap();
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        Self(folder)
+    }
+
+    fn grow(&self, size: u32) {
+        run(Command::new("mount").args(["-o", &format!("remount,size={size}m")]).arg(self.0.path()));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("--lazy").arg(self.0.path()));
+    }
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "mounts a small disk, so it needs root; .ci/run runs it"]
+async fn the_disk_is_full() {
+    let database = OwnCluster::new().await;
+    let disk = SmallDisk::new(&database, 4);
+    let mut stage = Stage::new(database.url(), &database.server()).await;
+    let mut operator = PgConnection::connect(&database.url()).await.unwrap();
+    let location = format!("CREATE TABLESPACE small LOCATION '{}'", disk.0.path().display());
+    operator.execute(sqlx::AssertSqlSafe(location)).await.unwrap();
+    operator
+        .execute("ALTER TABLE contacts SET TABLESPACE small; ALTER TABLE changes SET TABLESPACE small")
+        .await
+        .unwrap();
+
+    let large = "x".repeat(255);
+    let account = stage.account.clone();
+    let create = || async {
+        let input = json!({"fields": {"first_name": large, "last_name": large, "job_title": large}});
+        let inputs = vec![input; 1_000];
+        account.batch("create", json!({"inputs": inputs, "atomic": true})).await
+    };
+    let mut created = 1;
+    let refused = loop {
+        let answer = create().await;
+        if answer.status != 200 {
+            break answer;
+        }
+        created += 1_000;
+        assert!(created < 50_000, "the disk does not fill");
+    };
+    refused.expect_error(503, "unavailable");
+    // What there is can be read, and nothing of what was refused is there.
+    let list = stage.account.get("/contacts?limit=1").await.expect(200);
+    assert_eq!(list.body["pagination"]["count"], created);
+    stage.expect_health(200).await;
+    disk.grow(64);
+    stage.expect_recovery().await;
+    assert_eq!(create().await.status, 200);
 }

@@ -1,5 +1,6 @@
 //! A durable cluster that a test can stop, crash and start again.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use contacts::config::{EmbeddedSettings, Environment};
@@ -33,6 +34,11 @@ impl OwnCluster {
     /// A service on its database.
     pub fn server(&self) -> Server {
         Server::on_database(self.url(), |_| {})
+    }
+
+    /// The folder of its data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("postgres")
     }
 
     /// The URL of its database.
