@@ -21,7 +21,7 @@ use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{Addressing, Asked, Query, Takes};
 use super::write::WriteRequest;
 use crate::contacts::{Cursor, Draft, Precondition, Start, Target, UniqueKey, Upsert, Write};
-use crate::fields::{Issue, IssueCode, Registry};
+use crate::fields::{Issue, IssueCode, Registry, Value};
 use crate::json::Object;
 
 /// A route that names a contact by its id, or none, and writes.
@@ -88,21 +88,22 @@ pub(super) fn upsert_of(
     fields: &Object<'_>,
     registry: &Registry,
 ) -> Result<Upsert, ApiError> {
-    let (draft, named) = match (Draft::parse(fields, registry), named) {
-        (Ok(draft), Ok(named)) => (draft, named),
-        (draft, named) => {
-            let mut issues = draft.err().unwrap_or_default();
-            issues.extend(named.err());
-            return Err(ApiError::ValidationFailed(issues));
-        }
+    let (draft, mut issues) = match Draft::parse(fields, registry) {
+        Ok(draft) => (draft, vec![]),
+        Err(issues) => (Draft::default(), issues),
     };
-    let key = UniqueKey::of(property, &named);
-    let is_same = |value| UniqueKey::of(property, value) == key;
-    if draft.get(property.id).is_some_and(|sent| !sent.is_some_and(is_same)) {
+    let named = named.map_err(|issue| issues.push(issue)).ok();
+    let key = named.as_ref().map(|named| UniqueKey::of(property, named));
+    let sent = fields.iter().find(|(name, _)| *name == property.internal_name);
+    let sent = sent.and_then(|(_, json)| property.parse(json).ok());
+    let is_same = |sent: Option<Value>| sent.map(|sent| UniqueKey::of(property, &sent)) == key;
+    if key.is_some() && sent.is_some_and(|sent| !is_same(sent)) {
         let message = "must be what the request names the contact by: leave it out";
-        let issue = Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message);
-        return Err(ApiError::ValidationFailed(vec![issue]));
+        issues.push(Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message));
     }
+    let Some((named, key)) = named.zip(key).filter(|_| issues.is_empty()) else {
+        return Err(ApiError::ValidationFailed(issues));
+    };
     let named = (property.id, named);
     Ok(Upsert { key, named, draft, precondition: Precondition::None, unless: Precondition::None })
 }

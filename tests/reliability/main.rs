@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod away;
+mod consistency;
 mod crash;
+mod linearizable;
+mod model;
 mod process;
 mod proxy;
 #[path = "../api/changes/storm.rs"]
