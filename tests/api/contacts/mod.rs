@@ -11,6 +11,7 @@ mod dry_run;
 mod hot_updates;
 mod list;
 mod model;
+mod naughty;
 mod purge;
 mod races;
 mod read;
