@@ -73,7 +73,7 @@ fn run(command: Command) -> Result<(), CliError> {
     let environment = Environment::read()?;
     // What only prints a line needs no log.
     if !matches!(command, Command::Token(_) | Command::Health) {
-        telemetry::install(&LogSettings::read(&environment, "info")?)?;
+        telemetry::install(&LogSettings::read(&environment)?)?;
     }
     match command {
         Command::Dev => block_on(dev::run(&environment)),
