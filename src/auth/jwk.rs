@@ -123,7 +123,8 @@ impl Jwk {
         match (&*self.kty, self.crv.as_deref()) {
             ("RSA", _) => {
                 let (n, e) = (number(&self.n)?, number(&self.e)?);
-                let is_good = (MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) && e.len() <= MAX_EXPONENT_BYTES;
+                let is_good =
+                    (MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) && (1..=MAX_EXPONENT_BYTES).contains(&e.len());
                 let key = is_good.then(|| DecodingKey::from_rsa_raw_components(&n, &e))?;
                 Some((Algorithm::RS256, key, [n, e].concat()))
             }
@@ -204,7 +205,8 @@ mod tests {
             with(&rsa, json!({"d": "AQAB"})),
             with(&rsa, json!({"n": null})),
             with(&rsa, json!({"n": "not base64!"})),
-            with(&rsa, json!({"e": "A".repeat(100)})),
+            with(&rsa, json!({"e": "AAAA"})),
+            with(&rsa, json!({"e": "B".repeat(100)})),
             with(&rsa, json!({"kid": 7})),
             with(&rsa, json!({"n": short})),
             with(&rsa, json!({"n": padded})),

@@ -154,3 +154,97 @@ fn pause_after(failures: u32) -> Duration {
         Some(before) => RETRY_AFTER.saturating_mul(2_u32.saturating_pow(before)).min(RETRY_AFTER_AT_MOST),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::samples::KeyPair;
+
+    /// A set in a file, that is kept fresh.
+    struct Sample {
+        folder: tempfile::TempDir,
+        set: Arc<KeySet>,
+    }
+
+    impl Sample {
+        fn holding(kids: &[&str]) -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("keys.json");
+            write(&path, kids);
+            let set = Arc::new(KeySet::new(&KeySetSource::File(path), None).expect("keys"));
+            let fresh = Arc::clone(&set);
+            tokio::spawn(async move { fresh.keep_fresh().await });
+            Self { folder, set }
+        }
+
+        fn now_holds(&self, kids: &[&str]) {
+            write(&self.folder.path().join("keys.json"), kids);
+        }
+
+        fn finds(&self, kid: &str) -> bool {
+            self.set.find(Some(kid), Algorithm::EdDSA).is_some()
+        }
+    }
+
+    fn write(path: &Path, kids: &[&str]) {
+        let keys: Vec<_> = kids.iter().map(|kid| KeyPair::ed25519().jwk(kid)).collect();
+        std::fs::write(path, json!({"keys": keys}).to_string()).expect("written");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unknown_keys_cause_a_fetch_a_minute() {
+        let sample = Sample::holding(&["a"]);
+        sample.now_holds(&["a", "b"]);
+        assert!(sample.set.look_again().await && sample.finds("b"));
+        sample.now_holds(&["a", "b", "c"]);
+        for _ in 0..59 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(!sample.set.look_again().await && !sample.finds("c"));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(sample.set.look_again().await && sample.finds("c"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_was_taken_out_ends_without_being_asked_for() {
+        let sample = Sample::holding(&["a", "b"]);
+        sample.now_holds(&["b"]);
+        tokio::time::sleep(REFRESH_EVERY - Duration::from_secs(1)).await;
+        assert!(sample.finds("a"));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!sample.finds("a") && sample.finds("b"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_failed_is_looked_at_again_soon() {
+        let sample = Sample::holding(&["a"]);
+        sample.now_holds(&[]);
+        assert!(sample.set.look_again().await && sample.finds("a"), "the old keys are gone");
+        sample.now_holds(&["b"]);
+        tokio::time::sleep(RETRY_AFTER + Duration::from_millis(500)).await;
+        assert!(sample.finds("b") && !sample.finds("a"));
+    }
+
+    #[test]
+    fn waits_longer_after_each_failure() {
+        let seconds: Vec<_> = (0..9).map(|failures| pause_after(failures).as_secs()).collect();
+        assert_eq!(seconds, [300, 1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(pause_after(u32::MAX), RETRY_AFTER_AT_MOST);
+    }
+
+    #[test]
+    fn refuses_a_file_that_holds_no_keys() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys.json");
+        let refused = || KeySet::new(&KeySetSource::File(path.clone()), None).err().map(|error| error.to_string());
+        assert!(refused().is_some_and(|line| line.starts_with("JWT_JWKS_FILE ")));
+        write(&path, &[]);
+        assert!(refused().is_some_and(|line| line.starts_with("JWT_JWKS_FILE ")));
+        write(&path, &["a"]);
+        assert_eq!(refused(), None);
+    }
+}

@@ -57,7 +57,7 @@ mod tests {
         let hidden = "postgres://contacts:hidden@db:5432/contacts?sslmode=require&password=hidden&sslpassword=hidden";
         assert_eq!(shown(url), hidden);
         assert_eq!(shown("https://issuer.example/jwks?api_key=s3cret"), "https://issuer.example/jwks?api_key=hidden");
-        for plain in ["127.0.0.1:8080", "info,sqlx=warn", "postgres://contacts@/contacts?host=/run/pg", "a,b", "/x y"] {
+        for plain in ["127.0.0.1:8080", "info,sqlx=warn", "postgres:///contacts?host=/run/pg&user=x", "a,b", "/x y"] {
             assert_eq!(shown(plain), plain);
         }
         assert_eq!(shown("https://user:s3cret@issuer.example:port/"), HIDDEN);
