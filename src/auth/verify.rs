@@ -41,9 +41,14 @@ impl Verifier {
     /// # Errors
     /// A key or an algorithm that is malformed, missing, or does not fit the other.
     pub fn new(settings: &TokenSettings) -> Result<Self, SettingsError> {
-        let only = settings.algorithm.as_deref().map(key::algorithm).transpose()?;
-        let keys = key::of_settings(settings, only)?;
-        let set = settings.key_set.as_ref().map(|source| KeySet::new(source, only)).transpose()?;
+        let mut problems = vec![];
+        let only = noted(settings.algorithm.as_deref().map(key::algorithm).transpose(), &mut problems).flatten();
+        let keys = noted(key::of_settings(settings, only), &mut problems).unwrap_or_default();
+        let set = settings.key_set.as_ref().map(|source| KeySet::new(source, only)).transpose();
+        let set = noted(set, &mut problems).flatten();
+        if !problems.is_empty() {
+            return Err(SettingsError(problems));
+        }
         if let Some(only) = only
             && keys.is_empty()
             && !set.as_ref().is_some_and(|set| set.may_hold(only))
@@ -134,6 +139,11 @@ impl Verifier {
         }
         Ok(identity)
     }
+}
+
+/// What is good, or notes why it is not: all that is wrong is said at once.
+fn noted<T>(outcome: Result<T, SettingsError>, problems: &mut Vec<String>) -> Option<T> {
+    outcome.map_err(|SettingsError(lines)| problems.extend(lines)).ok()
 }
 
 /// Whether a token that no key verifies may be signed by one that has joined the set. One that names a key of the set is

@@ -74,17 +74,16 @@ impl<'a> Reader<'a> {
     /// The same, of which a part may be printed.
     pub(super) fn secret_shown(&mut self, name: &str, shown: impl Fn(&str) -> String) -> Option<Secret> {
         let by_file = format!("{name}_FILE");
-        let file = self.text(&by_file);
-        let value = self.lookup(name);
-        let (value, origin) = match (value, file) {
+        let (value, origin) = match (self.lookup(name), self.lookup(&by_file)) {
             (Some(_), Some(_)) => {
                 self.complain(name, &format!("and {by_file} are both set: unset one of them"));
                 (None, Origin::Default)
             }
-            (None, Some(path)) => (self.mounted(&by_file, &path), Origin::File(by_file)),
+            (None, Some(path)) => (self.mounted(&by_file, path), Origin::File(by_file.clone())),
             (value, None) => (value.map(str::to_owned), self.environment.origin(name)),
         };
         self.record(name, value.as_deref().map(shown), origin);
+        self.recorded(&by_file, None);
         value.map(Secret::new)
     }
 

@@ -13,7 +13,9 @@ const LONGEST: usize = 100;
 
 /// A value as it may be printed.
 pub(super) fn shown(value: &str) -> String {
-    if value.contains("://") && Url::parse(value).is_err() {
+    // A malformed address may hold a password anywhere; and some take the one key for the other.
+    let is_secret = (value.contains("://") && Url::parse(value).is_err()) || value.contains("PRIVATE KEY");
+    if is_secret {
         return HIDDEN.to_owned();
     }
     let value = without_secrets(value).unwrap_or_else(|| value.to_owned());
@@ -61,6 +63,7 @@ mod tests {
             assert_eq!(shown(plain), plain);
         }
         assert_eq!(shown("https://user:s3cret@issuer.example:port/"), HIDDEN);
+        assert_eq!(shown("-----BEGIN PRIVATE KEY-----\nMC4"), HIDDEN);
         for malformed in ["postgres:contacts:s3cret@db", "contacts:s3cret@db:5432", "s3cret"] {
             assert_eq!(shown_url(malformed), HIDDEN, "{malformed}");
         }
