@@ -134,8 +134,12 @@ impl KeySet {
                 true
             }
             Err(failure) => {
-                let keys = self.keys.load().len();
-                tracing::warn!(%failure, keys, "could not read the key set: the keys it gave last go on working");
+                match self.keys.load().len() {
+                    0 => {
+                        tracing::warn!(%failure, "could not read the key set: tokens of its keys are refused till then")
+                    }
+                    keys => tracing::warn!(%failure, keys, "could not read the key set: its last keys go on working"),
+                }
                 false
             }
         }

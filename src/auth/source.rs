@@ -65,8 +65,11 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Unreachable> {
 }
 
 async fn fetch(url: &Secret) -> Result<Vec<u8>, Unreachable> {
-    // Made anew: a fetch is rare, and no connection or broken state is kept in between.
-    let mut response = client()?.get(url.expose()).send().await.map_err(failed)?;
+    // Made anew: a fetch is rare, and no connection or certificate that has ended is kept in between. To read the
+    // certificates of the machine takes a while.
+    let client = tokio::task::spawn_blocking(client).await;
+    let client = client.unwrap_or_else(|_| Err(Unreachable("there is no client for it".to_owned())))?;
+    let mut response = client.get(url.expose()).send().await.map_err(failed)?;
     if !response.status().is_success() {
         return Err(Unreachable(format!("it answered {}", response.status())));
     }

@@ -109,7 +109,8 @@ fn run(command: Command) -> Result<(), CliError> {
 
 /// Writes to standard output. Whoever reads it may stop at any line.
 fn print(text: &str) -> Result<(), CliError> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    let mut output = std::io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(CliError::Other(format!("could not write to standard output: {error}")))
         }
