@@ -15,8 +15,9 @@ use crate::config::{LogSettings, SettingsError, problem};
 /// # Errors
 /// A `RUST_LOG` that can't be parsed.
 pub fn install(settings: &LogSettings) -> Result<(), SettingsError> {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|_| problem("RUST_LOG", "can't be parsed: try info"))?;
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false);
+    let filter = filter(settings)?;
+    let is_colored = settings.color && std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(is_colored).with_target(false);
     let lines = if settings.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // A second installation (as in tests) leaves the first in place.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
@@ -26,4 +27,12 @@ pub fn install(settings: &LogSettings) -> Result<(), SettingsError> {
         tracing::error!(location, "panicked");
     }));
     Ok(())
+}
+
+/// Which lines are written.
+///
+/// # Errors
+/// A `RUST_LOG` that can't be parsed.
+pub fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
+    EnvFilter::try_new(&settings.filter).map_err(|_| problem("RUST_LOG", "can't be parsed: try info"))
 }

@@ -24,10 +24,11 @@ const ROOMS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates, and the rooms (or files) that alone may use them.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("sqlx", &["repository", "embedded"]),
     ("axum", &["http", "cli/serve.rs"]),
     ("jsonwebtoken", &["auth"]),
+    ("reqwest", &["auth/source.rs"]),
     ("std::env::var", &["config"]),
     ("dotenvy", &["config"]),
 ];

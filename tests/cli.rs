@@ -4,6 +4,12 @@
 
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/config.rs"]
+mod config;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/open_docs.rs"]
+mod open_docs;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -142,6 +148,10 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
         ("JWT_PUBLIC_KEY", "/nowhere/key.pem"),
         ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"),
         ("JWT_ALGORITHM", "none"),
+        ("JWT_SECRET_PREVIOUS_FILE", "/nowhere/secret"),
+        ("JWT_SECRET_PREVIOUS", "too short"),
+        ("JWT_JWKS_URL", "issuer.example"),
+        ("JWT_JWKS_FILE", "/nowhere/keys.json"),
         ("JWT_ALGORITHM", "RS256"),
         ("BIND_ADDR", "somewhere"),
         ("BIND_ADDR", "127.0.0.1"),
@@ -261,7 +271,10 @@ struct Dev {
 }
 
 fn dev(folder: &TempDir, data: &Path) -> Dev {
-    let mut command = program(folder);
+    start_dev(program(folder), data)
+}
+
+fn start_dev(mut command: Command, data: &Path) -> Dev {
     command.env("CONTACTS_DATA_DIR", data).env("BIND_ADDR", "127.0.0.1:0");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);

@@ -1,10 +1,16 @@
-//! Bearer tokens: what makes one good, whom it speaks for, and how our own are made (contract §3).
+//! Bearer tokens: what makes one good, whose keys verify it, whom it speaks for, and how our own are made (contract §3).
 //!
 //! Knows nothing of HTTP.
 
 mod cache;
 mod identity;
+mod jwk;
+mod key;
+mod key_set;
+#[cfg(test)]
+mod samples;
 mod sign;
+mod source;
 mod verify;
 
 pub use identity::Identity;

@@ -99,15 +99,15 @@ mod tests {
         TokenSettings::with_secret(Secret::new("0123456789abcdef0123456789abcdef"))
     }
 
-    #[test]
-    fn makes_tokens_for_clients_that_the_verifier_takes() {
+    #[tokio::test]
+    async fn makes_tokens_for_clients_that_the_verifier_takes() {
         let settings = TokenSettings { issuer: Some("i".into()), audience: Some("a".into()), ..settings() };
         let (signer, verifier) = (Signer::for_clients(&settings).expect("a secret"), Verifier::new(&settings));
         let (id, verifier) = (ClientId::new(Uuid::now_v7()), verifier.expect("a good key"));
         for scopes in [None, Some(Scopes::default()), Some(Scopes::from_iter([Scope::FieldsWrite]))] {
             let token = signer.sign_for_client(id, scopes).expect("signs");
             let (account, actor) = (Some(id.account), Some(id.to_string()));
-            assert_eq!(verifier.verify(&token), Ok(Identity { account, actor, scopes, client: Some(id) }));
+            assert_eq!(verifier.verify(&token).await, Ok(Identity { account, actor, scopes, client: Some(id) }));
         }
     }
 

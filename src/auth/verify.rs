@@ -1,21 +1,22 @@
-//! Verifies tokens. The algorithm comes from the configuration, never from the token (contract §3).
+//! Verifies tokens. The algorithm comes from the keys, never from the token (contract §3).
+
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
 use super::cache::GoodTokens;
 use super::identity::Identity;
+use super::jwk::SetKey;
+use super::key::{self, Key};
+use super::key_set::KeySet;
 use crate::config::{SettingsError, TokenSettings, problem};
 
 /// How far a clock may be off, in seconds.
 pub(super) const LEEWAY: u64 = 30;
-
-/// The DER form of an RSA public key of 2048 bits: the modulus and some 14 bytes around it.
-const MIN_RSA_DER_BYTES: usize = 256;
-/// An uncompressed point of P-256.
-const P256_POINT_BYTES: usize = 65;
 
 /// Why a token is not good. For the log; callers learn only that it is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,15 +25,14 @@ pub struct InvalidToken(pub(super) String);
 
 /// Verifies tokens with the configured keys, each for its own algorithm only.
 pub struct Verifier {
+    /// The keys that are part of the settings.
     keys: Vec<Key>,
+    /// The keys of whoever else signs tokens.
+    set: Option<KeySet>,
+    /// What holds for tokens of each algorithm.
+    rules: [Validation; 4],
     account_claim: String,
     good: GoodTokens,
-}
-
-struct Key {
-    algorithm: Algorithm,
-    key: DecodingKey,
-    validation: Validation,
 }
 
 impl Verifier {
@@ -41,56 +41,116 @@ impl Verifier {
     /// # Errors
     /// A key or an algorithm that is malformed, missing, or does not fit the other.
     pub fn new(settings: &TokenSettings) -> Result<Self, SettingsError> {
-        let mut keys = Vec::new();
-        if let Some(secret) = &settings.secret {
-            keys.push((Algorithm::HS256, DecodingKey::from_secret(secret.expose().as_bytes())));
+        let mut problems = vec![];
+        let only = noted(settings.algorithm.as_deref().map(key::algorithm).transpose(), &mut problems).flatten();
+        let keys = noted(key::of_settings(settings, only), &mut problems).unwrap_or_default();
+        let set = settings.key_set.as_ref().map(|source| KeySet::new(source, only)).transpose();
+        let set = noted(set, &mut problems).flatten();
+        if !problems.is_empty() {
+            return Err(SettingsError(problems));
         }
-        if let Some(public_key) = &settings.public_key {
-            keys.push(read_public_key(public_key)?);
+        if let Some(only) = only
+            && keys.is_empty()
+            && !set.as_ref().is_some_and(|set| set.may_hold(only))
+        {
+            return Err(problem("JWT_ALGORITHM", &format!("is {only:?}, but no key of that kind is set")));
         }
-        if let Some(name) = &settings.algorithm {
-            let only = algorithm(name)?;
-            keys.retain(|(algorithm, _)| *algorithm == only);
-            if keys.is_empty() {
-                return Err(problem("JWT_ALGORITHM", &format!("is {name}, but no key of that kind is set")));
-            }
-        }
-        let with_rules = |(algorithm, key)| Key { algorithm, key, validation: rules(algorithm, settings) };
-        Ok(Self {
-            keys: keys.into_iter().map(with_rules).collect(),
-            account_claim: settings.account_claim.clone(),
-            good: GoodTokens::new(),
-        })
+        let account_claim = settings.account_claim.clone();
+        let rules = key::ALGORITHMS.map(|algorithm| rules(algorithm, settings));
+        Ok(Self { keys, set, rules, account_claim, good: GoodTokens::new() })
     }
 
-    /// Whom `token` speaks for.
+    /// Whom `token` speaks for. Waits, but not long, where it names a key that has to be fetched first.
     ///
     /// # Errors
     /// Why it is not good.
-    pub fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
+    pub async fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
         match self.good.get(token) {
             Some(identity) => Ok(identity),
-            None => self.verify_anew(token),
+            None => self.verify_anew(token).await,
         }
     }
 
-    fn verify_anew(&self, token: &str) -> Result<Identity, InvalidToken> {
+    /// Keeps keys that come from elsewhere up to date, for as long as it is polled.
+    pub async fn keep_keys_fresh(&self) {
+        match &self.set {
+            Some(set) => set.keep_fresh().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn verify_anew(&self, token: &str) -> Result<Identity, InvalidToken> {
         let header = decode_header(token).map_err(reason)?;
         if names_critical_extensions(token) {
             return Err(InvalidToken("it has critical extensions".to_owned()));
         }
-        let key = self.keys.iter().find(|key| key.algorithm == header.alg);
-        let key = key.ok_or_else(|| InvalidToken("its algorithm is not the configured one".to_owned()))?;
-        let claims = decode::<Map<String, Value>>(token, &key.key, &key.validation).map_err(reason)?.claims;
-        if key.validation.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
+        let mut identity = self.verify_with_keys_at_hand(token, &header)?;
+        if identity.is_none()
+            && let Some(set) = &self.set
+            && may_be_of_a_new_key(set, &header)
+            && set.look_again().await
+        {
+            identity = self.verify_with_keys_at_hand(token, &header)?;
+        }
+        identity.ok_or_else(|| InvalidToken("no key of its algorithm and name verifies it".to_owned()))
+    }
+
+    /// `None`: none of the keys has signed it.
+    fn verify_with_keys_at_hand(&self, token: &str, header: &Header) -> Result<Option<Identity>, InvalidToken> {
+        let of_set = self.set.as_ref().and_then(|set| set.find(header.kid.as_deref(), header.alg));
+        if let Some(of_set) = &of_set
+            && let Some(claims) = self.claims(token, &of_set.key)?
+        {
+            return self.identity(token, &claims, Some(of_set)).map(Some);
+        }
+        for key in self.keys.iter().filter(|key| key.algorithm == header.alg) {
+            if let Some(claims) = self.claims(token, key)? {
+                return self.identity(token, &claims, None).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The claims of a token that this key has signed; `None`: it has not.
+    fn claims(&self, token: &str, key: &Key) -> Result<Option<Map<String, Value>>, InvalidToken> {
+        let rules = self.rules.iter().find(|rules| rules.algorithms.contains(&key.algorithm));
+        let Some(rules) = rules else { return Ok(None) };
+        let claims = match decode::<Map<String, Value>>(token, &key.key, rules) {
+            Ok(token) => token.claims,
+            Err(error) if *error.kind() == ErrorKind::InvalidSignature => return Ok(None),
+            Err(error) => return Err(reason(error)),
+        };
+        if rules.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
             return Err(InvalidToken("its issuer is no string".to_owned()));
         }
-        let identity = Identity::of_claims(&claims, &self.account_claim)?;
+        Ok(Some(claims))
+    }
+
+    /// Whom good claims speak for. The token is remembered for as long as it is good, and its key.
+    fn identity(
+        &self,
+        token: &str,
+        claims: &Map<String, Value>,
+        of_set: Option<&Arc<SetKey>>,
+    ) -> Result<Identity, InvalidToken> {
+        let identity = Identity::of_claims(claims, &self.account_claim)?;
         if let Some(expires) = claims.get("exp").and_then(Value::as_f64) {
-            self.good.remember(token, &identity, expires);
+            self.good.remember(token, &identity, expires, of_set);
         }
         Ok(identity)
     }
+}
+
+/// What is good, or notes why it is not: all that is wrong is said at once.
+fn noted<T>(outcome: Result<T, SettingsError>, problems: &mut Vec<String>) -> Option<T> {
+    outcome.map_err(|SettingsError(lines)| problems.extend(lines)).ok()
+}
+
+/// Whether a token that no key verifies may be signed by one that has joined the set. One that names a key of the set is
+/// not: it is a forgery.
+fn may_be_of_a_new_key(set: &KeySet, header: &Header) -> bool {
+    let is_known = header.kid.is_some() && set.find(header.kid.as_deref(), header.alg).is_some();
+    set.may_hold(header.alg) && !is_known
 }
 
 /// Whether the header has `crit`, whatever it holds: we know no extension (RFC 7515 §4.1.11).
@@ -122,64 +182,19 @@ fn rules(algorithm: Algorithm, settings: &TokenSettings) -> Validation {
     rules
 }
 
-fn algorithm(name: &str) -> Result<Algorithm, SettingsError> {
-    match name {
-        "HS256" => Ok(Algorithm::HS256),
-        "RS256" => Ok(Algorithm::RS256),
-        "ES256" => Ok(Algorithm::ES256),
-        "EdDSA" => Ok(Algorithm::EdDSA),
-        _ => Err(problem("JWT_ALGORITHM", "must be HS256, RS256, ES256 or EdDSA")),
-    }
-}
-
-/// A public key and the algorithm of its kind, from PEM or the path of a file that holds it.
-fn read_public_key(setting: &str) -> Result<(Algorithm, DecodingKey), SettingsError> {
-    let pem = if setting.contains("-----BEGIN") {
-        // A variable in a `.env` file often has its line breaks escaped.
-        setting.replace("\\n", "\n").into_bytes()
-    } else {
-        std::fs::read(setting)
-            .map_err(|_| problem("JWT_PUBLIC_KEY", "is neither PEM nor the path of a file that can be read"))?
-    };
-    let malformed =
-        || problem("JWT_PUBLIC_KEY", "is no public key of RSA (2048 bits or more), EC (P-256) or Ed25519 in PEM");
-    // The parsers take private keys too; and sizes that no signature is verified with.
-    if !String::from_utf8_lossy(&pem).contains("PUBLIC KEY-----") {
-        return Err(malformed());
-    }
-    let has_length = |key: &DecodingKey, length: std::ops::RangeFrom<usize>| {
-        key.try_get_as_bytes().is_ok_and(|bytes| length.contains(&bytes.len()))
-    };
-    let as_rsa = || DecodingKey::from_rsa_pem(&pem).ok().filter(|key| has_length(key, MIN_RSA_DER_BYTES..));
-    let as_ec = || {
-        DecodingKey::from_ec_pem(&pem)
-            .ok()
-            .filter(|key| has_length(key, 1..) && !has_length(key, P256_POINT_BYTES + 1..))
-    };
-    let as_ed = || DecodingKey::from_ed_pem(&pem).ok();
-    None.or_else(|| as_rsa().map(|key| (Algorithm::RS256, key)))
-        .or_else(|| as_ec().map(|key| (Algorithm::ES256, key)))
-        .or_else(|| as_ed().map(|key| (Algorithm::EdDSA, key)))
-        .ok_or_else(malformed)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-    use aws_lc_rs::rsa::KeySize;
-    use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        RsaKeyPair,
-    };
-    use base64::engine::general_purpose::STANDARD;
-    use jsonwebtoken::{EncodingKey, Header, encode};
+    use aws_lc_rs::encoding::AsDer;
+    use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use jsonwebtoken::{EncodingKey, encode};
     use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
     use crate::auth::Signer;
+    use crate::auth::samples::{KeyPair, pem};
     use crate::config::Secret;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -191,7 +206,13 @@ mod tests {
     fn verify(settings: &TokenSettings, claims: &Value) -> Result<Identity, InvalidToken> {
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let token = encode(&Header::default(), claims, &key).expect("signs");
-        Verifier::new(settings).expect("a good key").verify(&token)
+        verify_now(&Verifier::new(settings).expect("a good key"), &token)
+    }
+
+    /// What a verifier says that has no keys to wait for.
+    fn verify_now(verifier: &Verifier, token: &str) -> Result<Identity, InvalidToken> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(verifier.verify(token))
     }
 
     fn in_seconds(seconds: i64) -> i64 {
@@ -209,7 +230,7 @@ mod tests {
         let account = Uuid::now_v7();
         let signer = Signer::new(&Secret::new(SECRET), &settings);
         let token = signer.sign(account, Some("u1"), Duration::from_secs(60)).expect("signs");
-        let identity = Verifier::new(&settings).expect("a good key").verify(&token);
+        let identity = verify_now(&Verifier::new(&settings).expect("a good key"), &token);
         let expected = Identity { account: Some(account), actor: Some("u1".into()), scopes: None, client: None };
         assert_eq!(identity, Ok(expected));
     }
@@ -258,7 +279,7 @@ mod tests {
         let claims = json!({"exp": in_seconds(60)});
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let good = encode(&Header::default(), &claims, &key).expect("signs");
-        assert!(verifier.verify(&good).is_ok());
+        assert!(verify_now(&verifier, &good).is_ok());
         let longer = encode(&Header::new(Algorithm::HS512), &claims, &key).expect("signs");
         let critical = Header { crit: Some(vec!["exp".into()]), ..Header::default() };
         let critical = encode(&critical, &claims, &key).expect("signs");
@@ -280,46 +301,25 @@ mod tests {
             String::new(),
             "ä.b.c".into(),
         ] {
-            assert!(verifier.verify(&token).is_err(), "{token}");
+            assert!(verify_now(&verifier, &token).is_err(), "{token}");
         }
-    }
-
-    fn pem(label: &str, der: &[u8]) -> String {
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
-    }
-
-    /// A fresh key pair of each public-key algorithm: algorithm, public key as PEM, private key.
-    fn key_pairs() -> [(Algorithm, String, EncodingKey); 3] {
-        let ed = Ed25519KeyPair::generate().expect("a key");
-        let ed_public = pem("PUBLIC KEY", ed.public_key().as_der().expect("DER").as_ref());
-        let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
-        let ec_public = pem("PUBLIC KEY", ec.public_key().as_der().expect("DER").as_ref());
-        let rsa = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
-        let rsa_public =
-            pem("PUBLIC KEY", AsDer::<PublicKeyX509Der<'_>>::as_der(rsa.public_key()).expect("DER").as_ref());
-        let rsa_private = pem("PRIVATE KEY", AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).expect("DER").as_ref());
-        [
-            (Algorithm::EdDSA, ed_public, EncodingKey::from_ed_der(ed.to_pkcs8().expect("DER").as_ref())),
-            (Algorithm::ES256, ec_public, EncodingKey::from_ec_der(ec.to_pkcs8v1().expect("DER").as_ref())),
-            (Algorithm::RS256, rsa_public, EncodingKey::from_rsa_pem(rsa_private.as_bytes()).expect("PEM")),
-        ]
     }
 
     #[test]
     fn takes_tokens_of_every_public_key_algorithm_but_each_key_its_own_only() {
         let claims = json!({"exp": in_seconds(60)});
-        let pairs = key_pairs();
-        for (algorithm, public, _) in &pairs {
+        let pairs = KeyPair::of_each_algorithm();
+        for KeyPair { algorithm, pem, .. } in &pairs {
             // With a secret besides: a token signed with HS256 by the public key, which anyone has, must not pass.
-            let settings = TokenSettings { public_key: Some(public.replace('\n', "\\n")), ..settings() };
+            let settings = TokenSettings { public_key: Some(pem.replace('\n', "\\n")), ..settings() };
             let verifier = Verifier::new(&settings).expect("a good key");
-            for (other, _, private) in &pairs {
-                let token = encode(&Header::new(*other), &claims, private).expect("signs");
-                assert_eq!(verifier.verify(&token).is_ok(), other == algorithm, "{other:?} by {algorithm:?}");
+            for other in &pairs {
+                let is_good = verify_now(&verifier, &other.sign(None, &claims)).is_ok();
+                assert_eq!(is_good, other.algorithm == *algorithm, "{:?} by {algorithm:?}", other.algorithm);
             }
             let confused =
-                encode(&Header::default(), &claims, &EncodingKey::from_secret(public.as_bytes())).expect("signs");
-            assert!(verifier.verify(&confused).is_err());
+                encode(&Header::default(), &claims, &EncodingKey::from_secret(pem.as_bytes())).expect("signs");
+            assert!(verify_now(&verifier, &confused).is_err());
             assert!(verify(&settings, &claims).is_ok());
             let name = format!("{algorithm:?}");
             let only = TokenSettings { algorithm: Some(name), ..settings };
@@ -335,8 +335,25 @@ mod tests {
         };
         let larger = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
         assert!(refuses(pem("PUBLIC KEY", larger.public_key().as_der().expect("DER").as_ref())));
-        let rsa = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
-        assert!(refuses(pem("PRIVATE KEY", AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).expect("DER").as_ref())));
+        assert!(refuses(KeyPair::ed25519().pem.replace("PUBLIC", "PRIVATE")));
+    }
+
+    #[test]
+    fn takes_the_previous_secret_too_and_signs_with_the_present_one() {
+        const PREVIOUS: &str = "fedcba9876543210fedcba9876543210";
+        let rotated = TokenSettings { previous_secret: Some(Secret::new(PREVIOUS)), ..settings() };
+        let verifier = Verifier::new(&rotated).expect("good keys");
+        let by = |secret: &str, claims: Value| {
+            encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes())).expect("signs")
+        };
+        for secret in [SECRET, PREVIOUS] {
+            assert!(verify_now(&verifier, &by(secret, json!({"exp": in_seconds(60)}))).is_ok());
+            assert!(verify_now(&verifier, &by(secret, json!({"exp": in_seconds(-60)}))).is_err());
+        }
+        assert!(verify_now(&verifier, &by("a third one", json!({"exp": in_seconds(60)}))).is_err());
+        let signer = Signer::for_clients(&rotated).expect("a secret");
+        let token = signer.sign(Uuid::now_v7(), None, Duration::from_secs(60)).expect("signs");
+        assert!(verify_now(&Verifier::new(&settings()).expect("a good key"), &token).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,13 +10,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use clap::Args;
 use uuid::{Uuid, uuid};
 
-use super::{CliError, serve};
+use super::palette::Palette;
+use super::{CliError, browser, print, serve};
 use crate::auth::{Signer, Verifier};
 use crate::config::{
     DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings, EmbeddedSettings, Environment, HttpSettings,
-    Secret, TokenSettings, data_dir, problem,
+    LogSettings, Secret, TokenSettings, data_dir, problem,
 };
 use crate::contacts::{Draft, Filter, Listing, Start, Write};
 use crate::embedded::{Cluster, Durability};
@@ -27,6 +30,8 @@ use crate::repository::{Done, Repository, Unit, Work};
 /// The sample account: the same on every machine.
 const ACCOUNT: Uuid = uuid!("00000000-0000-7000-8000-000000000001");
 const DATABASE: &str = "contacts";
+/// Where the development key is, in the folder of the data.
+const KEY_FILE: &str = "dev.key";
 const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const SAMPLE_FIELDS: [&str; 3] = [
@@ -40,7 +45,14 @@ const SAMPLE_CONTACTS: [&str; 3] = [
     r#"{"first_name": "Alan", "last_name": "Turing", "email": "alan@example.com", "external_id": "sample-3", "company_name": "Bletchley Park", "tier": "silver"}"#,
 ];
 
-pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
+#[derive(Debug, Default, Args)]
+pub(super) struct Arguments {
+    /// Show the API reference in the browser
+    #[arg(long)]
+    open_docs: bool,
+}
+
+pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Result<(), CliError> {
     let settings = HttpSettings::read(environment)?;
     if !settings.bind_addr.ip().is_loopback() {
         return Err(
@@ -66,23 +78,58 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     repository.migrate().await.map_err(|error| other(&error))?;
     let contact = sample(&repository).await?;
 
-    let secret = key(&folder.join("dev.key"))?;
+    let secret = key(&folder.join(KEY_FILE))?;
     let tokens = TokenSettings::with_secret(secret.clone());
     let token = Signer::new(&secret, &tokens).sign(ACCOUNT, Some("dev"), TOKEN_LIFE).map_err(|error| other(&error))?;
-    println!("contacts {} is serving at http://{address}", env!("CARGO_PKG_VERSION"));
-    println!("  data     {}", folder.display());
-    println!("  account  {ACCOUNT} (sample)");
-    println!("  token    {token}");
-    println!("\nTry it:\n");
-    println!(
-        "curl -X PATCH 'http://{address}/contacts/{}?properties=job_title' -H 'Authorization: Bearer {token}' \
-         -H 'Content-Type: application/json' -d '{{\"fields\": {{\"job_title\": \"Countess\"}}}}'\n",
-        contact
-    );
+    let palette = Palette::of_output(&LogSettings::read(environment)?);
+    print(&Welcome { address, folder: &folder, token: &token, contact }.text(palette))?;
     let app = App::new(repository, Verifier::new(&tokens)?, Signer::for_clients(&tokens), settings);
+    if arguments.open_docs {
+        // The page waits for the service, not the service for the page.
+        tokio::spawn(async move { browser::open(&format!("http://{address}/docs")).await });
+    }
     let served = serve::listen(app, listener).await;
     drop(cluster);
     served
+}
+
+/// What is printed at the start.
+struct Welcome<'a> {
+    address: SocketAddr,
+    folder: &'a Path,
+    token: &'a str,
+    /// An active contact of the sample account.
+    contact: Uuid,
+}
+
+impl Welcome<'_> {
+    fn text(&self, palette: Palette) -> String {
+        let Self { address, token, contact, .. } = self;
+        let (folder, version) = (self.folder.display(), env!("CARGO_PKG_VERSION"));
+        let Palette { title, accent, faint, .. } = palette;
+        // The line to paste has no colours in it, whatever the terminal does with them.
+        format!(
+            "\
+{title}contacts {version} is serving{title:#} at {accent}http://{address}{accent:#}
+  {faint}docs{faint:#}     {accent}http://{address}/docs{accent:#}
+  {faint}data{faint:#}     {folder}
+  {faint}account{faint:#}  {ACCOUNT} (sample)
+  {faint}token{faint:#}    {token}
+
+{title}Try it:{title:#}
+
+curl -X PATCH 'http://{address}/contacts/{contact}?properties=job_title' -H 'Authorization: Bearer {token}' \
+-H 'Content-Type: application/json' -d '{{\"fields\": {{\"job_title\": \"Countess\"}}}}'
+
+{title}What next:{title:#}
+  See every call, and try it from the page: {accent}http://{address}/docs{accent:#} (at the next start: `contacts dev --open-docs`)
+  Get a token for another account:          JWT_SECRET_FILE='{folder}/{KEY_FILE}' contacts token --account UUID
+  Serve for real:                           set what .env.example lists, then `contacts config check`
+  Stop:                                     Ctrl-C; the data is there again at the next start
+
+"
+        )
+    }
 }
 
 /// The development key: made once, kept where only its owner can read it.

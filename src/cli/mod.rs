@@ -1,12 +1,18 @@
 //! The command line (contract §8): a file a command.
 
+mod browser;
 mod client;
+mod completions;
+mod config;
 mod dev;
 mod health;
+mod help;
 mod migrate;
+mod palette;
 mod serve;
 mod token;
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -19,7 +25,7 @@ use crate::telemetry;
 ///
 /// Without a command: `contacts dev`, the service with a database of its own and sample data.
 #[derive(Debug, Parser)]
-#[command(name = "contacts", version, about)]
+#[command(name = "contacts", version, about, styles = palette::HELP, after_help = help::PROGRAM, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -28,18 +34,29 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve on this machine only, with a database of its own, a sample account and a token to try it with
-    Dev,
-    /// Serve. Needs DATABASE_URL, and JWT_SECRET or JWT_PUBLIC_KEY
+    #[command(after_help = help::DEV)]
+    Dev(dev::Arguments),
+    /// Serve. Needs DATABASE_URL, and a key for tokens
+    #[command(after_help = help::SERVE)]
     Serve,
     /// Bring the schema of DATABASE_URL up to date
+    #[command(after_help = help::MIGRATE)]
     Migrate,
     /// Ask the service at BIND_ADDR whether it is ready, for a container's health check
+    #[command(after_help = help::HEALTH)]
     Health,
     /// Print a token, signed with JWT_SECRET
+    #[command(after_help = help::TOKEN)]
     Token(token::Arguments),
     /// Make, list and revoke API clients, which get their own tokens. Needs DATABASE_URL
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::CLIENT)]
     Client(client::Command),
+    /// See the settings, and what is wrong with them
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print what a shell needs to complete these commands
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::Arguments),
 }
 
 /// Why a command failed: lines for the person at the terminal.
@@ -60,7 +77,7 @@ pub enum CliError {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command.unwrap_or(Command::Dev)) {
+    match run(cli.command.unwrap_or(Command::Dev(dev::Arguments::default()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.to_string().lines().for_each(|line| eprintln!("error: {line}"));
@@ -70,18 +87,34 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), CliError> {
+    if let Command::Completions(arguments) = command {
+        return completions::run(&arguments);
+    }
     let environment = Environment::read()?;
-    // What only prints a line needs no log.
-    if !matches!(command, Command::Token(_) | Command::Health) {
-        telemetry::install(&LogSettings::read(&environment, "info")?)?;
+    // What only prints needs no log.
+    if !matches!(command, Command::Token(_) | Command::Health | Command::Config(_)) {
+        telemetry::install(&LogSettings::read(&environment)?)?;
     }
     match command {
-        Command::Dev => block_on(dev::run(&environment)),
+        Command::Dev(arguments) => block_on(dev::run(&environment, &arguments)),
         Command::Serve => block_on(serve::run(&environment)),
         Command::Migrate => block_on(migrate::run(&environment)),
         Command::Health => health::run(&environment),
         Command::Token(arguments) => token::run(&environment, &arguments),
         Command::Client(command) => block_on(client::run(&environment, &command)),
+        Command::Config(command) => config::run(&environment, &command),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// Writes to standard output. Whoever reads it may stop at any line.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut output = std::io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CliError::Other(format!("could not write to standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -43,6 +43,10 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
 pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliError> {
     let repository = app.repository().clone();
     let background = tokio::spawn(async move { repository.run_background_work().await });
+    let keys = tokio::spawn({
+        let app = app.clone();
+        async move { app.verifier().keep_keys_fresh().await }
+    });
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = listener.tap_io(|stream| {
         // Answers are whole: waiting to fill a packet only delays them.
@@ -64,6 +68,7 @@ pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliErr
         tracing::warn!("stopped with requests unanswered");
     }
     background.abort();
+    keys.abort();
     // A database that hangs must not keep the process.
     let _ = tokio::time::timeout(CLOSE, app.repository().close()).await;
     tracing::info!("stopped");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Reader;
+use super::shown::shown_url;
 use super::{Environment, Secret, SettingsError};
 
 /// How the database is reached.
@@ -41,16 +42,16 @@ impl DatabaseSettings {
 
 impl Reader<'_> {
     pub(super) fn database(&mut self) -> DatabaseSettings {
-        let url = self.text("DATABASE_URL").unwrap_or_default();
-        if url.is_empty() {
+        let url = self.secret_shown("DATABASE_URL", shown_url);
+        if !self.has_any(&["DATABASE_URL", "DATABASE_URL_FILE"]) {
             self.complain("DATABASE_URL", "is not set: use postgres://user:password@host:5432/database");
-        } else if !is_database_url(&url) {
+        } else if url.as_ref().is_some_and(|url| !is_database_url(url.expose())) {
             self.complain("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
         }
         let batch_rule = "must be a number of updates from 1 to 1000";
         let rule = "must be a number of connections from 1 to 1000";
         DatabaseSettings {
-            url: Secret::new(url),
+            url: url.unwrap_or_else(|| Secret::new("")),
             max_connections: self.parsed("DATABASE_MAX_CONNECTIONS", 16, |count| (1..=1_000).contains(count), rule),
             write_batch_max: self.parsed(
                 "WRITE_BATCH_MAX",

@@ -26,31 +26,39 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Every setting of `contacts serve`.
-const SETTINGS: [&str; 18] = [
-    "BIND_ADDR",
-    "CHANGE_RETENTION_DAYS",
-    "DATABASE_MAX_CONNECTIONS",
-    "DATABASE_URL",
-    "JWT_ACCOUNT_CLAIM",
-    "JWT_ALGORITHM",
-    "JWT_AUDIENCE",
-    "JWT_ISSUER",
-    "JWT_PUBLIC_KEY",
-    "JWT_SECRET",
-    "LOG_FORMAT",
-    "MAX_BATCH_BODY_BYTES",
-    "MAX_BODY_BYTES",
-    "MIGRATE_ON_START",
-    "REQUEST_TIMEOUT_MS",
-    "RUST_LOG",
-    "SHUTDOWN_TIMEOUT_MS",
-    "WRITE_BATCH_MAX",
-];
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The environment of the process.
+    Environment,
+    /// The `.env` file.
+    DotEnv,
+    /// A file that this other setting names.
+    File(String),
+    /// Nothing is set: what holds then.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment => formatter.write_str("environment"),
+            Self::DotEnv => formatter.write_str(".env"),
+            Self::File(setting) => write!(formatter, "file of {setting}"),
+            Self::Default => formatter.write_str("default"),
+        }
+    }
+}
 
 /// The variables of the process, over those of a `.env` file. An empty value counts as unset.
-#[derive(Debug, Default)]
-pub struct Environment(HashMap<String, String>);
+#[derive(Default)]
+pub struct Environment(HashMap<String, Variable>);
+
+struct Variable {
+    /// `None`: it is not UTF-8.
+    value: Option<String>,
+    origin: Origin,
+}
 
 impl Environment {
     /// Reads the `.env` file of the working directory, if there is one, and the environment over it.
@@ -63,35 +71,48 @@ impl Environment {
             Ok(lines) => {
                 for line in lines {
                     let (name, value) = line.map_err(|error| problem(".env", &dotenv_problem(&error)))?;
-                    variables.insert(name, value);
+                    variables.insert(name, Variable { value: Some(value), origin: Origin::DotEnv });
                 }
             }
             Err(error) if error.not_found() => {}
             Err(error) => return Err(problem(".env", &dotenv_problem(&error))),
         }
         for (name, value) in std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))) {
-            match value.into_string() {
-                // Empty is unset: what the file says holds.
-                Ok(value) if value.is_empty() => {}
-                Ok(value) => drop(variables.insert(name, value)),
-                // A setting that can't be read must not pass for one that is not set.
-                Err(_) if SETTINGS.contains(&name.as_str()) => return Err(problem(&name, "is not UTF-8")),
-                Err(_) => {}
+            // Empty is unset: what the file says holds.
+            if !value.is_empty() {
+                variables.insert(name, Variable { value: value.into_string().ok(), origin: Origin::Environment });
             }
         }
         Ok(Self(variables))
     }
 
-    /// The value of a variable that is set and not empty.
+    /// The value of a variable that is set, and neither empty nor unreadable.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0.get(name).and_then(|variable| variable.value.as_deref()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether a variable is set to something that is no text.
+    pub(super) fn is_unreadable(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|variable| variable.value.is_none())
+    }
+
+    /// Where the value of a variable comes from.
+    pub(super) fn origin(&self, name: &str) -> Origin {
+        let is_set = self.get(name).is_some() || self.is_unreadable(name);
+        self.0.get(name).filter(|_| is_set).map_or(Origin::Default, |variable| variable.origin.clone())
+    }
+
+    /// The names of all variables, whatever they are for.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        Self(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        let variable = |value: &str| Variable { value: Some(value.to_owned()), origin: Origin::Environment };
+        Self(variables.map(|(name, value)| (name.to_owned(), variable(value))).into())
     }
 }
 

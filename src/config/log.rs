@@ -1,6 +1,7 @@
 //! How log lines are written.
 
-use super::{Environment, SettingsError, problem};
+use super::reader::Reader;
+use super::{Environment, SettingsError};
 
 /// How log lines are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,20 +10,34 @@ pub struct LogSettings {
     pub json: bool,
     /// Which lines, in the syntax of `RUST_LOG`.
     pub filter: String,
+    /// Whether a terminal may show colours: not where `NO_COLOR` is set to anything (no-color.org).
+    pub color: bool,
 }
 
+const DEFAULT_FILTER: &str = "info";
+
 impl LogSettings {
-    /// Reads how log lines are written; `default_filter` holds where `RUST_LOG` is unset.
+    /// Reads how log lines are written.
     ///
     /// # Errors
     /// An unknown `LOG_FORMAT`.
-    pub fn read(environment: &Environment, default_filter: &str) -> Result<Self, SettingsError> {
-        let json = match environment.get("LOG_FORMAT") {
-            None | Some("text") => false,
-            Some("json") => true,
-            Some(_) => return Err(problem("LOG_FORMAT", "must be text or json")),
-        };
-        let filter = environment.get("RUST_LOG").unwrap_or(default_filter).to_owned();
-        Ok(Self { json, filter })
+    pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(environment);
+        let settings = reader.log();
+        reader.finish(settings)
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn log(&mut self) -> LogSettings {
+        let format = self.text_or("LOG_FORMAT", "text");
+        if !["text", "json"].contains(&&*format) {
+            self.complain("LOG_FORMAT", "must be text or json");
+        }
+        LogSettings {
+            json: format == "json",
+            filter: self.text_or("RUST_LOG", DEFAULT_FILTER),
+            color: self.text("NO_COLOR").is_none(),
+        }
     }
 }

@@ -8,15 +8,19 @@ mod folders;
 mod http;
 mod log;
 mod reader;
+mod report;
+mod shown;
 mod tokens;
 
 pub use database::{DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings};
-pub use environment::{Environment, Secret, SettingsError, problem};
+pub use environment::{Environment, Origin, Secret, SettingsError, problem};
 pub use folders::{EmbeddedSettings, data_dir};
 pub use http::HttpSettings;
 pub use log::LogSettings;
 use reader::Reader;
-pub use tokens::TokenSettings;
+pub use reader::Setting;
+pub use report::Report;
+pub use tokens::{KeySetSource, TokenSettings};
 
 /// What `contacts serve` needs.
 #[derive(Debug)]
@@ -36,11 +40,16 @@ impl ServeSettings {
     /// Every setting that is missing or malformed.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(environment);
-        let settings = Self { http: reader.http(), database: reader.database(), tokens: reader.tokens() };
-        if settings.tokens.secret.is_none() && settings.tokens.public_key.is_none() {
-            reader.complain("JWT_SECRET", "is not set, nor is JWT_PUBLIC_KEY: set the key that verifies tokens");
-        }
+        let settings = reader.serve();
         reader.finish(settings)
+    }
+}
+
+impl Reader<'_> {
+    fn serve(&mut self) -> ServeSettings {
+        let settings = ServeSettings { http: self.http(), database: self.database(), tokens: self.tokens() };
+        self.demand_a_key();
+        settings
     }
 }
 
@@ -92,5 +101,58 @@ mod tests {
         let folder = |environment: Environment| data_dir(&environment);
         assert_eq!(folder([("CONTACTS_DATA_DIR", "/a"), ("XDG_DATA_HOME", "/b")].into()), Some("/a".into()));
         assert_eq!(folder([("XDG_DATA_HOME", "/b"), ("HOME", "/c")].into()), Some("/b/contacts".into()));
+    }
+
+    fn lines(environment: Environment) -> Vec<String> {
+        ServeSettings::read(&environment).expect_err("refused").0
+    }
+
+    #[test]
+    fn a_set_of_keys_is_key_enough() {
+        for (name, value) in [("JWT_JWKS_URL", "http://issuer.example/jwks"), ("JWT_JWKS_FILE", "/keys.json")] {
+            let settings = ServeSettings::read(&[("DATABASE_URL", URL), (name, value)].into()).expect("complete");
+            assert!(settings.tokens.key_set.is_some());
+        }
+        for malformed in ["issuer.example/jwks", "file:///keys.json", "https://"] {
+            let lines = lines([("DATABASE_URL", URL), ("JWT_JWKS_URL", malformed)].into());
+            assert!(lines.len() == 1 && lines[0].starts_with("JWT_JWKS_URL"), "{lines:?}");
+        }
+        let both = [("DATABASE_URL", URL), ("JWT_JWKS_URL", "http://x/"), ("JWT_JWKS_FILE", "/keys.json")];
+        assert_eq!(lines(both.into()), ["JWT_JWKS_URL and JWT_JWKS_FILE are both set: unset one of them"]);
+        // It only helps another key over a rotation.
+        assert_eq!(lines([("DATABASE_URL", URL), ("JWT_SECRET_PREVIOUS", SECRET)].into()).len(), 1);
+    }
+
+    #[test]
+    fn takes_secrets_from_mounted_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).expect("written");
+            path.to_str().expect("UTF-8").to_owned()
+        };
+        let (url, secret) = (file("url", &format!("{URL}\n")), file("secret", &format!("{SECRET}\r\n")));
+        let previous = file("previous", &format!("{SECRET} \n\n"));
+        let environment =
+            [("DATABASE_URL_FILE", &*url), ("JWT_SECRET_FILE", &secret), ("JWT_SECRET_PREVIOUS_FILE", &previous)];
+        let settings = ServeSettings::read(&environment.into()).expect("complete");
+        assert_eq!(settings.database.url.expose(), URL);
+        assert_eq!(settings.tokens.secret.expect("a secret").expose(), SECRET);
+        assert_eq!(settings.tokens.previous_secret.expect("a secret").expose(), format!("{SECRET} \n"));
+
+        let empty = file("empty", "\n");
+        for (name, value) in [
+            ("JWT_SECRET", SECRET),
+            ("DATABASE_URL", URL),
+            ("JWT_SECRET_FILE", "/nowhere"),
+            ("DATABASE_URL_FILE", &empty),
+            ("JWT_SECRET_PREVIOUS_FILE", folder.path().to_str().expect("UTF-8")),
+        ] {
+            // The last of a name holds.
+            let [url, secret, previous] = environment;
+            let lines = lines([url, secret, previous, (name, value)].into());
+            assert!(lines.len() == 1 && lines[0].starts_with(&format!("{name} ")), "{name}: {lines:?}");
+            assert!(!lines[0].contains(SECRET), "{lines:?}");
+        }
     }
 }

@@ -35,7 +35,7 @@ impl FromRequestParts<App> for Caller {
             return Err(ApiError::PayloadTooLarge { limit });
         }
         let token = bearer_token(&parts.headers)?;
-        let identity = app.verifier().verify(token).map_err(|reason| {
+        let identity = app.verifier().verify(token).await.map_err(|reason| {
             tracing::debug!(%reason, "token refused");
             ApiError::Unauthorized { token_sent: true }
         })?;

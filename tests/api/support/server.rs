@@ -153,6 +153,8 @@ impl Server {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let app = App::new(repository, verifier, signer, settings);
+            let keys = app.clone();
+            tokio::spawn(async move { keys.verifier().keep_keys_fresh().await });
             let service = http::service(app.clone());
             tokio::spawn(async move { axum::serve(listener, service).await });
             (address, app)

@@ -1,0 +1,110 @@
+//! Where a set of keys comes from: a URL or a file. Bounded in time and size, whatever is there.
+
+use std::error::Error;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::redirect::Policy;
+
+use crate::config::{KeySetSource, Secret};
+
+/// The largest set that is read, in bytes. Those of large issuers have some 20 kB.
+const MAX_BYTES: usize = 1024 * 1024;
+/// After which a fetch is given up, the body included.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(3);
+const MAX_REDIRECTS: usize = 3;
+
+/// Why there is no set. For the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unreachable(String);
+
+/// Where a set of keys comes from.
+pub(super) enum Source {
+    Url(Secret),
+    File(PathBuf),
+}
+
+impl Source {
+    pub(super) fn new(settings: &KeySetSource) -> Self {
+        match settings {
+            KeySetSource::Url(url) => Self::Url(url.clone()),
+            KeySetSource::File(path) => Self::File(path.clone()),
+        }
+    }
+
+    /// The document that is there now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn read(&self) -> Result<Vec<u8>, Unreachable> {
+        match self {
+            Self::Url(url) => fetch(url).await,
+            Self::File(path) => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+                read.unwrap_or_else(|_| Err(Unreachable("the file can't be read".to_owned())))
+            }
+        }
+    }
+}
+
+/// A set in a file.
+///
+/// # Errors
+/// A file that can't be read, or is too large.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Unreachable> {
+    let unreadable = |error: std::io::Error| Unreachable(format!("the file can't be read: {error}"));
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut document = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut document).map_err(unreadable)?;
+    if document.len() > MAX_BYTES { Err(too_large()) } else { Ok(document) }
+}
+
+async fn fetch(url: &Secret) -> Result<Vec<u8>, Unreachable> {
+    // Made anew: a fetch is rare, and no connection or certificate that has ended is kept in between. To read the
+    // certificates of the machine takes a while.
+    let client = tokio::task::spawn_blocking(client).await;
+    let client = client.unwrap_or_else(|_| Err(Unreachable("there is no client for it".to_owned())))?;
+    let mut response = client.get(url.expose()).send().await.map_err(failed)?;
+    if !response.status().is_success() {
+        return Err(Unreachable(format!("it answered {}", response.status())));
+    }
+    let mut document = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if document.len() + chunk.len() > MAX_BYTES {
+            return Err(too_large());
+        }
+        document.extend_from_slice(&chunk);
+    }
+    Ok(document)
+}
+
+fn client() -> Result<Client, Unreachable> {
+    let builder = || {
+        // A proxy that the environment sets for other programs must not come between us and whom we trust.
+        let builder = Client::builder().no_proxy().redirect(Policy::limited(MAX_REDIRECTS));
+        builder.timeout(PATIENCE).connect_timeout(PATIENCE_TO_CONNECT)
+    };
+    // On a machine without certificates plain HTTP still works.
+    builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(failed)
+}
+
+/// What went wrong and why, without the URL, which may hold a password.
+fn failed(error: reqwest::Error) -> Unreachable {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    Unreachable(text)
+}
+
+fn too_large() -> Unreachable {
+    Unreachable(format!("it is larger than {MAX_BYTES} bytes"))
+}
