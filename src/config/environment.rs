@@ -27,11 +27,14 @@ impl fmt::Debug for Secret {
 }
 
 /// Every setting of `contacts serve`.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 25] = [
     "BIND_ADDR",
+    "BODY_READ_TIMEOUT_MS",
     "CHANGE_RETENTION_DAYS",
+    "CORS_ALLOWED_ORIGINS",
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_URL",
+    "HEADER_READ_TIMEOUT_MS",
     "JWT_ACCOUNT_CLAIM",
     "JWT_ALGORITHM",
     "JWT_AUDIENCE",
@@ -41,7 +44,11 @@ const SETTINGS: [&str; 18] = [
     "LOG_FORMAT",
     "MAX_BATCH_BODY_BYTES",
     "MAX_BODY_BYTES",
+    "MAX_BUFFERED_BODY_BYTES",
+    "MAX_CONCURRENT_REQUESTS",
+    "MAX_CONNECTIONS",
     "MIGRATE_ON_START",
+    "RATE_LIMIT_PER_MINUTE",
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
     "SHUTDOWN_TIMEOUT_MS",

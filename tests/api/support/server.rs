@@ -153,8 +153,7 @@ impl Server {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let app = App::new(repository, verifier, signer, settings);
-            let service = http::service(app.clone());
-            tokio::spawn(async move { axum::serve(listener, service).await });
+            tokio::spawn(http::listen(app.clone(), listener, std::future::pending()));
             (address, app)
         };
         let (address, app) =
