@@ -36,7 +36,9 @@ fn parse(text: &str) -> Option<Origins> {
 /// An origin as browsers write it (RFC 6454 §6.2): lower case, no default port, nothing after the host.
 fn origin_of(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()))?;
-    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    // A pattern would match nothing, and who writes one should know.
+    let is_pattern = text.contains('*');
+    let is_bare = !is_pattern && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     (is_bare && url.username().is_empty() && url.password().is_none()).then(|| url.origin().ascii_serialization())
 }
 

@@ -4,11 +4,13 @@
 
 mod changes;
 mod contacts;
+mod cors;
 mod errors;
 mod fields;
 mod health;
 mod idempotency;
 mod isolation;
+mod limits;
 mod oauth;
 mod openapi;
 mod order_of_checks;
