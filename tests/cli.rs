@@ -4,6 +4,8 @@
 
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/rolling.rs"]
+mod rolling;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -151,6 +153,9 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
         ("SHUTDOWN_TIMEOUT_MS", "-1"),
         ("MAX_BODY_BYTES", "1MB"),
         ("MIGRATE_ON_START", "maybe"),
+        ("RATE_LIMIT_PER_MINUTE", "-5"),
+        ("MAX_CONCURRENT_REQUESTS", "0"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example.com/path"),
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "info=what=ever"),
     ] {
