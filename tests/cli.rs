@@ -4,6 +4,8 @@
 
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/descriptors.rs"]
+mod descriptors;
 #[path = "cli/rolling.rs"]
 mod rolling;
 

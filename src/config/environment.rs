@@ -27,7 +27,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every setting of `contacts serve`.
-const SETTINGS: [&str; 25] = [
+const SETTINGS: [&str; 26] = [
     "BIND_ADDR",
     "BODY_READ_TIMEOUT_MS",
     "CHANGE_RETENTION_DAYS",
@@ -35,6 +35,7 @@ const SETTINGS: [&str; 25] = [
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_URL",
     "HEADER_READ_TIMEOUT_MS",
+    "IDLE_TIMEOUT_MS",
     "JWT_ACCOUNT_CLAIM",
     "JWT_ALGORITHM",
     "JWT_AUDIENCE",

@@ -18,6 +18,8 @@ pub struct LimitSettings {
     pub buffered_body_bytes: usize,
     /// How long the head of a request may take, from its first byte on.
     pub header_read_timeout: Duration,
+    /// How long a connection may pause between two requests.
+    pub idle_timeout: Duration,
     /// How long a body may pause between two pieces of it.
     pub body_read_timeout: Duration,
 }
@@ -32,6 +34,9 @@ impl Reader<'_> {
             connections: self.count("MAX_CONNECTIONS", 8_192),
             buffered_body_bytes: self.bytes("MAX_BUFFERED_BODY_BYTES", 64 * 1024 * 1024),
             header_read_timeout: self.milliseconds("HEADER_READ_TIMEOUT_MS", 15_000),
+            // Load balancers keep connections for 60 s, and have to be the ones that close them: else the next request
+            // crosses with the end of its connection.
+            idle_timeout: self.milliseconds("IDLE_TIMEOUT_MS", 75_000),
             body_read_timeout: self.milliseconds("BODY_READ_TIMEOUT_MS", 5_000),
         }
     }

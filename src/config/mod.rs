@@ -80,6 +80,7 @@ mod tests {
             ("MAX_CONNECTIONS", "none"),
             ("MAX_BUFFERED_BODY_BYTES", "64M"),
             ("HEADER_READ_TIMEOUT_MS", "0"),
+            ("IDLE_TIMEOUT_MS", "soon"),
             ("BODY_READ_TIMEOUT_MS", "1.5"),
             ("CORS_ALLOWED_ORIGINS", "app.example.com"),
         ];

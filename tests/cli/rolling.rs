@@ -179,7 +179,7 @@ fn two_instances_are_restarted_in_turn_and_no_request_fails() {
 
     let tally = Arc::new(Tally::default());
     let token = token();
-    let callers: Vec<_> = (0..6)
+    let callers: Vec<_> = (0..24)
         .map(|name| Caller {
             name,
             base: base.clone(),

@@ -24,11 +24,10 @@ use super::{App, Service, service};
 use conversation::{Answered, Conversation, Overdue, Patience};
 use wire::Wire;
 
-/// How long a connection without a request is kept. Load balancers keep theirs for 60 s: they have to be the ones that
-/// close, or the next request crosses with the end of its connection.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a caller may leave an answer lying.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection of HTTP/2 has to end once it is told to.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How long to wait for a free descriptor before the next connection is tried to be accepted.
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(100);
 
@@ -48,11 +47,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// the next one waits until there are.
 pub async fn listen(app: App, listener: TcpListener, stop: impl Future<Output = ()>) {
     let limits = &app.settings().limits;
-    let patience = Patience {
-        head: limits.header_read_timeout,
-        idle: IDLE_TIMEOUT.max(limits.header_read_timeout),
-        write: WRITE_TIMEOUT,
-    };
+    let patience = Patience { head: limits.header_read_timeout, idle: limits.idle_timeout, write: WRITE_TIMEOUT };
     let capacity = limits.connections;
     let places = Arc::new(Semaphore::new(capacity));
     let service = service(app);
@@ -101,7 +96,7 @@ fn is_of_caller(error: &io::Error) -> bool {
 async fn converse(
     stream: TcpStream,
     service: Service,
-    patience: Patience,
+    mut patience: Patience,
     mut told_to_stop: watch::Receiver<()>,
     _place: OwnedSemaphorePermit,
 ) {
@@ -125,6 +120,7 @@ async fn converse(
             }
         }
         ending = true;
+        patience.idle += GOODBYE;
         connection.as_mut().graceful_shutdown();
     }
 }

@@ -56,6 +56,25 @@ async fn a_pause_between_two_requests_may_last_longer() {
     assert!(raw.read_answer().starts_with("HTTP/1.1 200"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_lasts_too_long_ends_the_connection_in_order() {
+    let server = Server::on_own_database("idle", |settings| settings.limits.idle_timeout = Duration::from_millis(800));
+    let mut raw = Raw::to(&server);
+    raw.send(REQUEST);
+    raw.read_answer();
+    let started = Instant::now();
+    assert_eq!(raw.read_to_end(), "");
+    assert!((600..2_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://x/healthz").body(String::new()).unwrap();
+    assert_eq!(client.send_request(request).await.unwrap().status(), 200);
+    // Not cut off: it was told to go away, and went.
+    connection.await.unwrap().unwrap();
+}
+
 /// That an answer has the one shape of errors; returns its code.
 #[track_caller]
 fn code_of(answer: &str) -> String {
