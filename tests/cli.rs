@@ -6,10 +6,14 @@
 mod client;
 #[path = "cli/config.rs"]
 mod config;
+#[path = "cli/descriptors.rs"]
+mod descriptors;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/open_docs.rs"]
 mod open_docs;
+#[path = "cli/rolling.rs"]
+mod rolling;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -161,6 +165,9 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
         ("SHUTDOWN_TIMEOUT_MS", "-1"),
         ("MAX_BODY_BYTES", "1MB"),
         ("MIGRATE_ON_START", "maybe"),
+        ("RATE_LIMIT_PER_MINUTE", "-5"),
+        ("MAX_CONCURRENT_REQUESTS", "0"),
+        ("CORS_ALLOWED_ORIGINS", "https://app.example.com/path"),
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "info=what=ever"),
     ] {

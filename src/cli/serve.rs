@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -48,13 +47,7 @@ pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliErr
         async move { app.verifier().keep_keys_fresh().await }
     });
     let (stop, stopped) = oneshot::channel::<()>();
-    let listener = listener.tap_io(|stream| {
-        // Answers are whole: waiting to fill a packet only delays them.
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, http::service(app.clone()));
-    let server = server.with_graceful_shutdown(async move { drop(stopped.await) });
-    let mut server = tokio::spawn(server.into_future());
+    let mut server = tokio::spawn(http::listen(app.clone(), listener, async move { drop(stopped.await) }));
     tokio::select! {
         ended = &mut server => return Err(CliError::Other(format!("the server ended: {ended:?}"))),
         () = told_to_stop() => {}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::{Environment, SettingsError};
+use super::{Environment, LimitSettings, Origins, SettingsError};
 
 /// How the server listens and what it bears with.
 #[derive(Debug, Clone)]
@@ -19,6 +19,10 @@ pub struct HttpSettings {
     pub max_body_bytes: usize,
     /// The same on `/contacts/batch/*`.
     pub max_batch_body_bytes: usize,
+    /// What it bears with at most.
+    pub limits: LimitSettings,
+    /// Whose pages may call it from a browser.
+    pub cors: Option<Origins>,
 }
 
 impl HttpSettings {
@@ -42,6 +46,8 @@ impl Reader<'_> {
             shutdown_timeout: self.milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
             max_body_bytes: self.bytes("MAX_BODY_BYTES", 1024 * 1024),
             max_batch_body_bytes: self.bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
+            limits: self.limits(),
+            cors: self.origins(),
         }
     }
 }

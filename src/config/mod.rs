@@ -2,20 +2,24 @@
 //!
 //! The only reader of the environment. Secrets never print.
 
+mod cors;
 mod database;
 mod environment;
 mod folders;
 mod http;
+mod limits;
 mod log;
 mod reader;
 mod report;
 mod shown;
 mod tokens;
 
+pub use cors::Origins;
 pub use database::{DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings};
 pub use environment::{Environment, Origin, Secret, SettingsError, problem};
 pub use folders::{EmbeddedSettings, data_dir};
 pub use http::HttpSettings;
+pub use limits::LimitSettings;
 pub use log::LogSettings;
 use reader::Reader;
 pub use reader::Setting;
@@ -80,6 +84,14 @@ mod tests {
             ("MAX_BODY_BYTES", "-1"),
             ("DATABASE_MAX_CONNECTIONS", "many"),
             ("MIGRATE_ON_START", "yes"),
+            ("RATE_LIMIT_PER_MINUTE", "0"),
+            ("MAX_CONCURRENT_REQUESTS", "0"),
+            ("MAX_CONNECTIONS", "none"),
+            ("MAX_BUFFERED_BODY_BYTES", "64M"),
+            ("HEADER_READ_TIMEOUT_MS", "0"),
+            ("IDLE_TIMEOUT_MS", "soon"),
+            ("BODY_READ_TIMEOUT_MS", "1.5"),
+            ("CORS_ALLOWED_ORIGINS", "app.example.com"),
         ];
         let SettingsError(lines) = ServeSettings::read(&environment.into()).expect_err("malformed");
         for (name, _) in environment {

@@ -1,6 +1,8 @@
 //! Who calls. A handler that takes a [`Caller`] is reached only by a good token; without one it has no account
 //! to ask the repository for.
 
+use std::num::NonZeroU32;
+
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -8,11 +10,15 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::body_limit;
+use super::limits::{Meter, Rates, Standing};
 use super::scope;
 use super::state::App;
 use crate::auth::Identity;
+use crate::clients::Scopes;
 
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// How many inputs of a batch cost what one request costs.
+const INPUTS_OF_A_REQUEST: usize = 10;
 
 /// The account that a good token speaks for, and on whose behalf.
 #[derive(Debug, Clone)]
@@ -21,9 +27,11 @@ pub(super) struct Caller {
     pub account: Uuid,
     /// The token's `sub`.
     pub actor: Option<String>,
+    /// Where to note how the account stands with its limit, where there is one.
+    meter: Option<Meter>,
 }
 
-/// The stages of contract §1 that come before the path: declared size, then token, then scope.
+/// The stages of contract §1 that come before the path: declared size, then token, then rate limit, then scope.
 impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
@@ -42,8 +50,26 @@ impl FromRequestParts<App> for Caller {
         refuse_revoked(&identity, app).await?;
         let account = identity.account.ok_or(ApiError::MissingAccountContext)?;
         tracing::Span::current().record("account", tracing::field::display(account));
-        check_scope(&identity, parts)?;
-        Ok(Self { account, actor: identity.actor })
+        let caller = Self { account, actor: identity.actor, meter: parts.extensions.remove() };
+        caller.pay(app, Rates::take_one)?;
+        check_scope(identity.scopes, parts)?;
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    /// Pays for a batch of so many inputs what it costs besides a single request: a tenth of as many (contract §2).
+    pub(super) fn pay_for_inputs(&self, app: &App, inputs: usize) -> Result<(), ApiError> {
+        let cost = u32::try_from(inputs.div_ceil(INPUTS_OF_A_REQUEST)).unwrap_or(u32::MAX);
+        let Some(rest) = NonZeroU32::new(cost.saturating_sub(1)) else { return Ok(()) };
+        self.pay(app, |rates, account| rates.take_rest(account, rest))
+    }
+
+    fn pay(&self, app: &App, take: impl Fn(&Rates, Uuid) -> Result<Standing, Standing>) -> Result<(), ApiError> {
+        let Some((rates, meter)) = app.limits().rates.as_ref().zip(self.meter.as_ref()) else { return Ok(()) };
+        let taken = take(rates, self.account);
+        meter.note(taken.unwrap_or_else(|standing| standing));
+        taken.map(drop).map_err(|standing| ApiError::RateLimited { retry_after: standing.retry_after() })
     }
 }
 
@@ -59,8 +85,8 @@ async fn refuse_revoked(identity: &Identity, app: &App) -> Result<(), ApiError> 
 }
 
 /// A token that is limited to scopes needs the one that covers the call.
-fn check_scope(identity: &Identity, parts: &Parts) -> Result<(), ApiError> {
-    let Some(scopes) = identity.scopes else { return Ok(()) };
+fn check_scope(scopes: Option<Scopes>, parts: &Parts) -> Result<(), ApiError> {
+    let Some(scopes) = scopes else { return Ok(()) };
     let route = parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
     match scope::needed(&parts.method, route) {
         Some(needed) if !scopes.contains(needed) => Err(ApiError::InsufficientScope { needed }),

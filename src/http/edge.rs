@@ -1,27 +1,26 @@
-//! The edge of the service: what holds for every request, whatever its route. Its id, its time limit, its log
-//! line, the headers of its answer, and the body of its error.
+//! The edge of the service: what holds for every request, whatever its route. Its id, its log line, the headers of its
+//! answer, and the body of its error.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::linger::linger;
+use super::limits::Meter;
 use super::oauth;
-use super::query::Query;
 use super::state::App;
 
 const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_LENGTH: usize = 128;
 
 /// Wraps the handling of every request.
-pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request_id(&request);
     // The template, never the path: that holds ids and keys.
@@ -29,14 +28,12 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = method_name(request.method());
     let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty);
-    // A long poll has the time that it asked for besides.
-    let wait = if route == "/contacts/changes" { Query::wait_of(request.uri().query()) } else { 0 };
-    let patience = app.settings().request_timeout + Duration::from_secs(wait);
-    let answer = tokio::time::timeout(patience, next.run(linger(request)));
+    let meter = app.limits().rates.as_ref().map(|_| Meter::default());
+    if let Some(meter) = &meter {
+        request.extensions_mut().insert(meter.clone());
+    }
     let mut response = async {
-        let answer =
-            answer.await.unwrap_or_else(|_| ApiError::Unavailable("the request took too long".into()).into_response());
-        let response = finish(answer, &request_id, oauth::answers(method, &route));
+        let response = finish(next.run(request).await, &request_id, oauth::answers(method, &route));
         tracing::info!(method, route, status = response.status().as_u16(), ms = millis(started), "answered");
         response
     }
@@ -44,6 +41,9 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     .await;
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if let Some(meter) = meter {
+        meter.write(response.headers_mut());
     }
     if app.is_draining() {
         // Who keeps connections open sends the next request elsewhere, rather than into a closing one.

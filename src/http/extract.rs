@@ -4,7 +4,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use uuid::Uuid;
 
 use super::error::ApiError;
@@ -76,6 +75,7 @@ impl FromRequestParts<App> for ContactPath {
 
 /// A body, not read yet: a handler reads it when the stages before are passed.
 pub(super) struct Payload {
+    app: App,
     body: Body,
     is_json: bool,
     limit: usize,
@@ -87,7 +87,7 @@ impl FromRequest<App> for Payload {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let is_json = is_json(request.headers());
         let limit = body_limit(request.uri().path(), app);
-        Ok(Self { body: request.into_body(), is_json, limit })
+        Ok(Self { app: app.clone(), body: request.into_body(), is_json, limit })
     }
 }
 
@@ -97,11 +97,7 @@ impl Payload {
         if !self.is_json {
             return Err(ApiError::UnsupportedMediaType);
         }
-        match Limited::new(self.body, self.limit).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge { limit: self.limit }),
-            Err(_) => Err(ApiError::InvalidBody("The body could not be read to its end".into())),
-        }
+        self.app.limits().bodies.read(self.body, self.limit).await
     }
 }
 

@@ -8,13 +8,16 @@ mod caller;
 mod changes;
 mod conditional;
 mod contacts;
+mod cors;
 mod edge;
 mod error;
 mod extract;
 mod fields;
 mod health;
 mod idempotency;
+mod limits;
 mod linger;
+mod listen;
 mod oauth;
 pub mod openapi;
 mod query;
@@ -28,8 +31,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{self, IntoMakeService};
-use axum::{Router, ServiceExt};
+use axum::{Router, routing};
 use percent_encoding::percent_decode_str;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,6 +41,7 @@ use utoipa_axum::routes;
 
 use caller::Caller;
 use error::ApiError;
+pub use listen::listen;
 pub use state::App;
 
 /// Every documented route with its handler: the one declaration of both.
@@ -69,11 +72,11 @@ fn without_tokens() -> OpenApiRouter<App> {
 }
 
 /// The service: a router, and what comes before the choice of a route.
-pub type Service = MapRequest<Router, fn(Request) -> Request>;
+type Service = MapRequest<Router, fn(Request) -> Request>;
 
 /// The whole service, ready to be served.
-pub fn service(app: App) -> IntoMakeService<Service> {
-    ServiceExt::<Request>::into_make_service(MapRequest::new(router(app), words::tell_apart as fn(Request) -> Request))
+fn service(app: App) -> Service {
+    MapRequest::new(router(app), words::tell_apart)
 }
 
 fn router(app: App) -> Router {
@@ -81,12 +84,18 @@ fn router(app: App) -> Router {
     let (router, _) = routes.split_for_parts();
     let nosniff = HeaderValue::from_static("nosniff");
     // Outermost last.
-    router
+    let router = router
         .route("/contacts/", routing::any(missing_contact_id))
         .route("/contacts/batch", routing::any(route_not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), limits::bounded));
+    let router = match &app.settings().cors {
+        Some(origins) => router.layer(middleware::from_fn_with_state(cors::layer(origins), cors::cors)),
+        None => router,
+    };
+    router
         .layer(middleware::from_fn_with_state(app.clone(), edge::edge))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, nosniff))
         .with_state(app)

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use uuid::Uuid;
 
+use super::limits::Limits;
 use crate::auth::{Signer, Verifier};
 use crate::config::HttpSettings;
 use crate::fields::Registry;
@@ -19,6 +20,7 @@ struct Inner {
     verifier: Verifier,
     client_signer: Option<Signer>,
     settings: HttpSettings,
+    limits: Limits,
     draining: AtomicBool,
     in_flight: AtomicUsize,
 }
@@ -33,7 +35,8 @@ impl App {
         settings: HttpSettings,
     ) -> Self {
         let (draining, in_flight) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self(Arc::new(Inner { repository, verifier, client_signer, settings, draining, in_flight }))
+        let limits = Limits::new(&settings);
+        Self(Arc::new(Inner { repository, verifier, client_signer, settings, limits, draining, in_flight }))
     }
 
     /// The contacts and fields.
@@ -58,6 +61,11 @@ impl App {
     #[must_use]
     pub fn settings(&self) -> &HttpSettings {
         &self.0.settings
+    }
+
+    /// What it bears with at most, and how much of that is used up.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// The fields of an account.

@@ -4,12 +4,14 @@
 
 mod changes;
 mod contacts;
+mod cors;
 mod errors;
 mod fields;
 mod health;
 mod idempotency;
 mod isolation;
 mod keys;
+mod limits;
 mod oauth;
 mod openapi;
 mod order_of_checks;

@@ -79,6 +79,7 @@ pub(super) async fn read(
     let bytes = payload.read().await?;
     let body = extract::object(&bytes)?;
     let envelope = Envelope::parse(&body, Action::Read, &registry)?;
+    caller.pay_for_inputs(&app, envelope.inputs.len())?;
     let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.target(input)).collect();
     let (mut ids, mut keys) = (vec![], vec![]);
     for target in targets.iter().flatten() {
@@ -111,9 +112,13 @@ async fn write(caller: Caller, request: WriteRequest, action: Action) -> Result<
     let dry_run = query.batch()?;
     let bytes = payload.read().await?;
     let body: Object<'_> = extract::object(&bytes)?;
+    let mut is_paid = false;
     loop {
         let envelope = Envelope::parse(&body, action, &registry)?;
         let key = idempotency.of(&caller, &bytes)?;
+        if !std::mem::replace(&mut is_paid, true) {
+            caller.pay_for_inputs(&app, envelope.inputs.len())?;
+        }
         let (checked, writes) = split(envelope.inputs.iter().map(|input| envelope.write(input, action, &registry)));
         let unit = match (envelope.atomic, checked.iter().all(Result::is_ok)) {
             (false, _) => Unit::Each,

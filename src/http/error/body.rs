@@ -113,6 +113,12 @@ impl ApiError {
             Self::NotApplied => "Not applied, because another input of the atomic batch was refused".into(),
             Self::PayloadTooLarge { limit } => format!("The body is larger than {limit} bytes").into(),
             Self::UnsupportedMediaType => "Send the body as application/json".into(),
+            Self::MalformedRequest => "What was sent is not an HTTP request: see RFC 9112".into(),
+            Self::UriTooLong => "The path and query are too long".into(),
+            Self::HeadTooLarge => "There are too many headers, or they are too large: send fewer".into(),
+            Self::RateLimited { retry_after } => {
+                format!("The account sends too many requests a minute: try again in {retry_after} s").into()
+            }
             Self::Internal(_) => "An error on our side; it has been logged with this request_id".into(),
             Self::Unavailable(_) => "The service can't answer now: try again".into(),
         }

@@ -99,6 +99,21 @@ pub(super) enum ApiError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// What was sent is no HTTP request.
+    #[error("what was sent is no request")]
+    MalformedRequest,
+    /// The path and query are too long.
+    #[error("the URI is too long")]
+    UriTooLong,
+    /// There are too many headers, or they are too large.
+    #[error("the headers are too large")]
+    HeadTooLarge,
+    /// The account has sent as many requests as it may.
+    #[error("the account has no requests left")]
+    RateLimited {
+        /// In how many seconds it may send this one.
+        retry_after: u64,
+    },
     /// The body is not declared as JSON.
     #[error("the content type is not JSON")]
     UnsupportedMediaType,
@@ -147,6 +162,10 @@ impl ApiError {
             Self::NotApplied => (StatusCode::FAILED_DEPENDENCY, "not_applied"),
             Self::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed_request"),
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
+            Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         }
@@ -162,6 +181,7 @@ impl ApiError {
             }
             Self::InsufficientScope { .. } => challenge("Bearer error=\"insufficient_scope\""),
             Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
             _ => None,
         }
     }

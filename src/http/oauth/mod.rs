@@ -73,7 +73,7 @@ pub(super) async fn token(State(app): State<App>, request: Request) -> Response 
 
 async fn issue(app: &App, request: Request) -> Result<TokenAnswer, TokenError> {
     let signer = app.client_signer().ok_or(ApiError::Internal("tokens are asked for, but can't be signed".into()))?;
-    let request = request::read(request, app.settings().max_body_bytes).await?;
+    let request = request::read(app, request).await?;
     let (id, allowed) = authenticate(app, &request.credentials).await?;
     tracing::Span::current().record("account", tracing::field::display(id.account));
     let scopes = narrow(allowed, request.scopes)?;

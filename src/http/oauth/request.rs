@@ -5,7 +5,6 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use utoipa::ToSchema;
 
 use super::error::TokenError;
@@ -13,6 +12,7 @@ use crate::clients::Scopes;
 use crate::config::Secret;
 use crate::http::error::ApiError;
 use crate::http::query;
+use crate::http::state::App;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT_TYPE: &str = "client_credentials";
@@ -50,7 +50,8 @@ pub(super) struct Credentials {
 }
 
 /// Reads a request: size, content type, then body.
-pub(super) async fn read(request: Request, limit: usize) -> Result<TokenRequest, TokenError> {
+pub(super) async fn read(app: &App, request: Request) -> Result<TokenRequest, TokenError> {
+    let limit = app.settings().max_body_bytes;
     let (parts, body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(ApiError::PayloadTooLarge { limit }.into());
@@ -58,16 +59,18 @@ pub(super) async fn read(request: Request, limit: usize) -> Result<TokenRequest,
     if !is_form(&parts.headers) {
         return Err(TokenError::InvalidRequest("Send the body as application/x-www-form-urlencoded"));
     }
-    parse(&parts.headers, &collect(body, limit).await?)
+    parse(&parts.headers, &collect(app, body, limit).await?)
 }
 
-async fn collect(body: Body, limit: usize) -> Result<String, TokenError> {
-    let bytes = match Limited::new(body, limit).collect().await {
-        Ok(collected) => collected.to_bytes().to_vec(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::PayloadTooLarge { limit }.into()),
-        Err(_) => return Err(TokenError::InvalidRequest("The body could not be read to its end")),
+async fn collect(app: &App, body: Body, limit: usize) -> Result<String, TokenError> {
+    let bytes = match app.limits().bodies.read(body, limit).await {
+        Ok(bytes) => bytes,
+        Err(ApiError::InvalidBody(_)) => {
+            return Err(TokenError::InvalidRequest("The body could not be read to its end"));
+        }
+        Err(error) => return Err(error.into()),
     };
-    String::from_utf8(bytes).map_err(|_| TokenError::InvalidRequest("The body is not UTF-8"))
+    String::from_utf8(bytes.into()).map_err(|_| TokenError::InvalidRequest("The body is not UTF-8"))
 }
 
 /// Whether the body is declared as a form. It has to be: a body of JSON would else pass for an odd parameter.

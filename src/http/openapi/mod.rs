@@ -30,7 +30,9 @@ use crate::json::JsonError;
                        send the fields that change, get the whole contact back.\n\n\
                        A path that is not listed is 404 `route_not_found`, a method that a path does not list \
                        405 `method_not_allowed` with `Allow`, and any method on `/contacts/` (which lacks its id), \
-                       or PATCH and DELETE on `/contacts`, 400 `missing_contact_id`.",
+                       or PATCH and DELETE on `/contacts`, 400 `missing_contact_id`.\n\n\
+                       While accounts are limited to so many requests a minute, the headers of the 429 are on every \
+                       answer to a request with a good token.",
         license(name = "Proprietary")
     ),
     servers((url = "/", description = "This server")),
@@ -129,6 +131,7 @@ fn describe_common(operation: &mut Operation, path: &str) {
             "No valid token, or one that names no account",
             &[ApiError::Unauthorized { token_sent: false }, ApiError::MissingAccountContext],
         );
+        add("The account has sent as many requests as it may", &[ApiError::RateLimited { retry_after: 2 }]);
         add("The body is too large", &[ApiError::PayloadTooLarge { limit: 1024 * 1024 }]);
         add("A bug on our side, logged with the request's id", &[ApiError::Internal("".into())]);
         add(
@@ -143,8 +146,11 @@ fn describe_common(operation: &mut Operation, path: &str) {
         .description(Some("An id of your own for this request: 1 to 128 visible ASCII characters"))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(128)).build()));
     operation.parameters.get_or_insert_default().push(request_id.build().into());
-    for response in operation.responses.responses.values_mut() {
+    for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
+            if status == "429" {
+                responses::add_rate_limit(response);
+            }
             let header = responses::text_header("The request's id: the caller's, or a fresh one");
             response.headers.insert("X-Request-Id".to_owned(), header.into());
         }

@@ -114,6 +114,22 @@ pub(super) fn error(description: &str, examples: &[ApiError]) -> Response {
     response.content("application/json", content.build()).build()
 }
 
+/// Adds the headers that say how an account stands with its limit.
+pub(super) fn add_rate_limit(response: &mut Response) {
+    for (name, description) in [
+        ("RateLimit-Limit", "How many requests the account has a minute"),
+        ("RateLimit-Remaining", "How many of them are left"),
+        ("RateLimit-Reset", "In how many seconds to send it again; on other answers, when all of them are there again"),
+    ] {
+        response.headers.insert(name.to_owned(), number_header(description).into());
+    }
+}
+
+fn number_header(description: &str) -> utoipa::openapi::Header {
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).build();
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}
+
 pub(super) fn text_header(description: &str) -> utoipa::openapi::Header {
     let schema = ObjectBuilder::new().schema_type(Type::String).build();
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()

@@ -279,7 +279,7 @@ fn error() -> Value {
 }
 
 /// The codes of errors, in the order of contract §2. The API's tests check every error they meet against it.
-const CODES: [&str; 25] = [
+const CODES: [&str; 29] = [
     "missing_contact_id",
     "invalid_properties",
     "invalid_query",
@@ -303,8 +303,12 @@ const CODES: [&str; 25] = [
     "unsupported_media_type",
     "idempotency_key_reused",
     "not_applied",
+    "rate_limited",
     "internal_error",
     "unavailable",
+    "malformed_request",
+    "uri_too_long",
+    "headers_too_large",
 ];
 const DETAIL_CODES: [&str; 10] = [
     "unknown_field",

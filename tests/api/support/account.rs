@@ -131,6 +131,10 @@ impl Call {
         self.body("application/json", body.to_string())
     }
 
+    pub fn json_text(self, body: String) -> Self {
+        self.body("application/json", body)
+    }
+
     pub fn body(self, content_type: &str, body: impl Into<reqwest::Body>) -> Self {
         Self(self.0.header("content-type", content_type).body(body))
     }

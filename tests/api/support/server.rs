@@ -155,8 +155,7 @@ impl Server {
             let app = App::new(repository, verifier, signer, settings);
             let keys = app.clone();
             tokio::spawn(async move { keys.verifier().keep_keys_fresh().await });
-            let service = http::service(app.clone());
-            tokio::spawn(async move { axum::serve(listener, service).await });
+            tokio::spawn(http::listen(app.clone(), listener, std::future::pending()));
             (address, app)
         };
         let (address, app) =

@@ -1,0 +1,230 @@
+//! What is going on on a connection, and what of it takes too long.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Version;
+use hyper::body::{Frame, SizeHint};
+
+/// How long the parts of a conversation may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// The head of a request, from its first byte on; that of the first request, from the connection on.
+    pub(super) head: Duration,
+    /// The pause between two requests.
+    pub(super) idle: Duration,
+    /// The pause between two pieces of an answer that the caller takes.
+    pub(super) write: Duration,
+}
+
+/// What has taken too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    Head,
+    Idle,
+    Write,
+}
+
+/// A connection, as seen by those who serve it.
+pub(super) struct Conversation(Mutex<State>);
+
+struct State {
+    /// How many requests there have been.
+    begun: u64,
+    /// How many of them are still being answered.
+    open: usize,
+    is_http2: bool,
+    /// Since when the head of a request is coming in. Not known of HTTP/2, whose frames may be about anything.
+    head_since: Option<Instant>,
+    /// Since when there has been no request.
+    idle_since: Instant,
+    /// Since when the caller has not taken what we write.
+    stuck_since: Option<Instant>,
+}
+
+impl Conversation {
+    /// A connection that has just been made.
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        let state =
+            State { begun: 0, open: 0, is_http2: false, head_since: Some(now), idle_since: now, stuck_since: None };
+        Self(Mutex::new(state))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request has come, and is being answered until the exchange is dropped.
+    pub(super) fn begin(self: &Arc<Self>, version: Version) -> Exchange {
+        let mut state = self.state();
+        state.begun += 1;
+        state.open += 1;
+        state.is_http2 = version == Version::HTTP_2;
+        state.head_since = None;
+        Exchange(Arc::clone(self))
+    }
+
+    /// Something has been read.
+    pub(super) fn heard(&self) {
+        let mut state = self.state();
+        if state.open == 0 && !state.is_http2 {
+            state.head_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Something is to be written; `taken` tells whether it could be.
+    pub(super) fn spoke(&self, taken: bool) {
+        let mut state = self.state();
+        if taken {
+            state.stuck_since = None;
+        } else {
+            state.stuck_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// How many requests there have been, and whether all of them are answered.
+    pub(super) fn standing(&self) -> (u64, bool) {
+        let state = self.state();
+        (state.begun, state.open == 0)
+    }
+
+    /// Returns when something takes too long.
+    pub(super) async fn overdue(&self, patience: Patience) -> Overdue {
+        // Whatever begins after a look is not overdue before the next.
+        let interval = patience.head.min(patience.idle).min(patience.write);
+        loop {
+            let now = Instant::now();
+            let next = self.state().deadline(patience);
+            match next {
+                Some((deadline, overdue)) if deadline <= now => return overdue,
+                _ => {}
+            }
+            let look_again = next.map_or(now + interval, |(deadline, _)| deadline.min(now + interval));
+            tokio::time::sleep_until(look_again.into()).await;
+        }
+    }
+}
+
+impl State {
+    /// When the first of what is going on takes too long.
+    fn deadline(&self, patience: Patience) -> Option<(Instant, Overdue)> {
+        let head = self.head_since.map(|since| (since + patience.head, Overdue::Head));
+        let idle = (self.open == 0).then(|| (self.idle_since + patience.idle, Overdue::Idle));
+        let write = self.stuck_since.map(|since| (since + patience.write, Overdue::Write));
+        [head, idle, write].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct Exchange(Arc<Conversation>);
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.open -= 1;
+        if state.open == 0 {
+            state.idle_since = Instant::now();
+        }
+    }
+}
+
+/// The body of an answer: while it is not taken, its request is not answered.
+pub(super) struct Answered {
+    body: Body,
+    _exchange: Exchange,
+}
+
+impl Answered {
+    pub(super) fn new(body: Body, exchange: Exchange) -> Self {
+        Self { body, _exchange: exchange }
+    }
+}
+
+impl HttpBody for Answered {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience =
+        Patience { head: Duration::from_secs(1), idle: Duration::from_secs(5), write: Duration::from_secs(2) };
+
+    fn next(conversation: &Conversation) -> Option<Overdue> {
+        conversation.state().deadline(PATIENCE).map(|(_, overdue)| overdue)
+    }
+
+    #[test]
+    fn the_first_head_has_its_time_from_the_connection_on_and_later_ones_from_their_first_byte() {
+        let conversation = Arc::new(Conversation::new());
+        assert_eq!(next(&conversation), Some(Overdue::Head));
+        let exchange = conversation.begin(Version::HTTP_11);
+        conversation.heard();
+        assert_eq!(next(&conversation), None, "the time of a body is kept elsewhere");
+        drop(exchange);
+        assert_eq!(next(&conversation), Some(Overdue::Idle));
+        conversation.heard();
+        assert_eq!(next(&conversation), Some(Overdue::Head));
+    }
+
+    #[test]
+    fn frames_of_http_2_are_no_head() {
+        let conversation = Arc::new(Conversation::new());
+        let (first, second) = (conversation.begin(Version::HTTP_2), conversation.begin(Version::HTTP_2));
+        drop(first);
+        assert_eq!((next(&conversation), conversation.standing()), (None, (2, false)));
+        drop(second);
+        conversation.heard();
+        assert_eq!((next(&conversation), conversation.standing()), (Some(Overdue::Idle), (2, true)));
+    }
+
+    #[test]
+    fn an_answer_that_is_left_lying_has_its_time_from_when_it_got_stuck() {
+        let conversation = Arc::new(Conversation::new());
+        let _exchange = conversation.begin(Version::HTTP_11);
+        conversation.spoke(false);
+        assert_eq!(next(&conversation), Some(Overdue::Write));
+        conversation.spoke(true);
+        assert_eq!(next(&conversation), None);
+    }
+
+    #[tokio::test]
+    async fn tells_what_begins_while_it_looks() {
+        let patience = Patience {
+            head: Duration::from_millis(60),
+            idle: Duration::from_millis(600),
+            write: Duration::from_millis(600),
+        };
+        let conversation = Arc::new(Conversation::new());
+        drop(conversation.begin(Version::HTTP_11));
+        let begun = Instant::now();
+        let hear = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            conversation.heard();
+        };
+        let (overdue, ()) = tokio::join!(conversation.overdue(patience), hear);
+        assert_eq!(overdue, Overdue::Head);
+        assert!(begun.elapsed() >= Duration::from_millis(90));
+    }
+}
