@@ -86,6 +86,12 @@ impl Conversation {
         }
     }
 
+    /// Whether the caller has left something lying.
+    #[cfg(test)]
+    pub(super) fn is_stuck(&self) -> bool {
+        self.state().stuck_since.is_some()
+    }
+
     /// How many requests there have been, and whether all of them are answered.
     pub(super) fn standing(&self) -> (u64, bool) {
         let state = self.state();

@@ -42,9 +42,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Serves HTTP/1.1, and HTTP/2 by prior knowledge, until told to stop; then ends when every request is answered.
 ///
-/// # Errors
-/// None that end it: what goes wrong with a connection ends that connection, and when there are no descriptors for more,
-/// the next one waits until there are.
+/// Nothing else ends it: what goes wrong with a connection ends that connection, and when there are no descriptors for
+/// more, the next one waits until there are.
 pub async fn listen(app: App, listener: TcpListener, stop: impl Future<Output = ()>) {
     let limits = &app.settings().limits;
     let patience = Patience { head: limits.header_read_timeout, idle: limits.idle_timeout, write: WRITE_TIMEOUT };

@@ -125,3 +125,75 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if self.refusal.is_some() { self.poll_read_on(context) } else { Poll::Ready(Ok(())) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Version;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    const OURS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nx-request-id: mine\r\n\r\n";
+
+    /// The service's end, the caller's end, and what is known of them.
+    fn pair(capacity: usize) -> (Wire<DuplexStream>, DuplexStream, Arc<Conversation>) {
+        let (ours, theirs) = duplex(capacity);
+        let conversation = Arc::new(Conversation::new());
+        (Wire::new(ours, Arc::clone(&conversation)), theirs, conversation)
+    }
+
+    #[tokio::test]
+    async fn only_what_the_parser_says_by_itself_is_replaced() {
+        let (mut wire, mut caller, conversation) = pair(64 * 1024);
+        for _ in 0..2 {
+            // The body of an answer is at its end before the first byte is written.
+            drop(conversation.begin(Version::HTTP_11));
+            wire.write_all(OURS).await.expect("written");
+            wire.flush().await.expect("flushed");
+            let mut heard = vec![0; OURS.len()];
+            caller.read_exact(&mut heard).await.expect("read");
+            assert_eq!(heard, OURS);
+        }
+        wire.write_all(REFUSAL).await.expect("written");
+        wire.flush().await.expect("flushed");
+        drop(wire);
+        let mut heard = String::new();
+        caller.read_to_string(&mut heard).await.expect("read");
+        assert!(heard.contains("\"code\":\"malformed_request\""), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_written_whole_however_little_is_taken_at_a_time() {
+        let (mut wire, caller, _) = pair(7);
+        let say = async {
+            wire.write_all(REFUSAL).await.expect("written");
+            wire.shutdown().await.expect("shut down");
+        };
+        // What is still sent is read, so that it does not cost the answer.
+        let (mut reader, mut writer) = tokio::io::split(caller);
+        let send = async {
+            writer.write_all(&[b'x'; 1000]).await.expect("taken");
+            writer.shutdown().await.expect("shut down");
+        };
+        let mut heard = String::new();
+        let ((), (), read) = tokio::join!(say, send, reader.read_to_string(&mut heard));
+        read.expect("read");
+        assert!(heard.starts_with("HTTP/1.1 400") && heard.ends_with('}'), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn notes_when_nothing_is_taken_any_more() {
+        let (mut wire, mut caller, conversation) = pair(10);
+        let _exchange = conversation.begin(Version::HTTP_11);
+        let mut writing = std::pin::pin!(wire.write_all(&[b'x'; 20]));
+        let soon = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, writing.as_mut()).await.is_err());
+        assert!(conversation.is_stuck());
+        let mut taken = [0; 20];
+        let (read, written) = tokio::join!(caller.read_exact(&mut taken), writing);
+        read.expect("read");
+        written.expect("written");
+        assert!(!conversation.is_stuck());
+    }
+}
