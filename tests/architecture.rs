@@ -16,7 +16,8 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("auth", &["clients", "config"]),
     ("telemetry", &["config"]),
     ("embedded", &["config"]),
-    ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config"]),
+    // It tells the metrics to those who ask over HTTP.
+    ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config", "telemetry"]),
     (
         "cli",
         &["http", "repository", "contacts", "fields", "json", "auth", "clients", "config", "embedded", "telemetry"],

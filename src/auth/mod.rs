@@ -3,10 +3,12 @@
 //! Knows nothing of HTTP.
 
 mod cache;
+mod flaw;
 mod identity;
 mod sign;
 mod verify;
 
+pub use flaw::{Flaw, InvalidToken};
 pub use identity::Identity;
 pub use sign::{CLIENT_TOKEN_LIFE, Signer};
-pub use verify::{InvalidToken, Verifier};
+pub use verify::Verifier;

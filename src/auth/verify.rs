@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
 use super::cache::GoodTokens;
+use super::flaw::{Flaw, InvalidToken};
 use super::identity::Identity;
 use crate::config::{SettingsError, TokenSettings, problem};
 
@@ -16,11 +17,6 @@ pub(super) const LEEWAY: u64 = 30;
 const MIN_RSA_DER_BYTES: usize = 256;
 /// An uncompressed point of P-256.
 const P256_POINT_BYTES: usize = 65;
-
-/// Why a token is not good. For the log; callers learn only that it is not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidToken(pub(super) String);
 
 /// Verifies tokens with the configured keys, each for its own algorithm only.
 pub struct Verifier {
@@ -75,15 +71,15 @@ impl Verifier {
     }
 
     fn verify_anew(&self, token: &str) -> Result<Identity, InvalidToken> {
-        let header = decode_header(token).map_err(reason)?;
+        let header = decode_header(token)?;
         if names_critical_extensions(token) {
-            return Err(InvalidToken("it has critical extensions".to_owned()));
+            return Err(InvalidToken(Flaw::Malformed, "it has critical extensions".to_owned()));
         }
         let key = self.keys.iter().find(|key| key.algorithm == header.alg);
-        let key = key.ok_or_else(|| InvalidToken("its algorithm is not the configured one".to_owned()))?;
-        let claims = decode::<Map<String, Value>>(token, &key.key, &key.validation).map_err(reason)?.claims;
+        let key = key.ok_or_else(|| InvalidToken(Flaw::Key, "its algorithm is not the configured one".to_owned()))?;
+        let claims = decode::<Map<String, Value>>(token, &key.key, &key.validation)?.claims;
         if key.validation.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
-            return Err(InvalidToken("its issuer is no string".to_owned()));
+            return Err(InvalidToken(Flaw::Issuer, "its issuer is no string".to_owned()));
         }
         let identity = Identity::of_claims(&claims, &self.account_claim)?;
         if let Some(expires) = claims.get("exp").and_then(Value::as_f64) {
@@ -98,10 +94,6 @@ fn names_critical_extensions(token: &str) -> bool {
     let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
     header.is_none_or(|header| header.contains_key("crit"))
-}
-
-fn reason(error: jsonwebtoken::errors::Error) -> InvalidToken {
-    InvalidToken(error.to_string())
 }
 
 fn rules(algorithm: Algorithm, settings: &TokenSettings) -> Validation {

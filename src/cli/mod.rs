@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Environment, LogSettings, SettingsError};
+use crate::config::{Environment, LogSettings, SettingsError, TraceSettings};
 use crate::embedded::EmbeddedError;
 use crate::telemetry;
 
@@ -73,7 +73,13 @@ fn run(command: Command) -> Result<(), CliError> {
     let environment = Environment::read()?;
     // What only prints a line needs no log.
     if !matches!(command, Command::Token(_) | Command::Health) {
-        telemetry::install(&LogSettings::read(&environment, "info")?)?;
+        // Only what serves has metrics and traces.
+        let serves = matches!(command, Command::Serve | Command::Dev);
+        let traces = if serves { TraceSettings::read(&environment)? } else { None };
+        if serves {
+            telemetry::metrics::install();
+        }
+        telemetry::install(&LogSettings::read(&environment, "info")?, traces.as_ref())?;
     }
     match command {
         Command::Dev => block_on(dev::run(&environment)),

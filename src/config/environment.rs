@@ -27,7 +27,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Every setting of `contacts serve`.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 25] = [
     "BIND_ADDR",
     "CHANGE_RETENTION_DAYS",
     "DATABASE_MAX_CONNECTIONS",
@@ -41,7 +41,14 @@ const SETTINGS: [&str; 18] = [
     "LOG_FORMAT",
     "MAX_BATCH_BODY_BYTES",
     "MAX_BODY_BYTES",
+    "METRICS_ADDR",
     "MIGRATE_ON_START",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
     "SHUTDOWN_TIMEOUT_MS",

@@ -9,6 +9,7 @@ mod http;
 mod log;
 mod reader;
 mod tokens;
+mod traces;
 
 pub use database::{DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings};
 pub use environment::{Environment, Secret, SettingsError, problem};
@@ -17,6 +18,7 @@ pub use http::HttpSettings;
 pub use log::LogSettings;
 use reader::Reader;
 pub use tokens::TokenSettings;
+pub use traces::{Sampling, TraceSettings};
 
 /// What `contacts serve` needs.
 #[derive(Debug)]

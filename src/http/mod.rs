@@ -15,12 +15,15 @@ mod fields;
 mod health;
 mod idempotency;
 mod linger;
+mod meters;
+mod metrics;
 mod oauth;
 pub mod openapi;
 mod query;
 mod scope;
 mod search;
 mod state;
+mod trace;
 mod words;
 mod write;
 
@@ -43,11 +46,23 @@ pub use state::App;
 
 /// Every documented route with its handler: the one declaration of both.
 fn documented() -> OpenApiRouter<App> {
-    without_tokens().routes(routes!(oauth::token))
+    permanent().routes(routes!(oauth::token)).routes(routes!(metrics::serve))
 }
 
-/// The routes of a service that makes no tokens.
-fn without_tokens() -> OpenApiRouter<App> {
+/// The routes of a service, by its settings.
+fn routes_of(app: &App) -> OpenApiRouter<App> {
+    let mut routes = permanent();
+    if app.client_signer().is_some() {
+        routes = routes.routes(routes!(oauth::token));
+    }
+    if app.settings().metrics_addr.is_none() {
+        routes = routes.routes(routes!(metrics::serve));
+    }
+    routes
+}
+
+/// The routes of every service.
+fn permanent() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(contacts::list, contacts::create))
         .routes(routes!(contacts::read, contacts::update, contacts::upsert, contacts::archive))
@@ -76,14 +91,25 @@ pub fn service(app: App) -> IntoMakeService<Service> {
     ServiceExt::<Request>::into_make_service(MapRequest::new(router(app), words::tell_apart as fn(Request) -> Request))
 }
 
+/// The metrics alone, for a listener of their own.
+pub fn metrics_service(app: App) -> IntoMakeService<Router> {
+    let (router, _) = OpenApiRouter::new().routes(routes!(metrics::serve)).split_for_parts();
+    in_layers(router, app).into_make_service()
+}
+
 fn router(app: App) -> Router {
-    let routes = if app.client_signer().is_some() { documented() } else { without_tokens() };
-    let (router, _) = routes.split_for_parts();
+    let (router, _) = routes_of(&app).split_for_parts();
+    let router = router
+        .route("/contacts/", routing::any(missing_contact_id))
+        .route("/contacts/batch", routing::any(route_not_found));
+    in_layers(router, app)
+}
+
+/// Routes within what holds for all of them.
+fn in_layers(router: Router<App>, app: App) -> Router {
     let nosniff = HeaderValue::from_static("nosniff");
     // Outermost last.
     router
-        .route("/contacts/", routing::any(missing_contact_id))
-        .route("/contacts/batch", routing::any(route_not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
         .layer(CatchPanicLayer::custom(panicked))

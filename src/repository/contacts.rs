@@ -19,7 +19,7 @@ impl Repository {
     pub async fn contacts_by_id(&self, account: Uuid, ids: &[Uuid]) -> Result<Vec<Option<Contact>>, StorageError> {
         const FIND: &str =
             concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)");
-        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&mut *self.pool.acquire().await?).await?;
         let found = rows.iter().map(rows::contact).map(|contact| contact.map(|contact| (contact.id, contact)));
         let found = found.collect::<sqlx::Result<HashMap<_, _>>>()?;
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
@@ -43,7 +43,9 @@ impl Repository {
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
         let mut found = vec![None; keys.len()];
-        for row in sqlx::query(FIND).bind(account).bind(fields).bind(texts).fetch_all(&self.pool).await? {
+        let find = sqlx::query(FIND).bind(account).bind(fields).bind(texts);
+        let rows = find.fetch_all(&mut *self.pool.acquire().await?).await?;
+        for row in rows {
             let number: i64 = row.try_get("number")?;
             if let Some(place) = usize::try_from(number - 1).ok().and_then(|index| found.get_mut(index)) {
                 *place = Some(rows::contact(&row)?);
@@ -101,11 +103,11 @@ impl Repository {
                 .bind(filter.archived)
                 .bind(offset)
                 .bind(limit)
-                .fetch_all(&self.pool)
+                .fetch_all(&mut *self.pool.acquire().await?)
                 .await;
         };
         let query = sqlx::query(BY_KEY).bind(account).bind(after).bind(filter.archived).bind(offset).bind(limit);
-        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_all(&self.pool).await
+        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_all(&mut *self.pool.acquire().await?).await
     }
 
     async fn count(&self, account: Uuid, filter: &Filter) -> sqlx::Result<i64> {
@@ -115,10 +117,14 @@ impl Repository {
             holds_keys!("$3", "$4", "$5")
         );
         let Some(keys) = Keys::of(filter) else {
-            return sqlx::query_scalar(ALL).bind(account).bind(filter.archived).fetch_one(&self.pool).await;
+            return sqlx::query_scalar(ALL)
+                .bind(account)
+                .bind(filter.archived)
+                .fetch_one(&mut *self.pool.acquire().await?)
+                .await;
         };
         let query = sqlx::query_scalar(BY_KEY).bind(account).bind(filter.archived);
-        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_one(&self.pool).await
+        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_one(&mut *self.pool.acquire().await?).await
     }
 }
 

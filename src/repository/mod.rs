@@ -15,6 +15,7 @@ mod group;
 mod kept;
 mod lanes;
 mod load;
+mod meters;
 mod migrations;
 mod pool;
 mod reader;
@@ -30,7 +31,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::PgConnectOptions;
 
 pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
 pub use clients::Credentials;
@@ -38,6 +39,7 @@ use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
 use lanes::Lanes;
 pub use migrations::{MigrationError, Migrations};
+use pool::Pool;
 use reader::Reader;
 use registries::Registries;
 use revocations::Revocations;
@@ -50,7 +52,7 @@ use crate::config::{DatabaseSettings, SettingsError};
 /// The contacts, fields and clients of all accounts, in PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
-    pool: PgPool,
+    pool: Pool,
     /// How to reach the database outside the pool.
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
@@ -70,15 +72,19 @@ impl Repository {
     /// # Errors
     /// A `DATABASE_URL` that can't be parsed.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
+        meters::describe();
         let options = pool::connect_options(settings)?;
         // A pool goes through its connections in turn, each of which has its own caches: the writer keeps to its own.
         let total = settings.max_connections;
         let workers = if settings.write_batch_max > 1 { writer::workers().min(total - 1) } else { 0 };
         let reserved = if workers > 0 { workers } else { total / 4 * 3 };
         let shared = total - reserved;
-        let pool = pool::open(settings, options.clone(), shared);
-        let own =
-            if reserved > 0 { pool::open(settings, pool::impatient(options.clone()), reserved) } else { pool.clone() };
+        let pool = pool::open("shared", settings, options.clone(), shared);
+        let own = if reserved > 0 {
+            pool::open("writer", settings, pool::impatient(options.clone()), reserved)
+        } else {
+            pool.clone()
+        };
         let lanes = Lanes::new(&pool, shared, settings.timeout);
         Ok(Self {
             registries: Arc::new(Registries::new(pool.clone())),
