@@ -4,6 +4,10 @@
 
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/metrics.rs"]
+mod metrics;
+#[path = "cli/traces.rs"]
+mod traces;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -151,6 +155,8 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
         ("SHUTDOWN_TIMEOUT_MS", "-1"),
         ("MAX_BODY_BYTES", "1MB"),
         ("MIGRATE_ON_START", "maybe"),
+        ("METRICS_ADDR", "9464"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "info=what=ever"),
     ] {

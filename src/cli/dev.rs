@@ -42,10 +42,11 @@ const SAMPLE_CONTACTS: [&str; 3] = [
 
 pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     let settings = HttpSettings::read(environment)?;
-    if !settings.bind_addr.ip().is_loopback() {
-        return Err(
-            problem("BIND_ADDR", "must be a loopback address for `contacts dev`: its data has no password").into()
-        );
+    let rule = "must be a loopback address for `contacts dev`: its data has no password";
+    for (name, address) in [("BIND_ADDR", Some(settings.bind_addr)), ("METRICS_ADDR", settings.metrics_addr)] {
+        if address.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err(problem(name, rule).into());
+        }
     }
     let folder = data_dir(environment)
         .ok_or_else(|| problem("CONTACTS_DATA_DIR", "is not set, and there is no HOME: say where to keep the data"))?;

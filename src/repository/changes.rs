@@ -106,6 +106,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`FeedError::Expired`], or the database.
+    #[tracing::instrument(name = "read changes", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
         let from = match request.after {
             After::Newest => {
@@ -149,6 +150,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read history", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn history(
         &self,
         account: Uuid,

@@ -16,6 +16,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contacts_by_id(&self, account: Uuid, ids: &[Uuid]) -> Result<Vec<Option<Contact>>, StorageError> {
         const FIND: &str =
             concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)");
@@ -29,6 +30,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contacts_by_key(
         &self,
         account: Uuid,
@@ -58,6 +60,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "list contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contacts(&self, account: Uuid, listing: &Listing) -> Result<Page, StorageError> {
         let (after, offset) = match listing.start {
             Start::After(id) => (id, 0),

@@ -53,6 +53,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contact(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
         let (answer, found) = oneshot::channel();
         // The last bits of an id are random.

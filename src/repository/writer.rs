@@ -29,10 +29,12 @@ pub(super) fn workers() -> u32 {
 }
 
 impl Repository {
-    /// Does work on an account's contacts, and returns when it is committed or refused.
+    /// Does work on an account's contacts, and returns when it is committed or refused. Its span is the wait for that: a
+    /// batch serves many requests, and belongs to no trace.
     ///
     /// # Errors
     /// Every [`WriteError`].
+    #[tracing::instrument(name = "write contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
         let account = work.account;
         let done = self.writer.write(work).await?;

@@ -45,6 +45,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database, also when the search takes longer than a statement may.
+    #[tracing::instrument(name = "search contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn search(&self, account: Uuid, request: &SearchRequest) -> Result<Page, StorageError> {
         let ask = async || Folding::of(&mut *self.pool.acquire().await?).await;
         let folding = *self.searching.folding.get_or_try_init(ask).await?;
