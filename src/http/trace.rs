@@ -11,6 +11,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// What the conventions call a method that is none of theirs.
 const OTHER_METHOD: &str = "_OTHER";
+const TRACEPARENT: &str = "traceparent";
 
 /// The span of a request, part of the caller's trace where `traceparent` names one. While nobody collects traces it is
 /// disabled, and free.
@@ -53,17 +54,60 @@ pub(super) fn answered(span: &Span, status: StatusCode, code: Option<&'static st
     }
 }
 
+/// Whether a `traceparent` has the form of one: the library takes numbers that are too short, or have a sign.
+fn has_form(traceparent: &str) -> bool {
+    // Version, trace, parent and flags; a later version than ours may go on after another dash.
+    const FORM: &[u8] = b"00-00000000000000000000000000000000-0000000000000000-00";
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let fits = |(byte, form): (u8, &u8)| if *form == b'-' { byte == b'-' } else { is_digit(byte) };
+    let is_longer_rightly = traceparent.as_bytes().get(FORM.len()).is_none_or(|byte| *byte == b'-');
+    traceparent.len() >= FORM.len() && is_longer_rightly && traceparent.bytes().zip(FORM).all(fits)
+}
+
 struct Parent<'a>(&'a HeaderMap);
 
 impl Extractor for Parent<'_> {
     /// The value of a header that is there once: of several it is unknown which one is meant.
     fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.get_all(name).iter();
-        let value = values.next().filter(|_| values.next().is_none());
-        value.and_then(|value| value.to_str().ok())
+        let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+        Some(value).filter(|value| name != TRACEPARENT || has_form(value))
     }
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true)]
+    #[case("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", true)]
+    #[case("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01.more", false)]
+    #[case("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1", false)]
+    #[case("00-0af7651916cd43dd8448eb211c80319-cb7ad6b7169203331-01", false)]
+    #[case("00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false)]
+    #[case("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", false)]
+    #[case("", false)]
+    fn knows_the_form_of_a_parent(#[case] traceparent: &str, #[case] is_good: bool) {
+        let headers =
+            HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), traceparent.parse().expect("text"))]);
+        assert_eq!(Parent(&headers).get(TRACEPARENT).is_some(), is_good);
+    }
+
+    #[test]
+    fn takes_a_parent_that_is_named_once_only() {
+        let name = HeaderName::from_static(TRACEPARENT);
+        let value = HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let mut headers = HeaderMap::from_iter([(name.clone(), value.clone())]);
+        assert!(Parent(&headers).get(TRACEPARENT).is_some());
+        headers.append(name, value);
+        assert_eq!(Parent(&headers).get(TRACEPARENT), None);
     }
 }
