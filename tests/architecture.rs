@@ -25,12 +25,15 @@ const ROOMS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates, and the rooms (or files) that alone may use them.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("sqlx", &["repository", "embedded"]),
     ("axum", &["http", "cli/serve.rs"]),
     ("jsonwebtoken", &["auth"]),
     ("std::env::var", &["config"]),
     ("dotenvy", &["config"]),
+    ("metrics_exporter_prometheus", &["telemetry"]),
+    // The parent of a request's span is read from its headers.
+    ("opentelemetry", &["telemetry", "http/trace.rs"]),
 ];
 
 const MAX_LINES: usize = 400;

@@ -319,9 +319,12 @@ fn dev_serves_a_sample_that_outlives_every_kind_of_end() {
 #[test]
 fn dev_stays_on_this_machine() {
     let folder = TempDir::new().unwrap();
-    let output =
-        program(&folder).env("BIND_ADDR", "0.0.0.0:8080").env("CONTACTS_DATA_DIR", folder.path()).output().unwrap();
-    assert!(!output.status.success() && lines(&output)[0].starts_with("error: BIND_ADDR"), "{:?}", lines(&output));
+    for name in ["BIND_ADDR", "METRICS_ADDR"] {
+        let output =
+            program(&folder).env(name, "0.0.0.0:8080").env("CONTACTS_DATA_DIR", folder.path()).output().unwrap();
+        let lines = lines(&output);
+        assert!(!output.status.success() && lines[0].starts_with(&format!("error: {name}")), "{lines:?}");
+    }
 }
 
 #[test]

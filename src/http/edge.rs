@@ -31,7 +31,7 @@ pub(super) async fn edge(State(app): State<App>, request: Request, next: Next) -
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = method_name(request.method());
     let traced = trace::span(request.headers(), method, &route);
-    let trace_id = trace::trace_id(&traced);
+    let trace_id = trace::trace_id(&traced).map(tracing::field::display);
     let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty, trace_id);
     // A long poll has the time that it asked for besides.
     let wait = if route == "/contacts/changes" { Query::wait_of(request.uri().query()) } else { 0 };

@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{TraceContextExt, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing::field::Empty;
@@ -38,11 +38,11 @@ pub(super) fn span(headers: &HeaderMap, method: &'static str, route: &str) -> Sp
 }
 
 /// Its trace's id, for the log; `None` while nobody collects traces.
-pub(super) fn trace_id(span: &Span) -> Option<String> {
+pub(super) fn trace_id(span: &Span) -> Option<TraceId> {
     if span.is_disabled() {
         return None;
     }
-    Some(span.context().span().span_context().trace_id().to_string())
+    Some(span.context().span().span_context().trace_id())
 }
 
 /// Notes how the request was answered, with which code when it is an error. Only what is our fault makes the span one.

@@ -3,6 +3,7 @@
 //! The library's own exporter reads settings from the environment by itself, and refuses to work with some that are meant
 //! for others. Its messages are used, and a client that the service has anyway.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -68,7 +69,9 @@ impl Exporter {
 
     async fn send(&self, body: Vec<u8>) -> Result<StatusCode, reqwest::Error> {
         let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/x-protobuf").body(body);
-        Ok(request.send().await?.error_for_status()?.status())
+        let sent = request.send().await.and_then(reqwest::Response::error_for_status);
+        // Its URL may hold a password.
+        Ok(sent.map_err(reqwest::Error::without_url)?.status())
     }
 
     /// Logs the first failure and the first success after it: an outage must not fill the log.
@@ -76,8 +79,8 @@ impl Exporter {
         let was_failing = self.is_failing.swap(outcome.is_err(), Ordering::Relaxed);
         match outcome {
             Err(error) if !was_failing => {
-                let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(%error, cause, "the collector does not take spans: they are lost until it does");
+                let cause = root_cause(error);
+                tracing::warn!(%error, %cause, "the collector does not take spans: they are lost until it does");
             }
             Ok(_) if was_failing => tracing::info!("the collector takes spans again"),
             _ => {}
@@ -101,6 +104,10 @@ impl SpanExporter for Exporter {
     fn set_resource(&mut self, resource: &Resource) {
         self.resource = resource.into();
     }
+}
+
+fn root_cause(error: &dyn Error) -> &dyn Error {
+    error.source().map_or(error, root_cause)
 }
 
 fn headers(settings: &[(String, Secret)]) -> Result<HeaderMap, SettingsError> {

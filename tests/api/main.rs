@@ -9,6 +9,7 @@ mod fields;
 mod health;
 mod idempotency;
 mod isolation;
+mod metrics;
 mod oauth;
 mod openapi;
 mod order_of_checks;
