@@ -7,6 +7,8 @@ RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
     && cargo build --release --locked && rm -r src
 COPY src src
 COPY migrations migrations
+# What the metrics call this build.
+ARG CONTACTS_REVISION=
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked
 
 # No shell, no package manager, not root.

@@ -22,5 +22,5 @@ pub mod http;
 pub mod json;
 /// Every line of SQL.
 pub mod repository;
-/// The log.
+/// The log, the metrics, the traces.
 pub mod telemetry;

@@ -16,7 +16,8 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("auth", &["clients", "config"]),
     ("telemetry", &["config"]),
     ("embedded", &["config"]),
-    ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config"]),
+    // It tells the metrics to those who ask over HTTP.
+    ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config", "telemetry"]),
     (
         "cli",
         &["http", "repository", "contacts", "fields", "json", "auth", "clients", "config", "embedded", "telemetry"],
@@ -24,13 +25,16 @@ const ROOMS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates, and the rooms (or files) that alone may use them.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("sqlx", &["repository", "embedded"]),
     ("axum", &["http", "cli/serve.rs"]),
     ("jsonwebtoken", &["auth"]),
-    ("reqwest", &["auth/source.rs"]),
+    ("reqwest", &["auth/source.rs", "telemetry/export.rs"]),
     ("std::env::var", &["config"]),
     ("dotenvy", &["config"]),
+    ("metrics_exporter_prometheus", &["telemetry"]),
+    // The parent of a request's span is read from its headers.
+    ("opentelemetry", &["telemetry", "http/trace.rs"]),
 ];
 
 const MAX_LINES: usize = 400;

@@ -10,10 +10,14 @@ mod config;
 mod descriptors;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/metrics.rs"]
+mod metrics;
 #[path = "cli/open_docs.rs"]
 mod open_docs;
 #[path = "cli/rolling.rs"]
 mod rolling;
+#[path = "cli/traces.rs"]
+mod traces;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -168,6 +172,8 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
         ("RATE_LIMIT_PER_MINUTE", "-5"),
         ("MAX_CONCURRENT_REQUESTS", "0"),
         ("CORS_ALLOWED_ORIGINS", "https://app.example.com/path"),
+        ("METRICS_ADDR", "9464"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "info=what=ever"),
     ] {
@@ -333,9 +339,12 @@ fn dev_serves_a_sample_that_outlives_every_kind_of_end() {
 #[test]
 fn dev_stays_on_this_machine() {
     let folder = TempDir::new().unwrap();
-    let output =
-        program(&folder).env("BIND_ADDR", "0.0.0.0:8080").env("CONTACTS_DATA_DIR", folder.path()).output().unwrap();
-    assert!(!output.status.success() && lines(&output)[0].starts_with("error: BIND_ADDR"), "{:?}", lines(&output));
+    for name in ["BIND_ADDR", "METRICS_ADDR"] {
+        let output =
+            program(&folder).env(name, "0.0.0.0:8080").env("CONTACTS_DATA_DIR", folder.path()).output().unwrap();
+        let lines = lines(&output);
+        assert!(!output.status.success() && lines[0].starts_with(&format!("error: {name}")), "{lines:?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::verify::InvalidToken;
+use super::flaw::{Flaw, InvalidToken};
 use crate::clients::{ClientId, Scopes};
 
 /// The claim that names the client of a token that was made by [`Signer::sign_for_client`](super::Signer).
@@ -51,7 +51,7 @@ fn actor(subject: Option<&Value>) -> Result<Option<String>, InvalidToken> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(actor)) if actor.is_empty() => Ok(None),
         Some(Value::String(actor)) if !actor.contains('\0') => Ok(Some(actor.clone())),
-        Some(_) => Err(InvalidToken("its subject can't be recorded".to_owned())),
+        Some(_) => Err(InvalidToken(Flaw::Claims, "its subject can't be recorded".to_owned())),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP.
 
 mod cache;
+mod flaw;
 mod identity;
 mod jwk;
 mod key;
@@ -13,6 +14,7 @@ mod sign;
 mod source;
 mod verify;
 
+pub use flaw::{Flaw, InvalidToken};
 pub use identity::Identity;
 pub use sign::{CLIENT_TOKEN_LIFE, Signer};
-pub use verify::{InvalidToken, Verifier};
+pub use verify::Verifier;

@@ -9,6 +9,7 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
 use super::cache::GoodTokens;
+use super::flaw::{Flaw, InvalidToken};
 use super::identity::Identity;
 use super::jwk::SetKey;
 use super::key::{self, Key};
@@ -17,11 +18,6 @@ use crate::config::{SettingsError, TokenSettings, problem};
 
 /// How far a clock may be off, in seconds.
 pub(super) const LEEWAY: u64 = 30;
-
-/// Why a token is not good. For the log; callers learn only that it is not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidToken(pub(super) String);
 
 /// Verifies tokens with the configured keys, each for its own algorithm only.
 pub struct Verifier {
@@ -80,9 +76,9 @@ impl Verifier {
     }
 
     async fn verify_anew(&self, token: &str) -> Result<Identity, InvalidToken> {
-        let header = decode_header(token).map_err(reason)?;
+        let header = decode_header(token)?;
         if names_critical_extensions(token) {
-            return Err(InvalidToken("it has critical extensions".to_owned()));
+            return Err(InvalidToken(Flaw::Malformed, "it has critical extensions".to_owned()));
         }
         let mut identity = self.verify_with_keys_at_hand(token, &header)?;
         if identity.is_none()
@@ -92,7 +88,16 @@ impl Verifier {
         {
             identity = self.verify_with_keys_at_hand(token, &header)?;
         }
-        identity.ok_or_else(|| InvalidToken("no key of its algorithm and name verifies it".to_owned()))
+        identity.ok_or_else(|| {
+            let flaw = if self.has_key_for(&header) { Flaw::Signature } else { Flaw::Key };
+            InvalidToken(flaw, "no key of its algorithm and name verifies it".to_owned())
+        })
+    }
+
+    /// Whether there is a key that a token with this header could be signed by.
+    fn has_key_for(&self, header: &Header) -> bool {
+        let is_in_set = || self.set.as_ref().is_some_and(|set| set.find(header.kid.as_deref(), header.alg).is_some());
+        self.keys.iter().any(|key| key.algorithm == header.alg) || is_in_set()
     }
 
     /// `None`: none of the keys has signed it.
@@ -118,10 +123,10 @@ impl Verifier {
         let claims = match decode::<Map<String, Value>>(token, &key.key, rules) {
             Ok(token) => token.claims,
             Err(error) if *error.kind() == ErrorKind::InvalidSignature => return Ok(None),
-            Err(error) => return Err(reason(error)),
+            Err(error) => return Err(error.into()),
         };
         if rules.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
-            return Err(InvalidToken("its issuer is no string".to_owned()));
+            return Err(InvalidToken(Flaw::Issuer, "its issuer is no string".to_owned()));
         }
         Ok(Some(claims))
     }
@@ -158,10 +163,6 @@ fn names_critical_extensions(token: &str) -> bool {
     let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
     let header = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
     header.is_none_or(|header| header.contains_key("crit"))
-}
-
-fn reason(error: jsonwebtoken::errors::Error) -> InvalidToken {
-    InvalidToken(error.to_string())
 }
 
 fn rules(algorithm: Algorithm, settings: &TokenSettings) -> Validation {

@@ -54,14 +54,15 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Result<(), CliError> {
     let settings = HttpSettings::read(environment)?;
-    if !settings.bind_addr.ip().is_loopback() {
-        return Err(
-            problem("BIND_ADDR", "must be a loopback address for `contacts dev`: its data has no password").into()
-        );
+    let rule = "must be a loopback address for `contacts dev`: its data has no password";
+    for (name, address) in [("BIND_ADDR", Some(settings.bind_addr)), ("METRICS_ADDR", settings.metrics_addr)] {
+        if address.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err(problem(name, rule).into());
+        }
     }
     let folder = data_dir(environment)
         .ok_or_else(|| problem("CONTACTS_DATA_DIR", "is not set, and there is no HOME: say where to keep the data"))?;
-    let listener = serve::bind(settings.bind_addr).await?;
+    let listener = serve::bind("BIND_ADDR", settings.bind_addr).await?;
     let address = listener.local_addr().unwrap_or(settings.bind_addr);
     let cluster = Cluster::start(&EmbeddedSettings::read(environment), &folder, Durability::Durable).await?;
     cluster.create_database(DATABASE, None).await?;

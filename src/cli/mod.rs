@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Environment, LogSettings, SettingsError};
+use crate::config::{Environment, LogSettings, SettingsError, TraceSettings};
 use crate::embedded::EmbeddedError;
 use crate::telemetry;
 
@@ -93,7 +93,13 @@ fn run(command: Command) -> Result<(), CliError> {
     let environment = Environment::read()?;
     // What only prints needs no log.
     if !matches!(command, Command::Token(_) | Command::Health | Command::Config(_)) {
-        telemetry::install(&LogSettings::read(&environment)?)?;
+        // Only what serves has metrics and traces.
+        let serves = matches!(command, Command::Serve | Command::Dev(_));
+        let traces = if serves { TraceSettings::read(&environment)? } else { None };
+        if serves {
+            telemetry::metrics::install();
+        }
+        telemetry::install(&LogSettings::read(&environment)?, traces.as_ref())?;
     }
     match command {
         Command::Dev(arguments) => block_on(dev::run(&environment, &arguments)),

@@ -12,18 +12,21 @@ use crate::auth::{Signer, Verifier};
 use crate::config::{Environment, ServeSettings};
 use crate::http::{self, App};
 use crate::repository::Repository;
+use crate::telemetry;
 
 /// For how long at least a service that stops says so at `/readyz`, for those that send it requests.
 const DRAIN: Duration = Duration::from_millis(500);
 /// How long the connections to the database may take to close.
 const CLOSE: Duration = Duration::from_secs(2);
+/// How long the spans of the last requests may take to be sent.
+const FINISH_TRACES: Duration = Duration::from_secs(2);
 const RETRY_MIGRATIONS_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     let settings = ServeSettings::read(environment)?;
     let verifier = Verifier::new(&settings.tokens)?;
     let repository = Repository::new(&settings.database)?;
-    let listener = bind(settings.http.bind_addr).await?;
+    let listener = bind("BIND_ADDR", settings.http.bind_addr).await?;
     if settings.database.migrate_on_start {
         tokio::spawn(migrate(repository.clone()));
     }
@@ -32,14 +35,15 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     listen(App::new(repository, verifier, signer, settings.http), listener).await
 }
 
-/// Listens where it is told to.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
-    let refused = |error| CliError::Other(format!("BIND_ADDR {address} can't be listened on: {error}"));
+/// Listens where the setting of this name says.
+pub(super) async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, CliError> {
+    let refused = |error| CliError::Other(format!("{name} {address} can't be listened on: {error}"));
     TcpListener::bind(address).await.map_err(refused)
 }
 
 /// Serves until the process is told to stop, and every request in flight is answered.
 pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliError> {
+    serve_metrics(&app).await?;
     let repository = app.repository().clone();
     let background = tokio::spawn(async move { repository.run_background_work().await });
     let keys = tokio::spawn({
@@ -64,7 +68,18 @@ pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliErr
     keys.abort();
     // A database that hangs must not keep the process.
     let _ = tokio::time::timeout(CLOSE, app.repository().close()).await;
+    let _ = tokio::task::spawn_blocking(|| telemetry::finish(FINISH_TRACES)).await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves the metrics where they have a listener of their own, to the very end.
+async fn serve_metrics(app: &App) -> Result<(), CliError> {
+    if let Some(address) = app.settings().metrics_addr {
+        let listener = bind("METRICS_ADDR", address).await?;
+        tokio::spawn(http::listen_for_metrics(app.clone(), listener));
+        tracing::info!(%address, "serving metrics");
+    }
     Ok(())
 }
 

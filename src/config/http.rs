@@ -11,6 +11,8 @@ use super::{Environment, LimitSettings, Origins, SettingsError};
 pub struct HttpSettings {
     /// Where it listens.
     pub bind_addr: SocketAddr,
+    /// Where metrics are served, instead of there.
+    pub metrics_addr: Option<SocketAddr>,
     /// After which a request is given up with 503.
     pub request_timeout: Duration,
     /// How long a shutdown waits for requests in flight.
@@ -42,6 +44,7 @@ impl Reader<'_> {
         let rule = "must be an address and a port, such as 127.0.0.1:8080";
         HttpSettings {
             bind_addr: self.parsed("BIND_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |_| true, rule),
+            metrics_addr: self.optional("METRICS_ADDR", "must be an address and a port, such as 127.0.0.1:9464"),
             request_timeout: self.milliseconds("REQUEST_TIMEOUT_MS", 10_000),
             shutdown_timeout: self.milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
             max_body_bytes: self.bytes("MAX_BODY_BYTES", 1024 * 1024),

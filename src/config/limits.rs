@@ -27,7 +27,7 @@ pub struct LimitSettings {
 impl Reader<'_> {
     pub(super) fn limits(&mut self) -> LimitSettings {
         LimitSettings {
-            rate_per_minute: self.rate(),
+            rate_per_minute: self.optional("RATE_LIMIT_PER_MINUTE", "must be a number of requests above 0"),
             // A request in work holds little but its body, and the database serves far fewer at once: more than this
             // would only wait in line for longer than their callers do.
             concurrent_requests: self.count("MAX_CONCURRENT_REQUESTS", 1_024),
@@ -39,15 +39,6 @@ impl Reader<'_> {
             idle_timeout: self.milliseconds("IDLE_TIMEOUT_MS", 75_000),
             body_read_timeout: self.milliseconds("BODY_READ_TIMEOUT_MS", 5_000),
         }
-    }
-
-    fn rate(&mut self) -> Option<NonZeroU32> {
-        let rate = self.text("RATE_LIMIT_PER_MINUTE")?.parse().ok().filter(|rate: &NonZeroU32| rate.get() <= 1_000_000);
-        if rate.is_none() {
-            let rule = "must be a number of requests from 1 to 1000000, or unset for no limit";
-            self.complain("RATE_LIMIT_PER_MINUTE", rule);
-        }
-        rate
     }
 
     fn count(&mut self, name: &str, default: usize) -> usize {

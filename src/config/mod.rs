@@ -13,6 +13,7 @@ mod reader;
 mod report;
 mod shown;
 mod tokens;
+mod traces;
 
 pub use cors::Origins;
 pub use database::{DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings};
@@ -25,6 +26,7 @@ use reader::Reader;
 pub use reader::Setting;
 pub use report::Report;
 pub use tokens::{KeySetSource, TokenSettings};
+pub use traces::{Sampling, TraceSettings};
 
 /// What `contacts serve` needs.
 #[derive(Debug)]

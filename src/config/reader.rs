@@ -104,6 +104,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The same for what has no default.
+    pub(super) fn optional<T: FromStr>(&mut self, name: &str, rule: &str) -> Option<T> {
+        let value = self.text(name)?.parse().ok();
+        if value.is_none() {
+            self.complain(name, rule);
+        }
+        value
+    }
+
     pub(super) fn milliseconds(&mut self, name: &str, default: u64) -> Duration {
         const MILLISECONDS_OF_A_DAY: u64 = DAY.as_secs() * 1_000;
         let rule = "must be a number of milliseconds from 1 to 86400000";

@@ -29,7 +29,7 @@ impl Report {
         let serve = reader.serve();
         let log = reader.log();
         // Read for the list of settings alone.
-        let _ = (reader.data_dir(), reader.embedded());
+        let _ = (reader.traces(), reader.data_dir(), reader.embedded());
         let suspicions = suspicions(environment, &reader.settings);
         Self { settings: reader.settings, problems: reader.problems, suspicions, serve, log }
     }

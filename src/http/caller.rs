@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::error::ApiError;
 use super::extract::body_limit;
 use super::limits::{Meter, Rates, Standing};
+use super::meters::Refusal;
 use super::scope;
 use super::state::App;
 use crate::auth::Identity;
@@ -45,10 +46,14 @@ impl FromRequestParts<App> for Caller {
         let token = bearer_token(&parts.headers)?;
         let identity = app.verifier().verify(token).await.map_err(|reason| {
             tracing::debug!(%reason, "token refused");
+            Refusal::Invalid(reason.flaw()).count(1);
             ApiError::Unauthorized { token_sent: true }
         })?;
         refuse_revoked(&identity, app).await?;
-        let account = identity.account.ok_or(ApiError::MissingAccountContext)?;
+        let account = identity.account.ok_or_else(|| {
+            Refusal::NoAccount.count(1);
+            ApiError::MissingAccountContext
+        })?;
         tracing::Span::current().record("account", tracing::field::display(account));
         let caller = Self { account, actor: identity.actor, meter: parts.extensions.remove() };
         caller.pay(app, Rates::take_one)?;
@@ -79,6 +84,7 @@ async fn refuse_revoked(identity: &Identity, app: &App) -> Result<(), ApiError> 
         && app.repository().is_client_revoked(client).await?
     {
         tracing::debug!("token refused: its client is revoked");
+        Refusal::Revoked.count(1);
         return Err(ApiError::Unauthorized { token_sent: true });
     }
     Ok(())
@@ -96,17 +102,19 @@ fn check_scope(scopes: Option<Scopes>, parts: &Parts) -> Result<(), ApiError> {
 
 /// The token of the one `Authorization: Bearer` header (RFC 6750 §2.1).
 fn bearer_token(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let refused = |refusal: Refusal, token_sent| {
+        refusal.count(1);
+        Err(ApiError::Unauthorized { token_sent })
+    };
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or(ApiError::Unauthorized { token_sent: false })?;
+    let Some(value) = values.next() else { return refused(Refusal::Missing, false) };
     let token = value.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     match token {
-        Some("") | None => Err(ApiError::Unauthorized { token_sent: false }),
-        Some(token) if token.len() > MAX_TOKEN_BYTES || values.next().is_some() => {
-            Err(ApiError::Unauthorized { token_sent: true })
-        }
+        Some("") | None => refused(Refusal::Unreadable, false),
+        Some(token) if token.len() > MAX_TOKEN_BYTES || values.next().is_some() => refused(Refusal::Unreadable, true),
         Some(token) => Ok(token),
     }
 }

@@ -60,6 +60,7 @@ async fn wait_for(app: &App, caller: &Caller, mut request: FeedRequest, wait: Du
             // What was left out may go on for long: what comes after it must not wait.
             continue;
         }
+        let _waiting = app.meters().long_poll();
         let _ = tokio::time::timeout(left.min(LOOK_EVERY), next_change).await;
     }
 }

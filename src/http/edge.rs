@@ -2,7 +2,7 @@
 //! answer, and the body of its error.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
@@ -13,11 +13,13 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::limits::Meter;
-use super::oauth;
 use super::state::App;
+use super::{meters, oauth, trace};
 
 const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_LENGTH: usize = 128;
+/// What a method that a caller made up is called.
+pub(super) const OTHER_METHOD: &str = "OTHER";
 
 /// Wraps the handling of every request.
 pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -27,17 +29,26 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     let _in_flight = app.enter();
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
     let method = method_name(request.method());
-    let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty);
+    let traced = trace::span(request.headers(), method, &route);
+    let trace_id = trace::trace_id(&traced).map(tracing::field::display);
+    let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty, trace_id);
     let meter = app.limits().rates.as_ref().map(|_| Meter::default());
     if let Some(meter) = &meter {
         request.extensions_mut().insert(meter.clone());
     }
     let mut response = async {
-        let response = finish(next.run(request).await, &request_id, oauth::answers(method, &route));
-        tracing::info!(method, route, status = response.status().as_u16(), ms = millis(started), "answered");
+        let answer = next.run(request).await;
+        let code = answer.extensions().get::<Arc<ApiError>>().map(|error| error.catalogue().1);
+        let response = finish(answer, &request_id, oauth::answers(method, &route));
+        let (status, after) = (response.status(), started.elapsed());
+        tracing::info!(method, route, status = status.as_u16(), ms = millis(after), "answered");
+        app.meters().answered(&route, method, status.as_u16(), after);
+        code.into_iter().for_each(meters::count_error);
+        trace::answered(&traced, status, code);
         response
     }
     .instrument(span)
+    .instrument(traced.clone())
     .await;
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -55,7 +66,7 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
 /// The method, unless it is one that a caller made up.
 fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
-    KNOWN.into_iter().find(|known| method == *known).unwrap_or("OTHER")
+    KNOWN.into_iter().find(|known| method == *known).unwrap_or(OTHER_METHOD)
 }
 
 /// The caller's id when it is 1–128 visible ASCII characters, else a fresh one (contract §1).
@@ -87,6 +98,6 @@ fn finish(mut response: Response, request_id: &str, is_of_oauth: bool) -> Respon
     response
 }
 
-fn millis(started: Instant) -> f64 {
-    (started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }

@@ -18,12 +18,15 @@ mod idempotency;
 mod limits;
 mod linger;
 mod listen;
+mod meters;
+mod metrics;
 mod oauth;
 pub mod openapi;
 mod query;
 mod scope;
 mod search;
 mod state;
+mod trace;
 mod words;
 mod write;
 
@@ -41,16 +44,28 @@ use utoipa_axum::routes;
 
 use caller::Caller;
 use error::ApiError;
-pub use listen::listen;
+pub use listen::{listen, listen_for_metrics};
 pub use state::App;
 
 /// Every documented route with its handler: the one declaration of both.
 fn documented() -> OpenApiRouter<App> {
-    without_tokens().routes(routes!(oauth::token))
+    permanent().routes(routes!(oauth::token)).routes(routes!(metrics::serve))
 }
 
-/// The routes of a service that makes no tokens.
-fn without_tokens() -> OpenApiRouter<App> {
+/// The routes of a service, by its settings.
+fn routes_of(app: &App) -> OpenApiRouter<App> {
+    let mut routes = permanent();
+    if app.client_signer().is_some() {
+        routes = routes.routes(routes!(oauth::token));
+    }
+    if app.settings().metrics_addr.is_none() {
+        routes = routes.routes(routes!(metrics::serve));
+    }
+    routes
+}
+
+/// The routes of every service.
+fn permanent() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(contacts::list, contacts::create))
         .routes(routes!(contacts::read, contacts::update, contacts::upsert, contacts::archive))
@@ -79,14 +94,25 @@ fn service(app: App) -> Service {
     MapRequest::new(router(app), words::tell_apart)
 }
 
+/// The metrics alone.
+fn metrics_service(app: App) -> Service {
+    let (router, _) = OpenApiRouter::new().routes(routes!(metrics::serve)).split_for_parts();
+    MapRequest::new(in_layers(router, app), words::tell_apart)
+}
+
 fn router(app: App) -> Router {
-    let routes = if app.client_signer().is_some() { documented() } else { without_tokens() };
-    let (router, _) = routes.split_for_parts();
+    let (router, _) = routes_of(&app).split_for_parts();
+    let router = router
+        .route("/contacts/", routing::any(missing_contact_id))
+        .route("/contacts/batch", routing::any(route_not_found));
+    in_layers(router, app)
+}
+
+/// Routes within what holds for all of them.
+fn in_layers(router: Router<App>, app: App) -> Router {
     let nosniff = HeaderValue::from_static("nosniff");
     // Outermost last.
     let router = router
-        .route("/contacts/", routing::any(missing_contact_id))
-        .route("/contacts/batch", routing::any(route_not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
         .layer(CatchPanicLayer::custom(panicked))

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use uuid::Uuid;
 
 use super::limits::Limits;
+use super::meters::Meters;
 use crate::auth::{Signer, Verifier};
 use crate::config::HttpSettings;
 use crate::fields::Registry;
@@ -23,6 +24,7 @@ struct Inner {
     limits: Limits,
     draining: AtomicBool,
     in_flight: AtomicUsize,
+    meters: Meters,
 }
 
 impl App {
@@ -35,8 +37,8 @@ impl App {
         settings: HttpSettings,
     ) -> Self {
         let (draining, in_flight) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let limits = Limits::new(&settings);
-        Self(Arc::new(Inner { repository, verifier, client_signer, settings, limits, draining, in_flight }))
+        let (limits, meters) = (Limits::new(&settings), Meters::new());
+        Self(Arc::new(Inner { repository, verifier, client_signer, settings, limits, draining, in_flight, meters }))
     }
 
     /// The contacts and fields.
@@ -71,6 +73,11 @@ impl App {
     /// The fields of an account.
     pub(super) async fn registry(&self, account: Uuid) -> Result<Arc<Registry>, StorageError> {
         self.repository().registry(account).await
+    }
+
+    /// What it measures of its requests.
+    pub(super) fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     /// From now on the service is about to stop: it says so at `/readyz`, and goes on answering.

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::Connection;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::group::Group;
+use super::pool::Pool;
 use super::store::ContactKey;
 use super::work::Job;
 use super::{StorageError, load, registries, store};
@@ -46,7 +47,7 @@ impl Failed {
 ///
 /// # Errors
 /// The database. Unless it is unavailable, nothing was written.
-pub(super) async fn write(pool: &PgPool, jobs: Vec<Job>) -> Result<Vec<Job>, Failed> {
+pub(super) async fn write(pool: &Pool, jobs: Vec<Job>) -> Result<Vec<Job>, Failed> {
     let mut groups = by_account(jobs);
     match try_write(pool, &mut groups).await {
         Ok(stored) => Ok(groups.into_values().flat_map(|group| stored.answer(group)).collect()),
@@ -80,7 +81,7 @@ impl Stored {
     }
 }
 
-async fn try_write(pool: &PgPool, groups: &mut BTreeMap<Uuid, Group>) -> Result<Stored, StorageError> {
+async fn try_write(pool: &Pool, groups: &mut BTreeMap<Uuid, Group>) -> Result<Stored, StorageError> {
     let mut connection = pool.acquire().await?;
     load::load(&mut connection, groups).await?;
     groups.values_mut().for_each(Group::apply);
@@ -117,7 +118,7 @@ async fn found_accounts(connection: &mut PgConnection, groups: &[&Group]) -> Res
 ///
 /// # Errors
 /// The database. Unless it is unavailable, nothing was written.
-pub(super) async fn write_locked(pool: &PgPool, account: Uuid, jobs: Vec<Job>) -> Result<(), Failed> {
+pub(super) async fn write_locked(pool: &Pool, account: Uuid, jobs: Vec<Job>) -> Result<(), Failed> {
     let mut groups = BTreeMap::from([(account, Group::of(account, jobs))]);
     if let Err(error) = try_write_locked(pool, account, &mut groups).await {
         return Err(Failed::of(error, groups));
@@ -126,15 +127,12 @@ pub(super) async fn write_locked(pool: &PgPool, account: Uuid, jobs: Vec<Job>) -
     Ok(())
 }
 
-async fn try_write_locked(
-    pool: &PgPool,
-    account: Uuid,
-    groups: &mut BTreeMap<Uuid, Group>,
-) -> Result<(), StorageError> {
+async fn try_write_locked(pool: &Pool, account: Uuid, groups: &mut BTreeMap<Uuid, Group>) -> Result<(), StorageError> {
     const LOCK: &str = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
     // Whoever holds a row of a contact must not hold up all writers of the account.
     const HURRY: &str = "SELECT set_config('lock_timeout', '100ms', true)";
-    let mut transaction = pool.begin().await?;
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
     sqlx::query(LOCK).bind(account).execute(&mut *transaction).await?;
     sqlx::query(HURRY).execute(&mut *transaction).await?;
     load::load(&mut transaction, groups).await?;
@@ -156,8 +154,8 @@ async fn try_write_locked(
 }
 
 /// Waits until no one holds the rows of these contacts.
-pub(super) async fn wait_for_rows(pool: &PgPool, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
+pub(super) async fn wait_for_rows(pool: &Pool, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
     const WAIT: &str = "SELECT 1 FROM contacts WHERE account_id = $1 AND id = ANY ($2) ORDER BY id FOR NO KEY UPDATE";
-    sqlx::query(WAIT).bind(account).bind(contacts).execute(pool).await?;
+    sqlx::query(WAIT).bind(account).bind(contacts).execute(&mut *pool.acquire().await?).await?;
     Ok(())
 }

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{Row, query, query_scalar};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, Row, query, query_scalar};
 use uuid::Uuid;
 
+use super::pool::Pool;
 use super::{Repository, StorageError};
 use crate::contacts::{ChangeKind, Entry, FeedCursor, now};
 
@@ -105,6 +106,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`FeedError::Expired`], or the database.
+    #[tracing::instrument(name = "read changes", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
         let from = match request.after {
             After::Newest => {
@@ -148,6 +150,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read history", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn history(
         &self,
         account: Uuid,
@@ -167,11 +170,18 @@ impl Repository {
             " FROM walk w JOIN changes h ON h.account_id = $1 AND h.position = w.position ORDER BY h.position DESC"
         );
         let last = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
-        let last: Option<i64> = last.bind(account).bind(contact).fetch_optional(&self.pool).await?;
+        let last: Option<i64> =
+            last.bind(account).bind(contact).fetch_optional(&mut *self.pool.acquire().await?).await?;
         let Some(last) = last else { return Ok(None) };
         // The walk begins with the entry that was the last one shown.
         let (from, shown) = before.map_or((last, 0), |before| (before, 1));
-        let rows = query(WALK).bind(account).bind(contact).bind(from).bind(limit + shown).fetch_all(&self.pool).await?;
+        let rows = query(WALK)
+            .bind(account)
+            .bind(contact)
+            .bind(from)
+            .bind(limit + shown)
+            .fetch_all(&mut *self.pool.acquire().await?)
+            .await?;
         let (mut entries, registry) = entries(&rows)?;
         entries.retain(|entry| Some(entry.position) != before);
         Ok(Some(HistoryPage { entries, registry }))
@@ -191,11 +201,18 @@ impl Repository {
             " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) ORDER BY h.position LIMIT $5"
         );
         let rows = match &request.exclude {
-            None => query(ALL).bind(account).bind(from).bind(request.limit + 1).fetch_all(&self.pool).await?,
+            None => {
+                query(ALL)
+                    .bind(account)
+                    .bind(from)
+                    .bind(request.limit + 1)
+                    .fetch_all(&mut *self.pool.acquire().await?)
+                    .await?
+            }
             Some(actor) => {
                 let some = query(SOME).bind(account).bind(from).bind(SCAN).bind(actor);
                 // The one at the position and the last come on top.
-                some.bind(request.limit + 2).fetch_all(&self.pool).await?
+                some.bind(request.limit + 2).fetch_all(&mut *self.pool.acquire().await?).await?
             }
         };
         entries(&rows)
@@ -207,7 +224,7 @@ impl Repository {
             entry_columns!(),
             " FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1"
         );
-        let newest = query(NEWEST).bind(account).fetch_optional(&self.pool).await?;
+        let newest = query(NEWEST).bind(account).fetch_optional(&mut *self.pool.acquire().await?).await?;
         let newest = newest.as_ref().map(entry).transpose()?;
         Ok(newest.map_or(FeedCursor::START, |entry| FeedCursor::after(&entry)))
     }
@@ -215,7 +232,7 @@ impl Repository {
     /// Whether nothing of the account's feed has been trimmed.
     async fn is_whole(&self, account: Uuid) -> sqlx::Result<bool> {
         let trimmed = query_scalar("SELECT trimmed_position FROM accounts WHERE account_id = $1");
-        let trimmed: Option<i64> = trimmed.bind(account).fetch_optional(&self.pool).await?;
+        let trimmed: Option<i64> = trimmed.bind(account).fetch_optional(&mut *self.pool.acquire().await?).await?;
         Ok(trimmed.unwrap_or(0) == 0)
     }
 }
@@ -223,7 +240,7 @@ impl Repository {
 /// Trims an account's feed of what is older than `retention`, a step at a time. Returns whether there is more to do.
 ///
 /// The newest entry that is too old stays: whoever has read up to there has missed nothing.
-pub(super) async fn trim(pool: &PgPool, account: Uuid, retention: Duration) -> Result<bool, StorageError> {
+pub(super) async fn trim(pool: &Pool, account: Uuid, retention: Duration) -> Result<bool, StorageError> {
     const STEP: i64 = 1_000;
     const HURRY: &str = "SELECT set_config('lock_timeout', '1s', true)";
     const MARK: &str =
@@ -235,7 +252,8 @@ pub(super) async fn trim(pool: &PgPool, account: Uuid, retention: Duration) -> R
     }
     let too_old = too_old(pool, account, retention, STEP).await?;
     let Some(kept) = too_old.last() else { return Ok(false) };
-    let mut transaction = pool.begin().await?;
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
     query(HURRY).execute(&mut *transaction).await?;
     query(MARK).bind(account).bind(kept).execute(&mut *transaction).await?;
     query(TRIM).bind(account).bind(kept).execute(&mut *transaction).await?;
@@ -244,9 +262,14 @@ pub(super) async fn trim(pool: &PgPool, account: Uuid, retention: Duration) -> R
 }
 
 /// The positions of those of an account's oldest entries that are older than `retention`; it looks at so many.
-async fn too_old(pool: &PgPool, account: Uuid, retention: Duration, look_at: i64) -> sqlx::Result<Vec<i64>> {
+async fn too_old(pool: &Pool, account: Uuid, retention: Duration, look_at: i64) -> sqlx::Result<Vec<i64>> {
     const OLDEST: &str = "SELECT position, at < $2 FROM changes WHERE account_id = $1 ORDER BY position LIMIT $3";
-    let oldest = query(OLDEST).bind(account).bind(now() - retention).bind(look_at).fetch_all(pool).await?;
+    let oldest = query(OLDEST)
+        .bind(account)
+        .bind(now() - retention)
+        .bind(look_at)
+        .fetch_all(&mut *pool.acquire().await?)
+        .await?;
     let oldest = oldest.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
     let oldest = oldest.collect::<sqlx::Result<Vec<(i64, bool)>>>()?;
     Ok(oldest.into_iter().take_while(|(_, is_old)| *is_old).map(|(position, _)| position).collect())

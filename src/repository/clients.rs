@@ -34,7 +34,7 @@ impl Repository {
         let id = ClientId::new(account);
         let insert = sqlx::query(INSERT).bind(account).bind(id.client).bind(name.as_str());
         let insert = insert.bind(scopes.map(|scopes| scopes.to_string())).bind(secret.as_bytes()).bind(now());
-        insert.execute(&self.pool).await?;
+        insert.execute(&mut *self.pool.acquire().await?).await?;
         Ok(id)
     }
 
@@ -48,8 +48,8 @@ impl Repository {
         const OF_ONE: &str = "SELECT account_id, id, name, scope, created_at, revoked_at FROM clients \
                               WHERE account_id = $1 ORDER BY id";
         let rows = match account {
-            None => sqlx::query(ALL).fetch_all(&self.pool).await?,
-            Some(account) => sqlx::query(OF_ONE).bind(account).fetch_all(&self.pool).await?,
+            None => sqlx::query(ALL).fetch_all(&mut *self.pool.acquire().await?).await?,
+            Some(account) => sqlx::query(OF_ONE).bind(account).fetch_all(&mut *self.pool.acquire().await?).await?,
         };
         Ok(rows.iter().map(client).collect::<sqlx::Result<_>>()?)
     }
@@ -63,7 +63,7 @@ impl Repository {
         const REVOKE: &str =
             "UPDATE clients SET revoked_at = COALESCE(revoked_at, $3) WHERE account_id = $1 AND id = $2";
         let revoke = sqlx::query(REVOKE).bind(id.account).bind(id.client).bind(now());
-        Ok(revoke.execute(&self.pool).await?.rows_affected() > 0)
+        Ok(revoke.execute(&mut *self.pool.acquire().await?).await?.rows_affected() > 0)
     }
 
     /// What a client must show to get a token; `None` when there is no such client, or it is revoked.
@@ -73,7 +73,8 @@ impl Repository {
     pub async fn client_credentials(&self, id: ClientId) -> Result<Option<Credentials>, StorageError> {
         const FIND: &str =
             "SELECT secret_hash, scope FROM clients WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL";
-        let row = sqlx::query(FIND).bind(id.account).bind(id.client).fetch_optional(&self.pool).await?;
+        let row =
+            sqlx::query(FIND).bind(id.account).bind(id.client).fetch_optional(&mut *self.pool.acquire().await?).await?;
         Ok(row.as_ref().map(credentials).transpose()?)
     }
 

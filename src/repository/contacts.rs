@@ -16,10 +16,11 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contacts_by_id(&self, account: Uuid, ids: &[Uuid]) -> Result<Vec<Option<Contact>>, StorageError> {
         const FIND: &str =
             concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)");
-        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&mut *self.pool.acquire().await?).await?;
         let found = rows.iter().map(rows::contact).map(|contact| contact.map(|contact| (contact.id, contact)));
         let found = found.collect::<sqlx::Result<HashMap<_, _>>>()?;
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
@@ -29,6 +30,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contacts_by_key(
         &self,
         account: Uuid,
@@ -43,7 +45,9 @@ impl Repository {
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
         let mut found = vec![None; keys.len()];
-        for row in sqlx::query(FIND).bind(account).bind(fields).bind(texts).fetch_all(&self.pool).await? {
+        let find = sqlx::query(FIND).bind(account).bind(fields).bind(texts);
+        let rows = find.fetch_all(&mut *self.pool.acquire().await?).await?;
+        for row in rows {
             let number: i64 = row.try_get("number")?;
             if let Some(place) = usize::try_from(number - 1).ok().and_then(|index| found.get_mut(index)) {
                 *place = Some(rows::contact(&row)?);
@@ -56,6 +60,7 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "list contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contacts(&self, account: Uuid, listing: &Listing) -> Result<Page, StorageError> {
         let (after, offset) = match listing.start {
             Start::After(id) => (id, 0),
@@ -101,11 +106,11 @@ impl Repository {
                 .bind(filter.archived)
                 .bind(offset)
                 .bind(limit)
-                .fetch_all(&self.pool)
+                .fetch_all(&mut *self.pool.acquire().await?)
                 .await;
         };
         let query = sqlx::query(BY_KEY).bind(account).bind(after).bind(filter.archived).bind(offset).bind(limit);
-        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_all(&self.pool).await
+        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_all(&mut *self.pool.acquire().await?).await
     }
 
     async fn count(&self, account: Uuid, filter: &Filter) -> sqlx::Result<i64> {
@@ -115,10 +120,14 @@ impl Repository {
             holds_keys!("$3", "$4", "$5")
         );
         let Some(keys) = Keys::of(filter) else {
-            return sqlx::query_scalar(ALL).bind(account).bind(filter.archived).fetch_one(&self.pool).await;
+            return sqlx::query_scalar(ALL)
+                .bind(account)
+                .bind(filter.archived)
+                .fetch_one(&mut *self.pool.acquire().await?)
+                .await;
         };
         let query = sqlx::query_scalar(BY_KEY).bind(account).bind(filter.archived);
-        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_one(&self.pool).await
+        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_one(&mut *self.pool.acquire().await?).await
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::group::Group;
+use super::pool::Pool;
 use super::work::Keep;
 use super::{StorageError, WriteError, rows};
 use crate::contacts::now;
@@ -138,17 +139,18 @@ pub(super) async fn purge(connection: &mut PgConnection, accounts: &[Uuid], cont
 }
 
 /// Deletes a few of an account's answers that have outlived their time. Returns whether there may be more.
-pub(super) async fn sweep(pool: &PgPool, account: Uuid) -> sqlx::Result<bool> {
+pub(super) async fn sweep(pool: &Pool, account: Uuid) -> sqlx::Result<bool> {
     const STEP: i64 = 1_000;
     const OLD: &str =
         "SELECT key FROM kept_answers WHERE account_id = $1 AND created_at <= $2 ORDER BY created_at LIMIT $3";
     const DELETE: &str = "WITH gone AS (DELETE FROM kept_answers WHERE account_id = $1 AND key = ANY ($2) AND created_at <= $3 RETURNING key) \
          DELETE FROM kept_contacts s USING gone WHERE s.account_id = $1 AND s.key = gone.key";
     let before = now() - LIFE;
-    let keys: Vec<String> = sqlx::query_scalar(OLD).bind(account).bind(before).bind(STEP).fetch_all(pool).await?;
+    let keys: Vec<String> =
+        sqlx::query_scalar(OLD).bind(account).bind(before).bind(STEP).fetch_all(&mut *pool.acquire().await?).await?;
     if keys.is_empty() {
         return Ok(false);
     }
-    sqlx::query(DELETE).bind(account).bind(&keys).bind(before).execute(pool).await?;
+    sqlx::query(DELETE).bind(account).bind(&keys).bind(before).execute(&mut *pool.acquire().await?).await?;
     Ok(keys.len() as i64 == STEP)
 }

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::PgPool;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::StorageError;
 use super::batch::{self, Failed};
+use super::meters::{self, Rerun};
+use super::pool::Pool;
 use super::work::Job;
 
 /// How many jobs may wait in a lane before more are turned away.
@@ -26,7 +27,7 @@ const ATTEMPTS: usize = 5;
 pub(super) struct Lanes(Arc<Inner>);
 
 struct Inner {
-    pool: PgPool,
+    pool: Pool,
     /// Lets some lanes at a time have a connection: the rest of the service needs some too.
     turns: Semaphore,
     /// Lets some work at a time wait for rows that others hold.
@@ -38,7 +39,7 @@ struct Inner {
 
 impl Lanes {
     /// Lanes over a pool of this many connections, of which they take half at most.
-    pub(super) fn new(pool: &PgPool, connections: u32, timeout: Duration) -> Self {
+    pub(super) fn new(pool: &Pool, connections: u32, timeout: Duration) -> Self {
         let share = |part: u32| Semaphore::new((connections / part).max(1) as usize);
         Self(Arc::new(Inner {
             pool: pool.clone(),
@@ -47,6 +48,12 @@ impl Lanes {
             time_limit: timeout * 2,
             waiting: Mutex::default(),
         }))
+    }
+
+    /// Brings its gauges up to date.
+    pub(super) fn measure(&self) {
+        let lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        meters::show_lanes(lanes.len(), lanes.values().map(Vec::len).sum());
     }
 
     /// Adds jobs to the lane of their account.
@@ -96,8 +103,9 @@ impl Lanes {
         for _ in 0..ATTEMPTS {
             let Err(Failed { error, jobs: left, .. }) = self.attempt(account, jobs).await else { return };
             match error {
-                StorageError::Stale | StorageError::Conflict(_) => jobs = left,
+                StorageError::Stale | StorageError::Conflict(_) => jobs = again(left),
                 StorageError::Locked(_) | StorageError::Bug(_) => {
+                    Rerun::BatchFailed.count(left.len());
                     for job in left {
                         self.write_one(account, job).await;
                     }
@@ -115,8 +123,9 @@ impl Lanes {
         for _ in 0..ATTEMPTS {
             let Err(Failed { error, jobs: left, contacts }) = self.attempt(account, jobs).await else { return };
             match error {
-                StorageError::Stale | StorageError::Conflict(_) => jobs = left,
+                StorageError::Stale | StorageError::Conflict(_) => jobs = again(left),
                 StorageError::Locked(_) => {
+                    Rerun::Locked.count(left.len());
                     return drop(tokio::spawn(self.clone().write_patiently(account, left, contacts)));
                 }
                 error => return fail(left, &error),
@@ -156,6 +165,12 @@ impl Lanes {
         let free = batch::wait_for_rows(&self.0.pool, account, contacts);
         tokio::time::timeout(self.0.time_limit, free).await.unwrap_or(Err(StorageError::Lost))
     }
+}
+
+/// Jobs that are tried again, because what they had read was no longer so.
+fn again(jobs: Vec<Job>) -> Vec<Job> {
+    Rerun::Conflict.count(jobs.len());
+    jobs
 }
 
 /// Answers jobs that were not done.

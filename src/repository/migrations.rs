@@ -40,8 +40,9 @@ impl Repository {
     /// # Errors
     /// That the database does not answer.
     pub async fn migrations(&self) -> Result<Migrations, StorageError> {
-        let applied =
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&self.pool).await;
+        let applied = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+            .fetch_all(&mut *self.pool.acquire().await?)
+            .await;
         let applied: Vec<i64> = match applied {
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],
             other => other?,

@@ -15,6 +15,7 @@ mod group;
 mod kept;
 mod lanes;
 mod load;
+mod meters;
 mod migrations;
 mod pool;
 mod reader;
@@ -30,7 +31,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::PgConnectOptions;
 
 pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
 pub use clients::Credentials;
@@ -38,7 +39,7 @@ use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
 use lanes::Lanes;
 pub use migrations::{MigrationError, Migrations};
-use pool::Suspicion;
+use pool::{Pool, Suspicion};
 use reader::Reader;
 use registries::Registries;
 use revocations::Revocations;
@@ -51,7 +52,7 @@ use crate::config::{DatabaseSettings, SettingsError};
 /// The contacts, fields and clients of all accounts, in PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
-    pool: PgPool,
+    pool: Pool,
     /// How to reach the database outside the pool.
     options: Arc<PgConnectOptions>,
     registries: Arc<Registries>,
@@ -71,6 +72,7 @@ impl Repository {
     /// # Errors
     /// A `DATABASE_URL` that can't be parsed.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
+        meters::describe();
         let options = pool::connect_options(settings)?;
         // A pool goes through its connections in turn, each of which has its own caches: the writer keeps to its own.
         let total = settings.max_connections;
@@ -78,9 +80,9 @@ impl Repository {
         let reserved = if workers > 0 { workers } else { total / 4 * 3 };
         let shared = total - reserved;
         let suspicion = Suspicion::default();
-        let open = |options, connections| pool::open(settings, options, connections, &suspicion);
-        let pool = open(options.clone(), shared);
-        let own = if reserved > 0 { open(pool::impatient(options.clone()), reserved) } else { pool.clone() };
+        let open = |name, options, connections| pool::open(name, settings, options, connections, &suspicion);
+        let pool = open("shared", options.clone(), shared);
+        let own = if reserved > 0 { open("writer", pool::impatient(options.clone()), reserved) } else { pool.clone() };
         let lanes = Lanes::new(&pool, shared, settings.timeout);
         Ok(Self {
             registries: Arc::new(Registries::new(pool.clone())),

@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sqlx::postgres::{PgPool, PgRow};
-use tokio::sync::{mpsc, oneshot};
+use sqlx::postgres::PgRow;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::gather::Queue;
+use super::pool::Pool;
 use super::rows::{self, contact_columns};
-use super::{Repository, StorageError, gather};
+use super::{Repository, StorageError, gather, meters};
 use crate::contacts::Contact;
 
+/// The name of its queues in metrics.
+const QUEUE: &str = "reads";
 /// How many batches are read at the same time.
 const WORKERS: usize = 2;
 /// How many contacts are read in one statement at most.
@@ -26,16 +30,21 @@ struct LookUp {
 }
 
 /// Where look-ups wait for their worker.
-pub(super) struct Reader(Vec<mpsc::Sender<LookUp>>);
+pub(super) struct Reader(Vec<Queue<LookUp>>);
 
 impl Reader {
     /// Starts the workers; they end with the reader.
-    pub(super) fn start(pool: &PgPool, timeout: Duration) -> Self {
+    pub(super) fn start(pool: &Pool, timeout: Duration) -> Self {
         let start = |_| {
             let pool = pool.clone();
-            gather::start(MAX_BATCH, timeout * 2, move |look_ups| settle(pool.clone(), look_ups))
+            gather::start(QUEUE, MAX_BATCH, timeout * 2, move |look_ups| settle(pool.clone(), look_ups))
         };
         Self((0..WORKERS).map(start).collect())
+    }
+
+    /// Brings its gauge up to date.
+    pub(super) fn measure(&self) {
+        meters::show_queue(QUEUE, self.0.iter().map(Queue::depth).sum());
     }
 }
 
@@ -44,17 +53,18 @@ impl Repository {
     ///
     /// # Errors
     /// The database.
+    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contact(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
         let (answer, found) = oneshot::channel();
         // The last bits of an id are random.
         let worker = usize::from(id.as_bytes()[15]) % WORKERS;
         let look_up = LookUp { account, id, answer };
-        self.reader.0[worker].try_send(look_up).map_err(|_| StorageError::Overloaded)?;
+        self.reader.0[worker].add(look_up)?;
         found.await.unwrap_or(Err(StorageError::Lost))
     }
 }
 
-async fn settle(pool: PgPool, mut look_ups: Vec<LookUp>) {
+async fn settle(pool: Pool, mut look_ups: Vec<LookUp>) {
     look_ups.retain(|look_up| !look_up.answer.is_closed());
     if look_ups.is_empty() {
         return;
@@ -73,7 +83,7 @@ async fn settle(pool: PgPool, mut look_ups: Vec<LookUp>) {
     }
 }
 
-async fn find(pool: &PgPool, look_ups: &[LookUp]) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
+async fn find(pool: &Pool, look_ups: &[LookUp]) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
     const FIND: &str = concat!(
         "SELECT ",
         contact_columns!(),
@@ -81,7 +91,7 @@ async fn find(pool: &PgPool, look_ups: &[LookUp]) -> Result<HashMap<(Uuid, Uuid)
          JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id"
     );
     let (accounts, ids): (Vec<_>, Vec<_>) = look_ups.iter().map(|look_up| (look_up.account, look_up.id)).unzip();
-    let found = sqlx::query(FIND).bind(accounts).bind(ids).fetch_all(pool).await?;
+    let found = sqlx::query(FIND).bind(accounts).bind(ids).fetch_all(&mut *pool.acquire().await?).await?;
     let keyed = |row: &PgRow| {
         let contact = rows::contact(row)?;
         Ok(((rows::account(row)?, contact.id), contact))

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use moka::future::Cache;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use sqlx::{PgExecutor, Row};
 use uuid::Uuid;
 
 use super::StorageError;
+use super::meters::Load;
+use super::pool::Pool;
 use super::rows::{self, field_columns};
 use crate::fields::{FieldId, Registry};
 
@@ -24,27 +26,37 @@ const FORGET_AFTER_IDLE: Duration = Duration::from_secs(10 * 60);
 type Slot = Arc<ArcSwap<Registry>>;
 
 pub(super) struct Registries {
-    pool: PgPool,
+    pool: Pool,
     slots: Cache<Uuid, Slot>,
 }
 
 impl Registries {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
         let slots = Cache::builder().max_capacity(MAX_ACCOUNTS).time_to_idle(FORGET_AFTER_IDLE).build();
         Self { pool, slots }
     }
 
     /// The registry of an account; asks the database the first time only.
     pub(super) async fn get(&self, account: Uuid) -> Result<Arc<Registry>, StorageError> {
-        let load = async { load(&self.pool, account).await.map(Arc::new) };
+        let load = async {
+            Load::FirstUse.count(1);
+            load(&mut *self.pool.acquire().await?, account).await.map(Arc::new)
+        };
         Ok(self.slot(account, load).await?.load_full())
     }
 
     /// The registry of an account as the database has it now.
     pub(super) async fn reload(&self, account: Uuid) -> Result<Arc<Registry>, StorageError> {
-        let registry = Arc::new(load(&self.pool, account).await?);
+        Load::Changed.count(1);
+        let registry = Arc::new(load(&mut *self.pool.acquire().await?, account).await?);
         self.put(account, &registry).await;
         Ok(registry)
+    }
+
+    /// How many are in memory.
+    pub(super) fn count(&self) -> usize {
+        // The cache's own count lags behind.
+        self.slots.iter().count()
     }
 
     /// Makes `registry` the account's, unless a newer one is known already.
@@ -78,7 +90,8 @@ impl Registries {
         }
         let changed = "SELECT a.account_id FROM unnest($1::uuid[], $2::bigint[]) AS known (account_id, version) \
                        JOIN accounts a USING (account_id) WHERE a.registry_version <> known.version";
-        let changed = sqlx::query(changed).bind(accounts).bind(versions).fetch_all(&self.pool).await?;
+        let changed =
+            sqlx::query(changed).bind(accounts).bind(versions).fetch_all(&mut *self.pool.acquire().await?).await?;
         for row in changed {
             self.reload(rows::account(&row)?).await?;
         }

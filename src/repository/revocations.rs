@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use sqlx::postgres::PgPool;
 
+use super::pool::Pool;
 use super::{StorageError, clients};
 use crate::clients::ClientId;
 use crate::contacts::now;
@@ -23,13 +23,13 @@ const WINDOW: Duration = Duration::from_secs(2 * 60 * 60);
 type Revoked = Arc<HashSet<ClientId>>;
 
 pub(super) struct Revocations {
-    pool: PgPool,
+    pool: Pool,
     /// `None` until the database has been asked.
     known: ArcSwapOption<HashSet<ClientId>>,
 }
 
 impl Revocations {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
         Self { pool, known: ArcSwapOption::empty() }
     }
 
@@ -56,7 +56,7 @@ impl Revocations {
 
     async fn refresh(&self) -> Result<Revoked, StorageError> {
         const REVOKED: &str = "SELECT account_id, id FROM clients WHERE revoked_at > $1";
-        let rows = sqlx::query(REVOKED).bind(now() - WINDOW).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(REVOKED).bind(now() - WINDOW).fetch_all(&mut *self.pool.acquire().await?).await?;
         let revoked = Arc::new(rows.iter().map(clients::id).collect::<sqlx::Result<HashSet<_>>>()?);
         self.known.store(Some(Arc::clone(&revoked)));
         Ok(revoked)

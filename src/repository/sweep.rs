@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use sqlx::Row;
-use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
+use super::pool::Pool;
 use super::{Repository, StorageError, changes, kept, rows};
 use crate::contacts::now;
 
@@ -47,7 +47,8 @@ impl Repository {
         const PAGE: &str = "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
         let mut last = Uuid::nil();
         loop {
-            let accounts = sqlx::query_scalar(PAGE).bind(last).bind(STEP).fetch_all(&self.pool).await?;
+            let accounts =
+                sqlx::query_scalar(PAGE).bind(last).bind(STEP).fetch_all(&mut *self.pool.acquire().await?).await?;
             let Some(end) = accounts.last() else { return Ok(()) };
             last = *end;
             for account in accounts {
@@ -65,36 +66,45 @@ impl Repository {
     }
 }
 
-async fn sweep_fields(pool: &PgPool) -> Result<(), StorageError> {
+async fn sweep_fields(pool: &Pool) -> Result<(), StorageError> {
     let deleted = "SELECT account_id, id FROM fields WHERE deleted_at < $1 LIMIT 100";
-    for row in sqlx::query(deleted).bind(now() - REST).fetch_all(pool).await? {
+    let deleted = sqlx::query(deleted).bind(now() - REST).fetch_all(&mut *pool.acquire().await?).await?;
+    for row in deleted {
         let (account, field) = (rows::account(&row)?, row.try_get("id")?);
         sweep_values(pool, account, field).await?;
         sweep_keys(pool, account, field).await?;
         let forget = "DELETE FROM fields WHERE account_id = $1 AND id = $2 AND deleted_at IS NOT NULL";
-        sqlx::query(forget).bind(account).bind(field).execute(pool).await?;
+        sqlx::query(forget).bind(account).bind(field).execute(&mut *pool.acquire().await?).await?;
     }
     Ok(())
 }
 
-async fn sweep_values(pool: &PgPool, account: Uuid, field: i32) -> sqlx::Result<()> {
+async fn sweep_values(pool: &Pool, account: Uuid, field: i32) -> sqlx::Result<()> {
     const NEXT: &str = "SELECT id FROM contacts WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3";
     const CLEAR: &str =
         "UPDATE contacts SET custom = custom - $3 WHERE account_id = $1 AND id = ANY ($2) AND custom ? $3";
     let mut last = Uuid::nil();
     loop {
-        let ids: Vec<Uuid> = sqlx::query_scalar(NEXT).bind(account).bind(last).bind(STEP).fetch_all(pool).await?;
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar(NEXT).bind(account).bind(last).bind(STEP).fetch_all(&mut *pool.acquire().await?).await?;
         let Some(end) = ids.last() else { return Ok(()) };
         last = *end;
-        sqlx::query(CLEAR).bind(account).bind(ids).bind(field.to_string()).execute(pool).await?;
+        sqlx::query(CLEAR).bind(account).bind(ids).bind(field.to_string()).execute(&mut *pool.acquire().await?).await?;
     }
 }
 
-async fn sweep_keys(pool: &PgPool, account: Uuid, field: i32) -> sqlx::Result<()> {
+async fn sweep_keys(pool: &Pool, account: Uuid, field: i32) -> sqlx::Result<()> {
     const DELETE: &str = "DELETE FROM contact_keys WHERE account_id = $1 AND (contact_id, field_id, key) IN \
                           (SELECT contact_id, field_id, key FROM contact_keys WHERE account_id = $1 AND field_id = $2 AND active = $3 LIMIT $4)";
     for active in [true, false] {
-        while sqlx::query(DELETE).bind(account).bind(field).bind(active).bind(STEP).execute(pool).await?.rows_affected()
+        while sqlx::query(DELETE)
+            .bind(account)
+            .bind(field)
+            .bind(active)
+            .bind(STEP)
+            .execute(&mut *pool.acquire().await?)
+            .await?
+            .rows_affected()
             > 0
         {}
     }

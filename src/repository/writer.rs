@@ -4,16 +4,19 @@
 //! What a batch can't settle, because someone else is writing the same account or holds a row of it, is written under
 //! the account's lock beside the workers (see [`lanes`]), so that no caller's trouble delays or fails another's.
 
-use sqlx::postgres::PgPool;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::batch::{self, Failed};
+use super::gather::{self, Queue};
 use super::lanes::{self, Lanes};
+use super::meters::{self, Rerun};
+use super::pool::Pool;
 use super::work::{Done, Job, Outcomes, Work};
-use super::{Repository, StorageError, WriteError, gather};
+use super::{Repository, StorageError, WriteError};
 use crate::config::DatabaseSettings;
 
+/// The name of its queues in metrics.
+const QUEUE: &str = "writes";
 /// The most workers there are.
 const MAX_WORKERS: usize = 4;
 
@@ -26,10 +29,12 @@ pub(super) fn workers() -> u32 {
 }
 
 impl Repository {
-    /// Does work on an account's contacts, and returns when it is committed or refused.
+    /// Does work on an account's contacts, and returns when it is committed or refused. Its span is the wait for that: a
+    /// batch serves many requests, and belongs to no trace.
     ///
     /// # Errors
     /// Every [`WriteError`].
+    #[tracing::instrument(name = "write contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
         let account = work.account;
         let done = self.writer.write(work).await?;
@@ -41,20 +46,27 @@ impl Repository {
 /// Where work waits for its worker.
 pub(super) struct Writer {
     /// None where each piece of work is a transaction of its own.
-    queues: Vec<mpsc::Sender<Job>>,
-    own: PgPool,
+    queues: Vec<Queue<Job>>,
+    own: Pool,
     lanes: Lanes,
 }
 
 impl Writer {
     /// Starts this many workers; they end with the writer. They write batches over connections of `own`.
-    pub(super) fn start(workers: u32, own: &PgPool, lanes: Lanes, settings: &DatabaseSettings) -> Self {
+    pub(super) fn start(workers: u32, own: &Pool, lanes: Lanes, settings: &DatabaseSettings) -> Self {
         let start = |_| {
             let (own, lanes) = (own.clone(), lanes.clone());
             let settle = move |jobs| settle(own.clone(), lanes.clone(), jobs);
-            gather::start(settings.write_batch_max, settings.timeout * 2, settle)
+            gather::start(QUEUE, settings.write_batch_max, settings.timeout * 2, settle)
         };
         Self { queues: (0..workers).map(start).collect(), own: own.clone(), lanes }
+    }
+
+    /// Brings its gauges up to date.
+    pub(super) fn measure(&self) {
+        meters::show_queue(QUEUE, self.queues.iter().map(Queue::depth).sum());
+        self.lanes.measure();
+        self.own.measure();
     }
 
     /// Closes the connections of the workers, after the batches under way.
@@ -75,7 +87,7 @@ impl Writer {
             tokio::spawn(settle(self.own.clone(), self.lanes.clone(), vec![job]));
         } else {
             let queue = &self.queues[share_of(account, self.queues.len())];
-            queue.try_send(job).map_err(|_| StorageError::Overloaded)?;
+            queue.add(job)?;
         }
         reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
     }
@@ -90,14 +102,17 @@ pub(super) fn share_of(account: Uuid, count: usize) -> usize {
 }
 
 /// Writes a batch over connections of `pool`, and leaves to the lanes what it can't settle.
-async fn settle(pool: PgPool, lanes: Lanes, mut jobs: Vec<Job>) {
+async fn settle(pool: Pool, lanes: Lanes, mut jobs: Vec<Job>) {
     // A caller that is gone no longer wants it done.
     jobs.retain(|job| !job.is_abandoned());
     if jobs.is_empty() {
         return;
     }
     let left = match batch::write(&pool, jobs).await {
-        Ok(left) => left,
+        Ok(left) => {
+            Rerun::AccountInUse.count(left.len());
+            left
+        }
         // Whether it was committed is unknown: each caller has to ask again.
         Err(Failed { error, jobs, .. }) if error.leaves_unknown() => return lanes::fail(jobs, &error),
         // It was not, because of one of them: the others must not suffer.
@@ -105,6 +120,7 @@ async fn settle(pool: PgPool, lanes: Lanes, mut jobs: Vec<Job>) {
             if let StorageError::Bug(error) = error {
                 tracing::warn!(%error, "a batch could not be written");
             }
+            Rerun::BatchFailed.count(jobs.len());
             jobs
         }
     };

@@ -12,6 +12,7 @@ mod idempotency;
 mod isolation;
 mod keys;
 mod limits;
+mod metrics;
 mod oauth;
 mod openapi;
 mod order_of_checks;

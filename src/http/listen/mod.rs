@@ -20,7 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
-use super::{App, Service, service};
+use super::{App, Service, metrics_service, service};
+use crate::config::LimitSettings;
 use conversation::{Answered, Conversation, Overdue, Patience};
 use wire::Wire;
 
@@ -40,16 +41,26 @@ const MAX_STREAMS: u32 = 128;
 /// How often a quiet connection of HTTP/2 is asked whether it still lives, and how long it has to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Serves HTTP/1.1, and HTTP/2 by prior knowledge, until told to stop; then ends when every request is answered.
+/// Serves the API over HTTP/1.1, and HTTP/2 by prior knowledge, until told to stop; then ends when every request is
+/// answered.
 ///
 /// Nothing else ends it: what goes wrong with a connection ends that connection, and when there are no descriptors for
 /// more, the next one waits until there are.
 pub async fn listen(app: App, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let limits = &app.settings().limits;
+    let limits = app.settings().limits.clone();
+    serve(service(app), &limits, listener, stop).await;
+}
+
+/// Serves the metrics alone, on a listener of their own, for as long as it is polled.
+pub async fn listen_for_metrics(app: App, listener: TcpListener) {
+    let limits = app.settings().limits.clone();
+    serve(metrics_service(app), &limits, listener, std::future::pending()).await;
+}
+
+async fn serve(service: Service, limits: &LimitSettings, listener: TcpListener, stop: impl Future<Output = ()>) {
     let patience = Patience { head: limits.header_read_timeout, idle: limits.idle_timeout, write: WRITE_TIMEOUT };
     let capacity = limits.connections;
     let places = Arc::new(Semaphore::new(capacity));
-    let service = service(app);
     let (stopping, told_to_stop) = watch::channel(());
     let mut stop = pin!(stop);
     loop {

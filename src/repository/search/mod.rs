@@ -8,11 +8,12 @@ mod order;
 
 use std::sync::Arc;
 
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder};
 use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 
+use super::pool::Pool;
 use super::rows::{self, contact_columns};
 use super::{Repository, StorageError};
 use crate::contacts::{Page, Search, SearchRequest};
@@ -44,8 +45,10 @@ impl Repository {
     ///
     /// # Errors
     /// The database, also when the search takes longer than a statement may.
+    #[tracing::instrument(name = "search contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn search(&self, account: Uuid, request: &SearchRequest) -> Result<Page, StorageError> {
-        let folding = *self.searching.folding.get_or_try_init(|| Folding::of(&self.pool)).await?;
+        let ask = async || Folding::of(&mut *self.pool.acquire().await?).await;
+        let folding = *self.searching.folding.get_or_try_init(ask).await?;
         let narrowing = Narrowing::of(&request.search);
         let is_reader = narrowing.is_none();
         let sql = statement(account, request, narrowing, folding);
@@ -71,8 +74,8 @@ impl Repository {
 }
 
 /// Not as a prepared statement that is kept: the next search has another text.
-async fn fetch(pool: PgPool, mut sql: Sql) -> sqlx::Result<Vec<PgRow>> {
-    sql.build().persistent(false).fetch_all(&pool).await
+async fn fetch(pool: Pool, mut sql: Sql) -> sqlx::Result<Vec<PgRow>> {
+    sql.build().persistent(false).fetch_all(&mut *pool.acquire().await?).await
 }
 
 fn statement(account: Uuid, request: &SearchRequest, narrowing: Option<Narrowing<'_>>, folding: Folding) -> Sql {

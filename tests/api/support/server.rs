@@ -147,6 +147,7 @@ impl Server {
         change(&mut settings);
         let (verifier, signer) = (Verifier::new(tokens).unwrap(), Signer::for_clients(tokens));
         let start = async {
+            contacts::telemetry::metrics::install();
             let repository = Repository::new(&database).unwrap();
             let background = repository.clone();
             tokio::spawn(async move { background.run_background_work().await });
