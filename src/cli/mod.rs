@@ -2,7 +2,9 @@
 
 mod client;
 mod dev;
+mod export;
 mod health;
+mod import;
 mod migrate;
 mod serve;
 mod token;
@@ -40,6 +42,10 @@ enum Command {
     /// Make, list and revoke API clients, which get their own tokens. Needs DATABASE_URL
     #[command(subcommand)]
     Client(client::Command),
+    /// Create and change contacts by the rows of a CSV file. Needs DATABASE_URL
+    Import(import::Arguments),
+    /// Write all active contacts of an account to standard output. Needs DATABASE_URL
+    Export(export::Arguments),
 }
 
 /// Why a command failed: lines for the person at the terminal.
@@ -82,6 +88,8 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Health => health::run(&environment),
         Command::Token(arguments) => token::run(&environment, &arguments),
         Command::Client(command) => block_on(client::run(&environment, &command)),
+        Command::Import(arguments) => block_on(import::run(&environment, &arguments)),
+        Command::Export(arguments) => block_on(export::run(&environment, &arguments)),
     }
 }
 

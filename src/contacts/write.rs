@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Collision, Draft, Precondition, UniqueKey};
-use crate::fields::{FieldId, Registry, Value};
+use crate::fields::{Field, FieldId, Issue, IssueCode, Registry, Value};
 
 /// The contact that a write is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,24 @@ pub struct Upsert {
     pub unless: Precondition,
 }
 
+impl Upsert {
+    /// The upsert of the contact that this value of `property` names, without preconditions. The same field can be sent
+    /// again, if it means the same.
+    ///
+    /// # Errors
+    /// The draft sends another value of it.
+    pub fn of(property: &Field, named: Value, draft: Draft) -> Result<Self, Issue> {
+        let key = UniqueKey::of(property, &named);
+        let is_same = |value| UniqueKey::of(property, value) == key;
+        if draft.get(property.id).is_some_and(|sent| !sent.is_some_and(is_same)) {
+            let message = "must be what the request names the contact by: leave it out";
+            return Err(Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message));
+        }
+        let (precondition, unless) = (Precondition::None, Precondition::None);
+        Ok(Self { key, named: (property.id, named), draft, precondition, unless })
+    }
+}
+
 impl Write {
     /// The contact that it names.
     #[must_use]
@@ -110,4 +128,19 @@ pub enum WriteRefusal {
     /// Another write that it stands or falls with was refused.
     #[error("another write of the same unit was refused")]
     NotApplied,
+}
+
+impl WriteRefusal {
+    /// The code that callers know it by (contract §2).
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Archived => "contact_archived",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::Incomplete => "validation_failed",
+            Self::Duplicate(_) => "duplicate_contact",
+            Self::NotApplied => "not_applied",
+        }
+    }
 }

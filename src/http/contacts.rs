@@ -20,8 +20,8 @@ use super::openapi::responses::{
 use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{Addressing, Asked, Query, Takes};
 use super::write::WriteRequest;
-use crate::contacts::{Cursor, Draft, Precondition, Start, Target, UniqueKey, Upsert, Write};
-use crate::fields::{Issue, IssueCode, Registry};
+use crate::contacts::{Cursor, Draft, Precondition, Start, Target, Upsert, Write};
+use crate::fields::{Issue, Registry};
 use crate::json::Object;
 
 /// A route that names a contact by its id, or none, and writes.
@@ -96,15 +96,7 @@ pub(super) fn upsert_of(
             return Err(ApiError::ValidationFailed(issues));
         }
     };
-    let key = UniqueKey::of(property, &named);
-    let is_same = |value| UniqueKey::of(property, value) == key;
-    if draft.get(property.id).is_some_and(|sent| !sent.is_some_and(is_same)) {
-        let message = "must be what the request names the contact by: leave it out";
-        let issue = Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message);
-        return Err(ApiError::ValidationFailed(vec![issue]));
-    }
-    let named = (property.id, named);
-    Ok(Upsert { key, named, draft, precondition: Precondition::None, unless: Precondition::None })
+    Upsert::of(property, named, draft).map_err(|issue| ApiError::ValidationFailed(vec![issue]))
 }
 
 /// Read a contact

@@ -9,6 +9,7 @@ mod columns;
 mod contacts;
 mod doorbells;
 mod error;
+mod export;
 mod fields;
 mod gather;
 mod group;
