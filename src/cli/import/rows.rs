@@ -51,7 +51,7 @@ impl<R: Read> Rows<R> {
     pub(super) fn new(source: R) -> Self {
         Self {
             source,
-            parser: Box::default(),
+            parser: Box::new(Reader::new()),
             buffer: vec![0; BUFFER],
             filled: 0,
             parsed: 0,
@@ -99,13 +99,19 @@ impl<R: Read> Rows<R> {
         }
     }
 
+    /// Reads on: at the least as much as a BOM is long, which the parser knows as a whole only.
     fn fill(&mut self) -> io::Result<usize> {
-        loop {
-            match self.source.read(&mut self.buffer) {
+        const BOM: usize = 3;
+        let mut filled = 0;
+        while filled < BOM {
+            match self.source.read(&mut self.buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read,
+                Err(error) => return Err(error),
             }
         }
+        Ok(filled)
     }
 
     fn row(&self, length: usize, count: usize, is_after_line_feed: bool) -> Row {
