@@ -4,6 +4,8 @@
 
 #[path = "cli/client.rs"]
 mod client;
+#[path = "cli/transfer/mod.rs"]
+mod transfer;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -126,7 +128,10 @@ fn says_its_version_and_its_commands() {
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("contacts {}\n", env!("CARGO_PKG_VERSION")));
     let help = program(&folder).arg("--help").output().unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    assert!(["dev", "serve", "migrate", "token", "client"].iter().all(|command| help.contains(command)), "{help}");
+    assert!(
+        ["dev", "serve", "migrate", "token", "client", "import", "export"].iter().all(|command| help.contains(command)),
+        "{help}"
+    );
 }
 
 #[test]

@@ -84,20 +84,28 @@ struct Sheet<'a, W: Write> {
 impl<W: Write> Output for Sheet<'_, W> {
     fn write(&mut self, registry: &Registry, contacts: &[Contact]) -> io::Result<()> {
         if !self.has_header {
-            self.output.write_record(transfer::header(registry).map(str::as_bytes))?;
+            self.output.write_record(transfer::header(registry)).map_err(of_output)?;
             self.has_header = true;
         }
         for contact in contacts {
             for cell in transfer::cells(contact, registry, self.arguments.spreadsheet_safe) {
-                self.output.write_field(cell.as_bytes())?;
+                self.output.write_field(cell.as_bytes()).map_err(of_output)?;
             }
-            self.output.write_record(None::<&[u8]>)?;
+            self.output.write_record(None::<&[u8]>).map_err(of_output)?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<()> {
         self.output.flush()
+    }
+}
+
+/// The error of the output itself: what is written can have no other.
+fn of_output(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 
