@@ -139,3 +139,22 @@ fn reads_standard_input() {
     assert!(running.0.wait().unwrap().success());
     assert_eq!(stage.value("SELECT min(actor) || max(actor) || count(*) FROM changes"), "crmcrm30000");
 }
+
+#[test]
+fn two_at_once_make_each_contact_once() {
+    let stage = Stage::set("twins");
+    stage.write("people.csv", many(6_000));
+    let start = |report: &str| {
+        let mut command = program(&stage.folder);
+        command.args(["import", "people.csv", "--account", ACCOUNT, "--match", "external_id", "--report", report]);
+        Running(command.env("DATABASE_URL", &stage.url).stdout(Stdio::piped()).spawn().unwrap())
+    };
+    let created = ["one.csv", "two.csv"].map(start).map(|mut running| {
+        let mut said = String::new();
+        running.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(running.0.wait().unwrap().success(), "{said}");
+        said.split(" created").next().unwrap().parse::<u32>().unwrap()
+    });
+    assert_eq!(created.iter().sum::<u32>(), 6_000, "{created:?}");
+    assert_eq!(stage.value("SELECT count(*)::text FROM changes"), "6000");
+}
