@@ -24,3 +24,5 @@ pub mod json;
 pub mod repository;
 /// The log, the metrics, the traces.
 pub mod telemetry;
+/// Contacts as rows of text, for files.
+pub mod transfer;

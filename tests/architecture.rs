@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("json", &[]),
     ("config", &[]),
     ("clients", &["config"]),
     ("fields", &["json"]),
     ("contacts", &["fields", "json"]),
+    ("transfer", &["contacts", "fields", "json"]),
     ("repository", &["contacts", "fields", "json", "clients", "config"]),
     ("auth", &["clients", "config"]),
     ("telemetry", &["config"]),
@@ -20,7 +21,19 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config", "telemetry"]),
     (
         "cli",
-        &["http", "repository", "contacts", "fields", "json", "auth", "clients", "config", "embedded", "telemetry"],
+        &[
+            "http",
+            "repository",
+            "transfer",
+            "contacts",
+            "fields",
+            "json",
+            "auth",
+            "clients",
+            "config",
+            "embedded",
+            "telemetry",
+        ],
     ),
 ];
 

@@ -18,6 +18,8 @@ mod open_docs;
 mod rolling;
 #[path = "cli/traces.rs"]
 mod traces;
+#[path = "cli/transfer/mod.rs"]
+mod transfer;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -140,7 +142,10 @@ fn says_its_version_and_its_commands() {
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("contacts {}\n", env!("CARGO_PKG_VERSION")));
     let help = program(&folder).arg("--help").output().unwrap();
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    assert!(["dev", "serve", "migrate", "token", "client"].iter().all(|command| help.contains(command)), "{help}");
+    assert!(
+        ["dev", "serve", "migrate", "token", "client", "import", "export"].iter().all(|command| help.contains(command)),
+        "{help}"
+    );
 }
 
 #[test]

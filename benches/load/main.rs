@@ -3,12 +3,14 @@
 //! `cargo bench` starts a PostgreSQL of its own with durable settings, fills it, and prints a table; it stops all it
 //! started. All figures are medians of rounds in which every way takes its turn. Arguments after `--`:
 //! `--rows N` (1000000), `--rounds N` (3), `--seconds N` (5), `--connections N` (1, 16, 64 and 256), `--quick` (PATCH
-//! and its baseline alone), `--scale` (how cost grows, instead of the table).
+//! and its baseline alone), `--scale` (how cost grows, instead of the table), `--import` (`contacts import` of that many
+//! rows, beside `COPY` of the same file).
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod client;
 mod data;
+mod import;
 mod pgbench;
 mod report;
 mod server;
@@ -29,6 +31,7 @@ pub struct Plan {
     /// Numbers of connections for PATCH.
     connections: Vec<usize>,
     scale: bool,
+    import: bool,
 }
 
 impl Plan {
@@ -48,6 +51,7 @@ impl Plan {
             },
             quick: arguments.iter().any(|argument| argument == "--quick"),
             scale: arguments.iter().any(|argument| argument == "--scale"),
+            import: arguments.iter().any(|argument| argument == "--import"),
         }
     }
 }
@@ -55,7 +59,13 @@ impl Plan {
 #[tokio::main]
 async fn main() {
     let plan = Plan::read();
-    if plan.scale { scale(&plan).await } else { table(&plan).await }
+    if plan.scale {
+        scale(&plan).await;
+    } else if plan.import {
+        import::table(&plan).await;
+    } else {
+        table(&plan).await;
+    }
 }
 
 /// The table of the README.

@@ -68,6 +68,11 @@ fn cpu(pid: u32) -> Duration {
     stat(pid).map(|stat| Duration::from_millis((stat[11] + stat[12]) * 1_000 / TICKS_PER_SECOND)).unwrap_or_default()
 }
 
+/// The processor time of the processes that this one has started and waited for.
+pub fn cpu_of_children() -> Duration {
+    stat(std::process::id()).map(|stat| Duration::from_millis((stat[13] + stat[14]) * 10)).unwrap_or_default()
+}
+
 /// The processor time of a process, its children, and those of its children that are gone.
 pub fn cpu_of_family(parent: u32) -> Duration {
     let processes =

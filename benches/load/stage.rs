@@ -1,6 +1,6 @@
 //! A filled database, and what runs on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contacts::config::{DatabaseSettings, EmbeddedSettings, Environment, Secret};
@@ -66,8 +66,19 @@ impl Stage {
         self.cluster.as_ref().unwrap()
     }
 
-    fn url(&self) -> Secret {
+    /// How its database is reached.
+    pub fn url(&self) -> Secret {
         self.cluster().url("contacts")
+    }
+
+    /// Where files can be put, for as long as it stands.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The process of its database.
+    pub fn pid(&self) -> u32 {
+        self.cluster().pid().unwrap()
     }
 
     async fn execute(&self, database: &str, statements: impl IntoIterator<Item = String>) {
@@ -102,7 +113,7 @@ impl Stage {
     }
 
     fn cpu(&self) -> Duration {
-        crate::server::cpu_of_family(self.cluster().pid().unwrap())
+        crate::server::cpu_of_family(self.pid())
     }
 }
 

@@ -50,6 +50,21 @@ Examples:
   contacts client list --account \"$ACCOUNT\"
   contacts client revoke client_…";
 
+pub(super) const IMPORT: &str = "\
+Each row is what a PUT by the field of --match would be. Refused rows are told of in the report and do not stop the \
+others. It can be stopped at any time and run again.
+
+Examples:
+  contacts import people.csv --account \"$ACCOUNT\" --match external_id --map \"E-mail=email\"
+  contacts import people.csv --account \"$ACCOUNT\" --match email --dry-run
+
+Exit codes: 0 every row was taken, 1 some were refused or it could not be done";
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  contacts export --account \"$ACCOUNT\" --format csv > people.csv
+  contacts export --account \"$ACCOUNT\" --format ndjson | jq .email";
+
 pub(super) const COMPLETIONS: &str = "\
 Examples:
   contacts completions bash > ~/.local/share/bash-completion/completions/contacts

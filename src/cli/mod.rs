@@ -5,8 +5,10 @@ mod client;
 mod completions;
 mod config;
 mod dev;
+mod export;
 mod health;
 mod help;
+mod import;
 mod migrate;
 mod palette;
 mod serve;
@@ -51,6 +53,12 @@ enum Command {
     /// Make, list and revoke API clients, which get their own tokens. Needs DATABASE_URL
     #[command(subcommand, after_help = help::CLIENT)]
     Client(client::Command),
+    /// Create and change contacts by the rows of a CSV file. Needs DATABASE_URL
+    #[command(after_help = help::IMPORT)]
+    Import(import::Arguments),
+    /// Write all active contacts of an account to standard output. Needs DATABASE_URL
+    #[command(after_help = help::EXPORT)]
+    Export(export::Arguments),
     /// See the settings, and what is wrong with them
     #[command(subcommand)]
     Config(config::Command),
@@ -108,6 +116,8 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Health => health::run(&environment),
         Command::Token(arguments) => token::run(&environment, &arguments),
         Command::Client(command) => block_on(client::run(&environment, &command)),
+        Command::Import(arguments) => block_on(import::run(&environment, &arguments)),
+        Command::Export(arguments) => block_on(export::run(&environment, &arguments)),
         Command::Config(command) => config::run(&environment, &command),
         Command::Completions(arguments) => completions::run(&arguments),
     }

@@ -92,7 +92,8 @@ async fn drain(app: &App, deadline: Instant) {
     }
 }
 
-async fn told_to_stop() {
+/// Done when the process is told to stop.
+pub(super) async fn told_to_stop() {
     let received = |kind| async move {
         match signal(kind) {
             Ok(mut signal) => drop(signal.recv().await),

@@ -15,6 +15,12 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Changes that have been checked one by one, no field twice.
+    #[must_use]
+    pub fn of(changes: Vec<(FieldId, Option<Value>)>) -> Self {
+        Self { changes }
+    }
+
     /// Reads the content of `fields` in a body.
     ///
     /// # Errors

@@ -85,17 +85,11 @@ impl Serialize for ShownValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.value {
             Some(Value::Options(chosen)) if self.field.kind == Kind::MultiSelect => {
-                in_option_order(self.field, chosen).serialize(serializer)
+                self.field.in_option_order(chosen).serialize(serializer)
             }
             value => value.serialize(serializer),
         }
     }
-}
-
-/// The chosen options, which are sorted by name, in the order of the field's options.
-fn in_option_order<'a>(field: &'a Field, chosen: &[String]) -> Vec<&'a str> {
-    let names = field.options.iter().map(|option| option.internal_name.as_str());
-    names.filter(|name| chosen.binary_search_by(|chosen| chosen.as_str().cmp(name)).is_ok()).collect()
 }
 
 #[cfg(test)]

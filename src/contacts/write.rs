@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::{Collision, Draft, Precondition, UniqueKey};
-use crate::fields::{FieldId, Registry, Value};
+use crate::fields::{Field, FieldId, Issue, IssueCode, Registry, Value};
+use crate::json::Object;
 
 /// The contact that a write is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,48 @@ pub struct Upsert {
     pub unless: Precondition,
 }
 
+impl Upsert {
+    /// Reads the content of `fields` for the contact that a value of `property` names.
+    ///
+    /// # Errors
+    /// An issue for each key that is refused, the named one too.
+    pub fn parse(
+        property: &Field,
+        named: Result<Value, Issue>,
+        fields: &Object<'_>,
+        registry: &Registry,
+    ) -> Result<Self, Vec<Issue>> {
+        match (Draft::parse(fields, registry), named) {
+            (Ok(draft), Ok(named)) => Self::of(property, named, draft).map_err(|issue| vec![issue]),
+            (Ok(_), Err(issue)) => Err(vec![issue]),
+            (Err(issues), Err(issue)) => Err([issues, vec![issue]].concat()),
+            (Err(mut issues), Ok(named)) => {
+                // What is wrong with other keys must not hide that this one names another contact.
+                let is_own = |(name, _): &&(_, _)| *name == property.internal_name;
+                let own = Draft::parse(&fields.iter().filter(is_own).cloned().collect(), registry);
+                issues.extend(own.ok().and_then(|own| Self::of(property, named, own).err()));
+                Err(issues)
+            }
+        }
+    }
+
+    /// The upsert of the contact that this value of `property` names, without preconditions. The same field can be sent
+    /// again, if it means the same.
+    ///
+    /// # Errors
+    /// The draft sends another value of it.
+    pub fn of(property: &Field, named: Value, draft: Draft) -> Result<Self, Issue> {
+        let key = UniqueKey::of(property, &named);
+        let is_same = |value| UniqueKey::of(property, value) == key;
+        if draft.get(property.id).is_some_and(|sent| !sent.is_some_and(is_same)) {
+            let message = "must be what the request names the contact by: leave it out";
+            return Err(Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message));
+        }
+        let (precondition, unless) = (Precondition::None, Precondition::None);
+        Ok(Self { key, named: (property.id, named), draft, precondition, unless })
+    }
+}
+
 impl Write {
     /// The contact that it names.
     #[must_use]
@@ -110,4 +153,19 @@ pub enum WriteRefusal {
     /// Another write that it stands or falls with was refused.
     #[error("another write of the same unit was refused")]
     NotApplied,
+}
+
+impl WriteRefusal {
+    /// The code that callers know it by (contract §2).
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Archived => "contact_archived",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::Incomplete => "validation_failed",
+            Self::Duplicate(_) => "duplicate_contact",
+            Self::NotApplied => "not_applied",
+        }
+    }
 }

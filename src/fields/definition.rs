@@ -2,7 +2,7 @@
 
 use super::kinds::dropdown;
 use super::names::{NAME_RULE, is_internal_name, label, name_from_label};
-use super::{Field, FieldOption, Issue, IssueCode, Kind, system};
+use super::{Field, FieldId, FieldOption, Issue, IssueCode, Kind, system};
 use crate::json::{Json, Object};
 
 const MAX_OPTIONS: usize = 1_000;
@@ -53,6 +53,25 @@ impl NewField {
         match new {
             Some(new) if keys.issues.is_empty() => Ok(new),
             _ => Err(keys.issues),
+        }
+    }
+
+    /// The field as it will be, but for its id and its times: what values of it can be checked by before it is made.
+    #[must_use]
+    pub fn into_unsaved(self) -> Field {
+        Field {
+            id: FieldId(0),
+            max_length: Field::max_length_of(self.kind, self.unique),
+            internal_name: self.internal_name,
+            label: self.label,
+            kind: self.kind,
+            system: false,
+            default: false,
+            writable: true,
+            unique: self.unique,
+            options: self.options,
+            created_at: None,
+            updated_at: None,
         }
     }
 }

@@ -83,6 +83,13 @@ impl Field {
             _ => 4_096,
         }
     }
+
+    /// Chosen options, which are sorted by name, in the order of the field's options.
+    #[must_use]
+    pub fn in_option_order(&self, chosen: &[String]) -> Vec<&str> {
+        let names = self.options.iter().map(|option| option.internal_name.as_str());
+        names.filter(|name| chosen.binary_search_by(|chosen| chosen.as_str().cmp(name)).is_ok()).collect()
+    }
 }
 
 /// Every field of an account at one version of its registry. A snapshot: it never changes.

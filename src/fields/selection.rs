@@ -32,6 +32,12 @@ impl Selection {
         if issues.is_empty() { Ok(Self { extra }) } else { Err(issues) }
     }
 
+    /// Every field there is.
+    #[must_use]
+    pub fn all(registry: &Registry) -> Self {
+        Self { extra: registry.fields().iter().filter(|field| !field.default).cloned().collect() }
+    }
+
     /// The fields besides the default ones.
     #[must_use]
     pub fn extra(&self) -> &[Arc<Field>] {

@@ -20,8 +20,8 @@ use super::openapi::responses::{
 use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{Addressing, Asked, Query, Takes};
 use super::write::WriteRequest;
-use crate::contacts::{Cursor, Draft, Precondition, Start, Target, UniqueKey, Upsert, Write};
-use crate::fields::{Issue, IssueCode, Registry, Value};
+use crate::contacts::{Cursor, Draft, Precondition, Start, Target, Upsert, Write};
+use crate::fields::Registry;
 use crate::json::Object;
 
 /// A route that names a contact by its id, or none, and writes.
@@ -73,39 +73,11 @@ pub(super) async fn upsert(caller: Caller, path: ContactPath, request: WriteRequ
     let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
         let property = asked.property.as_deref().ok_or(ApiError::NotFound)?;
         let named = path.value(property);
-        upsert_of(property, named, fields, registry).map(|upsert| {
-            let (precondition, unless) = (conditions.if_match.clone(), conditions.if_none_match.clone());
-            Write::Upsert(Upsert { precondition, unless, ..upsert })
-        })
+        let upsert = Upsert::parse(property, named, fields, registry).map_err(ApiError::ValidationFailed)?;
+        let (precondition, unless) = (conditions.if_match.clone(), conditions.if_none_match.clone());
+        Ok(Write::Upsert(Upsert { precondition, unless, ..upsert }))
     };
     request.send(caller, takes, build, Answer::written).await
-}
-
-/// The upsert of the contact that a value of `property` names. The same field can be sent again, if it means the same.
-pub(super) fn upsert_of(
-    property: &crate::fields::Field,
-    named: Result<crate::fields::Value, Issue>,
-    fields: &Object<'_>,
-    registry: &Registry,
-) -> Result<Upsert, ApiError> {
-    let (draft, mut issues) = match Draft::parse(fields, registry) {
-        Ok(draft) => (draft, vec![]),
-        Err(issues) => (Draft::default(), issues),
-    };
-    let named = named.map_err(|issue| issues.push(issue)).ok();
-    let key = named.as_ref().map(|named| UniqueKey::of(property, named));
-    let sent = fields.iter().find(|(name, _)| *name == property.internal_name);
-    let sent = sent.and_then(|(_, json)| property.parse(json).ok());
-    let is_same = |sent: Option<Value>| sent.map(|sent| UniqueKey::of(property, &sent)) == key;
-    if key.is_some() && sent.is_some_and(|sent| !is_same(sent)) {
-        let message = "must be what the request names the contact by: leave it out";
-        issues.push(Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message));
-    }
-    let Some((named, key)) = named.zip(key).filter(|_| issues.is_empty()) else {
-        return Err(ApiError::ValidationFailed(issues));
-    };
-    let named = (property.id, named);
-    Ok(Upsert { key, named, draft, precondition: Precondition::None, unless: Precondition::None })
 }
 
 /// Read a contact

@@ -14,6 +14,23 @@ use crate::fields::system;
 
 type Statement<'a> = Query<'a, Postgres, PgArguments>;
 
+/// Contacts as rows, from the parameters 1 to 17 that [`ContactColumns::bind_values`] binds, and those of `more`.
+macro_rules! contact_rows {
+    ($more:literal, $names:literal) => {
+        concat!(
+            "unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], \
+             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], \
+             $16::text[], $17::text[]",
+            $more,
+            ") AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, \
+             contact_owner, external_id, phone, mobile_phone, job_title, company_name, website",
+            $names,
+            ")"
+        )
+    };
+}
+pub(super) use contact_rows;
+
 /// Contacts, each with its account and the version that it is stored over.
 pub(super) struct ContactColumns<'a> {
     rows: Vec<(Uuid, i64, &'a Contact)>,
@@ -98,10 +115,6 @@ impl<'a> ChangeColumns<'a> {
     pub(super) fn of(groups: &'a [&'a Group]) -> Result<Self, StorageError> {
         let changes = groups.iter().flat_map(|group| group.workspace.changes());
         Ok(Self { groups, changed: changes.map(|change| json(&change.changed())).collect::<Result<_, _>>()? })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.changed.is_empty()
     }
 
     fn each<T>(&self, column: impl Fn(Uuid, &'a Change) -> T) -> Vec<T> {

@@ -10,8 +10,9 @@ use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
-use super::columns::{ChangeColumns, ContactColumns, KeyColumns, rows_of};
+use super::columns::{ChangeColumns, ContactColumns, KeyColumns, contact_rows, rows_of};
 use super::group::Group;
+use super::insert::{self, told};
 use super::{StorageError, kept};
 use crate::contacts::Effects;
 
@@ -40,22 +41,6 @@ macro_rules! moved {
     };
 }
 
-/// Contacts as rows, from the parameters 1 to 17 that [`ContactColumns::bind_values`] binds, and those of `more`.
-macro_rules! contact_rows {
-    ($more:literal, $names:literal) => {
-        concat!(
-            "unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[], \
-             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], \
-             $16::text[], $17::text[]",
-            $more,
-            ") AS n (account_id, id, base, version, position, updated_at, custom, first_name, last_name, email, \
-             contact_owner, external_id, phone, mobile_phone, job_title, company_name, website",
-            $names,
-            ")"
-        )
-    };
-}
-
 /// The columns that every change of a contact writes.
 macro_rules! assignments {
     () => {
@@ -63,18 +48,6 @@ macro_rules! assignments {
          first_name = n.first_name, last_name = n.last_name, email = n.email, contact_owner = n.contact_owner, \
          external_id = n.external_id, phone = n.phone, mobile_phone = n.mobile_phone, job_title = n.job_title, \
          company_name = n.company_name, website = n.website"
-    };
-}
-
-/// Adds entries to the feed, from arrays that [`ChangeColumns::bind`] binds.
-macro_rules! told {
-    ($arrays:literal) => {
-        concat!(
-            "INSERT INTO changes (account_id, position, contact_id, previous, kind, actor, at, changed) \
-             SELECT n.account_id, n.position, n.contact_id, n.previous, n.kind, n.actor, n.at, n.changed::json FROM unnest(",
-            $arrays,
-            ") AS n (account_id, position, contact_id, previous, kind, actor, at, changed)"
-        )
     };
 }
 
@@ -121,9 +94,11 @@ pub(super) async fn everything(
     if !groups.is_empty() {
         let effects: Vec<_> = groups.iter().map(|group| (group.account, group.effects())).collect();
         update_contacts(transaction, &effects).await?;
-        create_contacts(transaction, &effects).await?;
-        write_keys(transaction, &effects).await?;
-        tell(transaction, &groups).await?;
+        insert::contacts(transaction, &effects).await?;
+        // First what is given up, then what is claimed.
+        give_up_keys(transaction, &effects).await?;
+        insert::keys(transaction, &effects).await?;
+        insert::changes(transaction, &groups).await?;
         for group in &groups {
             kept::store(transaction, group.account, &group.new_kept).await?;
         }
@@ -149,7 +124,8 @@ fn bind_accounts<'a>(query: Query<'a, Postgres, PgArguments>, groups: &[&Group])
         .bind(groups.iter().map(|group| group.workspace.position()).collect::<Vec<_>>())
 }
 
-type AccountEffects<'a> = [(Uuid, Effects<'a>)];
+/// What was done, by account.
+pub(super) type AccountEffects<'a> = [(Uuid, Effects<'a>)];
 
 async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
     const UPDATE: &str = concat!(
@@ -172,60 +148,16 @@ async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects
     if done.rows_affected() == count as u64 { Ok(()) } else { Err(StorageError::Stale) }
 }
 
-async fn create_contacts(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
-    const INSERT: &str = concat!(
-        "INSERT INTO contacts (account_id, id, version, position, updated_at, custom, first_name, last_name, email, \
-         contact_owner, external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at) \
-         SELECT account_id, id, version, position, updated_at, custom::jsonb, first_name, last_name, email, \
-         contact_owner, external_id, phone, mobile_phone, job_title, company_name, website, archived_at, archived_by, created_at FROM ",
-        contact_rows!(
-            ", $18::timestamptz[], $19::text[], $20::timestamptz[]",
-            ", archived_at, archived_by, created_at"
-        )
-    );
-    let created =
-        effects.iter().flat_map(|(account, effects)| effects.created.iter().map(|contact| (*account, 0, *contact)));
-    let columns = ContactColumns::of(created)?;
-    if columns.is_empty() {
-        return Ok(());
-    }
-    let query = columns.bind_archival(columns.bind_values(sqlx::query(INSERT)));
-    query.bind(columns.created_at()).execute(connection).await?;
-    Ok(())
-}
-
-async fn tell(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
-    const TELL: &str = told!(
-        "$1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[], $8::text[]"
-    );
-    let columns = ChangeColumns::of(groups)?;
-    if !columns.is_empty() {
-        columns.bind(sqlx::query(TELL)).execute(connection).await?;
-    }
-    Ok(())
-}
-
-/// First what is given up, then what is claimed.
-async fn write_keys(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+async fn give_up_keys(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
     const DELETE: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) \
          AS n (account_id, contact_id, field_id, key) WHERE k.account_id = n.account_id AND k.contact_id = n.contact_id \
          AND k.field_id = n.field_id AND k.key = n.key";
-    const INSERT: &str = "INSERT INTO contact_keys (account_id, contact_id, field_id, key, active) \
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[])";
     let gone = effects
         .iter()
         .flat_map(|(account, effects)| effects.keys_gone.iter().map(|(contact, key)| (*account, *contact, key)));
     let gone = KeyColumns::of(gone);
     if !gone.is_empty() {
-        gone.bind(sqlx::query(DELETE)).execute(&mut *connection).await?;
-    }
-    let new = effects
-        .iter()
-        .flat_map(|(account, effects)| effects.keys_new.iter().map(|(contact, key, _)| (*account, *contact, key)));
-    let new = KeyColumns::of(new);
-    if !new.is_empty() {
-        let active = effects.iter().flat_map(|(_, effects)| effects.keys_new.iter().map(|(_, _, active)| *active));
-        new.bind(sqlx::query(INSERT)).bind(active.collect::<Vec<_>>()).execute(connection).await?;
+        gone.bind(sqlx::query(DELETE)).execute(connection).await?;
     }
     Ok(())
 }

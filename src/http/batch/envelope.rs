@@ -5,9 +5,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::contacts::{Draft, Precondition, Target, UniqueKey, Write, parse_id};
+use crate::contacts::{Draft, Precondition, Target, UniqueKey, Upsert, Write, parse_id};
 use crate::fields::{Field, Issue, IssueCode, Registry, Selection, Value, system};
-use crate::http::contacts::upsert_of;
 use crate::http::error::ApiError;
 use crate::http::query::unique_property;
 use crate::json::{Json, Object};
@@ -100,7 +99,8 @@ impl<'b, 'a> Envelope<'b, 'a> {
             }
             Action::Upsert => {
                 let (id, property) = (self.id(input)?, self.property.as_deref().ok_or(ApiError::NotFound)?);
-                Write::Upsert(upsert_of(property, value(property, id), fields(input)?, registry)?)
+                let upsert = Upsert::parse(property, value(property, id), fields(input)?, registry);
+                Write::Upsert(upsert.map_err(ApiError::ValidationFailed)?)
             }
             Action::Archive | Action::Read => Write::Archive { target: self.target(input)?, precondition },
         })

@@ -64,3 +64,24 @@ impl From<FieldError> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::registry_samples as samples;
+
+    #[test]
+    fn refusals_have_the_codes_that_they_say_they_have() {
+        for refusal in [
+            WriteRefusal::NotFound,
+            WriteRefusal::Archived,
+            WriteRefusal::PreconditionFailed,
+            WriteRefusal::Incomplete,
+            WriteRefusal::Duplicate(vec![]),
+            WriteRefusal::NotApplied,
+        ] {
+            let error = ApiError::of_refusal(&refusal, &samples::registry());
+            assert_eq!(error.catalogue().1, refusal.code(), "{refusal:?}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The rows of a CSV file (RFC 4180), one after another, with the line that each begins on.
+
+use std::io::{self, Read};
+
+use csv_core::{ReadRecordResult, Reader};
+
+/// How much is read at a time.
+const BUFFER: usize = 256 * 1024;
+/// A row of more bytes is none: a quote is missing, and what follows was taken for one cell. Nothing that fits a contact
+/// is larger.
+const MAX_ROW: usize = 16 * 1024 * 1024;
+
+/// A row of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// The line of the file that it begins on, from 1.
+    pub(super) line: u64,
+    /// Its cells; `None` when they are not UTF-8.
+    cells: Option<Cells>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cells {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Row {
+    /// Its cells; `None` when they are not UTF-8.
+    pub(super) fn cells(&self) -> Option<impl ExactSizeIterator<Item = &str>> {
+        let cells = self.cells.as_ref()?;
+        let mut start = 0;
+        Some(cells.ends.iter().map(move |end| &cells.text[std::mem::replace(&mut start, *end)..*end]))
+    }
+}
+
+/// Reads rows. Lines end with LF, CRLF or CR; blank ones are passed over, and so is a BOM at the start.
+pub(super) struct Rows<R> {
+    source: R,
+    parser: Box<Reader>,
+    buffer: Vec<u8>,
+    /// What of the buffer has been read from the source, and what of that has been parsed.
+    filled: usize,
+    parsed: usize,
+    consumed: u64,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<R: Read> Rows<R> {
+    pub(super) fn new(source: R) -> Self {
+        Self {
+            source,
+            parser: Box::new(Reader::new()),
+            buffer: vec![0; BUFFER],
+            filled: 0,
+            parsed: 0,
+            consumed: 0,
+            bytes: vec![0; 1024],
+            ends: vec![0; 64],
+        }
+    }
+
+    /// How many bytes of the source have been taken so far.
+    pub(super) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// The source, and a row that is too large to be one.
+    pub(super) fn next(&mut self) -> io::Result<Option<Row>> {
+        let (mut length, mut count, mut last) = (0, 0, None);
+        loop {
+            if self.parsed == self.filled {
+                (self.filled, self.parsed) = (self.fill()?, 0);
+            }
+            let input = &self.buffer[self.parsed..self.filled];
+            let (result, taken, written, cells) =
+                self.parser.read_record(input, &mut self.bytes[length..], &mut self.ends[count..]);
+            last = input[..taken].last().copied().or(last);
+            (length, count) = (length + written, count + cells);
+            self.parsed += taken;
+            self.consumed += taken as u64;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull if length > MAX_ROW => {
+                    let line = self.parser.line();
+                    let message =
+                        format!("a row of more than 16 MiB goes on at line {line}: is a quote missing before?");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                }
+                ReadRecordResult::OutputFull => self.bytes.resize(self.bytes.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record => return Ok(Some(self.row(length, count, last == Some(b'\n')))),
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads on: more than a BOM, which the parser knows as a whole only, and takes for the end if nothing follows.
+    fn fill(&mut self) -> io::Result<usize> {
+        const MORE_THAN_BOM: usize = 4;
+        let mut filled = 0;
+        while filled < MORE_THAN_BOM {
+            match self.source.read(&mut self.buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn row(&self, length: usize, count: usize, is_after_line_feed: bool) -> Row {
+        let (bytes, ends) = (&self.bytes[..length], &self.ends[..count]);
+        // Of a CRLF the parser takes the LF with the next row only.
+        let within = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let line = self.parser.line() - within - u64::from(is_after_line_feed);
+        // Two broken cells can look like a whole text.
+        let text = std::str::from_utf8(bytes).ok().filter(|text| ends.iter().all(|end| text.is_char_boundary(*end)));
+        Row { line, cells: text.map(|text| Cells { text: text.to_owned(), ends: ends.to_vec() }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source that gives a byte at a time.
+    struct Drip<'a>(&'a [u8]);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+            (buffer[0], self.0) = (*first, rest);
+            Ok(1)
+        }
+    }
+
+    fn read(source: impl Read) -> Vec<(u64, Option<Vec<String>>)> {
+        let mut rows = Rows::new(source);
+        std::iter::from_fn(|| rows.next().expect("readable"))
+            .map(|row| (row.line, row.cells().map(|cells| cells.map(str::to_owned).collect())))
+            .collect()
+    }
+
+    fn row(line: u64, cells: &[&str]) -> (u64, Option<Vec<String>>) {
+        (line, Some(cells.iter().map(|cell| (*cell).to_owned()).collect()))
+    }
+
+    #[test]
+    fn reads_every_kind_of_line_end_and_quote() {
+        for (text, expected) in [
+            ("a,b\n1,2\n", vec![row(1, &["a", "b"]), row(2, &["1", "2"])]),
+            ("a,b\r\n1,2\r\n3,4", vec![row(1, &["a", "b"]), row(2, &["1", "2"]), row(3, &["3", "4"])]),
+            ("\u{feff}a\n\n\r\nb", vec![row(1, &["a"]), row(4, &["b"])]),
+            ("\"a\nb\",\"c\"\"d\"\ne,\" f \"", vec![row(1, &["a\nb", "c\"d"]), row(3, &["e", " f "])]),
+            ("\"a\r\nb\",c\r\nd,\r\ne,f", vec![row(1, &["a\r\nb", "c"]), row(3, &["d", ""]), row(4, &["e", "f"])]),
+            ("a\nb\r\nc\nd", vec![row(1, &["a"]), row(2, &["b"]), row(3, &["c"]), row(4, &["d"])]),
+            ("a,b\n,\n", vec![row(1, &["a", "b"]), row(2, &["", ""])]),
+            ("", vec![]),
+            ("\n\n", vec![]),
+        ] {
+            assert_eq!(read(text.as_bytes()), expected, "{text:?}");
+            assert_eq!(read(Drip(text.as_bytes())), expected, "{text:?}, a byte at a time");
+        }
+    }
+
+    #[test]
+    fn tells_rows_that_are_not_utf_8_and_goes_on() {
+        assert_eq!(read(&b"a\n\xff\nb"[..]), [row(1, &["a"]), (2, None), row(3, &["b"])]);
+        // Each cell holds half of an e with an accent.
+        assert_eq!(read(&b"\xc3,\xa9\n"[..]), [(1, None)]);
+    }
+
+    #[test]
+    fn gives_up_on_a_row_without_end() {
+        let endless = io::repeat(b'x').take(40 * 1024 * 1024);
+        let mut rows = Rows::new(io::Cursor::new("a\n\"").chain(endless));
+        assert!(rows.next().is_ok_and(|row| row.is_some()));
+        assert!(rows.next().is_err_and(|error| error.to_string().contains("line 2")));
+    }
+
+    #[test]
+    fn holds_large_rows_and_many_cells() {
+        let cells = vec!["y".repeat(10_000); 600];
+        assert_eq!(read(cells.join(",").as_bytes()), [(1, Some(cells))]);
+    }
+}
