@@ -99,11 +99,12 @@ impl<R: Read> Rows<R> {
         }
     }
 
-    /// Reads on: more than a BOM, which the parser knows as a whole only, and takes for the end if nothing follows.
+    /// Reads on, by more than a BOM alone: the parser knows one only when it comes as a whole, and takes nothing after it
+    /// for the end.
     fn fill(&mut self) -> io::Result<usize> {
-        const MORE_THAN_BOM: usize = 4;
+        const BOM: usize = 3;
         let mut filled = 0;
-        while filled < MORE_THAN_BOM {
+        while filled <= BOM {
             match self.source.read(&mut self.buffer[filled..]) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
