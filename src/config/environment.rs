@@ -27,11 +27,12 @@ impl fmt::Debug for Secret {
 }
 
 /// Every setting of `contacts serve`.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 19] = [
     "BIND_ADDR",
     "CHANGE_RETENTION_DAYS",
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_URL",
+    "DOCS_ENABLED",
     "JWT_ACCOUNT_CLAIM",
     "JWT_ALGORITHM",
     "JWT_AUDIENCE",

@@ -19,6 +19,8 @@ pub struct HttpSettings {
     pub max_body_bytes: usize,
     /// The same on `/contacts/batch/*`.
     pub max_batch_body_bytes: usize,
+    /// Whether the API reference is served at `/docs`.
+    pub docs_enabled: bool,
 }
 
 impl HttpSettings {
@@ -42,6 +44,7 @@ impl Reader<'_> {
             shutdown_timeout: self.milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
             max_body_bytes: self.bytes("MAX_BODY_BYTES", 1024 * 1024),
             max_batch_body_bytes: self.bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
+            docs_enabled: self.parsed("DOCS_ENABLED", true, |_| true, "must be true or false"),
         }
     }
 }

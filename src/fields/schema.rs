@@ -21,7 +21,8 @@ impl Field {
             Kind::Datetime if self.system => json!({"type": "string", "format": "date-time"}),
             Kind::Datetime => json!({"type": ["string", "null"], "format": "date-time"}),
             Kind::Dropdown => {
-                json!({"type": ["string", "null"], "description": format!("One of: {}", options().join(", "))})
+                let choices: Vec<_> = options().into_iter().map(Some).chain([None]).collect();
+                json!({"type": ["string", "null"], "enum": choices})
             }
             Kind::MultiSelect => json!({"type": ["array", "null"], "items": {"type": "string", "enum": options()}}),
             Kind::Archived => {
@@ -32,7 +33,10 @@ impl Field {
             schema = json!({"type": ["string", "null"]});
         }
         if let Value::Object(members) = &mut schema {
-            members.insert("title".into(), json!(self.label));
+            // The label of a custom field is anyone's text: as a title it would name types of generated clients.
+            let (place, label) =
+                if self.system { ("title", self.label.clone()) } else { ("description", plain(&self.label)) };
+            members.insert(place.into(), json!(label));
             members.extend(self.example().map(|example| ("examples".into(), json!([example]))));
         }
         schema
@@ -52,7 +56,58 @@ impl Field {
             system::JOB_TITLE => json!("Analyst"),
             system::COMPANY_NAME => json!("Analytical Engines"),
             system::WEBSITE => json!("https://example.com"),
+            _ => return self.example_of_kind(),
+        })
+    }
+
+    fn example_of_kind(&self) -> Option<Value> {
+        let first = || self.options.first().map(|option| option.internal_name.as_str());
+        Some(match self.kind {
+            Kind::Number => json!(42),
+            Kind::Checkbox => json!(true),
+            Kind::Date => json!("2026-05-01"),
+            Kind::Datetime => json!("2026-05-01T10:00:00.000Z"),
+            Kind::Dropdown => json!(first()?),
+            Kind::MultiSelect => json!([first()?]),
             _ => return None,
         })
+    }
+}
+
+/// A label as a description, which pages render as Markdown (CommonMark): its own characters, and nothing that they
+/// could mean there.
+fn plain(label: &str) -> String {
+    let mut plain = String::with_capacity(label.len());
+    for character in label.chars() {
+        match character {
+            character if character.is_control() => plain.push(' '),
+            character if character.is_ascii_punctuation() => plain.extend(['\\', character]),
+            character => plain.push(character),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::FieldOption;
+    use crate::fields::registry_samples as samples;
+
+    #[test]
+    fn has_the_options_as_its_values() {
+        let options = ["red", "green"].map(|name| FieldOption::new(name, "Any label")).to_vec();
+        let field = |kind| Field { options: options.clone(), ..samples::custom(100, "colour", kind) };
+        assert_eq!(field(Kind::Dropdown).schema()["enum"], json!(["red", "green", null]));
+        assert_eq!(field(Kind::MultiSelect).schema()["items"]["enum"], json!(["red", "green"]));
+    }
+
+    #[test]
+    fn a_label_says_nothing_but_itself() {
+        let label = "<img src=x> [a](javascript:b) `c` *d*\n# e\u{7} Größe";
+        let field = Field { label: label.into(), ..samples::custom(100, "odd", Kind::Text) };
+        let expected = r"\<img src\=x\> \[a\]\(javascript\:b\) \`c\` \*d\* \# e  Größe";
+        assert_eq!(field.schema()["description"], expected);
+        assert_eq!(field.schema()["title"], Value::Null);
     }
 }

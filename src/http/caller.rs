@@ -1,7 +1,7 @@
 //! Who calls. A handler that takes a [`Caller`] is reached only by a good token; without one it has no account
 //! to ask the repository for.
 
-use axum::extract::{FromRequestParts, MatchedPath};
+use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use uuid::Uuid;
@@ -44,6 +44,18 @@ impl FromRequestParts<App> for Caller {
         tracing::Span::current().record("account", tracing::field::display(account));
         check_scope(&identity, parts)?;
         Ok(Self { account, actor: identity.actor })
+    }
+}
+
+/// Where no token is needed: none is fine, but one that is sent has to be good.
+impl OptionalFromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, ApiError> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<App>>::from_request_parts(parts, app).await.map(Some)
     }
 }
 

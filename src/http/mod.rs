@@ -8,6 +8,7 @@ mod caller;
 mod changes;
 mod conditional;
 mod contacts;
+mod docs;
 mod edge;
 mod error;
 mod extract;
@@ -18,6 +19,7 @@ mod linger;
 mod oauth;
 pub mod openapi;
 mod query;
+mod revalidated;
 mod scope;
 mod search;
 mod state;
@@ -82,6 +84,7 @@ fn router(app: App) -> Router {
     let nosniff = HeaderValue::from_static("nosniff");
     // Outermost last.
     router
+        .merge(docs::routes(app.settings()))
         .route("/contacts/", routing::any(missing_contact_id))
         .route("/contacts/batch", routing::any(route_not_found))
         .method_not_allowed_fallback(method_not_allowed)

@@ -4,6 +4,7 @@
 
 mod changes;
 mod contacts;
+mod docs;
 mod errors;
 mod fields;
 mod health;

@@ -2,14 +2,16 @@
 
 use utoipa::IntoParams;
 
+use super::schemas::{KeyProperty, PropertyName, UniqueProperty};
+
 /// `?properties=`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "documents what http/query.rs reads")]
 pub(in crate::http) struct ShowParameters {
     /// Names of fields to show besides the default ones, joined by commas.
-    #[param(example = "phone,job_title")]
-    properties: Option<String>,
+    #[param(style = Form, explode = false, value_type = Option<Vec<PropertyName>>, nullable = false, example = json!(["phone", "job_title"]))]
+    properties: Option<Vec<String>>,
 }
 
 /// The parameters of a list.
@@ -32,7 +34,7 @@ pub(in crate::http) struct ListParameters {
     #[param(min_length = 1, example = "ada@example.com")]
     email: Option<String>,
     /// Only contacts with exactly this external id.
-    #[param(min_length = 1, example = "crm-1815")]
+    #[param(min_length = 1, example = "sample-1")]
     external_id: Option<String>,
 }
 
@@ -74,6 +76,7 @@ pub(in crate::http) struct DryRun {
 pub(in crate::http) struct IdProperty {
     /// The unique property whose value stands in the path: `email`, `external_id` or a unique custom field. Only
     /// active contacts are found by it. Left out, the path holds an id.
+    #[param(value_type = Option<UniqueProperty>, nullable = false, example = "external_id")]
     id_property: Option<String>,
 }
 
@@ -83,7 +86,7 @@ pub(in crate::http) struct IdProperty {
 #[allow(dead_code, reason = "documents what http/query.rs reads")]
 pub(in crate::http) struct NeededIdProperty {
     /// The unique property whose value stands in the path: `email`, `external_id` or a unique custom field.
-    #[param(example = "external_id")]
+    #[param(value_type = KeyProperty, example = "external_id")]
     id_property: String,
 }
 

@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::schemas::schemas;
+use super::schemas::{PropertyName, SortKey, schemas};
 
 schemas! {
     /// A filter of a search.
@@ -15,7 +15,7 @@ schemas! {
         "type": "object",
         "required": ["property", "operator"],
         "properties": {
-            "property": {"type": "string", "description": "The name of any field", "examples": ["email"]},
+            "property": {"$ref": "#/components/schemas/PropertyName"},
             "operator": {
                 "type": "string",
                 "enum": OPERATORS,
@@ -30,7 +30,7 @@ schemas! {
         },
         "additionalProperties": false,
         "examples": [{"property": "email", "operator": "contains", "value": "@example."}]
-    }), uses [];
+    }), uses [PropertyName];
     /// The body of a search.
     SearchInput => json!({
         "type": "object",
@@ -54,16 +54,16 @@ schemas! {
             },
             "sorts": {
                 "type": "array",
-                "items": {"type": "string"},
+                "items": {"$ref": "#/components/schemas/SortKey"},
                 "maxItems": 10,
-                "description": "Names of fields, with a leading - for downwards; then by id. Unset values come last in both directions"
+                "description": "The most important first; then by id. Unset values come last in both directions"
             },
             "query": {
                 "type": ["string", "null"],
                 "maxLength": 1_000,
                 "description": "Words, at most 20. Each begins a word of a name, the email, a phone number or the company, in any case"
             },
-            "properties": {"type": "array", "items": {"type": "string"}, "description": "Names of fields to show besides the default ones"},
+            "properties": {"type": "array", "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to show besides the default ones"},
             "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 100, "default": 10},
             "after": {"type": ["string", "null"], "description": "Where to go on: the next of the page before, with the same search"},
             "archived": {"type": ["boolean", "null"], "default": false, "description": "Archived contacts too"}
@@ -87,7 +87,7 @@ schemas! {
             },
             {"query": "ada love"}
         ]
-    }), uses [SearchFilter];
+    }), uses [SearchFilter, SortKey, PropertyName];
 }
 
 const OPERATORS: [&str; 13] = [
