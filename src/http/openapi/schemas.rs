@@ -206,12 +206,9 @@ schemas! {
         "unique": {"type": ["boolean", "null"], "default": false, "description": "No two active contacts may share a value"}
     })), uses [];
     /// The definition of a field that can not.
-    PlainFieldInput => field_input(|kind| !kind.can_be_unique() && !kind.has_options(), &["label", "type"], json!({
-        "unique": {"type": ["boolean", "null"], "enum": [false, null], "default": false}
-    })), uses [];
+    PlainFieldInput => field_input(|kind| !kind.can_be_unique() && !kind.has_options(), &["label", "type"], json!({})), uses [];
     /// The definition of a field with options.
     OptionFieldInput => field_input(Kind::has_options, &["label", "type", "options"], json!({
-        "unique": {"type": ["boolean", "null"], "enum": [false, null], "default": false},
         "options": options("In their order, with distinct names")
     })), uses [OptionInput];
     /// A change to a custom field.
@@ -235,7 +232,7 @@ fn envelope(members: Value, required: &[&str], is_keyed: bool, example: Value) -
         "required": ["inputs"],
         "properties": {
             "inputs": {"type": "array", "items": input, "minItems": 1, "maxItems": 1_000},
-            "properties": {"type": "array", "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to show besides the default ones"},
+            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to show besides the default ones"},
             "atomic": {"type": "boolean", "default": false, "description": "All or nothing: when an input fails, the others are 424 not_applied"}
         },
         "additionalProperties": false,
@@ -255,7 +252,10 @@ fn upserts() -> Value {
     let mut schema =
         envelope(members, &["id", "fields"], true, json!({"inputs": [input], "id_property": "external_id"}));
     schema["required"] = json!(["inputs", "id_property"]);
-    schema["properties"]["id_property"]["$ref"] = json!("#/components/schemas/KeyProperty");
+    schema["properties"]["id_property"] = json!({
+        "$ref": "#/components/schemas/KeyProperty",
+        "description": "The unique property whose values the inputs have as their id"
+    });
     schema
 }
 
