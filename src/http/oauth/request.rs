@@ -17,7 +17,7 @@ use crate::http::query;
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT_TYPE: &str = "client_credentials";
 
-/// The one way to get a token
+/// Always `client_credentials`.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "client_credentials")]
 #[allow(dead_code, reason = "documents what `parse` compares with")]
@@ -29,7 +29,6 @@ enum GrantType {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "documents what `Form` reads")]
 pub(super) struct TokenForm {
-    /// Always `client_credentials`.
     #[schema(inline)]
     grant_type: GrantType,
     /// The client's id, unless sent by HTTP Basic.

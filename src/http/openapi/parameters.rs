@@ -32,10 +32,10 @@ pub(in crate::http) struct ListParameters {
     #[param(default = false, nullable = false)]
     archived: Option<bool>,
     /// Only contacts with this email, in any case.
-    #[param(min_length = 1, example = "ada@example.com", nullable = false)]
+    #[param(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "ada@example.com", nullable = false)]
     email: Option<String>,
     /// Only contacts with exactly this external id.
-    #[param(min_length = 1, example = "sample-1", nullable = false)]
+    #[param(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "sample-1", nullable = false)]
     external_id: Option<String>,
 }
 
@@ -107,7 +107,7 @@ pub(in crate::http) struct FeedParameters {
     #[param(minimum = 0, maximum = 30, default = 0, nullable = false)]
     wait: Option<i64>,
     /// Whose changes to leave out: `me`, or an actor's id. A system that syncs leaves out its own.
-    #[param(min_length = 1, example = "me", nullable = false)]
+    #[param(pattern = r"^[^\u0000]+$", example = "me", nullable = false)]
     exclude_actor: Option<String>,
 }
 
