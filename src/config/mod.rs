@@ -71,6 +71,7 @@ mod tests {
             ("MAX_BODY_BYTES", "-1"),
             ("DATABASE_MAX_CONNECTIONS", "many"),
             ("MIGRATE_ON_START", "yes"),
+            ("DOCS_ENABLED", "off"),
         ];
         let SettingsError(lines) = ServeSettings::read(&environment.into()).expect_err("malformed");
         for (name, _) in environment {

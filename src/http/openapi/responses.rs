@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::IntoResponses;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::link::Link;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use uuid::uuid;
@@ -35,6 +36,10 @@ responses! {
     /// A contact that was created.
     CreatedAnswer: "201" => contact("The new contact", "NewContact")
         .header("Location", text_header("Where the contact is"))
+        .link("read", by_its_id("readContact"))
+        .link("update", by_its_id("updateContact"))
+        .link("archive", by_its_id("archiveContact"))
+        .link("history", by_its_id("readHistory"))
         .build();
     /// The caller has the contact as it is.
     NotModified: "304" => ResponseBuilder::new()
@@ -102,6 +107,11 @@ fn contact(description: &str, schema: &str) -> ResponseBuilder {
         .description(description)
         .content("application/json", content)
         .header("ETag", text_header("Changes exactly when the contact does"))
+}
+
+/// What can be done next with the contact of an answer.
+fn by_its_id(operation: &str) -> Link {
+    Link::builder().operation_id(operation).parameter("contactId", "$response.body#/id").build()
 }
 
 /// An answer in the shape of errors, with examples from the catalogue.
