@@ -39,10 +39,20 @@ const SAMPLE_FIELDS: [&str; 3] = [
     r#"{"label": "Newsletter", "type": "checkbox"}"#,
     r#"{"label": "Tier", "type": "dropdown", "options": [{"label": "Bronze"}, {"label": "Silver"}, {"label": "Gold"}]}"#,
 ];
-const SAMPLE_CONTACTS: [&str; 3] = [
-    r#"{"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "external_id": "sample-1", "job_title": "Analyst", "shoe_size": 37, "tier": "gold"}"#,
-    r#"{"first_name": "Grace", "last_name": "Hopper", "email": "grace@example.com", "external_id": "sample-2", "phone": "+1 555 010 9999", "newsletter": true}"#,
-    r#"{"first_name": "Alan", "last_name": "Turing", "email": "alan@example.com", "external_id": "sample-3", "company_name": "Bletchley Park", "tier": "silver"}"#,
+/// With ids that are the same on every machine: the examples of the OpenAPI document name them.
+const SAMPLE_CONTACTS: [(Uuid, &str); 3] = [
+    (
+        uuid!("01980000-0000-7000-8000-000000000001"),
+        r#"{"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "external_id": "sample-1", "job_title": "Analyst", "shoe_size": 37, "tier": "gold"}"#,
+    ),
+    (
+        uuid!("01980000-0000-7000-8000-000000000002"),
+        r#"{"first_name": "Grace", "last_name": "Hopper", "email": "grace@example.com", "external_id": "sample-2", "phone": "+1 555 010 9999", "newsletter": true}"#,
+    ),
+    (
+        uuid!("01980000-0000-7000-8000-000000000003"),
+        r#"{"first_name": "Alan", "last_name": "Turing", "email": "alan@example.com", "external_id": "sample-3", "company_name": "Bletchley Park", "tier": "silver"}"#,
+    ),
 ];
 
 #[derive(Debug, Default, Args)]
@@ -161,13 +171,13 @@ async fn sample(repository: &Repository) -> Result<Uuid, CliError> {
         |archived| Listing { filter: Filter { archived, ..Filter::default() }, start: Start::Offset(0), limit: 1 };
     let is_new = repository.contacts(ACCOUNT, &first(true)).await.map_err(|error| failed(&error))?.contacts.is_empty();
     let registry = repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?;
-    let create = async |fields: &'static str| {
+    let create = async |id: Uuid, fields: &'static str| {
         let draft = Draft::parse_new(&object(fields), &registry).map_err(|_| failed(&"a sample contact is refused"))?;
         let work = Work {
             account: ACCOUNT,
             registry: Arc::clone(&registry),
             actor: Some("dev".into()),
-            writes: vec![Write::Create(draft)],
+            writes: vec![Write::Create(draft.with_id(id))],
             unit: Unit::Each,
             dry_run: false,
             keep: None,
@@ -179,15 +189,15 @@ async fn sample(repository: &Repository) -> Result<Uuid, CliError> {
         .ok_or_else(|| failed(&"a sample contact is refused"))
     };
     if is_new {
-        for contact in SAMPLE_CONTACTS {
-            create(contact).await?;
+        for (id, fields) in SAMPLE_CONTACTS {
+            create(id, fields).await?;
         }
     }
     let active = repository.contacts(ACCOUNT, &first(false)).await.map_err(|error| failed(&error))?;
     match active.contacts.into_iter().next() {
         Some(contact) => Ok(contact.id),
         // All archived: one more to try things on.
-        None => create(r#"{"first_name": "Ada", "last_name": "Lovelace"}"#).await,
+        None => create(Uuid::now_v7(), r#"{"first_name": "Ada", "last_name": "Lovelace"}"#).await,
     }
 }
 

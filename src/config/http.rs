@@ -25,6 +25,8 @@ pub struct HttpSettings {
     pub limits: LimitSettings,
     /// Whose pages may call it from a browser.
     pub cors: Option<Origins>,
+    /// Whether the API reference is served at `/docs`.
+    pub docs_enabled: bool,
 }
 
 impl HttpSettings {
@@ -51,6 +53,7 @@ impl Reader<'_> {
             max_batch_body_bytes: self.bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
             limits: self.limits(),
             cors: self.origins(),
+            docs_enabled: self.parsed("DOCS_ENABLED", true, |_| true, "must be true or false"),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Contact {
         let created_at = now();
         let mut values = Values::default();
         draft.apply(&mut values);
-        let id = Uuid::now_v7();
+        let id = draft.id().unwrap_or_else(Uuid::now_v7);
         Self { id, version: 1, position: 0, values, archival: None, created_at, updated_at: created_at }
     }
 

@@ -1,5 +1,7 @@
 //! The validated content of a write: which fields it sets or clears. A field that is absent stays as it is.
 
+use uuid::Uuid;
+
 use super::UniqueKey;
 use crate::fields::{FieldId, Issue, IssueCode, Registry, Value, Values, system};
 use crate::json::Object;
@@ -12,13 +14,15 @@ const IDENTIFYING_NAMES: [&str; 3] = ["email", "first_name", "last_name"];
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Draft {
     changes: Vec<(FieldId, Option<Value>)>,
+    /// The id that a new contact is to have; without one it gets a fresh one.
+    id: Option<Uuid>,
 }
 
 impl Draft {
     /// Changes that have been checked one by one, no field twice.
     #[must_use]
     pub fn of(changes: Vec<(FieldId, Option<Value>)>) -> Self {
-        Self { changes }
+        Self { changes, id: None }
     }
 
     /// Reads the content of `fields` in a body.
@@ -41,7 +45,7 @@ impl Draft {
                 Err(issue) => issues.push(issue),
             }
         }
-        if issues.is_empty() { Ok(Self { changes }) } else { Err(issues) }
+        if issues.is_empty() { Ok(Self { changes, id: None }) } else { Err(issues) }
     }
 
     /// Reads the content of `fields` for a new contact, which needs an email or a name.
@@ -67,6 +71,18 @@ impl Draft {
             return parsed;
         }
         Err(parsed.err().unwrap_or_default().into_iter().chain(missing_identity()).collect())
+    }
+
+    /// This draft, for a new contact whose id is known beforehand. No caller of the API can choose one.
+    #[must_use]
+    pub fn with_id(self, id: Uuid) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    /// The id that a new contact is to have, if it is known beforehand.
+    #[must_use]
+    pub fn id(&self) -> Option<Uuid> {
+        self.id
     }
 
     /// The unique keys that it sets.

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use axum::extract::{FromRequestParts, MatchedPath};
+use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use uuid::Uuid;
@@ -75,6 +75,18 @@ impl Caller {
         let taken = take(rates, self.account);
         meter.note(taken.unwrap_or_else(|standing| standing));
         taken.map(drop).map_err(|standing| ApiError::RateLimited { retry_after: standing.retry_after() })
+    }
+}
+
+/// Where no token is needed: none is fine, but one that is sent has to be good.
+impl OptionalFromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, ApiError> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<App>>::from_request_parts(parts, app).await.map(Some)
     }
 }
 

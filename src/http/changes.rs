@@ -69,7 +69,7 @@ async fn wait_for(app: &App, caller: &Caller, mut request: FeedRequest, wait: Du
 ///
 /// Its entries of the change feed, newest first.
 #[utoipa::path(get, path = "/contacts/{contactId}/history", tag = "sync", operation_id = "readHistory", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), HistoryParameters),
+    params(("contactId" = uuid::Uuid, Path, description = "The contact's id", example = "01980000-0000-7000-8000-000000000001"), HistoryParameters),
     responses((status = 200, description = "A part of the history", body = schemas::HistoryPage)))]
 pub(super) async fn history(
     State(app): State<App>,

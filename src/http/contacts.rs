@@ -47,7 +47,7 @@ pub(super) async fn create(caller: Caller, request: WriteRequest) -> Result<Resp
 /// Only the fields sent change; `null` clears one. Values equal to the stored ones change nothing: neither
 /// `updated_at` nor the `ETag`.
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, DryRun, IfMatch),
+    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`", min_length = 1, example = "sample-1"), IdProperty, ShowParameters, DryRun, IfMatch),
     request_body = ContactInput, responses(ContactAnswer, Conflict, Changed))]
 pub(super) async fn update(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
     let precondition = request.conditions.if_match.clone();
@@ -65,7 +65,7 @@ pub(super) async fn update(caller: Caller, path: ContactPath, request: WriteRequ
 /// with that value. Safe to repeat, and among many callers at once. `If-Match: *` only changes, `If-None-Match: *`
 /// only creates.
 #[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The value of `id_property`", example = "crm-1815"), NeededIdProperty, ShowParameters, DryRun, IfMatch, IfNoneMatch),
+    params(("contactId" = String, Path, description = "The value of `id_property`", min_length = 1, example = "sample-1"), NeededIdProperty, ShowParameters, DryRun, IfMatch, IfNoneMatch),
     request_body = ContactInput, responses(ContactAnswer, CreatedAnswer, DuplicateKey, Changed))]
 pub(super) async fn upsert(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
     let takes = Takes { dry_run: true, addressing: Addressing::Property, fields: true };
@@ -84,7 +84,7 @@ pub(super) async fn upsert(caller: Caller, path: ContactPath, request: WriteRequ
 ///
 /// Archived ones too, unless it is named by a property.
 #[utoipa::path(get, path = "/contacts/{contactId}", tag = "contacts", operation_id = "readContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, IfNoneMatch),
+    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`", min_length = 1, example = "sample-1"), IdProperty, ShowParameters, IfNoneMatch),
     responses(ContactAnswer, NotModified))]
 pub(super) async fn read(
     State(app): State<App>,
@@ -114,7 +114,7 @@ pub(super) async fn read(
 ///
 /// It gives up its unique keys, and can be restored. One that is archived already is not found.
 #[utoipa::path(delete, path = "/contacts/{contactId}", tag = "contacts", operation_id = "archiveContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`"), IdProperty, ShowParameters, DryRun, IfMatch),
+    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`", min_length = 1, example = "sample-1"), IdProperty, ShowParameters, DryRun, IfMatch),
     responses(ContactAnswer, Changed))]
 pub(super) async fn archive(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
     let precondition = request.conditions.if_match.clone();
@@ -129,7 +129,7 @@ pub(super) async fn archive(caller: Caller, path: ContactPath, request: WriteReq
 ///
 /// One that is active stays as it is.
 #[utoipa::path(post, path = "/contacts/{contactId}/restore", tag = "contacts", operation_id = "restoreContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), ShowParameters, DryRun, IdempotencyKey, IfMatch),
+    params(("contactId" = uuid::Uuid, Path, description = "The contact's id", example = "01980000-0000-7000-8000-000000000001"), ShowParameters, DryRun, IdempotencyKey, IfMatch),
     responses(ContactAnswer, DuplicateKey, Changed, KeyReused))]
 pub(super) async fn restore(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
     let precondition = request.conditions.if_match.clone();
@@ -144,7 +144,7 @@ pub(super) async fn restore(caller: Caller, path: ContactPath, request: WriteReq
 /// Active or archived, with every value of it: in the feed, in its history, and in answers kept for repeats. The feed
 /// says that it was purged, and no more.
 #[utoipa::path(post, path = "/contacts/{contactId}/purge", tag = "contacts", operation_id = "purgeContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id"), DryRun, IdempotencyKey),
+    params(("contactId" = uuid::Uuid, Path, description = "The contact's id", example = "01980000-0000-7000-8000-000000000003"), DryRun, IdempotencyKey),
     responses(Purged, KeyReused))]
 pub(super) async fn purge(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
     let build = |_: &Asked, _: &Object<'_>, _: &Registry| Ok(Write::Purge { id: path.id_or_nil() });

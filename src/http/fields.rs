@@ -98,7 +98,7 @@ pub(super) async fn update(
 ///
 /// With all its values. A field of the same name that is made later starts empty.
 #[utoipa::path(delete, path = "/fields/{internalName}", tag = "fields", operation_id = "deleteField", security(("bearer" = [])),
-    params(("internalName" = String, Path, description = "The field's internal name", example = "shoe_size")),
+    params(("internalName" = String, Path, description = "The field's internal name", example = "loyalty_points")),
     responses((status = 204, description = "The field is gone")))]
 pub(super) async fn delete(
     State(app): State<App>,

@@ -9,6 +9,7 @@ mod changes;
 mod conditional;
 mod contacts;
 mod cors;
+mod docs;
 mod edge;
 mod error;
 mod extract;
@@ -23,6 +24,7 @@ mod metrics;
 mod oauth;
 pub mod openapi;
 mod query;
+mod revalidated;
 mod scope;
 mod search;
 mod state;
@@ -103,6 +105,7 @@ fn metrics_service(app: App) -> Service {
 fn router(app: App) -> Router {
     let (router, _) = routes_of(&app).split_for_parts();
     let router = router
+        .merge(docs::routes(app.settings()))
         .route("/contacts/", routing::any(missing_contact_id))
         .route("/contacts/batch", routing::any(route_not_found));
     in_layers(router, app)

@@ -88,6 +88,22 @@ async fn feeds_and_batches_hold_nothing_of_another_tenant() {
 }
 
 #[tokio::test]
+async fn a_document_holds_nothing_of_another_tenant() {
+    let (owner, stranger) = (Account::new().await, Account::new().await);
+    owner.define(json!({"label": "Secret", "type": "text"})).await;
+    let theirs = owner.get("/openapi.json").await.expect(200);
+    assert!(theirs.text.contains("\"secret\""));
+    let public = owner.anonymous("GET", "/openapi.json").send().await.expect(200);
+    let own = stranger.get("/openapi.json").await.expect(200);
+    for other in [&public, &own] {
+        assert!(!other.text.contains("\"secret\"") && other.etag() != theirs.etag());
+    }
+    // Who knows the tag of another's document learns nothing by it.
+    let known = stranger.call("GET", "/openapi.json").header("if-none-match", &theirs.etag()).send().await.expect(200);
+    assert_eq!(known.body, own.body);
+}
+
+#[tokio::test]
 async fn no_route_is_left_out() {
     let document = contacts::http::openapi::complete();
     let document = serde_json::to_value(&document).unwrap();

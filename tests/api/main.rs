@@ -5,6 +5,7 @@
 mod changes;
 mod contacts;
 mod cors;
+mod docs;
 mod errors;
 mod fields;
 mod health;

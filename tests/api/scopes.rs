@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::support::{Account, Answer, in_seconds, sign};
 
 /// Every documented route that takes a token, with the one scope that it needs. A new route needs a line here.
-const ROUTES: [(&str, &str, &str); 22] = [
+const ROUTES: [(&str, &str, &str); 23] = [
     ("GET", "/contacts", "contacts:read"),
     ("POST", "/contacts", "contacts:write"),
     ("GET", "/contacts/{contactId}", "contacts:read"),
@@ -28,6 +28,8 @@ const ROUTES: [(&str, &str, &str); 22] = [
     ("GET", "/fields/{internalName}", "contacts:read"),
     ("PATCH", "/fields/{internalName}", "fields:write"),
     ("DELETE", "/fields/{internalName}", "fields:write"),
+    // Needs no token, but shows what one covers.
+    ("GET", "/openapi.json", "contacts:read"),
     // Not documented, as it is a mistake: any method is answered, once the token is.
     ("PUT", "/contacts/", "contacts:write"),
 ];
@@ -134,7 +136,8 @@ async fn no_route_is_left_out() {
     let document = serde_json::to_value(contacts::http::openapi::complete()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let Some(documented) = operation["security"][0].get("bearer") else { continue };
+            let ways = operation["security"].as_array().into_iter().flatten();
+            let Some(documented) = ways.filter_map(|way| way.get("bearer")).next() else { continue };
             let route = (method.to_uppercase(), path);
             let case = ROUTES.iter().find(|(method, path, _)| (*method, *path) == (&*route.0, &**route.1));
             let (_, _, needed) = case.unwrap_or_else(|| panic!("{route:?} has no case here"));

@@ -17,13 +17,20 @@ use crate::http::state::App;
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT_TYPE: &str = "client_credentials";
 
+/// Always `client_credentials`.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "client_credentials")]
+#[allow(dead_code, reason = "documents what `parse` compares with")]
+enum GrantType {
+    ClientCredentials,
+}
+
 /// What a client sends to get a token
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "documents what `Form` reads")]
 pub(super) struct TokenForm {
-    /// Always `client_credentials`.
-    #[schema(example = "client_credentials")]
-    grant_type: String,
+    #[schema(inline)]
+    grant_type: GrantType,
     /// The client's id, unless sent by HTTP Basic.
     #[schema(nullable = false)]
     client_id: Option<String>,
@@ -31,7 +38,11 @@ pub(super) struct TokenForm {
     #[schema(nullable = false)]
     client_secret: Option<String>,
     /// What the token is to be limited to: scopes of the client, joined by blanks. By default all of them.
-    #[schema(nullable = false, example = "contacts:read")]
+    #[schema(
+        nullable = false,
+        pattern = r"^(contacts:(read|write|purge)|fields:write)( (contacts:(read|write|purge)|fields:write))*$",
+        example = "contacts:read"
+    )]
     scope: Option<String>,
 }
 

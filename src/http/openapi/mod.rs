@@ -1,5 +1,7 @@
 //! The OpenAPI document. Its operations stand at their handlers; what all share is added here.
 
+mod account;
+mod contact;
 pub(super) mod parameters;
 pub(super) mod responses;
 pub(super) mod schemas;
@@ -8,19 +10,27 @@ pub(super) mod search;
 
 use std::sync::LazyLock;
 
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi as Document, RefOr, Required};
 
+use super::App;
+use super::caller::Caller;
+use super::conditional::Conditions;
 use super::error::ApiError;
 use super::oauth;
 use super::query::NoParameters;
+use super::revalidated::Content;
+
 use crate::fields::{Issue, IssueCode};
 use crate::json::JsonError;
+use responses::DocumentNotModified;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -80,11 +90,34 @@ pub fn complete() -> Document {
 }
 
 /// The API as an OpenAPI 3.1 document
-#[utoipa::path(get, path = "/openapi.json", tag = "operations", operation_id = "openapi",
-    responses((status = 200, description = "This document", body = schemas::OpenApiDocument)))]
-pub(super) async fn serve(_: NoParameters) -> impl IntoResponse {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| complete().to_json().unwrap_or_default());
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], DOCUMENT.as_str())
+///
+/// With a token that covers `contacts:read`, the schemas of contacts also hold the account's custom fields: a client that
+/// is generated from it is typed. Fetch it anew when fields have changed.
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", operation_id = "openapi", security((), ("bearer" = ["contacts:read"])),
+    responses((status = 200, description = "This document", body = schemas::OpenApiDocument,
+        headers(("ETag" = String, description = "Changes exactly when the document does"))), DocumentNotModified))]
+pub(super) async fn serve(
+    State(app): State<App>,
+    caller: Option<Caller>,
+    _: NoParameters,
+    conditions: Conditions,
+) -> Result<Response, ApiError> {
+    static PUBLIC: LazyLock<Content> = LazyLock::new(|| content(account::public()));
+    let mut response = match &caller {
+        Some(caller) => content(&account::with_fields_of(&*app.registry(caller.account).await?)).answer(&conditions),
+        None => PUBLIC.answer(&conditions),
+    };
+    let headers = response.headers_mut();
+    if caller.is_some() {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+    // One URL, and a document for each caller: no cache may take one's for another's.
+    headers.insert(header::VARY, HeaderValue::from_static("authorization"));
+    Ok(response)
+}
+
+fn content(document: &Value) -> Content {
+    Content::new("application/json", document.to_string())
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
@@ -143,8 +176,8 @@ fn describe_common(operation: &mut Operation, path: &str) {
         .name("X-Request-Id")
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some("An id of your own for this request: 1 to 128 visible ASCII characters"))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(128)).build()));
+        .description(Some("An id of your own for this request: 1 to 128 visible ASCII characters. Any other is replaced by a fresh one"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()));
     operation.parameters.get_or_insert_default().push(request_id.build().into());
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {

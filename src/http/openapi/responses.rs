@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::IntoResponses;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::link::Link;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use uuid::uuid;
@@ -31,15 +32,24 @@ macro_rules! responses {
 
 responses! {
     /// One contact.
-    ContactAnswer: "200" => contact("The whole contact").build();
+    ContactAnswer: "200" => contact("The whole contact", "Contact").build();
     /// A contact that was created.
-    CreatedAnswer: "201" => contact("The new contact")
+    CreatedAnswer: "201" => contact("The new contact", "NewContact")
         .header("Location", text_header("Where the contact is"))
+        .link("read", by_its_id("readContact"))
+        .link("update", by_its_id("updateContact"))
+        .link("archive", by_its_id("archiveContact"))
+        .link("history", by_its_id("readHistory"))
         .build();
     /// The caller has the contact as it is.
     NotModified: "304" => ResponseBuilder::new()
         .description("The contact still has this ETag")
         .header("ETag", text_header("The contact's entity tag"))
+        .build();
+    /// The caller has the document as it is.
+    DocumentNotModified: "304" => ResponseBuilder::new()
+        .description("The document still has this ETag")
+        .header("ETag", text_header("The document's entity tag"))
         .build();
     /// A write that the state of the account's contacts forbids.
     Conflict: "409" => error("The contact is archived, or a unique key belongs to another active contact", &[
@@ -91,12 +101,17 @@ fn batch(description: &str) -> ResponseBuilder {
     ResponseBuilder::new().description(description).content("application/json", content)
 }
 
-fn contact(description: &str) -> ResponseBuilder {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Contact"))).build();
+fn contact(description: &str, schema: &str) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
     ResponseBuilder::new()
         .description(description)
         .content("application/json", content)
         .header("ETag", text_header("Changes exactly when the contact does"))
+}
+
+/// What can be done next with the contact of an answer.
+fn by_its_id(operation: &str) -> Link {
+    Link::builder().operation_id(operation).parameter("contactId", "$response.body#/id").build()
 }
 
 /// An answer in the shape of errors, with examples from the catalogue.

@@ -1,14 +1,14 @@
-//! The shapes of bodies, for the document. Those of contacts are made from the registry: a system field is
-//! described where it is defined.
+//! The shapes of bodies, for the document. Those that depend on the fields are in `contact.rs`.
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::fields::{self, Kind, system};
+use super::contact::Shape;
+use crate::fields::Kind;
 
 /// Defines a type that stands for a schema written as JSON.
 macro_rules! schemas {
@@ -41,9 +41,19 @@ pub(in crate::http) use schemas;
 
 schemas! {
     /// A contact in an answer.
-    Contact => contact(), uses [];
+    Contact => Shape::of_everybody().contact(), uses [];
+    /// A contact in the answer to its creation, which may only have been tried.
+    NewContact => Shape::of_everybody().new_contact(), uses [];
     /// The values of a write.
-    ContactFields => contact_fields(), uses [];
+    ContactFields => Shape::of_everybody().contact_fields(), uses [];
+    /// The name of a field.
+    PropertyName => Shape::of_everybody().property_name(), uses [];
+    /// The name of a unique field.
+    UniqueProperty => Shape::of_everybody().unique_property(), uses [];
+    /// The name of a unique field that callers give values.
+    KeyProperty => Shape::of_everybody().key_property(), uses [];
+    /// What a search can be sorted by.
+    SortKey => Shape::of_everybody().sort_key(), uses [];
     /// The body of a write.
     ContactInput => json!({
         "type": "object",
@@ -72,15 +82,15 @@ schemas! {
     }), uses [Contact];
     /// New contacts.
     BatchNew => envelope(json!({"fields": {"$ref": "#/components/schemas/ContactFields"}}), &["fields"], false,
-        json!({"inputs": [{"fields": {"first_name": "Grace"}}, {"fields": {"first_name": "Alan"}}]})), uses [ContactFields];
+        json!({"inputs": [{"fields": {"first_name": "Grace"}}, {"fields": {"first_name": "Alan"}}]})), uses [ContactFields, PropertyName];
     /// Contacts to change.
     BatchUpdates => envelope(json!({"id": batch_id(), "fields": {"$ref": "#/components/schemas/ContactFields"}}), &["id", "fields"], true,
-        json!({"inputs": [{"id": "crm-1815", "fields": {"job_title": "Analyst"}}], "id_property": "external_id"})), uses [ContactFields];
+        json!({"inputs": [{"id": "sample-1", "fields": {"job_title": "Analyst"}}], "id_property": "external_id"})), uses [ContactFields, PropertyName, UniqueProperty];
     /// Contacts to create or change.
-    BatchUpserts => upserts(), uses [ContactFields];
+    BatchUpserts => upserts(), uses [ContactFields, PropertyName, KeyProperty];
     /// Contacts by name.
     BatchIds => envelope(json!({"id": batch_id()}), &["id"], true,
-        json!({"inputs": [{"id": "crm-1815"}], "id_property": "external_id"})), uses [];
+        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [PropertyName, UniqueProperty];
     /// The results of a batch.
     BatchResults => json!({
         "type": "object",
@@ -91,7 +101,7 @@ schemas! {
                 "required": ["status"],
                 "properties": {
                     "status": {"type": "integer", "description": "What the call for this input alone would have answered", "examples": [200]},
-                    "contact": {"$ref": "#/components/schemas/Contact"},
+                    "contact": {"$ref": "#/components/schemas/NewContact"},
                     "error": {"$ref": "#/components/schemas/Problem"}
                 }
             }},
@@ -101,7 +111,7 @@ schemas! {
                 "properties": {"total": {"type": "integer"}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}}
             }
         }
-    }), uses [Contact, Problem];
+    }), uses [NewContact, Problem];
     /// An entry of the change feed.
     Change => json!({
         "type": "object",
@@ -155,7 +165,7 @@ schemas! {
     OptionInput => json!({
         "type": "object",
         "required": ["label"],
-        "properties": {"internal_name": name(), "label": label()},
+        "properties": {"internal_name": optional_name("Made from the label when left out"), "label": label()},
         "additionalProperties": false,
         "examples": [{"label": "Large"}]
     }), uses [];
@@ -184,18 +194,23 @@ schemas! {
     }), uses [Field];
     /// The definition of a custom field.
     FieldInput => json!({
-        "type": "object",
-        "required": ["label", "type"],
-        "properties": {
-            "internal_name": name(),
-            "label": label(),
-            "type": {"type": "string", "enum": Kind::CUSTOM.map(Kind::as_str)},
-            "unique": {"type": "boolean", "default": false, "description": "For text, email, phone, number and url"},
-            "options": options("For the option types, and needed there")
-        },
-        "additionalProperties": false,
-        "examples": [{"label": "Shoe size", "type": "number"}]
-    }), uses [OptionInput];
+        "oneOf": [
+            {"$ref": "#/components/schemas/KeyFieldInput"},
+            {"$ref": "#/components/schemas/PlainFieldInput"},
+            {"$ref": "#/components/schemas/OptionFieldInput"}
+        ],
+        "examples": [{"label": "Loyalty points", "type": "number"}]
+    }), uses [KeyFieldInput, PlainFieldInput, OptionFieldInput];
+    /// The definition of a field that can be unique.
+    KeyFieldInput => field_input(Kind::can_be_unique, &["label", "type"], json!({
+        "unique": {"type": ["boolean", "null"], "default": false, "description": "No two active contacts may share a value"}
+    })), uses [];
+    /// The definition of a field that can not.
+    PlainFieldInput => field_input(|kind| !kind.can_be_unique() && !kind.has_options(), &["label", "type"], json!({})), uses [];
+    /// The definition of a field with options.
+    OptionFieldInput => field_input(Kind::has_options, &["label", "type", "options"], json!({
+        "options": options("In their order, with distinct names")
+    })), uses [OptionInput];
     /// A change to a custom field.
     FieldChange => json!({
         "type": "object",
@@ -217,7 +232,7 @@ fn envelope(members: Value, required: &[&str], is_keyed: bool, example: Value) -
         "required": ["inputs"],
         "properties": {
             "inputs": {"type": "array", "items": input, "minItems": 1, "maxItems": 1_000},
-            "properties": {"type": "array", "items": {"type": "string"}, "description": "Names of fields to show besides the default ones"},
+            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to show besides the default ones"},
             "atomic": {"type": "boolean", "default": false, "description": "All or nothing: when an input fails, the others are 424 not_applied"}
         },
         "additionalProperties": false,
@@ -225,7 +240,8 @@ fn envelope(members: Value, required: &[&str], is_keyed: bool, example: Value) -
     });
     if is_keyed {
         let description = "The unique property whose values the inputs have as their id; left out, they have ids";
-        schema["properties"]["id_property"] = json!({"type": "string", "description": description});
+        schema["properties"]["id_property"] =
+            json!({"$ref": "#/components/schemas/UniqueProperty", "description": description});
     }
     schema
 }
@@ -236,6 +252,10 @@ fn upserts() -> Value {
     let mut schema =
         envelope(members, &["id", "fields"], true, json!({"inputs": [input], "id_property": "external_id"}));
     schema["required"] = json!(["inputs", "id_property"]);
+    schema["properties"]["id_property"] = json!({
+        "$ref": "#/components/schemas/KeyProperty",
+        "description": "The unique property whose values the inputs have as their id"
+    });
     schema
 }
 
@@ -328,45 +348,33 @@ fn name() -> Value {
 }
 
 fn label() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": 255, "examples": ["Shoe size"]})
+    // Something that is not blank, and no NUL.
+    let pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$";
+    json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": pattern, "examples": ["Shoe size"]})
+}
+
+/// The definition of a field of some of the types, with what else it has besides a name and a label.
+fn field_input(keep: fn(Kind) -> bool, required: &[&str], others: Value) -> Value {
+    let types: Vec<_> = Kind::CUSTOM.into_iter().filter(|kind| keep(*kind)).map(Kind::as_str).collect();
+    let mut properties = json!({
+        "internal_name": optional_name("Made from the label when left out"),
+        "label": label(),
+        "type": {"type": "string", "enum": types}
+    });
+    if let (Value::Object(properties), Value::Object(others)) = (&mut properties, others) {
+        properties.extend(others);
+    }
+    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
+}
+
+fn optional_name(description: &str) -> Value {
+    let mut name = name();
+    name["type"] = json!(["string", "null"]);
+    name["description"] = json!(description);
+    name
 }
 
 fn options(description: &str) -> Value {
     let items = json!({"$ref": "#/components/schemas/OptionInput"});
     json!({"type": "array", "items": items, "minItems": 1, "maxItems": 1_000, "description": description})
-}
-
-/// Every system field; the default ones are always there.
-fn contact() -> Value {
-    let required: Vec<_> =
-        system::all().iter().filter(|field| field.default).map(|field| &field.internal_name).collect();
-    json!({
-        "type": "object",
-        "description": "The default fields, and those asked for by `properties`: custom fields stand beside the system ones",
-        "required": required,
-        "properties": properties(|_| true),
-        "additionalProperties": true,
-        "examples": [example(|field| field.default || field.id == system::JOB_TITLE)]
-    })
-}
-
-/// The fields that can be written.
-fn contact_fields() -> Value {
-    json!({
-        "type": "object",
-        "description": "Values by internal name, custom fields included; null clears a field",
-        "properties": properties(|field| field.writable),
-        "additionalProperties": true
-    })
-}
-
-fn properties(keep: impl Fn(&fields::Field) -> bool) -> Map<String, Value> {
-    let kept = system::all().iter().filter(|field| keep(field));
-    kept.map(|field| (field.internal_name.clone(), field.schema())).collect()
-}
-
-/// A contact with the examples of these fields.
-fn example(keep: impl Fn(&fields::Field) -> bool) -> Value {
-    let shown = properties(keep);
-    shown.into_iter().map(|(name, schema)| (name, schema["examples"][0].clone())).collect::<Map<_, _>>().into()
 }

@@ -20,7 +20,10 @@ pub(super) fn describe(item: &mut PathItem, path: &str) {
     ];
     for (method, operation) in operations {
         let Some((operation, needed)) = operation.as_mut().zip(scope::needed(&method, path)) else { continue };
-        operation.security = Some(vec![SecurityRequirement::new("bearer", [needed.as_str()])]);
+        // Where no token is needed, the operation says itself what one does.
+        if !operation.security.iter().flatten().any(|requirement| *requirement == SecurityRequirement::default()) {
+            operation.security = Some(vec![SecurityRequirement::new("bearer", [needed.as_str()])]);
+        }
         let refusal =
             responses::error("The token's scope does not cover this", &[ApiError::InsufficientScope { needed }]);
         operation.responses.responses.insert("403".to_owned(), RefOr::T(refusal));

@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::schemas::schemas;
+use super::schemas::{PropertyName, SortKey, schemas};
 
 schemas! {
     /// A filter of a search.
@@ -15,7 +15,7 @@ schemas! {
         "type": "object",
         "required": ["property", "operator"],
         "properties": {
-            "property": {"type": "string", "description": "The name of any field", "examples": ["email"]},
+            "property": {"$ref": "#/components/schemas/PropertyName"},
             "operator": {
                 "type": "string",
                 "enum": OPERATORS,
@@ -23,26 +23,31 @@ schemas! {
                                 and one option of a multi_select. starts_with: text, email, phone, url, user. The others: every type"
             },
             "value": {
-                "type": ["string", "number", "boolean", "array"],
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "number"},
+                    {"type": "boolean"},
+                    {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1, "maxItems": 100}
+                ],
                 "description": "A value of the field, by its own rule; an array of 1 to 100 of them for in and not_in, of two for \
                                 between; left out for has_value and has_no_value. Never null or empty"
             }
         },
         "additionalProperties": false,
         "examples": [{"property": "email", "operator": "contains", "value": "@example."}]
-    }), uses [];
+    }), uses [PropertyName];
     /// The body of a search.
     SearchInput => json!({
         "type": "object",
         "properties": {
             "filters": {
-                "type": "array",
+                "type": ["array", "null"],
                 "items": {"$ref": "#/components/schemas/SearchFilter"},
                 "maxItems": 50,
                 "description": "All of these hold. At most 50, those of filter_groups included"
             },
             "filter_groups": {
-                "type": "array",
+                "type": ["array", "null"],
                 "maxItems": 5,
                 "description": "Of these groups, if there are any, one holds wholly",
                 "items": {
@@ -53,17 +58,17 @@ schemas! {
                 }
             },
             "sorts": {
-                "type": "array",
-                "items": {"type": "string"},
+                "type": ["array", "null"],
+                "items": {"$ref": "#/components/schemas/SortKey"},
                 "maxItems": 10,
-                "description": "Names of fields, with a leading - for downwards; then by id. Unset values come last in both directions"
+                "description": "The most important first; then by id. Unset values come last in both directions"
             },
             "query": {
                 "type": ["string", "null"],
                 "maxLength": 1_000,
                 "description": "Words, at most 20. Each begins a word of a name, the email, a phone number or the company, in any case"
             },
-            "properties": {"type": "array", "items": {"type": "string"}, "description": "Names of fields to show besides the default ones"},
+            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to show besides the default ones"},
             "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 100, "default": 10},
             "after": {"type": ["string", "null"], "description": "Where to go on: the next of the page before, with the same search"},
             "archived": {"type": ["boolean", "null"], "default": false, "description": "Archived contacts too"}
@@ -87,7 +92,7 @@ schemas! {
             },
             {"query": "ada love"}
         ]
-    }), uses [SearchFilter];
+    }), uses [SearchFilter, SortKey, PropertyName];
 }
 
 const OPERATORS: [&str; 13] = [

@@ -1,0 +1,158 @@
+//! A headless Chromium, driven by WebDriver (W3C): a few calls of JSON over HTTP.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The key by which WebDriver names an element (§12.1).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Select all: Control and A, then Control again.
+const SELECT_ALL: &str = "\u{e009}a\u{e000}";
+
+/// A browser with one window.
+pub struct Browser {
+    driver: Child,
+    client: Client,
+    session: String,
+}
+
+impl Browser {
+    /// Starts one with a fresh profile.
+    pub async fn start() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver: install chromium and chromium-driver");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| {
+            let port = line.split("started successfully on port ").nth(1)?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        let sessions = format!("http://127.0.0.1:{}/session", port.expect("a port"));
+        let mut browser = Self { driver, client: Client::new(), session: sessions.clone() };
+        let created = browser.call(Method::POST, "", Some(capabilities())).await;
+        browser.session = format!("{sessions}/{}", created["sessionId"].as_str().unwrap());
+        browser
+    }
+
+    async fn try_call(&self, method: Method, command: &str, body: Option<Value>) -> Result<Value, Value> {
+        let request = self.client.request(method, format!("{}{command}", self.session));
+        let request = if let Some(body) = &body { request.json(body) } else { request };
+        let answer = request.send().await.unwrap();
+        let is_success = answer.status().is_success();
+        let value = answer.json::<Value>().await.unwrap()["value"].take();
+        if is_success { Ok(value) } else { Err(value) }
+    }
+
+    async fn call(&self, method: Method, command: &str, body: Option<Value>) -> Value {
+        self.try_call(method, command, body).await.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// Goes to a URL.
+    pub async fn open(&self, url: &str) {
+        self.call(Method::POST, "/url", Some(json!({"url": url}))).await;
+    }
+
+    /// What a script returns.
+    pub async fn run(&self, script: &str) -> Value {
+        self.call(Method::POST, "/execute/sync", Some(json!({"script": script, "args": []}))).await
+    }
+
+    /// Waits until a script returns something true; returns that.
+    pub async fn wait_for(&self, script: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let value = self.run(script).await;
+            if !matches!(value, Value::Null | Value::Bool(false)) {
+                return value;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "in vain: {script}\n{}",
+                self.run("return document.body.innerText").await
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Does something with the element of a selector, as soon as it can be done.
+    async fn act(&self, selector: &str, command: &str, body: Value) {
+        let started = Instant::now();
+        loop {
+            let find = json!({"using": "css selector", "value": selector});
+            let done = match self.try_call(Method::POST, "/element", Some(find)).await {
+                Ok(element) => {
+                    let element = element[ELEMENT].as_str().unwrap();
+                    self.try_call(Method::POST, &format!("/element/{element}/{command}"), Some(body.clone())).await
+                }
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(_) => return,
+                Err(error) if started.elapsed() > PATIENCE => panic!("{command} {selector}: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    /// Clicks.
+    pub async fn click(&self, selector: &str) {
+        self.act(selector, "click", json!({})).await;
+    }
+
+    /// Replaces the text of an input.
+    pub async fn write(&self, selector: &str, text: &str) {
+        self.act(selector, "value", json!({"text": format!("{SELECT_ALL}{text}")})).await;
+    }
+
+    /// The entries of a log since it was last asked for.
+    pub async fn log(&self, name: &str) -> Vec<Value> {
+        let entries = self.call(Method::POST, "/se/log", Some(json!({"type": name}))).await;
+        entries.as_array().unwrap().clone()
+    }
+
+    /// Keeps a picture of the window.
+    pub async fn picture(&self, file: &Path) {
+        let picture = self.call(Method::GET, "/screenshot", None).await;
+        std::fs::write(file, STANDARD.decode(picture.as_str().unwrap()).unwrap()).unwrap();
+    }
+
+    /// Ends it.
+    pub async fn stop(self) {
+        self.call(Method::DELETE, "", None).await;
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// A window without a screen, which logs what it prints and fetches. (As root there is no sandbox.)
+fn capabilities() -> Value {
+    let arguments = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--window-size=1280,1400",
+    ];
+    json!({"capabilities": {"alwaysMatch": {
+        "goog:chromeOptions": {"args": arguments},
+        "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}
+    }}})
+}
