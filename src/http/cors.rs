@@ -1,13 +1,15 @@
 //! Calls from pages of other origins (contract §2): who may read answers in a browser. Without the setting the layer is
 //! not there at all.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::config::Origins;
@@ -52,10 +54,27 @@ pub(super) fn layer(origins: &Origins) -> CorsLayer {
 pub(super) async fn cors(State(layer): State<CorsLayer>, request: Request, next: Next) -> Response {
     let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
         && request.headers().contains_key(header::ORIGIN);
-    // The layer takes any OPTIONS for a preflight; one that is none is asked of the route.
-    if request.method() == Method::OPTIONS && !is_preflight {
-        return next.run(request).await;
+    if request.method() != Method::OPTIONS {
+        let Ok(response) = layer.layer(next).oneshot(request).await;
+        return response;
     }
-    let Ok(response) = layer.layer(next).oneshot(request).await;
+    // The layer answers any OPTIONS by itself, with 200 and for any path: the route has the first word (contract §1).
+    let mut preflight = Request::new(Body::empty());
+    *preflight.method_mut() = Method::OPTIONS;
+    *preflight.headers_mut() = request.headers().clone();
+    let mut response = next.run(request).await;
+    if is_preflight && response.status().is_success() {
+        let Ok(permission) = layer.layer(service_fn(nothing)).oneshot(preflight).await;
+        let (permission, _) = permission.into_parts();
+        response.headers_mut().extend(permission.headers.into_iter().filter(|(name, _)| {
+            // Of the layer's own empty body.
+            name.as_ref() != Some(&header::CONTENT_LENGTH)
+        }));
+    }
     response
+}
+
+/// Never asked: the layer answers preflights without it.
+async fn nothing(_: Request) -> Result<Response, Infallible> {
+    Ok(Response::default())
 }

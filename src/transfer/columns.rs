@@ -151,8 +151,8 @@ impl Reading<'_> {
             "" => self.refuse("a column has no header: give it one".to_owned()),
             name => match self.registry.get(name) {
                 Some(field) if field.writable => Column::Field(Arc::clone(field)),
-                Some(_) => self.leave_out(header),
-                None if system::is_system_owned(name) => self.leave_out(header),
+                Some(_) => self.system_owned(header, mapped),
+                None if system::is_system_owned(name) => self.system_owned(header, mapped),
                 None if self.naming.create_fields => self.new_column(header, mapped),
                 None => self.unknown(header, mapped),
             },
@@ -164,7 +164,12 @@ impl Reading<'_> {
         Column::LeftOut
     }
 
-    fn leave_out(&mut self, header: &str) -> Column {
+    /// An export has such columns; who asks for one by name expects something else.
+    fn system_owned(&mut self, header: &str, mapped: Option<&str>) -> Column {
+        if let Some(name) = mapped {
+            return self
+                .refuse(format!("--map \"{header}={name}\": {name} is set by the system, and can't be imported"));
+        }
         self.left_out.push(header.to_owned());
         Column::LeftOut
     }
@@ -318,6 +323,7 @@ mod tests {
         assert!(read(&["email", "E-mail"], &naming(&[("E-mail", "")], "email", false)).is_ok());
         assert_eq!(problems(&["email"], &naming(&[("Mail", "email")], "email", false)).len(), 1);
         assert_eq!(problems(&["email", "x"], &naming(&[("x", "nope")], "email", false)).len(), 1);
+        assert_eq!(problems(&["email", "x"], &naming(&[("x", "id")], "email", false)).len(), 1);
     }
 
     #[test]

@@ -27,7 +27,8 @@ async fn a_preflight_needs_no_token_and_says_what_may_be_sent() {
             .header("access-control-request-headers", "authorization,content-type,idempotency-key")
             .send()
             .await;
-        assert!([200, 204].contains(&answer.status) && answer.text.is_empty(), "{}", answer.status);
+        assert_eq!((answer.status, &*answer.text), (204, ""));
+        assert!(answer.header("allow").contains("GET"), "{path}: {}", answer.header("allow"));
         assert_eq!(answer.header("access-control-allow-origin"), origin);
         assert_eq!(answer.header("access-control-max-age"), "7200");
         for method in ["get", "post", "patch", "put", "delete"] {
@@ -54,6 +55,9 @@ async fn a_preflight_needs_no_token_and_says_what_may_be_sent() {
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert!(listed(&answer, "vary").contains(&"origin".to_owned()));
     }
+    let nowhere = account.anonymous("OPTIONS", "/nope").header("origin", OURS);
+    let nowhere = nowhere.header("access-control-request-method", "GET").send().await;
+    nowhere.expect_error(404, "route_not_found");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ impl<C: Clock + Clone> Rates<C> {
         self.sweep_now_and_then();
         match self.limiter.check_key(&account) {
             Ok(left) => Ok(self.with(left.remaining_burst_capacity())),
-            Err(until) => Err(self.without(&until, 0)),
+            Err(until) => Err(self.short_of(&until, NonZeroU32::MIN, 0)),
         }
     }
 
@@ -82,7 +82,7 @@ impl<C: Clock + Clone> Rates<C> {
         match self.limiter.check_key_n(&account, rest) {
             Ok(Ok(left)) => Ok(self.with(left.remaining_burst_capacity())),
             // The one that is paid has to be paid again.
-            Ok(Err(until)) => Err(self.without(&until, 1)),
+            Ok(Err(until)) => Err(self.short_of(&until, rest, 1)),
             // It can't be: that much there is.
             Err(_) => Ok(self.with(0)),
         }
@@ -93,10 +93,13 @@ impl<C: Clock + Clone> Rates<C> {
         Standing { limit, remaining, reset: seconds(self.time_of(limit.saturating_sub(remaining))) }
     }
 
-    /// How an account stands that has been refused, and when it comes again will need so many more.
-    fn without(&self, until: &NotUntil<C::Instant>, more: u32) -> Standing {
-        let wait = until.wait_time_from(self.clock.now()) + self.time_of(more);
-        Standing { limit: self.limit.get(), remaining: 0, reset: seconds(wait).max(1) }
+    /// How an account stands that has been refused this much, and when it comes again will need so many more.
+    fn short_of(&self, until: &NotUntil<C::Instant>, refused: NonZeroU32, more: u32) -> Standing {
+        let wait = until.wait_time_from(self.clock.now());
+        let missing = (wait.as_nanos() * u128::from(self.limit.get())).div_ceil(MINUTE.as_nanos());
+        let remaining = refused.get().saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX));
+        let reset = seconds(wait + self.time_of(more)).max(1);
+        Standing { limit: self.limit.get(), remaining, reset }
     }
 
     /// In what time so many requests come back.
@@ -182,6 +185,18 @@ mod tests {
             clock.advance(Duration::from_secs(refused.retry_after()));
             assert!(pay().is_ok(), "{cost} after {before}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_says_how_much_is_left() {
+        let (rates, _) = rates(60);
+        let account = Uuid::now_v7();
+        for _ in 0..55 {
+            rates.take_one(account).expect("there is some left");
+        }
+        let refused = rates.take_one(account).and_then(|_| rates.take_rest(account, NonZeroU32::new(49).expect("49")));
+        assert_eq!(refused, Err(standing(60, 4, 46)));
+        assert_eq!(rates.take_one(account), Ok(standing(60, 3, 57)));
     }
 
     #[test]

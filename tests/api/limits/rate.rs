@@ -102,7 +102,7 @@ async fn a_batch_costs_a_tenth_of_its_inputs() {
     assert_eq!(left(&account.get("/contacts").await, "100"), 72);
     let stored = account.stored().await;
     let refused = account.batch("create", inputs(1_000)).await.expect_error(429, "rate_limited");
-    assert_eq!(left(&refused, "100"), 0);
+    assert!(left(&refused, "100") > 60, "the rest is still there");
     assert_eq!(account.stored().await, stored, "a refused batch did something");
     // The rest is still there for smaller ones.
     account.batch("create", inputs(500)).await.expect(200);
