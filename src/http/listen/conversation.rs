@@ -19,6 +19,8 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// The pause between two pieces of an answer that the caller takes.
     pub(super) write: Duration,
+    /// The end: once it is told to end, and with no request open.
+    pub(super) goodbye: Duration,
 }
 
 /// What has taken too long.
@@ -42,6 +44,8 @@ struct State {
     head_since: Option<Instant>,
     /// Since when there has been no request.
     idle_since: Instant,
+    /// Since when it is to end.
+    ending_since: Option<Instant>,
     /// Since when the caller has not taken what we write.
     stuck_since: Option<Instant>,
     /// The answers of which a piece is there to be taken, by the number of their request, and since when. A caller of
@@ -59,6 +63,7 @@ impl Conversation {
             is_http2: false,
             head_since: Some(now),
             idle_since: now,
+            ending_since: None,
             stuck_since: None,
             offered: BTreeMap::new(),
         }))
@@ -96,6 +101,11 @@ impl Conversation {
         }
     }
 
+    /// It is to end: there will be no request but those that are open.
+    pub(super) fn end(&self) {
+        self.state().ending_since.get_or_insert_with(Instant::now);
+    }
+
     /// Whether the caller has left something lying.
     #[cfg(test)]
     pub(super) fn is_stuck(&self) -> bool {
@@ -111,7 +121,7 @@ impl Conversation {
     /// Returns when something takes too long.
     pub(super) async fn overdue(&self, patience: Patience) -> Overdue {
         // Whatever begins after a look is not overdue before the next.
-        let interval = patience.head.min(patience.idle).min(patience.write);
+        let interval = patience.head.min(patience.idle).min(patience.write).min(patience.goodbye);
         loop {
             let now = Instant::now();
             let next = self.state().deadline(patience);
@@ -129,7 +139,11 @@ impl State {
     /// When the first of what is going on takes too long.
     fn deadline(&self, patience: Patience) -> Option<(Instant, Overdue)> {
         let head = self.head_since.map(|since| (since + patience.head, Overdue::Head));
-        let idle = (self.open == 0).then(|| (self.idle_since + patience.idle, Overdue::Idle));
+        let idle = match self.ending_since {
+            None => self.idle_since + patience.idle,
+            Some(ending_since) => self.idle_since.max(ending_since) + patience.goodbye,
+        };
+        let idle = (self.open == 0).then_some((idle, Overdue::Idle));
         let lying_since = self.offered.values().copied().chain(self.stuck_since).min();
         let write = lying_since.map(|since| (since + patience.write, Overdue::Write));
         [head, idle, write].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
@@ -209,8 +223,12 @@ impl HttpBody for Answered {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience =
-        Patience { head: Duration::from_secs(1), idle: Duration::from_secs(5), write: Duration::from_secs(2) };
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(2),
+        idle: Duration::from_secs(10),
+        write: Duration::from_secs(4),
+        goodbye: Duration::from_secs(1),
+    };
 
     fn next(conversation: &Conversation) -> Option<Overdue> {
         conversation.state().deadline(PATIENCE).map(|(_, overdue)| overdue)
@@ -288,12 +306,32 @@ mod tests {
         assert_eq!(next(&conversation), None);
     }
 
+    #[test]
+    fn what_is_told_to_end_has_its_time_from_then_on_or_from_the_last_answer() {
+        let deadline = |conversation: &Conversation| {
+            let (deadline, overdue) = conversation.state().deadline(PATIENCE)?;
+            Some((deadline.saturating_duration_since(Instant::now()) <= PATIENCE.goodbye, overdue))
+        };
+        let conversation = Arc::new(Conversation::new());
+        assert_eq!(deadline(&conversation), Some((false, Overdue::Head)));
+        conversation.end();
+        assert_eq!(deadline(&conversation), Some((true, Overdue::Idle)), "half a head is no request");
+        let exchange = conversation.begin(Version::HTTP_2);
+        assert_eq!(deadline(&conversation), None);
+        std::thread::sleep(Duration::from_millis(20));
+        drop(exchange);
+        let next = conversation.state().deadline(PATIENCE).map(|(deadline, _)| deadline);
+        let since = conversation.state().idle_since;
+        assert_eq!(next, Some(since + PATIENCE.goodbye));
+    }
+
     #[tokio::test]
     async fn tells_what_begins_while_it_looks() {
         let patience = Patience {
             head: Duration::from_millis(60),
             idle: Duration::from_millis(600),
             write: Duration::from_millis(600),
+            goodbye: Duration::from_millis(600),
         };
         let conversation = Arc::new(Conversation::new());
         drop(conversation.begin(Version::HTTP_11));
