@@ -1,14 +1,14 @@
 //! Where a set of keys comes from: a URL or a file. Bounded in time and size, whatever is there.
 
-use std::error::Error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
 
 use crate::config::{KeySetSource, Secret};
+use crate::outward;
 
 /// The largest set that is read, in bytes. Those of large issuers have some 20 kB.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -86,27 +86,15 @@ async fn fetch(url: &Secret) -> Result<Vec<u8>, Unreachable> {
 
 /// With `https_only` no redirect leads to where anyone on the way could put in keys.
 fn client(https_only: bool) -> Result<Client, Unreachable> {
-    let builder = || {
-        // A proxy that the environment sets for other programs must not come between us and whom we trust. And whom a
-        // redirect leads to is not told the URL, of which a part may be secret.
-        let builder = Client::builder().no_proxy().referer(false).https_only(https_only);
-        let builder = builder.redirect(Policy::limited(MAX_REDIRECTS));
+    let bounded = |builder: ClientBuilder| {
+        let builder = builder.https_only(https_only).redirect(Policy::limited(MAX_REDIRECTS));
         builder.timeout(PATIENCE).connect_timeout(PATIENCE_TO_CONNECT)
     };
-    // On a machine without certificates plain HTTP still works.
-    builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(failed)
+    outward::client(bounded).map_err(failed)
 }
 
-/// What went wrong and why, without the URL, which may hold a password.
 fn failed(error: reqwest::Error) -> Unreachable {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Unreachable(text)
+    Unreachable(outward::reason(error))
 }
 
 fn too_large() -> Unreachable {
