@@ -20,6 +20,8 @@ pub mod fields;
 pub mod http;
 /// Strict JSON, exactly as sent.
 pub mod json;
+/// Requests that the service itself sends.
+mod outward;
 /// Every line of SQL.
 pub mod repository;
 /// The log, the metrics, the traces.

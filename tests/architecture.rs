@@ -6,16 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("json", &[]),
+    ("outward", &[]),
     ("config", &[]),
     ("clients", &["config"]),
     ("fields", &["json"]),
     ("contacts", &["fields", "json"]),
     ("transfer", &["contacts", "fields", "json"]),
     ("repository", &["contacts", "fields", "json", "clients", "config"]),
-    ("auth", &["clients", "config"]),
-    ("telemetry", &["config"]),
+    ("auth", &["clients", "config", "outward"]),
+    ("telemetry", &["config", "outward"]),
     ("embedded", &["config"]),
     // It tells the metrics to those who ask over HTTP.
     ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config", "telemetry"]),
@@ -42,7 +43,7 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("sqlx", &["repository", "embedded"]),
     ("axum", &["http", "cli/serve.rs"]),
     ("jsonwebtoken", &["auth"]),
-    ("reqwest", &["auth/source.rs", "telemetry/export.rs"]),
+    ("reqwest", &["outward.rs", "auth/source.rs", "telemetry/export.rs"]),
     ("std::env::var", &["config"]),
     ("dotenvy", &["config"]),
     ("metrics_exporter_prometheus", &["telemetry"]),

@@ -102,8 +102,7 @@ impl SetKey {
     }
 
     fn is(&self, other: &Self) -> bool {
-        let parts = |key: &Self| (key.kid.clone(), key.key.algorithm);
-        parts(self) == parts(other) && self.material == other.material
+        self.kid == other.kid && self.key.algorithm == other.key.algorithm && self.material == other.material
     }
 }
 

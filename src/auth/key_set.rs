@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::Algorithm;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::jwk::{NoKeys, SetKey, parse};
@@ -24,6 +24,8 @@ const RETRY_AFTER_AT_MOST: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_secs(60);
 /// How long a token with an unknown key waits for a fetch.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How many such tokens wait at once. Anyone can make them up, and each that waits is a request being worked on.
+const MAX_WAITING: usize = 32;
 
 /// A set of keys that is kept up to date.
 pub(super) struct KeySet {
@@ -32,6 +34,8 @@ pub(super) struct KeySet {
     only: Option<Algorithm>,
     keys: ArcSwap<Vec<Arc<SetKey>>>,
     progress: watch::Sender<Progress>,
+    /// Places for tokens that wait for a fetch.
+    waiting: Semaphore,
 }
 
 struct Progress {
@@ -69,6 +73,7 @@ impl KeySet {
             only,
             keys: ArcSwap::from_pointee(keys),
             progress: watch::Sender::new(Progress { is_fetching, asked_at: None }),
+            waiting: Semaphore::new(MAX_WAITING),
         })
     }
 
@@ -90,8 +95,10 @@ impl KeySet {
     }
 
     /// A token has named a key that is not in the set: waits for a fetch that may bring it. That is one under way, or
-    /// else a new one, if no token has caused one lately. Returns whether it has waited for any.
+    /// else a new one, if no token has caused one lately. Returns whether it has waited for any; where too many wait
+    /// already, it does not.
     pub(super) async fn look_again(&self) -> bool {
+        let Ok(_place) = self.waiting.try_acquire() else { return false };
         let mut waits = false;
         let mut progress = self.progress.subscribe();
         self.progress.send_if_modified(|progress| {
@@ -211,6 +218,28 @@ mod tests {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(sample.set.look_again().await && sample.finds("c"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_tokens_wait_for_a_fetch() {
+        // Nobody fetches it.
+        let url = KeySetSource::Url(crate::config::Secret::new("http://issuer.example/"));
+        let set = Arc::new(KeySet::new(&url, None).expect("an empty set"));
+        let begun = Instant::now();
+        let waiting: Vec<_> = (0..MAX_WAITING)
+            .map(|_| {
+                let set = Arc::clone(&set);
+                tokio::spawn(async move { set.look_again().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(!set.look_again().await);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        for waits in waiting {
+            assert!(!waits.await.expect("no panic"));
+        }
+        assert!(begun.elapsed() >= PATIENCE);
+        assert_eq!(set.waiting.available_permits(), MAX_WAITING);
     }
 
     #[tokio::test(start_paused = true)]

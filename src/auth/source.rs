@@ -1,14 +1,14 @@
 //! Where a set of keys comes from: a URL or a file. Bounded in time and size, whatever is there.
 
-use std::error::Error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
 
 use crate::config::{KeySetSource, Secret};
+use crate::outward;
 
 /// The largest set that is read, in bytes. Those of large issuers have some 20 kB.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -67,7 +67,8 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Unreachable> {
 async fn fetch(url: &Secret) -> Result<Vec<u8>, Unreachable> {
     // Made anew: a fetch is rare, and no connection or certificate that has ended is kept in between. To read the
     // certificates of the machine takes a while.
-    let client = tokio::task::spawn_blocking(client).await;
+    let is_https = reqwest::Url::parse(url.expose()).is_ok_and(|url| url.scheme() == "https");
+    let client = tokio::task::spawn_blocking(move || client(is_https)).await;
     let client = client.unwrap_or_else(|_| Err(Unreachable("there is no client for it".to_owned())))?;
     let mut response = client.get(url.expose()).send().await.map_err(failed)?;
     if !response.status().is_success() {
@@ -83,28 +84,34 @@ async fn fetch(url: &Secret) -> Result<Vec<u8>, Unreachable> {
     Ok(document)
 }
 
-fn client() -> Result<Client, Unreachable> {
-    let builder = || {
-        // A proxy that the environment sets for other programs must not come between us and whom we trust.
-        let builder = Client::builder().no_proxy().redirect(Policy::limited(MAX_REDIRECTS));
+/// With `https_only` no redirect leads to where anyone on the way could put in keys.
+fn client(https_only: bool) -> Result<Client, Unreachable> {
+    let bounded = |builder: ClientBuilder| {
+        let builder = builder.https_only(https_only).redirect(Policy::limited(MAX_REDIRECTS));
         builder.timeout(PATIENCE).connect_timeout(PATIENCE_TO_CONNECT)
     };
-    // On a machine without certificates plain HTTP still works.
-    builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(failed)
+    outward::client(bounded).map_err(failed)
 }
 
-/// What went wrong and why, without the URL, which may hold a password.
 fn failed(error: reqwest::Error) -> Unreachable {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Unreachable(text)
+    Unreachable(outward::reason(error))
 }
 
 fn too_large() -> Unreachable {
     Unreachable(format!("it is larger than {MAX_BYTES} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_by_https_come_by_nothing_else() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let refused = client(true).expect("a client").get(url).send().await.expect_err("refused");
+        assert!(refused.is_builder(), "{refused:?}");
+        listener.set_nonblocking(true).expect("set");
+        assert!(listener.accept().is_err(), "it was asked");
+    }
 }

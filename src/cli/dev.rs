@@ -72,8 +72,7 @@ pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Res
     }
     let folder = data_dir(environment)
         .ok_or_else(|| problem("CONTACTS_DATA_DIR", "is not set, and there is no HOME: say where to keep the data"))?;
-    let listener = serve::bind("BIND_ADDR", settings.bind_addr).await?;
-    let address = listener.local_addr().unwrap_or(settings.bind_addr);
+    let (listener, address) = serve::bind("BIND_ADDR", settings.bind_addr).await?;
     let cluster = Cluster::start(&EmbeddedSettings::read(environment), &folder, Durability::Durable).await?;
     cluster.create_database(DATABASE, None).await?;
     let database = DatabaseSettings {

@@ -26,19 +26,21 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     let settings = ServeSettings::read(environment)?;
     let verifier = Verifier::new(&settings.tokens)?;
     let repository = Repository::new(&settings.database)?;
-    let listener = bind("BIND_ADDR", settings.http.bind_addr).await?;
+    let (listener, address) = bind("BIND_ADDR", settings.http.bind_addr).await?;
     if settings.database.migrate_on_start {
         tokio::spawn(migrate(repository.clone()));
     }
-    tracing::info!(address = %settings.http.bind_addr, version = env!("CARGO_PKG_VERSION"), "serving");
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     let signer = Signer::for_clients(&settings.tokens);
     listen(App::new(repository, verifier, signer, settings.http), listener).await
 }
 
-/// Listens where the setting of this name says.
-pub(super) async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, CliError> {
+/// Listens where the setting of this name says, and tells where that is: a port of 0 means any that is free.
+pub(super) async fn bind(name: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError> {
     let refused = |error| CliError::Other(format!("{name} {address} can't be listened on: {error}"));
-    TcpListener::bind(address).await.map_err(refused)
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
 }
 
 /// Serves until the process is told to stop, and every request in flight is answered.
@@ -76,7 +78,7 @@ pub(super) async fn listen(app: App, listener: TcpListener) -> Result<(), CliErr
 /// Serves the metrics where they have a listener of their own, to the very end.
 async fn serve_metrics(app: &App) -> Result<(), CliError> {
     if let Some(address) = app.settings().metrics_addr {
-        let listener = bind("METRICS_ADDR", address).await?;
+        let (listener, address) = bind("METRICS_ADDR", address).await?;
         tokio::spawn(http::listen_for_metrics(app.clone(), listener));
         tracing::info!(%address, "serving metrics");
     }

@@ -167,3 +167,8 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+/// Whether requests can be sent there.
+pub(super) fn is_web_url(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+}

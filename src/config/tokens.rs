@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::reader::Reader;
+use super::reader::{Reader, is_web_url};
 use super::{Environment, Secret, SettingsError};
 
 /// Which tokens are good, and how they name the account.
@@ -114,8 +114,4 @@ impl Reader<'_> {
         let by_url = url.map(|url| KeySetSource::Url(Secret::new(url)));
         by_url.or_else(|| file.map(|file| KeySetSource::File(file.into())))
     }
-}
-
-fn is_web_url(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
 }

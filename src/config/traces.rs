@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::reader::Reader;
+use super::reader::{Reader, is_web_url};
 use super::{Environment, Secret, SettingsError};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -54,7 +54,7 @@ impl Reader<'_> {
         let service_name = self.text_or("OTEL_SERVICE_NAME", env!("CARGO_PKG_NAME"));
         let (sampler, ratio) = (self.text_or(SAMPLER, "parentbased_always_on"), self.text_or(SAMPLER_ARGUMENT, "1"));
         let endpoint = endpoint?;
-        if !is_http_url(&endpoint) {
+        if !is_web_url(&endpoint) {
             self.complain(ENDPOINT, "must be the URL of a collector, such as http://localhost:4318");
         }
         if protocol != "http/protobuf" {
@@ -109,10 +109,6 @@ fn sampling(sampler: &str, ratio: f64) -> Option<Sampling> {
         _ => return None,
     };
     Some(Sampling { honours_parent, ratio })
-}
-
-fn is_http_url(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
 }
 
 #[cfg(test)]

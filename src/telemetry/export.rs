@@ -3,7 +3,6 @@
 //! The library's own exporter reads settings from the environment by itself, and refuses to work with some that are meant
 //! for others. Its messages are used, and a client that the service has anyway.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,10 +15,12 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use prost::Message;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, StatusCode};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, StatusCode};
 use tokio::runtime::{self, Runtime};
 
 use crate::config::{Secret, SettingsError, TraceSettings, problem};
+use crate::outward;
 
 /// How long a collector may take. Meanwhile spans wait, and when too many wait they are dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,23 +44,23 @@ impl Exporter {
     /// # Errors
     /// A URL or headers that can't be sent to.
     pub(super) fn new(settings: &TraceSettings) -> Result<Self, SettingsError> {
-        let refused = |error: &dyn std::fmt::Display| {
-            problem("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("can't be sent anything: {error}"))
+        let refused =
+            |reason: String| problem("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("can't be sent anything: {reason}"));
+        let headers = headers(&settings.headers)?;
+        // Redirects would take the credentials elsewhere.
+        let bounded = |builder: ClientBuilder| {
+            builder.timeout(PATIENCE).default_headers(headers.clone()).redirect(Policy::none())
         };
-        // A proxy of the environment is for what is far away; and redirects would take the credentials elsewhere.
-        let client = Client::builder()
-            .timeout(PATIENCE)
-            .default_headers(headers(&settings.headers)?)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
+        let client = outward::client(bounded).map_err(|error| refused(outward::reason(error)))?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
         describe_counter!(
             SPANS,
             "Spans of traces that were sent to the collector, or lost because it did not take them."
         );
         Ok(Self {
-            client: client.build().map_err(|error| refused(&error))?,
+            client,
             url: settings.url.clone(),
-            runtime: runtime::Builder::new_current_thread().enable_all().build().map_err(|error| refused(&error))?,
+            runtime: runtime.map_err(|error| refused(error.to_string()))?,
             resource: ResourceAttributesWithSchema::default(),
             is_failing: AtomicBool::new(false),
             sent: counter!(SPANS, "outcome" => "sent"),
@@ -67,20 +68,20 @@ impl Exporter {
         })
     }
 
-    async fn send(&self, body: Vec<u8>) -> Result<StatusCode, reqwest::Error> {
+    /// # Errors
+    /// Why the collector has not taken it.
+    async fn send(&self, body: Vec<u8>) -> Result<StatusCode, String> {
         let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/x-protobuf").body(body);
         let sent = request.send().await.and_then(reqwest::Response::error_for_status);
-        // Its URL may hold a password.
-        Ok(sent.map_err(reqwest::Error::without_url)?.status())
+        sent.map(|answer| answer.status()).map_err(outward::reason)
     }
 
     /// Logs the first failure and the first success after it: an outage must not fill the log.
-    fn note(&self, outcome: &Result<StatusCode, reqwest::Error>) {
+    fn note(&self, outcome: &Result<StatusCode, String>) {
         let was_failing = self.is_failing.swap(outcome.is_err(), Ordering::Relaxed);
         match outcome {
             Err(error) if !was_failing => {
-                let cause = root_cause(error);
-                tracing::warn!(%error, %cause, "the collector does not take spans: they are lost until it does");
+                tracing::warn!(%error, "the collector does not take spans: they are lost until it does");
             }
             Ok(_) if was_failing => tracing::info!("the collector takes spans again"),
             _ => {}
@@ -104,10 +105,6 @@ impl SpanExporter for Exporter {
     fn set_resource(&mut self, resource: &Resource) {
         self.resource = resource.into();
     }
-}
-
-fn root_cause(error: &dyn Error) -> &dyn Error {
-    error.source().map_or(error, root_cause)
 }
 
 fn headers(settings: &[(String, Secret)]) -> Result<HeaderMap, SettingsError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use contacts::config::{KeySetSource, Secret, TokenSettings};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -35,6 +35,8 @@ enum Published {
     Text(&'static str),
     EndlessKeys,
     RedirectsToItself,
+    /// Keys at another place, for those who do not say where they come from.
+    Moved(Value),
     Silence,
 }
 
@@ -48,7 +50,11 @@ impl Issuer {
         Self { url, state }
     }
 
-    async fn answer(State(state): State<Arc<(Mutex<Published>, AtomicUsize)>>) -> Response {
+    async fn answer(
+        State(state): State<Arc<(Mutex<Published>, AtomicUsize)>>,
+        uri: Uri,
+        headers: HeaderMap,
+    ) -> Response {
         state.1.fetch_add(1, Ordering::SeqCst);
         let published = state.0.lock().unwrap().clone();
         match published {
@@ -57,6 +63,9 @@ impl Issuer {
             Published::Text(text) => ([(header::CONTENT_TYPE, "text/html")], text).into_response(),
             Published::EndlessKeys => Body::from(vec![b' '; 100 * 1024 * 1024]).into_response(),
             Published::RedirectsToItself => Redirect::temporary("/jwks").into_response(),
+            Published::Moved(_) if uri.path() == "/jwks" => Redirect::temporary("/moved").into_response(),
+            Published::Moved(_) if headers.contains_key(header::REFERER) => StatusCode::BAD_REQUEST.into_response(),
+            Published::Moved(keys) => keys.to_string().into_response(),
             Published::Silence => std::future::pending().await,
         }
     }
@@ -216,6 +225,16 @@ async fn a_source_that_is_away_at_the_start_is_waited_for() {
         assert!(attempt < 100, "it was not looked at again");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn a_set_that_has_moved_is_fetched_without_saying_from_where() {
+    let pair = KeyPair::ed25519();
+    let mut issuer = Issuer::publishing(&[]).await;
+    issuer.publish(Published::Moved(json!({"keys": [pair.jwk("good")]})));
+    issuer.url += "?secret=of-ours";
+    let server = Server::shared().with_tokens(&issuer.trusted());
+    assert_eq!(status(&server, &pair.sign(Some("good"), &claims())).await, 200);
 }
 
 #[tokio::test]

@@ -105,6 +105,25 @@ fn a_secret_may_be_mounted() {
 }
 
 #[test]
+fn serve_tells_on_which_ports_it_listens() {
+    let folder = TempDir::new().unwrap();
+    let mut command = serve(&folder, URL, "127.0.0.1:0");
+    command.env("METRICS_ADDR", "127.0.0.1:0").env("LOG_FORMAT", "json");
+    let running = command.spawn().map(Running).unwrap();
+    let address = |message: &str| {
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        let line = log.lines().find(|line| line.contains(&format!("\"{message}\"")))?;
+        Some(line.split("\"address\":\"").nth(1)?.split('"').next()?.to_owned())
+    };
+    for (message, path) in [("serving", "/healthz"), ("serving metrics", "/metrics")] {
+        let address = wait_for(message, || address(message));
+        let answer = request(&address, &format!("GET {path}"), "").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    drop(running);
+}
+
+#[test]
 fn serve_starts_with_the_keys_of_an_issuer_that_is_away() {
     let folder = TempDir::new().unwrap();
     let address = free_address();

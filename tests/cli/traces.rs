@@ -241,6 +241,17 @@ fn sends_the_last_spans_before_it_ends() {
     assert!(collector.spans().iter().any(|span| span.name == "POST /contacts"));
 }
 
+#[test]
+fn a_collector_that_needs_no_certificates_is_sent_to_where_there_are_none() {
+    let collector = Collector::new();
+    let service = Traced::new("no_certificates", &format!("http://{}", collector.address), |command| {
+        command.env("SSL_CERT_FILE", "/nowhere/certificates.pem").env("SSL_CERT_DIR", "/nowhere");
+    });
+    service.create(&[]);
+    collector.wait_for("the span", |span| span.name == "POST /contacts");
+    service.stop();
+}
+
 /// Nobody waits for a collector, whether it is away or never answers, and the log is not filled with it.
 #[test]
 fn a_collector_that_does_not_take_spans_is_no_concern_of_callers() {

@@ -2,6 +2,8 @@
 
 mod conversation;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::convert::Infallible;
@@ -27,7 +29,7 @@ use wire::Wire;
 
 /// How long a caller may leave an answer lying.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection of HTTP/2 has to end once it is told to.
+/// How long a connection that is told to end may take for it, when no request is open.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long to wait for a free descriptor before the next connection is tried to be accepted.
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(100);
@@ -58,7 +60,12 @@ pub async fn listen_for_metrics(app: App, listener: TcpListener) {
 }
 
 async fn serve(service: Service, limits: &LimitSettings, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let patience = Patience { head: limits.header_read_timeout, idle: limits.idle_timeout, write: WRITE_TIMEOUT };
+    let patience = Patience {
+        head: limits.header_read_timeout,
+        idle: limits.idle_timeout,
+        write: WRITE_TIMEOUT,
+        goodbye: GOODBYE,
+    };
     let capacity = limits.connections;
     let places = Arc::new(Semaphore::new(capacity));
     let (stopping, told_to_stop) = watch::channel(());
@@ -106,7 +113,7 @@ fn is_of_caller(error: &io::Error) -> bool {
 async fn converse(
     stream: TcpStream,
     service: Service,
-    mut patience: Patience,
+    patience: Patience,
     mut told_to_stop: watch::Receiver<()>,
     _place: OwnedSemaphorePermit,
 ) {
@@ -130,7 +137,7 @@ async fn converse(
             }
         }
         ending = true;
-        patience.idle += GOODBYE;
+        conversation.end();
         connection.as_mut().graceful_shutdown();
     }
 }
