@@ -1,15 +1,14 @@
 //! Writes chunks, one after another, until each is done.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::chunk::{Chunk, Tally};
 use super::progress::Progress;
+use super::reading::Reading;
 use super::report::Report;
 use crate::cli::CliError;
 use crate::repository::{self, Repository, StorageError, Unit, Work, WriteError};
@@ -49,11 +48,12 @@ impl Writing<'_> {
     /// # Errors
     /// The input, the report, the database, or that the columns no longer fit the account's fields. What comes before is
     /// done.
-    pub(super) async fn write_all(&mut self, mut chunks: mpsc::Receiver<io::Result<Chunk>>) -> Result<(), CliError> {
+    pub(super) async fn write_all(&mut self, mut reading: Reading) -> Result<(), CliError> {
         let mut last_line = 1;
-        while let Some(chunk) = chunks.recv().await {
+        loop {
             let after = |error: &dyn std::fmt::Display| CliError::Other(format!("{error} (after line {last_line})"));
-            let mut chunk = chunk.map_err(|error| after(&format!("could not read on: {error}")))?;
+            let chunk = reading.next().await.map_err(|error| after(&format!("could not read on: {error}")))?;
+            let Some(mut chunk) = chunk else { return Ok(()) };
             let tally = self.write(&mut chunk).await.map_err(|error| after(&error))?;
             self.report.add(&tally.refused)?;
             self.done.created += tally.created;
@@ -62,7 +62,6 @@ impl Writing<'_> {
             self.progress.advance(chunk.len(), chunk.consumed);
             last_line = chunk.last_line().max(last_line);
         }
-        Ok(())
     }
 
     /// Writes a chunk. Trying it again does no harm: its rows say what is to be, not what is to be done.
