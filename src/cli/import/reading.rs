@@ -14,6 +14,8 @@ use crate::transfer::Columns;
 /// How many rows are written in one transaction. The account's lock is held for as long: more are hardly faster, and
 /// would let other writers of the account wait.
 const ROWS: usize = 2_000;
+/// A chunk ends with the row that brings it to so many bytes: large rows must not fill the memory.
+const BYTES: usize = 8 * 1024 * 1024;
 /// How many chunks are read ahead.
 const READ_AHEAD: usize = 2;
 
@@ -58,9 +60,12 @@ fn read_all<R: Read>(mut rows: Rows<R>, columns: &ArcSwap<Columns>, chunks: &mps
 /// The next rows; `None` when there are no more.
 fn read<R: Read>(rows: &mut Rows<R>, columns: &ArcSwap<Columns>) -> io::Result<Option<Chunk>> {
     let mut taken = Vec::with_capacity(ROWS);
+    let mut size = 0;
     while taken.len() < ROWS
+        && size < BYTES
         && let Some(row) = rows.next()?
     {
+        size += row.size();
         taken.push(row);
     }
     Ok((!taken.is_empty()).then(|| Chunk::of(taken, rows.consumed(), &columns.load())))
@@ -103,6 +108,15 @@ mod tests {
         }
         for _ in 0..2 {
             assert!(reading.next().await.is_ok_and(|chunk| chunk.is_none()));
+        }
+    }
+
+    #[tokio::test]
+    async fn ends_a_chunk_by_its_size_too() {
+        let row = format!("{}\n", "x".repeat(BYTES / 3));
+        let mut reading = start(io::Cursor::new(row.repeat(4)));
+        for rows in [3, 1] {
+            assert!(reading.next().await.is_ok_and(|chunk| chunk.is_some_and(|chunk| chunk.len() == rows)));
         }
     }
 }

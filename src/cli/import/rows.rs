@@ -9,6 +9,8 @@ const BUFFER: usize = 256 * 1024;
 /// A row of more bytes is none: a quote is missing, and what follows was taken for one cell. Nothing that fits a contact
 /// is larger.
 const MAX_ROW: usize = 16 * 1024 * 1024;
+/// Nor does any have more cells: it is what spreadsheets can hold, and many times what an account can have fields.
+const MAX_CELLS: usize = 16_384;
 
 /// A row of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,12 @@ struct Cells {
 }
 
 impl Row {
+    /// How many bytes of memory it takes, about.
+    pub(super) fn size(&self) -> usize {
+        let cells = self.cells.as_ref().map_or(0, |cells| cells.text.len() + size_of_val(&*cells.ends));
+        size_of::<Self>() + cells
+    }
+
     /// Its cells; `None` when they are not UTF-8.
     pub(super) fn cells(&self) -> Option<impl ExactSizeIterator<Item = &str>> {
         let cells = self.cells.as_ref()?;
@@ -83,20 +91,26 @@ impl<R: Read> Rows<R> {
             (length, count) = (length + written, count + cells);
             self.parsed += taken;
             self.consumed += taken as u64;
+            if length > MAX_ROW || count > MAX_CELLS {
+                return Err(self.too_large());
+            }
             match result {
                 ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull if length > MAX_ROW => {
-                    let line = self.parser.line();
-                    let message =
-                        format!("a row of more than 16 MiB goes on at line {line}: is a quote missing before?");
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-                }
                 ReadRecordResult::OutputFull => self.bytes.resize(self.bytes.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => return Ok(Some(self.row(length, count, last == Some(b'\n')))),
                 ReadRecordResult::End => return Ok(None),
             }
         }
+    }
+
+    fn too_large(&self) -> io::Error {
+        let line = self.parser.line();
+        let message = format!(
+            "a row of more than {} MiB or {MAX_CELLS} cells goes on at line {line}: is a quote missing before?",
+            MAX_ROW / (1024 * 1024)
+        );
+        io::Error::new(io::ErrorKind::InvalidData, message)
     }
 
     /// Reads on, by more than a BOM alone: the parser knows one only when it comes as a whole, and takes nothing after it
@@ -183,6 +197,19 @@ mod tests {
         let mut rows = Rows::new(io::Cursor::new("a\n\"").chain(endless));
         assert!(rows.next().is_ok_and(|row| row.is_some()));
         assert!(rows.next().is_err_and(|error| error.to_string().contains("line 2")));
+    }
+
+    #[test]
+    fn gives_up_on_a_row_of_too_many_cells() {
+        let commas = |count| format!("a\n{}\n", ",".repeat(count));
+        assert_eq!(read(commas(MAX_CELLS - 1).as_bytes())[1].1.as_ref().map(Vec::len), Some(MAX_CELLS));
+        for count in [MAX_CELLS, 40 * MAX_CELLS] {
+            let text = commas(count);
+            let mut rows = Rows::new(text.as_bytes());
+            assert!(rows.next().is_ok_and(|row| row.is_some()));
+            assert!(rows.next().is_err_and(|error| error.to_string().contains("16384 cells")), "{count}");
+            assert!(rows.ends.len() <= 2 * MAX_CELLS);
+        }
     }
 
     #[test]
