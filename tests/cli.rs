@@ -14,6 +14,8 @@ mod help;
 mod metrics;
 #[path = "cli/open_docs.rs"]
 mod open_docs;
+#[path = "cli/pipes.rs"]
+mod pipes;
 #[path = "cli/rolling.rs"]
 mod rolling;
 #[path = "cli/traces.rs"]

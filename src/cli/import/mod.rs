@@ -119,8 +119,8 @@ async fn write(
             "stopped: run it again to do the rest, what is done already counts as unchanged then".to_owned()
         )),
     };
-    writing.summarise();
-    written
+    let told = writing.summarise();
+    written.and(told)
 }
 
 /// The input, and its size where it has one.

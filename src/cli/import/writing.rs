@@ -10,7 +10,7 @@ use super::chunk::{Chunk, Tally};
 use super::progress::Progress;
 use super::reading::Reading;
 use super::report::Report;
-use crate::cli::CliError;
+use crate::cli::{CliError, print};
 use crate::repository::{self, Repository, StorageError, Unit, Work, WriteError};
 use crate::transfer::{Columns, Naming};
 
@@ -107,16 +107,20 @@ impl Writing<'_> {
     }
 
     /// Tells what has been done.
-    pub(super) fn summarise(&self) {
+    ///
+    /// # Errors
+    /// Standard output.
+    pub(super) fn summarise(&self) -> Result<(), CliError> {
         self.progress.finish();
         let Done { created, updated, unchanged } = self.done;
         let refused = self.report.rows();
-        println!("{created} created, {updated} updated, {unchanged} unchanged, {refused} refused");
         let (rows, rate) = (self.progress.rows(), self.progress.rate());
-        println!("{rows} rows in {:.1} s ({rate} rows/s)", self.progress.elapsed().as_secs_f64());
-        if self.dry_run {
-            println!("dry run: nothing was written");
-        }
+        let seconds = self.progress.elapsed().as_secs_f64();
+        let dry_run = if self.dry_run { "dry run: nothing was written\n" } else { "" };
+        print(&format!(
+            "{created} created, {updated} updated, {unchanged} unchanged, {refused} refused\n\
+             {rows} rows in {seconds:.1} s ({rate} rows/s)\n{dry_run}"
+        ))
     }
 }
 
