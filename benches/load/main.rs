@@ -6,7 +6,7 @@
 //! and its baseline alone), `--scale` (how cost grows, instead of the table), `--import` (`contacts import` of that many
 //! rows, beside `COPY` of the same file).
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod client;
 mod data;

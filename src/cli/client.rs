@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::CliError;
+use super::{CliError, print};
 use crate::clients::{Client, ClientId, Name, Scopes, SecretHash, new_secret};
 use crate::config::{DatabaseSettings, Environment};
 use crate::fields::format_instant;
@@ -65,16 +65,13 @@ async fn create(repository: &Repository, new: &NewClient) -> Result<(), CliError
     let secret = new_secret().map_err(|error| failed(&error))?;
     let created = repository.create_client(new.account, &new.name, new.scope, &SecretHash::of(&secret)).await;
     let id = created.map_err(|error| failed(&error))?;
-    println!("client_id: {id}");
-    println!("client_secret: {}", secret.expose());
-    Ok(())
+    print(&format!("client_id: {id}\nclient_secret: {}\n", secret.expose()))
 }
 
 async fn list(repository: &Repository, account: Option<Uuid>) -> Result<(), CliError> {
     let clients = repository.clients(account).await;
     let clients = clients.map_err(|error| CliError::Other(format!("could not list the clients: {error}")))?;
-    clients.iter().for_each(|client| println!("{}", line(client)));
-    Ok(())
+    print(&clients.iter().map(line).collect::<String>())
 }
 
 async fn revoke(repository: &Repository, id: &str) -> Result<(), CliError> {
@@ -85,16 +82,15 @@ async fn revoke(repository: &Repository, id: &str) -> Result<(), CliError> {
     if !revoked {
         return Err(unknown());
     }
-    println!("{client} is revoked");
-    Ok(())
+    print(&format!("{client} is revoked\n"))
 }
 
-/// A client in a line, its parts separated by tabs: id, account, creation, state, scopes, name.
+/// A client as a line, its parts separated by tabs: id, account, creation, state, scopes, name.
 fn line(client: &Client) -> String {
     let state = client.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", format_instant(at)));
     let scopes = client.scopes.map_or("everything".to_owned(), |scopes| scopes.to_string());
     format!(
-        "{}\t{}\t{}\t{state}\t{scopes}\t{}",
+        "{}\t{}\t{}\t{state}\t{scopes}\t{}\n",
         client.id,
         client.id.account,
         format_instant(client.created_at),

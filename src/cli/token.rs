@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use uuid::Uuid;
 
-use super::CliError;
+use super::{CliError, print};
 use crate::auth::Signer;
 use crate::config::{Environment, TokenSettings};
 
@@ -29,6 +29,6 @@ pub(super) fn run(environment: &Environment, arguments: &Arguments) -> Result<()
     let Some(secret) = &settings.secret else { return Err(CliError::Other("JWT_SECRET is not set".to_owned())) };
     let signer = Signer::new(secret, &settings);
     let token = signer.sign(arguments.account, arguments.sub.as_deref(), Duration::from_secs(arguments.ttl));
-    println!("{}", token.map_err(|error| CliError::Other(format!("could not sign: {error}")))?);
-    Ok(())
+    let token = token.map_err(|error| CliError::Other(format!("could not sign: {error}")))?;
+    print(&format!("{token}\n"))
 }

@@ -30,9 +30,6 @@ pub(super) async fn copy<T>(
     rows: &[T],
     encode: fn(&mut Tuple<'_>, &T) -> Result<(), StorageError>,
 ) -> Result<(), StorageError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let mut copy = connection.copy_in_raw(statement).await?;
     let mut buffer = HEADER.to_vec();
     for row in rows {
@@ -52,6 +49,8 @@ pub(super) async fn copy<T>(
 pub(super) struct Tuple<'b> {
     buffer: &'b mut Vec<u8>,
     values: i16,
+    /// Whether a value has a length that the format can't say.
+    is_too_large: bool,
 }
 
 impl<'b> Tuple<'b> {
@@ -61,23 +60,34 @@ impl<'b> Tuple<'b> {
     ) -> Result<(), StorageError> {
         let start = buffer.len();
         buffer.extend([0; 2]);
-        let mut tuple = Self { buffer, values: 0 };
+        let mut tuple = Self { buffer, values: 0, is_too_large: false };
         encode(&mut tuple)?;
-        let Self { buffer, values } = tuple;
+        let Self { buffer, values, is_too_large } = tuple;
+        if is_too_large {
+            return Err(sqlx::Error::Encode("a value of 2 GiB or more".into()).into());
+        }
         buffer[start..start + 2].copy_from_slice(&values.to_be_bytes());
         Ok(())
     }
 
     fn bytes(&mut self, bytes: Option<&[u8]>) -> &mut Self {
         self.values += 1;
-        match bytes.map(|bytes| (i32::try_from(bytes.len()).unwrap_or(i32::MAX), bytes)) {
-            Some((length, bytes)) => {
-                self.buffer.extend(length.to_be_bytes());
+        match bytes {
+            Some(bytes) => {
+                let length = self.length(bytes.len());
+                self.buffer.extend(length);
                 self.buffer.extend(bytes);
             }
             None => self.buffer.extend(NULL),
         }
         self
+    }
+
+    /// The length of a value, as it stands before it.
+    fn length(&mut self, bytes: usize) -> [u8; 4] {
+        let length = i32::try_from(bytes);
+        self.is_too_large |= length.is_err();
+        length.unwrap_or_default().to_be_bytes()
     }
 
     pub(super) fn uuid(&mut self, id: Uuid) -> &mut Self {
@@ -120,8 +130,8 @@ impl<'b> Tuple<'b> {
         self.buffer.extend([0; 4]);
         self.buffer.extend(version);
         serde_json::to_writer(&mut *self.buffer, value).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        let length = i32::try_from(self.buffer.len() - start - 4).unwrap_or(i32::MAX);
-        self.buffer[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        let length = self.length(self.buffer.len() - start - 4);
+        self.buffer[start..start + 4].copy_from_slice(&length);
         self.values += 1;
         Ok(self)
     }
@@ -154,5 +164,17 @@ mod tests {
             b"[0]",
         ];
         assert_eq!(buffer, expected.concat());
+    }
+
+    #[test]
+    fn writes_no_length_that_is_not_so() {
+        const LONGEST: usize = i32::MAX as usize;
+        for (bytes, fits) in [(0, true), (LONGEST, true), (LONGEST + 1, false)] {
+            let written = Tuple::write(&mut vec![], |tuple| {
+                tuple.length(bytes);
+                Ok(())
+            });
+            assert_eq!(written.is_ok(), fits, "{bytes}");
+        }
     }
 }

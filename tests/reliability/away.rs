@@ -145,6 +145,39 @@ async fn someone_holds_a_lock() {
     stage.expect_recovery().await;
 }
 
+/// Who gives up waiting leaves nothing behind in the database, however long its statements may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_leave_while_a_lock_is_held() {
+    const CONNECTIONS: i64 = 8;
+    // Statements that still wait for the lock.
+    const COUNT: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let database = OwnCluster::new().await;
+    let settings = [("REQUEST_TIMEOUT_MS", "60000"), ("DATABASE_MAX_CONNECTIONS", "8")];
+    let mut service = Process::new(database.url(), &settings);
+    service.start();
+    service.ready().await;
+    let server = database.server();
+    let account = Account::on(&server).at_address(service.address());
+    account.create(json!({"first_name": "Ada"})).await;
+    let mut holder = PgConnection::connect(&database.url()).await.unwrap();
+    let mut watcher = PgConnection::connect(&database.url()).await.unwrap();
+
+    holder.execute("BEGIN; LOCK TABLE contacts").await.unwrap();
+    for _ in 0..2 {
+        let calls = (0..8).map(|_| {
+            let call = account.call("GET", "/contacts?limit=1");
+            async move { tokio::time::timeout(Duration::from_secs(1), call.send()).await.is_err() }
+        });
+        assert!(at_once(calls).await.into_iter().all(|has_left| has_left), "a read did not wait for the lock");
+        // A connection is given a second to come to rest, and the database half of one to notice.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let count: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut watcher).await.unwrap();
+        assert!(count <= CONNECTIONS, "{count} statements go on, of a pool of {CONNECTIONS} connections");
+    }
+    holder.execute("ROLLBACK").await.unwrap();
+    account.get("/contacts?limit=1").await.expect(200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_is_read_only() {
     let database = OwnCluster::new().await;

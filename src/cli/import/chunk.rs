@@ -1,18 +1,10 @@
 //! Rows that are written together.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
-
-use super::rows::{Row, Rows};
+use super::rows::Row;
 use crate::contacts::{Write, WriteOutcome};
 use crate::transfer::{Columns, Refusal};
-
-/// How many rows are written in one transaction. The account's lock is held for as long: more are hardly faster, and
-/// would let other writers of the account wait.
-const ROWS: usize = 2_000;
 
 /// Rows that follow one another, and the writes that they ask for.
 pub(super) struct Chunk {
@@ -23,6 +15,11 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
+    pub(super) fn of(rows: Vec<Row>, consumed: u64, columns: &Arc<Columns>) -> Self {
+        let checked = Checked::of(&rows, columns);
+        Self { rows, consumed, checked }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.rows.len() as u64
     }
@@ -90,31 +87,4 @@ pub(super) struct Tally {
     pub(super) unchanged: u64,
     /// Each with the line that it begins on, in order.
     pub(super) refused: Vec<(u64, Refusal)>,
-}
-
-/// Reads a file to its end, while what was read before is written; `columns` are those that hold at the moment. Ends
-/// early when no one wants more.
-pub(super) fn read_all<R: Read>(
-    mut rows: Rows<R>,
-    columns: &ArcSwap<Columns>,
-    chunks: &mpsc::Sender<io::Result<Chunk>>,
-) {
-    loop {
-        let chunk = read(&mut rows, columns);
-        let is_last = !matches!(&chunk, Ok(chunk) if chunk.rows.len() == ROWS);
-        if chunks.blocking_send(chunk).is_err() || is_last {
-            return;
-        }
-    }
-}
-
-fn read<R: Read>(rows: &mut Rows<R>, columns: &ArcSwap<Columns>) -> io::Result<Chunk> {
-    let mut taken = Vec::with_capacity(ROWS);
-    while taken.len() < ROWS
-        && let Some(row) = rows.next()?
-    {
-        taken.push(row);
-    }
-    let checked = Checked::of(&taken, &columns.load());
-    Ok(Chunk { rows: taken, consumed: rows.consumed(), checked })
 }

@@ -5,6 +5,7 @@
 
 mod chunk;
 mod progress;
+mod reading;
 mod report;
 mod rows;
 mod writing;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use clap::Args;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{CliError, serve};
@@ -24,12 +24,10 @@ use crate::config::{DatabaseSettings, Environment};
 use crate::repository::{FieldError, Repository};
 use crate::transfer::{Columns, Naming};
 use progress::Progress;
+use reading::Reading;
 use report::Report;
 use rows::Rows;
 use writing::Writing;
-
-/// How many chunks are read ahead.
-const READ_AHEAD: usize = 2;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -71,43 +69,8 @@ pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Res
     let (source, size) = open(input).map_err(|error| unreadable(&arguments.file, &error))?;
     let mut rows = Rows::new(source);
     let header = header(&mut rows, &arguments.file)?;
-    let naming = Naming {
-        maps: arguments.maps.clone(),
-        property: arguments.property.clone(),
-        create_fields: arguments.create_fields,
-    };
     let mut report = Report::create(arguments.report.as_deref(), input)?;
-    let columns = columns(&repository, arguments, &header, &naming).await;
-    let columns = match columns {
-        Ok(columns) => Arc::new(ArcSwap::from_pointee(columns)),
-        Err(error) => {
-            report.finish();
-            return Err(error);
-        }
-    };
-    let (send, chunks) = mpsc::channel(READ_AHEAD);
-    let reading = Arc::clone(&columns);
-    std::thread::spawn(move || chunk::read_all(rows, &reading, &send));
-    let mut writing = Writing {
-        repository: &repository,
-        account: arguments.account,
-        actor: arguments.actor.as_str().into(),
-        dry_run: arguments.dry_run,
-        header: &header,
-        naming: &naming,
-        columns: &columns,
-        progress: Progress::start(size),
-        report: &mut report,
-        done: writing::Done::default(),
-    };
-    // What is under way when the signal comes is committed as a whole or not at all.
-    let written = tokio::select! {
-        written = writing.write_all(chunks) => written,
-        () = serve::told_to_stop() => Err(CliError::Other(
-            "stopped: run it again to do the rest, what is done already counts as unchanged then".to_owned()
-        )),
-    };
-    writing.summarise();
+    let written = write(&repository, arguments, &header, rows, size, &mut report).await;
     let refused = report.rows();
     let path = report.finish();
     written?;
@@ -118,6 +81,46 @@ pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Res
         }
         _ => Ok(()),
     }
+}
+
+/// Writes what the rows ask for, and tells what has been done, however it ends.
+async fn write(
+    repository: &Repository,
+    arguments: &Arguments,
+    header: &[String],
+    rows: Rows<Box<dyn Read + Send>>,
+    size: Option<u64>,
+    report: &mut Report,
+) -> Result<(), CliError> {
+    let naming = Naming {
+        maps: arguments.maps.clone(),
+        property: arguments.property.clone(),
+        create_fields: arguments.create_fields,
+    };
+    let columns = columns(repository, arguments, header, &naming).await?;
+    let columns = Arc::new(ArcSwap::from_pointee(columns));
+    let reading = Reading::start(rows, Arc::clone(&columns));
+    let mut writing = Writing {
+        repository,
+        account: arguments.account,
+        actor: arguments.actor.as_str().into(),
+        dry_run: arguments.dry_run,
+        header,
+        naming: &naming,
+        columns: &columns,
+        progress: Progress::start(size),
+        report,
+        done: writing::Done::default(),
+    };
+    // What is under way when the signal comes is committed as a whole or not at all.
+    let written = tokio::select! {
+        written = writing.write_all(reading) => written,
+        () = serve::told_to_stop() => Err(CliError::Other(
+            "stopped: run it again to do the rest, what is done already counts as unchanged then".to_owned()
+        )),
+    };
+    let told = writing.summarise();
+    written.and(told)
 }
 
 /// The input, and its size where it has one.

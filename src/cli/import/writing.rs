@@ -1,17 +1,16 @@
 //! Writes chunks, one after another, until each is done.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::chunk::{Chunk, Tally};
 use super::progress::Progress;
+use super::reading::Reading;
 use super::report::Report;
-use crate::cli::CliError;
+use crate::cli::{CliError, print};
 use crate::repository::{self, Repository, StorageError, Unit, Work, WriteError};
 use crate::transfer::{Columns, Naming};
 
@@ -49,11 +48,12 @@ impl Writing<'_> {
     /// # Errors
     /// The input, the report, the database, or that the columns no longer fit the account's fields. What comes before is
     /// done.
-    pub(super) async fn write_all(&mut self, mut chunks: mpsc::Receiver<io::Result<Chunk>>) -> Result<(), CliError> {
+    pub(super) async fn write_all(&mut self, mut reading: Reading) -> Result<(), CliError> {
         let mut last_line = 1;
-        while let Some(chunk) = chunks.recv().await {
+        loop {
             let after = |error: &dyn std::fmt::Display| CliError::Other(format!("{error} (after line {last_line})"));
-            let mut chunk = chunk.map_err(|error| after(&format!("could not read on: {error}")))?;
+            let chunk = reading.next().await.map_err(|error| after(&format!("could not read on: {error}")))?;
+            let Some(mut chunk) = chunk else { return Ok(()) };
             let tally = self.write(&mut chunk).await.map_err(|error| after(&error))?;
             self.report.add(&tally.refused)?;
             self.done.created += tally.created;
@@ -62,7 +62,6 @@ impl Writing<'_> {
             self.progress.advance(chunk.len(), chunk.consumed);
             last_line = chunk.last_line().max(last_line);
         }
-        Ok(())
     }
 
     /// Writes a chunk. Trying it again does no harm: its rows say what is to be, not what is to be done.
@@ -108,16 +107,20 @@ impl Writing<'_> {
     }
 
     /// Tells what has been done.
-    pub(super) fn summarise(&self) {
+    ///
+    /// # Errors
+    /// Standard output.
+    pub(super) fn summarise(&self) -> Result<(), CliError> {
         self.progress.finish();
         let Done { created, updated, unchanged } = self.done;
         let refused = self.report.rows();
-        println!("{created} created, {updated} updated, {unchanged} unchanged, {refused} refused");
         let (rows, rate) = (self.progress.rows(), self.progress.rate());
-        println!("{rows} rows in {:.1} s ({rate} rows/s)", self.progress.elapsed().as_secs_f64());
-        if self.dry_run {
-            println!("dry run: nothing was written");
-        }
+        let seconds = self.progress.elapsed().as_secs_f64();
+        let dry_run = if self.dry_run { "dry run: nothing was written\n" } else { "" };
+        print(&format!(
+            "{created} created, {updated} updated, {unchanged} unchanged, {refused} refused\n\
+             {rows} rows in {seconds:.1} s ({rate} rows/s)\n{dry_run}"
+        ))
     }
 }
 
