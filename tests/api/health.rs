@@ -1,6 +1,8 @@
 //! `/healthz` and `/readyz`
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Account, Server};
 
@@ -44,4 +46,24 @@ async fn is_unavailable_while_the_database_takes_no_connections() {
     }
     sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS true").execute(&mut elsewhere).await.unwrap();
     account.anonymous("GET", "/readyz").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn whoever_came_before_it_stopped_listening_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut callers = vec![];
+    for _ in 0..16 {
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        caller.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        callers.push(caller);
+    }
+    // Told to stop before it has accepted any.
+    contacts::http::listen(Server::shared().app.clone(), listener, std::future::ready(())).await;
+    for mut caller in callers {
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert!(TcpStream::connect(address).await.is_err(), "it still listens");
 }

@@ -31,6 +31,8 @@ use wire::Wire;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection that is told to end may take for it, when no request is open.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How long the queue of a listener that closes has to be empty. (And twenty times as long at most, if it never is.)
+const LAST_CALL: Duration = Duration::from_millis(20);
 /// How long to wait for a free descriptor before the next connection is tried to be accepted.
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(100);
 
@@ -69,17 +71,27 @@ async fn serve(service: Service, limits: &LimitSettings, listener: TcpListener, 
     let capacity = limits.connections;
     let places = Arc::new(Semaphore::new(capacity));
     let (stopping, told_to_stop) = watch::channel(());
+    // Whoever finds no place waits in the queue of the listener.
+    let arrival = async || (Arc::clone(&places).acquire_owned().await, accept(&listener).await);
+    let admit = |(place, stream): (Result<OwnedSemaphorePermit, _>, TcpStream)| {
+        if let Ok(place) = place {
+            tokio::spawn(converse(stream, service.clone(), patience, told_to_stop.clone(), place));
+        }
+    };
     let mut stop = pin!(stop);
     loop {
-        // Whoever finds no place waits in the queue of the listener.
-        let place_and_stream = async { (Arc::clone(&places).acquire_owned().await, accept(&listener).await) };
-        let (place, stream) = tokio::select! {
-            accepted = place_and_stream => accepted,
+        tokio::select! {
+            arrived = arrival() => admit(arrived),
             () = &mut stop => break,
-        };
-        let Ok(place) = place else { break };
-        tokio::spawn(converse(stream, service.clone(), patience, told_to_stop.clone(), place));
+        }
     }
+    // Who is in the queue when the listener closes is cut off, though his request may be there already.
+    let last_call = async {
+        while let Ok(arrived) = tokio::time::timeout(LAST_CALL, arrival()).await {
+            admit(arrived);
+        }
+    };
+    let _ = tokio::time::timeout(LAST_CALL * 20, last_call).await;
     drop((listener, stopping, told_to_stop));
     // When all places are free, all connections have ended.
     let _ = places.acquire_many(u32::try_from(capacity).unwrap_or(u32::MAX)).await;
