@@ -6,6 +6,7 @@ mod concurrent;
 mod envelope;
 mod inputs;
 mod order;
+mod stored;
 
 use serde_json::{Value, json};
 
