@@ -67,7 +67,8 @@ impl Pool {
     pub(super) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
         let _waiting = Raised::new(&self.meters.waiting);
         let started = Instant::now();
-        let connection = self.connections.acquire().await;
+        // It is large, for it may have to make a connection: each request would carry it along, whether it needs one or not.
+        let connection = Box::pin(self.connections.acquire()).await;
         self.meters.wait.record(started.elapsed());
         if connection.is_err() {
             self.meters.failures.increment(1);
