@@ -81,6 +81,11 @@ impl From<Error> for InvalidToken {
             ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => Flaw::Claims,
             _ => Flaw::Malformed,
         };
-        Self(flaw, error.to_string())
+        // What the parsers say quotes the token.
+        let reason = match error.kind() {
+            ErrorKind::Json(_) | ErrorKind::Utf8(_) | ErrorKind::Base64(_) => "it is no JSON in base64".to_owned(),
+            _ => error.to_string(),
+        };
+        Self(flaw, reason)
     }
 }

@@ -8,6 +8,7 @@ mod identity;
 mod jwk;
 mod key;
 mod key_set;
+mod members;
 #[cfg(test)]
 mod samples;
 mod sign;

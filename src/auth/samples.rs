@@ -60,8 +60,12 @@ impl KeyPair {
 
     /// A token that names its key, or doesn't.
     pub(super) fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
-        let header = Header { kid: kid.map(str::to_owned), ..Header::new(self.algorithm) };
-        encode(&header, claims, &self.private).expect("signs")
+        self.sign_with(&Header { kid: kid.map(str::to_owned), ..Header::new(self.algorithm) }, claims)
+    }
+
+    /// A token with this header.
+    pub(super) fn sign_with(&self, header: &Header, claims: &Value) -> String {
+        encode(header, claims, &self.private).expect("signs")
     }
 }
 

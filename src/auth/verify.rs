@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
@@ -14,6 +12,7 @@ use super::identity::Identity;
 use super::jwk::SetKey;
 use super::key::{self, Key};
 use super::key_set::KeySet;
+use super::members::Members;
 use crate::config::{SettingsError, TokenSettings, problem};
 
 /// How far a clock may be off, in seconds.
@@ -77,9 +76,7 @@ impl Verifier {
 
     async fn verify_anew(&self, token: &str) -> Result<Identity, InvalidToken> {
         let header = decode_header(token)?;
-        if names_critical_extensions(token) {
-            return Err(InvalidToken(Flaw::Malformed, "it has critical extensions".to_owned()));
-        }
+        Members::of_header(token)?.refuse_extensions()?;
         let mut identity = self.verify_with_keys_at_hand(token, &header)?;
         if identity.is_none()
             && let Some(set) = &self.set
@@ -120,8 +117,8 @@ impl Verifier {
     fn claims(&self, token: &str, key: &Key) -> Result<Option<Map<String, Value>>, InvalidToken> {
         let rules = self.rules.iter().find(|rules| rules.algorithms.contains(&key.algorithm));
         let Some(rules) = rules else { return Ok(None) };
-        let claims = match decode::<Map<String, Value>>(token, &key.key, rules) {
-            Ok(token) => token.claims,
+        let claims = match decode::<Members>(token, &key.key, rules) {
+            Ok(token) => token.claims.0,
             Err(error) if *error.kind() == ErrorKind::InvalidSignature => return Ok(None),
             Err(error) => return Err(error.into()),
         };
@@ -158,13 +155,6 @@ fn may_be_of_a_new_key(set: &KeySet, header: &Header) -> bool {
     set.may_hold(header.alg) && !is_known
 }
 
-/// Whether the header has `crit`, whatever it holds: we know no extension (RFC 7515 §4.1.11).
-fn names_critical_extensions(token: &str) -> bool {
-    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
-    let header = header.and_then(|header| serde_json::from_slice::<Map<String, Value>>(&header).ok());
-    header.is_none_or(|header| header.contains_key("crit"))
-}
-
 fn rules(algorithm: Algorithm, settings: &TokenSettings) -> Validation {
     let mut rules = Validation::new(algorithm);
     rules.leeway = LEEWAY;
@@ -199,6 +189,15 @@ mod tests {
     use crate::config::Secret;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    /// RSA keys of 512 and 1024 bits.
+    const WEAK_RSA_KEYS: [&str; 2] = [
+        "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAMjhMnzgox2CP03e01QfHKhJSej5T0z1\n\
+         kH8V7OqY+kiFKiIYLRjla3Qbh9Amm40l/5Vkibtye5CfnolCsh6RD8sCAwEAAQ==",
+        "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDVZoqYdp9ZnpOs2LESyHjgmk5P\n\
+         uQfCDdD16lBy8g/ucRAtHnoAhq9ZQaWkoEjUC3PqHnztOfFFkcpaTbMUJWpZiLSw\n\
+         HEJgiD40FNE9g6LYlecOUgFT8IA1MPeKQOqVftjteBR5qWh0qdGvTbS31kUzwX3H\n\
+         d7PRHWbatOUub2e5JQIDAQAB",
+    ];
 
     fn settings() -> TokenSettings {
         TokenSettings::with_secret(Secret::new(SECRET))
@@ -337,6 +336,9 @@ mod tests {
         let larger = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
         assert!(refuses(pem("PUBLIC KEY", larger.public_key().as_der().expect("DER").as_ref())));
         assert!(refuses(KeyPair::ed25519().pem.replace("PUBLIC", "PRIVATE")));
+        for weak in WEAK_RSA_KEYS {
+            assert!(refuses(format!("-----BEGIN PUBLIC KEY-----\n{weak}\n-----END PUBLIC KEY-----\n")));
+        }
     }
 
     #[test]

@@ -124,7 +124,10 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, ApiError> {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
+    // Bytes that no token has: but one was meant.
+    let is_meant = || value.as_bytes().get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"bearer "));
     match token {
+        None if value.to_str().is_err() && is_meant() => refused(Refusal::Unreadable, true),
         Some("") | None => refused(Refusal::Unreadable, false),
         Some(token) if token.len() > MAX_TOKEN_BYTES || values.next().is_some() => refused(Refusal::Unreadable, true),
         Some(token) => Ok(token),

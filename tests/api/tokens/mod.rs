@@ -1,5 +1,13 @@
-//! Which tokens are good, and what a caller without one is told (contract §3).
+//! Which tokens are good, and what a caller without one is told (contract §3). What an attacker may try stands in tables:
+//! by the header, by the claims, by the form, by the signature, by the place.
 
+mod claims;
+mod forms;
+mod headers;
+mod places;
+mod signatures;
+
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -9,6 +17,37 @@ use crate::support::{Account, Answer, SECRET, in_seconds, sign};
 
 async fn with(account: &Account, authorization: &str) -> Answer {
     account.anonymous("GET", "/contacts").header("authorization", authorization).send().await
+}
+
+/// What a call with this token is answered.
+async fn by(account: &Account, token: &str) -> Answer {
+    with(account, &format!("Bearer {token}")).await
+}
+
+/// That a token is refused, and its sender told no more than that.
+async fn expect_refused(account: &Account, token: &str, name: &str) {
+    let answer = by(account, token).await;
+    assert_eq!((answer.status, &answer.body["code"]), (401, &json!("unauthorized")), "{name}: {}", answer.text);
+    assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"", "{name}");
+    assert_eq!(answer.body["message"], "The token is not valid: get a new one", "{name}");
+    assert!(answer.body.get("details").is_none(), "{name}");
+}
+
+/// A token of exactly this header and these claims, whatever they are, signed by the server's own secret: nothing is
+/// wrong with it but what the texts say.
+fn signed(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+    signed_by(SECRET, &format!("{}.{}", BASE64.encode(header), BASE64.encode(claims)))
+}
+
+/// A header and claims, signed with HS256 by this key.
+fn signed_by(key: impl AsRef<[u8]>, message: &str) -> String {
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()), message.as_bytes());
+    format!("{message}.{}", BASE64.encode(signature))
+}
+
+/// Claims that are good for a minute.
+fn good_claims(account: &Account) -> String {
+    json!({"account_id": account.id, "sub": "u1", "exp": in_seconds(60)}).to_string()
 }
 
 #[tokio::test]
