@@ -18,6 +18,8 @@ mod open_docs;
 mod pipes;
 #[path = "cli/rolling.rs"]
 mod rolling;
+#[path = "cli/secrets.rs"]
+mod secrets;
 #[path = "cli/traces.rs"]
 mod traces;
 #[path = "cli/transfer/mod.rs"]
@@ -291,12 +293,12 @@ struct Dev {
 }
 
 fn dev(folder: &TempDir, data: &Path) -> Dev {
-    start_dev(program(folder), data)
+    start_dev(program(folder), data, Stdio::null())
 }
 
-fn start_dev(mut command: Command, data: &Path) -> Dev {
+fn start_dev(mut command: Command, data: &Path, log: Stdio) -> Dev {
     command.env("CONTACTS_DATA_DIR", data).env("BIND_ADDR", "127.0.0.1:0");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let serving = output.next().expect("a first line");
     let curl = output.find(|line| line.starts_with("curl ")).expect("a curl line");

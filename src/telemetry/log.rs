@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::panic;
 
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt};
@@ -16,6 +16,13 @@ use crate::config::{LogSettings, SettingsError, problem};
 /// A `RUST_LOG` that can't be parsed.
 pub fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
     EnvFilter::try_new(&settings.filter).map_err(|_| problem("RUST_LOG", "can't be parsed: try info"))
+}
+
+/// Whether a line may be written at all, whatever `RUST_LOG` says. Our own lines hold nothing of anyone's, of whatever
+/// level they are; libraries quote below `info` what they work on, such as the path of a request that is malformed.
+pub(super) fn may_be_told(metadata: &Metadata<'_>) -> bool {
+    let is_ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    is_ours || *metadata.level() <= Level::INFO
 }
 
 /// Writes lines as the settings want them.

@@ -25,7 +25,7 @@ use crate::config::{LogSettings, SettingsError, TraceSettings};
 /// Settings that can't be followed.
 pub fn install(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<(), SettingsError> {
     let filter = log::filter(log)?;
-    let is_for_log = |metadata: &Metadata<'_>| !traces::is_of_trace(metadata);
+    let is_for_log = |metadata: &Metadata<'_>| !traces::is_of_trace(metadata) && log::may_be_told(metadata);
     // A second installation (as in tests) leaves the first in place.
     let _ = match traces {
         // Filters of the whole cost less than those of a layer.

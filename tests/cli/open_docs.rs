@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
@@ -20,7 +21,7 @@ fn dev_with_opener(folder: &TempDir, script: &str) -> Dev {
     let mut command = program(folder);
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     command.args(["dev", "--open-docs"]).env("PATH", path);
-    start_dev(command, &folder.path().join("data"))
+    start_dev(command, &folder.path().join("data"), Stdio::null())
 }
 
 fn content(path: &Path) -> Option<String> {
