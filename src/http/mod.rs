@@ -14,6 +14,7 @@ mod edge;
 mod error;
 mod extract;
 mod fields;
+mod head;
 mod health;
 mod idempotency;
 mod limits;
@@ -125,6 +126,7 @@ fn in_layers(router: Router<App>, app: App) -> Router {
         None => router,
     };
     router
+        .layer(middleware::from_fn(head::well_formed))
         .layer(middleware::from_fn_with_state(app.clone(), edge::edge))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, nosniff))
         .with_state(app)

@@ -182,6 +182,8 @@ impl ApiError {
             Self::InsufficientScope { .. } => challenge("Bearer error=\"insufficient_scope\""),
             Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
+            // Where one request ends and the next begins is then anyone's guess.
+            Self::MalformedRequest => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
         }
     }
