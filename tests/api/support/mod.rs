@@ -9,7 +9,7 @@ mod dice;
 mod feed;
 mod server;
 
-pub use account::{Account, Answer, CUT_OFF};
+pub use account::{Account, Answer, CUT_OFF, Call};
 pub use cluster::OwnCluster;
 pub use dice::Dice;
 pub use feed::{Reader, Replay, encoded};

@@ -1,4 +1,5 @@
-//! What the header of a token may try. Each is signed by the server's own secret: were the header believed, it would pass.
+//! What the header of a token may try. Each is signed by the server's own secret: were the header believed, it would
+//! pass.
 
 use std::time::Duration;
 

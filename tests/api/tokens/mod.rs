@@ -1,5 +1,5 @@
-//! Which tokens are good, and what a caller without one is told (contract §3). What an attacker may try stands in tables:
-//! by the header, by the claims, by the form, by the signature, by the place.
+//! Which tokens are good, and what a caller without one is told (contract §3). What an attacker may try stands in
+//! tables: by the header, by the claims, by the form, by the signature, by the place.
 
 mod claims;
 mod forms;
