@@ -20,6 +20,8 @@ mod pipes;
 mod rolling;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/statements.rs"]
+mod statements;
 #[path = "cli/traces.rs"]
 mod traces;
 #[path = "cli/transfer/mod.rs"]
