@@ -20,3 +20,4 @@ mod order_of_checks;
 mod scopes;
 mod support;
 mod tokens;
+mod wire;
