@@ -1,5 +1,5 @@
-//! What another tenant's thing costs is what nothing costs: the database is asked the same. Time itself is no measure on
-//! a shared machine; the log of the database, which tells every statement, is one.
+//! What another tenant's thing costs is what nothing costs: the database is asked the same. Time itself is no measure
+//! on a shared machine; the log of the database, which tells every statement, is one.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -223,7 +223,7 @@ async fn fields_that_are_too_large_are_refused_by_the_library() {
         });
     }
     let said = say_and_ask(server, &frames);
-    // 431, which is in no table: a literal behind the name of `:status`. It has no body, and there is no way to give it one.
+    // 431, which is in no table: a literal behind the name of `:status`. It has no body, and we can't give it one.
     assert!(said.answers.iter().any(|(stream, first)| *stream == 1 && *first != 0x88), "{said:?}");
     assert!(said.answers.contains(&(1_001, 0x88)), "{said:?}");
 }

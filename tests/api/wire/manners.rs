@@ -96,7 +96,7 @@ async fn nothing_is_upgraded() {
     let account = Account::new().await;
     for headers in [
         "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
-        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n",
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n",
         "connection: upgrade\r\nupgrade: TLS/1.2\r\n",
         "connection: upgrade\r\n",
         "upgrade: h2c\r\n",

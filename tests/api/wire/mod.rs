@@ -1,5 +1,5 @@
-//! Bytes that no client sends by accident. To each request there is one answer, never a 5xx, always in the one shape; the
-//! connection then goes on in step or ends; and the next caller notices nothing.
+//! Bytes that no client sends by accident. To each request there is one answer, never a 5xx, always in the one shape;
+//! the connection then goes on in step or ends; and the next caller notices nothing.
 
 mod framing;
 mod heads;
@@ -41,8 +41,8 @@ fn all_for(server: &Server, sent: &[u8], shut: bool) -> Vec<u8> {
     }
 }
 
-/// The answers to these bytes and the probe behind them: a word each. `200`; `404 not_found`, with the code of an error;
-/// `probe` for the last one. Where that is missing the connection was ended before.
+/// The answers to these bytes and the probe behind them, a word each: `200`; `404 not_found`, with the code of an
+/// error; `probe` for the last one. Where that is missing the connection was ended before.
 #[track_caller]
 fn answers(server: &Server, sent: impl AsRef<[u8]>) -> Vec<String> {
     let heard = all_for(server, &[sent.as_ref(), PROBE.as_bytes()].concat(), false);
