@@ -1,8 +1,5 @@
 //! Tokens that are signed with keys of an issuer, which publishes them as a JWK Set (contract §3).
 
-#[path = "../../src/auth/samples.rs"]
-mod samples;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,11 +11,11 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use contacts::config::{KeySetSource, Secret, TokenSettings};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use samples::KeyPair;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use crate::samples::KeyPair;
 use crate::support::{Account, SECRET, Server, at_once, in_seconds, sign, tokens};
 
 /// Who signs tokens: what it answers, and how often it was asked.

@@ -17,6 +17,8 @@ mod metrics;
 mod oauth;
 mod openapi;
 mod order_of_checks;
+#[path = "../../src/auth/samples.rs"]
+mod samples;
 mod scopes;
 mod support;
 mod tokens;

@@ -1,16 +1,13 @@
 //! What a signature may try, where the key that verifies is public: everyone has it, and nobody may sign with it.
 
-#[path = "../../../src/auth/samples.rs"]
-mod samples;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contacts::config::TokenSettings;
 use jsonwebtoken::{Algorithm, Header};
-use samples::KeyPair;
 use serde_json::{Value, json};
 
 use super::{BASE64, by, expect_refused, signed_by};
+use crate::samples::KeyPair;
 use crate::support::{Account, Server, in_seconds, tokens};
 
 /// The order of P-256's group (SEC 2 §2.4.2).
