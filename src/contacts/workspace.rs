@@ -69,11 +69,11 @@ pub struct Wanted {
 
 /// What the writes did.
 #[derive(Debug, Default)]
-pub struct Effects<'a> {
+pub struct Effects {
     /// Contacts that are new.
-    pub created: Vec<&'a Contact>,
+    pub created: Vec<Arc<Contact>>,
     /// Contacts that have changed, each with the version that it had.
-    pub updated: Vec<(i64, &'a Contact)>,
+    pub updated: Vec<(i64, Arc<Contact>)>,
     /// Contacts that are gone, each with the position of the last change that was stored of it.
     pub purged: Vec<(Uuid, i64)>,
     /// Keys that contacts no longer have.
@@ -183,12 +183,14 @@ impl Workspace {
 
     /// What the writes so far did to the contacts that were there, and to their keys.
     #[must_use]
-    pub fn effects(&self, registry: &Registry) -> Effects<'_> {
+    pub fn effects(&self, registry: &Registry) -> Effects {
         let mut effects = Effects::default();
         for (id, entry) in &self.contacts {
             match (&entry.before, &entry.now) {
-                (None, Some(now)) => effects.created.push(now),
-                (Some(before), Some(now)) if !Arc::ptr_eq(before, now) => effects.updated.push((before.version, now)),
+                (None, Some(now)) => effects.created.push(Arc::clone(now)),
+                (Some(before), Some(now)) if !Arc::ptr_eq(before, now) => {
+                    effects.updated.push((before.version, Arc::clone(now)));
+                }
                 (Some(before), None) => effects.purged.push((*id, before.position)),
                 _ => continue,
             }
@@ -352,7 +354,7 @@ impl Workspace {
     }
 }
 
-impl Effects<'_> {
+impl Effects {
     fn add_keys(&mut self, id: Uuid, before: Option<&Contact>, now: Option<&Contact>, registry: &Registry) {
         let Some(now) = now else {
             let gone = before.map(|before| KeyChanges::of_gone(&before.values, registry).released);

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
 use super::group::Group;
+use super::holder::Holder;
 use super::pool::Pool;
 use super::store::ContactKey;
 use super::work::Job;
@@ -33,9 +34,8 @@ pub(super) struct Failed {
 impl Failed {
     fn of(error: StorageError, groups: BTreeMap<Uuid, Group>) -> Self {
         let changed = |group: &Group| {
-            let effects = group.effects();
-            let updated = effects.updated.iter().map(|(_, contact)| contact.id);
-            updated.chain(effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
+            let updated = group.effects.updated.iter().map(|(_, contact)| contact.id);
+            updated.chain(group.effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
         };
         let contacts = groups.values().flat_map(changed).collect();
         Self { error, jobs: groups.into_values().flat_map(|group| group.jobs).collect(), contacts }
@@ -47,9 +47,9 @@ impl Failed {
 ///
 /// # Errors
 /// The database. Unless it is unavailable, nothing was written.
-pub(super) async fn write(pool: &Pool, jobs: Vec<Job>) -> Result<Vec<Job>, Failed> {
+pub(super) async fn write(holder: &Holder, jobs: Vec<Job>) -> Result<Vec<Job>, Failed> {
     let mut groups = by_account(jobs);
-    match try_write(pool, &mut groups).await {
+    match try_write(holder, &mut groups).await {
         Ok(stored) => Ok(groups.into_values().flat_map(|group| stored.answer(group)).collect()),
         Err(error) => Err(Failed::of(error, groups)),
     }
@@ -81,8 +81,8 @@ impl Stored {
     }
 }
 
-async fn try_write(pool: &Pool, groups: &mut BTreeMap<Uuid, Group>) -> Result<Stored, StorageError> {
-    let mut connection = pool.acquire().await?;
+async fn try_write(holder: &Holder, groups: &mut BTreeMap<Uuid, Group>) -> Result<Stored, StorageError> {
+    let mut connection = holder.acquire().await?;
     load::load(&mut connection, groups).await?;
     groups.values_mut().for_each(Group::apply);
     let changed: Vec<_> = groups.values().filter(|group| group.has_effects()).collect();
@@ -101,6 +101,7 @@ async fn try_write(pool: &Pool, groups: &mut BTreeMap<Uuid, Group>) -> Result<St
             contacts => contacts?,
         };
     }
+    holder.hold(connection);
     Ok(stored)
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Group {
     pub(super) new_kept: Vec<NewKept>,
     /// What becomes of each job, once applied.
     replies: Vec<Reply>,
+    /// What they do to the account, once applied.
+    pub(super) effects: Effects,
     /// The account's registry, once a job that knows it is applied.
     registry: Option<Arc<Registry>>,
 }
@@ -53,6 +55,7 @@ impl Group {
             kept: HashMap::new(),
             new_kept: vec![],
             replies: vec![],
+            effects: Effects::default(),
             registry: None,
         }
     }
@@ -106,6 +109,9 @@ impl Group {
         let jobs = std::mem::take(&mut self.jobs);
         self.replies = jobs.iter().map(|job| self.apply_one(&job.work)).collect();
         self.jobs = jobs;
+        if let Some(registry) = &self.registry {
+            self.effects = self.workspace.effects(registry);
+        }
     }
 
     fn apply_one(&mut self, work: &Work) -> Reply {
@@ -135,11 +141,6 @@ impl Group {
             self.new_kept.push(new);
         }
         Ok(Done::Fresh(outcomes))
-    }
-
-    /// What its jobs do to the account.
-    pub(super) fn effects(&self) -> Effects<'_> {
-        self.registry.as_ref().map(|registry| self.workspace.effects(registry)).unwrap_or_default()
     }
 
     /// Whether its jobs change anything.

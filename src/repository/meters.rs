@@ -45,7 +45,7 @@ pub(super) fn describe() {
 impl Repository {
     /// Brings the gauges up to date that are looked at only when the metrics are asked for.
     pub fn measure(&self) {
-        self.pool.measure();
+        self.pool.measure(0);
         self.reader.measure();
         self.writer.measure();
         gauge!(CACHED).set(self.registries.count() as f64);

@@ -29,21 +29,13 @@ pub struct Outlook {
     is_founded: Arc<AtomicBool>,
 }
 
-impl Prepared {
-    /// What is there once it is stored.
-    #[must_use]
-    pub fn outlook(&self) -> Outlook {
-        Outlook { group: self.group.next(), is_founded: Arc::clone(&self.is_stored) }
-    }
-}
-
 impl Repository {
-    /// Reads what work is about and applies it, upon what is there or what is about to be. Work is never kept for an
-    /// `Idempotency-Key` this way.
+    /// Reads what work is about and applies it, upon what is there or what is about to be. Returns it to be stored, and
+    /// the outlook for what comes after it. Work is never kept for an `Idempotency-Key` this way.
     ///
     /// # Errors
     /// The database.
-    pub async fn prepare(&self, work: Work, outlook: Option<Outlook>) -> Result<Prepared, StorageError> {
+    pub async fn prepare(&self, work: Work, outlook: Option<Outlook>) -> Result<(Prepared, Outlook), StorageError> {
         let account = work.account;
         let (job, reply) = Job::new(work);
         let founded = || Outlook { group: Group::of(account, vec![]), is_founded: Arc::new(true.into()) };
@@ -55,10 +47,14 @@ impl Repository {
             let mut groups = BTreeMap::from([(account, group)]);
             load::load(&mut *pool.acquire().await?, &mut groups).await?;
             groups.values_mut().for_each(Group::apply);
-            groups.remove(&account).ok_or(StorageError::Lost)
+            let group = groups.remove(&account).ok_or(StorageError::Lost)?;
+            let next = group.next();
+            Ok::<_, StorageError>((group, next))
         });
-        let group = task.await.map_err(|_| StorageError::Lost)??;
-        Ok(Prepared { group, reply, is_founded, is_stored: Arc::default() })
+        let (group, next) = task.await.map_err(|_| StorageError::Lost)??;
+        let is_stored = Arc::<AtomicBool>::default();
+        let outlook = Outlook { group: next, is_founded: Arc::clone(&is_stored) };
+        Ok((Prepared { group, reply, is_founded, is_stored }, outlook))
     }
 
     /// Stores work that was prepared, and returns when it is committed or refused.

@@ -56,6 +56,7 @@ impl Suspicion {
 #[derive(Clone)]
 pub(super) struct Pool {
     connections: PgPool,
+    suspicion: Suspicion,
     meters: PoolMeters,
 }
 
@@ -76,14 +77,24 @@ impl Pool {
         connection
     }
 
-    /// Closes the connections, after the statements under way.
-    pub(super) async fn close(&self) {
-        self.connections.close().await;
+    /// Whether a connection is to be tested that was not used for so long.
+    pub(super) fn suspects(&self, idle: Duration) -> bool {
+        self.suspicion.is_upon(idle)
     }
 
-    /// Brings its gauges up to date.
-    pub(super) fn measure(&self) {
-        let (open, idle) = (self.connections.size() as usize, self.connections.num_idle());
+    /// Whether it gives out no more connections.
+    pub(super) fn is_closed(&self) -> bool {
+        self.connections.is_closed()
+    }
+
+    /// Gives out no more connections, and waits until all are back.
+    pub(super) fn close(&self) -> impl Future<Output = ()> {
+        self.connections.close()
+    }
+
+    /// Brings its gauges up to date. So many of the connections that were given out are held, and not in use.
+    pub(super) fn measure(&self, held: usize) {
+        let (open, idle) = (self.connections.size() as usize, self.connections.num_idle() + held);
         self.meters.show(open.saturating_sub(idle), idle, self.connections.options().get_max_connections());
     }
 }
@@ -141,5 +152,5 @@ pub(super) fn open(
             })
         })
         .connect_lazy_with(options.options(session));
-    Pool { connections, meters: PoolMeters::new(name) }
+    Pool { connections, suspicion: suspicion.clone(), meters: PoolMeters::new(name) }
 }

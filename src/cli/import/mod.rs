@@ -104,7 +104,7 @@ async fn write(
     let (account, dry_run) = (arguments.account, arguments.dry_run);
     let actor: Arc<str> = arguments.actor.as_str().into();
     let reading = Reading::start(rows, Arc::clone(&columns));
-    let preparing = Preparing { repository, reading, account, actor: Arc::clone(&actor), dry_run };
+    let preparing = Preparing { repository, reading, account, actor: Arc::clone(&actor), dry_run, outlook: None };
     let mut writing = Writing {
         repository,
         account,

@@ -16,6 +16,8 @@ pub(super) struct Preparing<'a> {
     pub(super) account: Uuid,
     pub(super) actor: Arc<str>,
     pub(super) dry_run: bool,
+    /// What will be there once the chunks so far are written, if that can be said.
+    pub(super) outlook: Option<Outlook>,
 }
 
 /// A chunk that is next to be written.
@@ -30,21 +32,16 @@ impl Preparing<'_> {
     ///
     /// # Errors
     /// The file.
-    pub(super) async fn next(&mut self, outlook: Option<Outlook>) -> io::Result<Option<Ready>> {
+    pub(super) async fn next(&mut self) -> io::Result<Option<Ready>> {
         let Some(mut chunk) = self.reading.next().await? else { return Ok(None) };
         if self.dry_run {
             return Ok(Some(Ready { chunk, prepared: None }));
         }
         let work = chunk.work(self.account, &self.actor, false);
-        let prepared = self.repository.prepare(work, outlook).await;
         // Whatever is in the way is told when the chunk is written by itself.
-        Ok(Some(Ready { chunk, prepared: prepared.ok() }))
-    }
-}
-
-impl Ready {
-    /// What is there once it is written, if that can be said.
-    pub(super) fn outlook(&self) -> Option<Outlook> {
-        self.prepared.as_ref().map(Prepared::outlook)
+        let prepared = self.repository.prepare(work, self.outlook.take()).await.ok();
+        let (prepared, outlook) = prepared.unzip();
+        self.outlook = outlook;
+        Ok(Some(Ready { chunk, prepared }))
     }
 }

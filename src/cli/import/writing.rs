@@ -54,11 +54,10 @@ impl Writing<'_> {
         let mut last_line = 1;
         let after = |line: u64, error: &dyn Display| CliError::Other(format!("{error} (after line {line})"));
         let unreadable = |line: u64, error: io::Error| after(line, &format!("could not read on: {error}"));
-        let mut next = preparing.next(None).await.map_err(|error| unreadable(last_line, error))?;
+        let mut next = preparing.next().await.map_err(|error| unreadable(last_line, error))?;
         while let Some(ready) = next {
             let end = ready.chunk.last_line().max(last_line);
-            let outlook = ready.outlook();
-            let (written, prepared) = tokio::join!(self.finish(ready), preparing.next(outlook));
+            let (written, prepared) = tokio::join!(self.finish(ready), preparing.next());
             written.map_err(|error| after(last_line, &error))?;
             next = prepared.map_err(|error| unreadable(end, error))?;
             last_line = end;

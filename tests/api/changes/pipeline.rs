@@ -45,10 +45,9 @@ impl Importer {
     /// Each piece is prepared upon the one before, which is stored meanwhile.
     async fn import(&self, pieces: &[Vec<[String; 4]>]) -> Vec<WriteOutcome> {
         let mut outcomes = vec![];
-        let mut ready: Option<Prepared> = None;
+        let (mut ready, mut outlook): (Option<Prepared>, _) = (None, None);
         for piece in pieces {
-            let outlook = ready.as_ref().map(Prepared::outlook);
-            let next = self.repository.prepare(self.work(piece), outlook);
+            let next = self.repository.prepare(self.work(piece), outlook.take());
             let store = async {
                 match ready.take() {
                     Some(prepared) => fresh(self.repository.store(prepared).await.unwrap()),
@@ -57,7 +56,7 @@ impl Importer {
             };
             let (next, stored) = tokio::join!(next, store);
             outcomes.extend(stored);
-            ready = Some(next.unwrap());
+            (ready, outlook) = Some(next.unwrap()).unzip();
         }
         outcomes.extend(fresh(self.repository.store(ready.unwrap()).await.unwrap()));
         outcomes
