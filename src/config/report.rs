@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     /// What only `docker compose` reads.
-    const OF_COMPOSE: [&str; 1] = ["POSTGRES_PASSWORD"];
+    const OF_COMPOSE: [&str; 2] = ["CONTACTS_OWNER_PASSWORD", "CONTACTS_APP_PASSWORD"];
 
     #[test]
     fn the_example_names_exactly_the_settings_there_are() {
