@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::batch::{self, Failed};
 use super::gather::{self, Queue};
+use super::group::Group;
 use super::lanes::{self, Lanes};
 use super::meters::{self, Rerun};
 use super::pool::Pool;
@@ -72,6 +73,11 @@ impl Writer {
     /// Closes the connections of the workers, after the batches under way.
     pub(super) async fn close(&self) {
         self.own.close().await;
+    }
+
+    /// Stores a group that was prepared. Returns whether it was stored as it is; its jobs are done in any case.
+    pub(super) async fn store(&self, group: Group) -> bool {
+        self.lanes.store(group).await
     }
 
     async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
