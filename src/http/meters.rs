@@ -12,6 +12,7 @@ use metrics::{Counter, Gauge, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::auth::Flaw;
+use crate::telemetry::Raised;
 
 const REQUESTS: &str = "contacts_http_requests_total";
 const DURATIONS: &str = "contacts_http_request_duration_seconds";
@@ -78,9 +79,8 @@ impl Meters {
     }
 
     /// Counts a reader of the feed who waits, until the guard is dropped.
-    pub(super) fn long_poll(&self) -> impl Drop + '_ {
-        self.long_polls.increment(1.0);
-        Waiting(&self.long_polls)
+    pub(super) fn long_poll(&self) -> Raised<'_> {
+        Raised::new(&self.long_polls)
     }
 }
 
@@ -93,14 +93,6 @@ impl Series {
     fn record(&self, after: Duration) {
         self.requests.increment(1);
         self.durations.record(after);
-    }
-}
-
-struct Waiting<'a>(&'a Gauge);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
     }
 }
 

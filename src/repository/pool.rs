@@ -7,8 +7,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, Postgres};
 
-use super::meters::{PoolMeters, Raised};
+use super::meters::PoolMeters;
 use crate::config::{DatabaseSettings, SettingsError, problem};
+use crate::telemetry::Raised;
 
 /// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
 /// throughput, none at all answers the first requests after a restart of the database with an error. (See [`Suspicion`] for those after the first.)
