@@ -45,9 +45,7 @@ impl ServeSettings {
     /// # Errors
     /// Every setting that is missing or malformed.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(environment);
-        let settings = reader.serve();
-        reader.finish(settings)
+        Reader::read(environment, Reader::serve)
     }
 }
 
