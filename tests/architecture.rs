@@ -42,7 +42,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 /// Crates, and the rooms (or files) that alone may use them.
 const CRATES: [(&str, &[&str]); 8] = [
     ("sqlx", &["repository", "embedded"]),
-    ("axum", &["http", "cli/serve.rs"]),
+    ("axum", &["http"]),
     ("jsonwebtoken", &["auth"]),
     ("reqwest", &["outward.rs", "auth/source.rs", "telemetry/export.rs"]),
     ("std::env::var", &["config"]),
