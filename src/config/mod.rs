@@ -24,7 +24,7 @@ pub use limits::LimitSettings;
 pub use log::LogSettings;
 use reader::Reader;
 pub use reader::Setting;
-pub use report::Report;
+pub use report::SettingsReport;
 pub use tokens::{KeySetSource, TokenSettings};
 pub use traces::{Sampling, TraceSettings};
 

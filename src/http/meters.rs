@@ -48,7 +48,7 @@ impl Meters {
         describe_counter!(ERRORS, "Requests answered with an error, by its code.");
         describe_counter!(TOKEN_FAILURES, "Requests without a token that is good, by what is wrong with it.");
         describe_gauge!(LONG_POLLS, "Readers of the change feed that wait for something to come.");
-        Refusal::all().for_each(|refusal| refusal.count(0));
+        NoCaller::all().for_each(|reason| reason.count(0));
         Self { routes: ArcSwap::default(), in_flight: gauge!(IN_FLIGHT), long_polls: gauge!(LONG_POLLS) }
     }
 
@@ -103,7 +103,7 @@ pub(super) fn count_error(code: &'static str) {
 
 /// Why a request has no caller.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Refusal {
+pub(super) enum NoCaller {
     /// No token was sent.
     Missing,
     /// What was sent can't be a token.
@@ -116,7 +116,7 @@ pub(super) enum Refusal {
     NoAccount,
 }
 
-impl Refusal {
+impl NoCaller {
     fn all() -> impl Iterator<Item = Self> {
         let invalid = Flaw::ALL.into_iter().map(Self::Invalid);
         [Self::Missing, Self::Unreadable, Self::Revoked, Self::NoAccount].into_iter().chain(invalid)
