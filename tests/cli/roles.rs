@@ -43,7 +43,7 @@ async fn assert_forbidden(url: &str, statements: &[&str]) {
     let mut connection = connect(url).await;
     for statement in statements {
         let refused = sqlx::raw_sql(AssertSqlSafe(*statement)).execute(&mut connection).await;
-        let code = refused.err().and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+        let code = refused.err().and_then(|error| error.as_database_error()?.code().map(std::borrow::Cow::into_owned));
         assert_eq!(code.as_deref(), Some(INSUFFICIENT_PRIVILEGE), "{statement}");
     }
 }
