@@ -136,6 +136,8 @@ pub(super) fn open(
             let suspicion = to_raise.clone();
             Box::pin(async move {
                 // One that answers nothing is dropped, or its place in the pool would be lost until the network gives it up.
+                // (sqlx pings as well, after this: always, without a bound, and without telling us how it went. So this can't
+                // be left out, and that can't be turned off. Neither holds up the caller.)
                 let answered = tokio::time::timeout(MAX_RELEASE, connection.ping()).await;
                 let answered = answered.unwrap_or(Err(sqlx::Error::PoolTimedOut));
                 answered.inspect_err(|_| suspicion.raise()).map(|()| true)
