@@ -156,19 +156,3 @@ impl PoolMeters {
         gauge!(CONNECTIONS_MAX, "pool" => self.name).set(f64::from(max));
     }
 }
-
-/// Raises a gauge until it is dropped.
-pub(super) struct Raised<'a>(&'a Gauge);
-
-impl<'a> Raised<'a> {
-    pub(super) fn new(gauge: &'a Gauge) -> Self {
-        gauge.increment(1.0);
-        Self(gauge)
-    }
-}
-
-impl Drop for Raised<'_> {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
-}

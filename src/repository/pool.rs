@@ -7,8 +7,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, Postgres};
 
-use super::meters::{PoolMeters, Raised};
+use super::meters::PoolMeters;
 use crate::config::{DatabaseSettings, SettingsError, problem};
+use crate::telemetry::Raised;
 
 /// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
 /// throughput, none at all answers the first requests after a restart of the database with an error. (See [`Suspicion`] for those after the first.)
@@ -146,6 +147,8 @@ pub(super) fn open(
             let suspicion = to_raise.clone();
             Box::pin(async move {
                 // One that answers nothing is dropped, or its place in the pool would be lost until the network gives it up.
+                // (sqlx pings as well, after this: always, without a bound, and without telling us how it went. So this can't
+                // be left out, and that can't be turned off. Neither holds up the caller.)
                 let answered = tokio::time::timeout(MAX_RELEASE, connection.ping()).await;
                 let answered = answered.unwrap_or(Err(sqlx::Error::PoolTimedOut));
                 answered.inspect_err(|_| suspicion.raise()).map(|()| true)
