@@ -16,6 +16,8 @@ mod metrics;
 mod open_docs;
 #[path = "cli/pipes.rs"]
 mod pipes;
+#[path = "cli/roles.rs"]
+mod roles;
 #[path = "cli/rolling.rs"]
 mod rolling;
 #[path = "cli/secrets.rs"]

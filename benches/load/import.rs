@@ -60,8 +60,8 @@ async fn measure(stage: &Stage, rows: u64, work: impl Future<Output = ()>) -> Fi
     let per_row = |time: std::time::Duration| Some(time.as_secs_f64() * 1e6 / rows as f64);
     Figures {
         rate: rows as f64 / started.elapsed().as_secs_f64(),
-        server_cpu: per_row(cpu_of_children() - children),
-        database_cpu: per_row(cpu_of_family(stage.pid()) - database),
+        server_cpu: per_row(cpu_of_children().saturating_sub(children)),
+        database_cpu: per_row(cpu_of_family(stage.pid()).saturating_sub(database)),
         ..Figures::default()
     }
 }

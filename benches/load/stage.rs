@@ -98,8 +98,8 @@ impl Stage {
         let (before, database_before) = (server.cpu(), self.cpu());
         let mut figures = client::drive(server.address, work, connections, time, self.shape).await;
         let answered = figures.rate * time.as_secs_f64();
-        figures.server_cpu = Some((server.cpu() - before).as_secs_f64() * 1e6 / answered);
-        figures.database_cpu = Some((self.cpu() - database_before).as_secs_f64() * 1e6 / answered);
+        figures.server_cpu = Some(server.cpu().saturating_sub(before).as_secs_f64() * 1e6 / answered);
+        figures.database_cpu = Some(self.cpu().saturating_sub(database_before).as_secs_f64() * 1e6 / answered);
         figures.memory = Some(server.memory());
         figures
     }
@@ -108,7 +108,8 @@ impl Stage {
     pub async fn pgbench(&self, script: &str, clients: usize, time: Duration) -> Figures {
         let before = self.cpu();
         let mut figures = pgbench::run(self.cluster(), script, clients, time, self.shape, &self.folder);
-        figures.database_cpu = Some((self.cpu() - before).as_secs_f64() * 1e6 / (figures.rate * time.as_secs_f64()));
+        figures.database_cpu =
+            Some(self.cpu().saturating_sub(before).as_secs_f64() * 1e6 / (figures.rate * time.as_secs_f64()));
         figures
     }
 

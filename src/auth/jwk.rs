@@ -121,7 +121,7 @@ impl Jwk {
     fn key(&self) -> Option<(Algorithm, DecodingKey, Vec<u8>)> {
         match (&*self.kty, self.crv.as_deref()) {
             ("RSA", _) => {
-                let (n, e) = (number(&self.n)?, number(&self.e)?);
+                let (n, e) = (number(self.n.as_deref())?, number(self.e.as_deref())?);
                 let is_good =
                     (MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) && (1..=MAX_EXPONENT_BYTES).contains(&e.len());
                 let key = is_good.then(|| DecodingKey::from_rsa_raw_components(&n, &e))?;
@@ -129,12 +129,12 @@ impl Jwk {
             }
             ("EC", Some("P-256")) => {
                 // An uncompressed point (SEC 1 §2.3.3).
-                let point = [vec![0x04], bytes(&self.x)?, bytes(&self.y)?].concat();
+                let point = [vec![0x04], bytes(self.x.as_deref())?, bytes(self.y.as_deref())?].concat();
                 let key = (point.len() == P256_POINT_BYTES).then(|| DecodingKey::from_ec_der(&point))?;
                 Some((Algorithm::ES256, key, point))
             }
             ("OKP", Some("Ed25519")) => {
-                let point = bytes(&self.x).filter(|point| point.len() == ED25519_BYTES)?;
+                let point = bytes(self.x.as_deref()).filter(|point| point.len() == ED25519_BYTES)?;
                 Some((Algorithm::EdDSA, DecodingKey::from_ed_der(&point), point))
             }
             _ => None,
@@ -142,12 +142,12 @@ impl Jwk {
     }
 }
 
-fn bytes(text: &Option<String>) -> Option<Vec<u8>> {
-    BASE64.decode(text.as_ref()?).ok()
+fn bytes(text: Option<&str>) -> Option<Vec<u8>> {
+    BASE64.decode(text?).ok()
 }
 
 /// A number without leading zeros, which some issuers send and which would pass for length.
-fn number(text: &Option<String>) -> Option<Vec<u8>> {
+fn number(text: Option<&str>) -> Option<Vec<u8>> {
     let bytes = bytes(text)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     Some(bytes[zeros..].to_vec())
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn passes_over_what_is_of_no_use() {
         let [ed, ec, rsa] = KeyPair::of_each_algorithm().map(|pair| pair.jwk("k1"));
-        let n = bytes(&rsa["n"].as_str().map(str::to_owned)).expect("a modulus");
+        let n = bytes(rsa["n"].as_str()).expect("a modulus");
         let short = BASE64.encode(&n[..MIN_RSA_BYTES - 1]);
         let padded = BASE64.encode([&[0], &n[..MIN_RSA_BYTES - 1]].concat());
         let useless = [

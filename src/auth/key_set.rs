@@ -143,7 +143,7 @@ impl KeySet {
             Err(failure) => {
                 match self.keys.load().len() {
                     0 => {
-                        tracing::warn!(%failure, "could not read the key set: tokens of its keys are refused till then")
+                        tracing::warn!(%failure, "could not read the key set: tokens of its keys are refused till then");
                     }
                     keys => tracing::warn!(%failure, keys, "could not read the key set: its last keys go on working"),
                 }
@@ -246,7 +246,7 @@ mod tests {
     async fn a_key_that_was_taken_out_ends_without_being_asked_for() {
         let sample = Sample::holding(&["a", "b"]);
         sample.now_holds(&["b"]);
-        tokio::time::sleep(REFRESH_EVERY - Duration::from_secs(1)).await;
+        tokio::time::sleep(REFRESH_EVERY.saturating_sub(Duration::from_secs(1))).await;
         assert!(sample.finds("a"));
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(!sample.finds("a") && sample.finds("b"));

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::palette::Palette;
 use super::{CliError, print};
 use crate::auth::Verifier;
-use crate::config::{Environment, Report, Setting, SettingsError};
+use crate::config::{Environment, Setting, SettingsError, SettingsReport};
 use crate::telemetry;
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub(super) fn run(environment: &Environment, command: &Command) -> Result<(), Cl
 }
 
 fn check(environment: &Environment) -> Result<(), CliError> {
-    let report = Report::of(environment);
+    let report = SettingsReport::of(environment);
     print(&table(&report.settings, Palette::of_output(&report.log)))?;
     let alarm = Palette::of_errors(&report.log).alarm;
     report.suspicions.iter().for_each(|line| eprintln!("{alarm}warning:{alarm:#} {line}"));
@@ -38,7 +38,7 @@ fn check(environment: &Environment) -> Result<(), CliError> {
 }
 
 /// What is wrong with the settings themselves, and with what they name.
-fn problems(report: Report) -> Vec<String> {
+fn problems(report: SettingsReport) -> Vec<String> {
     let mut problems = report.problems;
     let keys = Verifier::new(&report.serve.tokens).err();
     let filter = telemetry::filter(&report.log).err();

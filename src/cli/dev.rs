@@ -14,7 +14,7 @@ use clap::Args;
 use uuid::{Uuid, uuid};
 
 use super::palette::Palette;
-use super::{CliError, browser, print, serve};
+use super::{CliError, browser, listen, print};
 use crate::auth::{Signer, Verifier};
 use crate::config::{
     DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings, EmbeddedSettings, Environment, HttpSettings,
@@ -72,7 +72,7 @@ pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Res
     }
     let folder = data_dir(environment)
         .ok_or_else(|| problem("CONTACTS_DATA_DIR", "is not set, and there is no HOME: say where to keep the data"))?;
-    let (listener, address) = serve::bind("BIND_ADDR", settings.bind_addr).await?;
+    let (listener, address) = listen::bind("BIND_ADDR", settings.bind_addr).await?;
     let cluster = Cluster::start(&EmbeddedSettings::read(environment), &folder, Durability::Durable).await?;
     cluster.create_database(DATABASE, None).await?;
     let database = DatabaseSettings {
@@ -98,7 +98,7 @@ pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Res
         // The page waits for the service, not the service for the page.
         tokio::spawn(async move { browser::open(&format!("http://{address}/docs")).await });
     }
-    let served = serve::listen(app, listener).await;
+    let served = listen::until_stopped(app, listener).await;
     drop(cluster);
     served
 }

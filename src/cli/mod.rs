@@ -9,9 +9,11 @@ mod export;
 mod health;
 mod help;
 mod import;
+mod listen;
 mod migrate;
 mod palette;
 mod serve;
+mod stop;
 mod token;
 
 use std::io::{ErrorKind, Write as _};

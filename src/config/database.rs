@@ -34,9 +34,7 @@ impl DatabaseSettings {
     /// # Errors
     /// Every setting of it that is missing or malformed.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(environment);
-        let settings = reader.database();
-        reader.finish(settings)
+        Reader::read(environment, Reader::database)
     }
 }
 

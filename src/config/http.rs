@@ -35,9 +35,7 @@ impl HttpSettings {
     /// # Errors
     /// Every setting of it that is malformed.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(environment);
-        let settings = reader.http();
-        reader.finish(settings)
+        Reader::read(environment, Reader::http)
     }
 }
 

@@ -22,9 +22,7 @@ impl LogSettings {
     /// # Errors
     /// An unknown `LOG_FORMAT`.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(environment);
-        let settings = reader.log();
-        reader.finish(settings)
+        Reader::read(environment, Reader::log)
     }
 }
 

@@ -24,7 +24,7 @@ pub use limits::LimitSettings;
 pub use log::LogSettings;
 use reader::Reader;
 pub use reader::Setting;
-pub use report::Report;
+pub use report::SettingsReport;
 pub use tokens::{KeySetSource, TokenSettings};
 pub use traces::{Sampling, TraceSettings};
 
@@ -45,9 +45,7 @@ impl ServeSettings {
     /// # Errors
     /// Every setting that is missing or malformed.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(environment);
-        let settings = reader.serve();
-        reader.finish(settings)
+        Reader::read(environment, Reader::serve)
     }
 }
 

@@ -35,8 +35,14 @@ impl<'a> Reader<'a> {
         Self { environment, problems: vec![], settings: vec![] }
     }
 
-    pub(super) fn finish<T>(self, settings: T) -> Result<T, SettingsError> {
-        if self.problems.is_empty() { Ok(settings) } else { Err(SettingsError(self.problems)) }
+    /// Reads a part of the settings alone.
+    ///
+    /// # Errors
+    /// Every setting of it that is missing or malformed.
+    pub(super) fn read<T>(environment: &'a Environment, part: impl FnOnce(&mut Self) -> T) -> Result<T, SettingsError> {
+        let mut reader = Self::new(environment);
+        let settings = part(&mut reader);
+        if reader.problems.is_empty() { Ok(settings) } else { Err(SettingsError(reader.problems)) }
     }
 
     pub(super) fn complain(&mut self, name: &str, what: &str) {

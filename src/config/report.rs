@@ -5,7 +5,7 @@ use super::{Environment, LogSettings, ServeSettings};
 
 /// Everything that can be set, as it holds, and what is wrong with it.
 #[derive(Debug)]
-pub struct Report {
+pub struct SettingsReport {
     /// Every setting, in the order of the parts that they are of.
     pub settings: Vec<Setting>,
     /// What is missing or malformed: a line each, that names the setting and says how to mend it.
@@ -21,7 +21,7 @@ pub struct Report {
 /// How many letters a name may differ in from that of a setting, to be taken for a slip.
 const SLIP: usize = 2;
 
-impl Report {
+impl SettingsReport {
     /// Reads all settings there are, those of `contacts dev` too.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
@@ -54,11 +54,11 @@ mod tests {
     use super::*;
 
     /// What only `docker compose` reads.
-    const OF_COMPOSE: [&str; 1] = ["POSTGRES_PASSWORD"];
+    const OF_COMPOSE: [&str; 2] = ["CONTACTS_OWNER_PASSWORD", "CONTACTS_APP_PASSWORD"];
 
     #[test]
     fn the_example_names_exactly_the_settings_there_are() {
-        let report = Report::of(&Environment::default());
+        let report = SettingsReport::of(&Environment::default());
         let mut read: Vec<_> = report.settings.iter().map(|setting| &*setting.name).chain(OF_COMPOSE).collect();
         let lines = include_str!("../../.env.example").lines();
         let name = |line: &'static str| {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_example_shows_the_defaults() {
-        for setting in Report::of(&Environment::default()).settings {
+        for setting in SettingsReport::of(&Environment::default()).settings {
             assert_eq!(setting.origin, Origin::Default, "{}", setting.name);
             let is_of_this_machine = setting.name == "CONTACTS_DATA_DIR";
             if let Some(default) = setting.value.filter(|_| !is_of_this_machine) {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn knows_a_slip_from_what_others_set() {
         let environment = [("JWT_SECRT", "x"), ("DATABASE_UR", "x"), ("PATH", "x"), ("PGUSER", "x"), ("RUST_LOG", "x")];
-        let suspicions = Report::of(&environment.into()).suspicions;
+        let suspicions = SettingsReport::of(&environment.into()).suspicions;
         assert_eq!(
             suspicions,
             ["DATABASE_UR is no setting: is DATABASE_URL meant?", "JWT_SECRT is no setting: is JWT_SECRET meant?"]

@@ -49,12 +49,13 @@ impl TokenSettings {
     /// # Errors
     /// A secret that is missing or too short.
     pub fn read_for_signing(environment: &Environment) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(environment);
-        let settings = reader.tokens();
-        if settings.secret.is_none() && reader.problems.is_empty() {
-            reader.complain("JWT_SECRET", "is not set: it signs the token");
-        }
-        reader.finish(settings)
+        Reader::read(environment, |reader| {
+            let settings = reader.tokens();
+            if settings.secret.is_none() && reader.problems.is_empty() {
+                reader.complain("JWT_SECRET", "is not set: it signs the token");
+            }
+            settings
+        })
     }
 
     /// Settings with a secret alone.

@@ -39,9 +39,7 @@ impl TraceSettings {
     /// # Errors
     /// Every setting of it that is malformed.
     pub fn read(environment: &Environment) -> Result<Option<Self>, SettingsError> {
-        let mut reader = Reader::new(environment);
-        let settings = reader.traces();
-        reader.finish(settings)
+        Reader::read(environment, Reader::traces)
     }
 }
 

@@ -40,12 +40,6 @@ impl UniqueKey {
 }
 
 impl KeyChanges {
-    /// Whether nothing is claimed or given up.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.claimed.is_empty() && self.released.is_empty()
-    }
-
     /// The keys that a contact with `values` holds while active, as claims.
     #[must_use]
     pub fn of_new(values: &Values, registry: &Registry) -> Self {

@@ -121,14 +121,14 @@ impl Stored {
         }
     }
 
-    fn store(&mut self, effects: &Effects<'_>, position: i64) {
+    fn store(&mut self, effects: &Effects, position: i64) {
         self.position = position;
         for (base, contact) in &effects.updated {
-            let before = self.contacts.insert(contact.id, (*contact).clone()).expect("is there");
+            let before = self.contacts.insert(contact.id, Contact::clone(contact)).expect("is there");
             assert_eq!(before.version, *base);
         }
         for contact in &effects.created {
-            assert!(self.contacts.insert(contact.id, (*contact).clone()).is_none());
+            assert!(self.contacts.insert(contact.id, Contact::clone(contact)).is_none());
         }
         for (id, key) in &effects.keys_gone {
             assert!(self.keys.remove(&(*id, key.clone())).is_some(), "{key:?} is not there");

@@ -38,11 +38,9 @@ pub struct Workspace {
     /// Of the account's last change.
     position: i64,
     contacts: BTreeMap<Uuid, Entry>,
-    /// The active contact that holds each key that was looked up, if any does.
-    holders: HashMap<UniqueKey, Option<Uuid>>,
+    /// Who holds each key that was looked up.
+    holders: HashMap<UniqueKey, Holder>,
     changes: Vec<Change>,
-    /// Whether any key has changed hands.
-    moves_keys: bool,
 }
 
 /// A contact before and after the writes; `None` where there is none.
@@ -50,6 +48,14 @@ pub struct Workspace {
 struct Entry {
     before: Option<Arc<Contact>>,
     now: Option<Arc<Contact>>,
+}
+
+/// The active contact that holds a key, if any does.
+#[derive(Debug, Clone, Copy)]
+struct Holder {
+    contact: Option<Uuid>,
+    /// Whether the key has changed hands.
+    is_new: bool,
 }
 
 /// What has to be looked up before writes can be applied.
@@ -63,11 +69,11 @@ pub struct Wanted {
 
 /// What the writes did.
 #[derive(Debug, Default)]
-pub struct Effects<'a> {
+pub struct Effects {
     /// Contacts that are new.
-    pub created: Vec<&'a Contact>,
+    pub created: Vec<Arc<Contact>>,
     /// Contacts that have changed, each with the version that it had.
-    pub updated: Vec<(i64, &'a Contact)>,
+    pub updated: Vec<(i64, Arc<Contact>)>,
     /// Contacts that are gone, each with the position of the last change that was stored of it.
     pub purged: Vec<(Uuid, i64)>,
     /// Keys that contacts no longer have.
@@ -81,6 +87,23 @@ impl Workspace {
     #[must_use]
     pub fn at(position: i64) -> Self {
         Self { position, ..Self::default() }
+    }
+
+    /// The workspace that the next writes find once these are stored. It knows what these have changed: nothing of that
+    /// is to be looked up before it is stored, and all else is as it was.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let after = |change: &Change| {
+            let now = &self.contacts.get(&change.contact_id)?.now;
+            Some((change.contact_id, Entry { before: now.clone(), now: now.clone() }))
+        };
+        let moved = self.holders.iter().filter(|(_, holder)| holder.is_new);
+        Self {
+            position: self.position,
+            contacts: self.changes.iter().filter_map(after).collect(),
+            holders: moved.map(|(key, holder)| (key.clone(), Holder { is_new: false, ..*holder })).collect(),
+            changes: vec![],
+        }
     }
 
     /// The position of the account's last change.
@@ -98,7 +121,8 @@ impl Workspace {
     /// Whether only values of active contacts have changed so far, and no keys.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        !self.moves_keys && self.changes.iter().all(|change| change.kind == ChangeKind::Updated)
+        !self.holders.values().any(|holder| holder.is_new)
+            && self.changes.iter().all(|change| change.kind == ChangeKind::Updated)
     }
 
     /// Adds what else these writes need to be looked up. To be asked again after that: one look-up leads to the next.
@@ -109,7 +133,7 @@ impl Workspace {
                 None => None,
                 Some(Target::Id(id)) => Some(id),
                 Some(Target::Key(key)) => {
-                    let holder = self.holders.get(&key).copied().flatten();
+                    let holder = self.holder(&key);
                     keys.push(key);
                     holder
                 }
@@ -133,7 +157,7 @@ impl Workspace {
 
     /// Takes note of the active contact that holds a key, or that none does.
     pub fn know_holder(&mut self, key: UniqueKey, holder: Option<Uuid>) {
-        self.holders.entry(key).or_insert(holder);
+        self.holders.entry(key).or_insert(Holder { contact: holder, is_new: false });
     }
 
     /// Applies a write.
@@ -159,12 +183,14 @@ impl Workspace {
 
     /// What the writes so far did to the contacts that were there, and to their keys.
     #[must_use]
-    pub fn effects(&self, registry: &Registry) -> Effects<'_> {
+    pub fn effects(&self, registry: &Registry) -> Effects {
         let mut effects = Effects::default();
         for (id, entry) in &self.contacts {
             match (&entry.before, &entry.now) {
-                (None, Some(now)) => effects.created.push(now),
-                (Some(before), Some(now)) if !Arc::ptr_eq(before, now) => effects.updated.push((before.version, now)),
+                (None, Some(now)) => effects.created.push(Arc::clone(now)),
+                (Some(before), Some(now)) if !Arc::ptr_eq(before, now) => {
+                    effects.updated.push((before.version, Arc::clone(now)));
+                }
                 (Some(before), None) => effects.purged.push((*id, before.position)),
                 _ => continue,
             }
@@ -173,10 +199,14 @@ impl Workspace {
         effects
     }
 
+    fn holder(&self, key: &UniqueKey) -> Option<Uuid> {
+        self.holders.get(key)?.contact
+    }
+
     fn find(&self, target: &Target) -> Option<Arc<Contact>> {
         let id = match target {
             Target::Id(id) => *id,
-            Target::Key(key) => self.holders.get(key).copied().flatten()?,
+            Target::Key(key) => self.holder(key)?,
         };
         self.contacts.get(&id)?.now.clone()
     }
@@ -279,16 +309,16 @@ impl Workspace {
 
     /// Hands keys on, if no other active contact holds one that is claimed.
     fn move_keys(&mut self, contact: Uuid, changes: KeyChanges) -> Result<(), WriteRefusal> {
-        let holder = |key: &UniqueKey| self.holders.get(key).copied().flatten().filter(|holder| *holder != contact);
+        let holder = |key: &UniqueKey| self.holder(key).filter(|holder| *holder != contact);
         let collision = |key: &UniqueKey| Some(Collision { field: key.field, existing_id: Some(holder(key)?) });
         let mut collisions: Vec<_> = changes.claimed.iter().filter_map(collision).collect();
         if !collisions.is_empty() {
             collisions.sort_by_key(|collision| collision.field);
             return Err(WriteRefusal::Duplicate(collisions));
         }
-        self.moves_keys |= !changes.is_empty();
-        self.holders.extend(changes.released.into_iter().map(|key| (key, None)));
-        self.holders.extend(changes.claimed.into_iter().map(|key| (key, Some(contact))));
+        let hand = |contact| move |key| (key, Holder { contact, is_new: true });
+        self.holders.extend(changes.released.into_iter().map(hand(None)));
+        self.holders.extend(changes.claimed.into_iter().map(hand(Some(contact))));
         Ok(())
     }
 
@@ -324,7 +354,7 @@ impl Workspace {
     }
 }
 
-impl Effects<'_> {
+impl Effects {
     fn add_keys(&mut self, id: Uuid, before: Option<&Contact>, now: Option<&Contact>, registry: &Registry) {
         let Some(now) = now else {
             let gone = before.map(|before| KeyChanges::of_gone(&before.values, registry).released);

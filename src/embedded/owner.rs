@@ -66,7 +66,7 @@ impl Owner {
         };
         if !can_pass(folder) {
             // Passing through shows nothing of what is within.
-            let mode = fs::metadata(folder).map(|meta| meta.mode()).unwrap_or(0o700) | 0o111;
+            let mode = fs::metadata(folder).map_or(0o700, |meta| meta.mode()) | 0o111;
             fs::set_permissions(folder, Permissions::from_mode(mode))
                 .map_err(|error| EmbeddedError::io("open", folder, &error))?;
         }

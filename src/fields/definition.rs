@@ -263,7 +263,7 @@ fn option(json: &Json<'_>) -> Result<FieldOption, (IssueCode, &'static str)> {
     for (key, value) in members {
         match (&**key, value) {
             ("label", value) => {
-                option_label = Some(label(value).map_err(|(code, _)| (code, "needs a label of 1 to 255 characters"))?)
+                option_label = Some(label(value).map_err(|(code, _)| (code, "needs a label of 1 to 255 characters"))?);
             }
             ("internal_name", Json::Null) => {}
             ("internal_name", Json::String(sent)) => name = Some(sent.clone().into_owned()),

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::body_limit;
-use super::limits::{Meter, Rates, Standing};
-use super::meters::Refusal;
+use super::limits::{NotedStanding, Rates, Standing};
+use super::meters::NoCaller;
 use super::scope;
 use super::state::App;
 use crate::auth::Identity;
@@ -29,7 +29,7 @@ pub(super) struct Caller {
     /// The token's `sub`.
     pub actor: Option<String>,
     /// Where to note how the account stands with its limit, where there is one.
-    meter: Option<Meter>,
+    noted: Option<NotedStanding>,
 }
 
 /// The stages of contract §1 that come before the path: declared size, then token, then rate limit, then scope.
@@ -46,16 +46,16 @@ impl FromRequestParts<App> for Caller {
         let token = bearer_token(&parts.headers)?;
         let identity = app.verifier().verify(token).await.map_err(|reason| {
             tracing::debug!(%reason, "token refused");
-            Refusal::Invalid(reason.flaw()).count(1);
+            NoCaller::Invalid(reason.flaw()).count(1);
             ApiError::Unauthorized { token_sent: true }
         })?;
         refuse_revoked(&identity, app).await?;
         let account = identity.account.ok_or_else(|| {
-            Refusal::NoAccount.count(1);
+            NoCaller::NoAccount.count(1);
             ApiError::MissingAccountContext
         })?;
         tracing::Span::current().record("account", tracing::field::display(account));
-        let caller = Self { account, actor: identity.actor, meter: parts.extensions.remove() };
+        let caller = Self { account, actor: identity.actor, noted: parts.extensions.remove() };
         caller.pay(app, Rates::take_one)?;
         check_scope(identity.scopes, parts)?;
         Ok(caller)
@@ -71,9 +71,9 @@ impl Caller {
     }
 
     fn pay(&self, app: &App, take: impl Fn(&Rates, Uuid) -> Result<Standing, Standing>) -> Result<(), ApiError> {
-        let Some((rates, meter)) = app.limits().rates.as_ref().zip(self.meter.as_ref()) else { return Ok(()) };
+        let Some((rates, noted)) = app.limits().rates.as_ref().zip(self.noted.as_ref()) else { return Ok(()) };
         let taken = take(rates, self.account);
-        meter.note(taken.unwrap_or_else(|standing| standing));
+        noted.note(taken.unwrap_or_else(|standing| standing));
         taken.map(drop).map_err(|standing| ApiError::RateLimited { retry_after: standing.retry_after() })
     }
 }
@@ -96,7 +96,7 @@ async fn refuse_revoked(identity: &Identity, app: &App) -> Result<(), ApiError> 
         && app.repository().is_client_revoked(client).await?
     {
         tracing::debug!("token refused: its client is revoked");
-        Refusal::Revoked.count(1);
+        NoCaller::Revoked.count(1);
         return Err(ApiError::Unauthorized { token_sent: true });
     }
     Ok(())
@@ -114,12 +114,12 @@ fn check_scope(scopes: Option<Scopes>, parts: &Parts) -> Result<(), ApiError> {
 
 /// The token of the one `Authorization: Bearer` header (RFC 6750 §2.1).
 fn bearer_token(headers: &HeaderMap) -> Result<&str, ApiError> {
-    let refused = |refusal: Refusal, token_sent| {
-        refusal.count(1);
+    let refused = |reason: NoCaller, token_sent| {
+        reason.count(1);
         Err(ApiError::Unauthorized { token_sent })
     };
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return refused(Refusal::Missing, false) };
+    let Some(value) = values.next() else { return refused(NoCaller::Missing, false) };
     let token = value.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -127,9 +127,9 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, ApiError> {
     // Bytes that no token has: but one was meant.
     let is_meant = || value.as_bytes().get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"bearer "));
     match token {
-        None if value.to_str().is_err() && is_meant() => refused(Refusal::Unreadable, true),
-        Some("") | None => refused(Refusal::Unreadable, false),
-        Some(token) if token.len() > MAX_TOKEN_BYTES || values.next().is_some() => refused(Refusal::Unreadable, true),
+        None if value.to_str().is_err() && is_meant() => refused(NoCaller::Unreadable, true),
+        Some("") | None => refused(NoCaller::Unreadable, false),
+        Some(token) if token.len() > MAX_TOKEN_BYTES || values.next().is_some() => refused(NoCaller::Unreadable, true),
         Some(token) => Ok(token),
     }
 }

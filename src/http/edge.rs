@@ -12,7 +12,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::limits::Meter;
+use super::limits::NotedStanding;
 use super::state::App;
 use super::{meters, oauth, trace};
 
@@ -32,9 +32,9 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     let traced = trace::span(request.headers(), method, &route);
     let trace_id = trace::trace_id(&traced).map(tracing::field::display);
     let span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty, trace_id);
-    let meter = app.limits().rates.as_ref().map(|_| Meter::default());
-    if let Some(meter) = &meter {
-        request.extensions_mut().insert(meter.clone());
+    let noted = app.limits().rates.as_ref().map(|_| NotedStanding::default());
+    if let Some(noted) = &noted {
+        request.extensions_mut().insert(noted.clone());
     }
     let mut response = async {
         let answer = next.run(request).await;
@@ -53,8 +53,8 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if let Some(meter) = meter {
-        meter.write(response.headers_mut());
+    if let Some(noted) = noted {
+        noted.write(response.headers_mut());
     }
     if app.is_draining() {
         // Who keeps connections open sends the next request elsewhere, rather than into a closing one.

@@ -12,6 +12,7 @@ use metrics::{Counter, Gauge, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::auth::Flaw;
+use crate::telemetry::Raised;
 
 const REQUESTS: &str = "contacts_http_requests_total";
 const DURATIONS: &str = "contacts_http_request_duration_seconds";
@@ -47,7 +48,7 @@ impl Meters {
         describe_counter!(ERRORS, "Requests answered with an error, by its code.");
         describe_counter!(TOKEN_FAILURES, "Requests without a token that is good, by what is wrong with it.");
         describe_gauge!(LONG_POLLS, "Readers of the change feed that wait for something to come.");
-        Refusal::all().for_each(|refusal| refusal.count(0));
+        NoCaller::all().for_each(|reason| reason.count(0));
         Self { routes: ArcSwap::default(), in_flight: gauge!(IN_FLIGHT), long_polls: gauge!(LONG_POLLS) }
     }
 
@@ -78,9 +79,8 @@ impl Meters {
     }
 
     /// Counts a reader of the feed who waits, until the guard is dropped.
-    pub(super) fn long_poll(&self) -> impl Drop + '_ {
-        self.long_polls.increment(1.0);
-        Waiting(&self.long_polls)
+    pub(super) fn long_poll(&self) -> Raised<'_> {
+        Raised::new(&self.long_polls)
     }
 }
 
@@ -96,14 +96,6 @@ impl Series {
     }
 }
 
-struct Waiting<'a>(&'a Gauge);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
-}
-
 /// Counts an answer that is an error, by its code: also how often callers were told to come back later.
 pub(super) fn count_error(code: &'static str) {
     counter!(ERRORS, "code" => code).increment(1);
@@ -111,7 +103,7 @@ pub(super) fn count_error(code: &'static str) {
 
 /// Why a request has no caller.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Refusal {
+pub(super) enum NoCaller {
     /// No token was sent.
     Missing,
     /// What was sent can't be a token.
@@ -124,7 +116,7 @@ pub(super) enum Refusal {
     NoAccount,
 }
 
-impl Refusal {
+impl NoCaller {
     fn all() -> impl Iterator<Item = Self> {
         let invalid = Flaw::ALL.into_iter().map(Self::Invalid);
         [Self::Missing, Self::Unreadable, Self::Revoked, Self::NoAccount].into_iter().chain(invalid)

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
 use super::group::Group;
+use super::holder::Holder;
 use super::pool::Pool;
 use super::store::ContactKey;
 use super::work::Job;
@@ -33,9 +34,8 @@ pub(super) struct Failed {
 impl Failed {
     fn of(error: StorageError, groups: BTreeMap<Uuid, Group>) -> Self {
         let changed = |group: &Group| {
-            let effects = group.effects();
-            let updated = effects.updated.iter().map(|(_, contact)| contact.id);
-            updated.chain(effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
+            let updated = group.effects.updated.iter().map(|(_, contact)| contact.id);
+            updated.chain(group.effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
         };
         let contacts = groups.values().flat_map(changed).collect();
         Self { error, jobs: groups.into_values().flat_map(|group| group.jobs).collect(), contacts }
@@ -47,9 +47,9 @@ impl Failed {
 ///
 /// # Errors
 /// The database. Unless it is unavailable, nothing was written.
-pub(super) async fn write(pool: &Pool, jobs: Vec<Job>) -> Result<Vec<Job>, Failed> {
+pub(super) async fn write(holder: &Holder, jobs: Vec<Job>) -> Result<Vec<Job>, Failed> {
     let mut groups = by_account(jobs);
-    match try_write(pool, &mut groups).await {
+    match try_write(holder, &mut groups).await {
         Ok(stored) => Ok(groups.into_values().flat_map(|group| stored.answer(group)).collect()),
         Err(error) => Err(Failed::of(error, groups)),
     }
@@ -81,8 +81,8 @@ impl Stored {
     }
 }
 
-async fn try_write(pool: &Pool, groups: &mut BTreeMap<Uuid, Group>) -> Result<Stored, StorageError> {
-    let mut connection = pool.acquire().await?;
+async fn try_write(holder: &Holder, groups: &mut BTreeMap<Uuid, Group>) -> Result<Stored, StorageError> {
+    let mut connection = holder.acquire().await?;
     load::load(&mut connection, groups).await?;
     groups.values_mut().for_each(Group::apply);
     let changed: Vec<_> = groups.values().filter(|group| group.has_effects()).collect();
@@ -101,6 +101,7 @@ async fn try_write(pool: &Pool, groups: &mut BTreeMap<Uuid, Group>) -> Result<St
             contacts => contacts?,
         };
     }
+    holder.hold(connection);
     Ok(stored)
 }
 
@@ -129,27 +130,57 @@ pub(super) async fn write_locked(pool: &Pool, account: Uuid, jobs: Vec<Job>) -> 
 
 async fn try_write_locked(pool: &Pool, account: Uuid, groups: &mut BTreeMap<Uuid, Group>) -> Result<(), StorageError> {
     const LOCK: &str = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
-    // Whoever holds a row of a contact must not hold up all writers of the account.
-    const HURRY: &str = "SELECT set_config('lock_timeout', '100ms', true)";
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     sqlx::query(LOCK).bind(account).execute(&mut *transaction).await?;
-    sqlx::query(HURRY).execute(&mut *transaction).await?;
+    hurry(&mut transaction).await?;
     load::load(&mut transaction, groups).await?;
-    // An account without a row has no lock either.
-    if groups.values().any(Group::is_torn) {
+    groups.values_mut().for_each(Group::apply);
+    // An account without a row has no lock either: it may be found torn.
+    let Some(group) = groups.get(&account) else { return Ok(()) };
+    commit_whole(transaction, group).await
+}
+
+/// Stores a group that has been applied, without waiting for anyone, and answers its jobs.
+///
+/// # Errors
+/// The database; [`StorageError::Stale`] when the account is not as the jobs took it to be. Unless it is unavailable,
+/// nothing was written.
+pub(super) async fn store(pool: &Pool, group: Group) -> Result<(), Failed> {
+    if let Err(error) = try_store(pool, &group).await {
+        return Err(Failed::of(error, BTreeMap::from([(group.account, group)])));
+    }
+    drop(group.answer(|_| true));
+    Ok(())
+}
+
+async fn try_store(pool: &Pool, group: &Group) -> Result<(), StorageError> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    hurry(&mut transaction).await?;
+    commit_whole(transaction, group).await
+}
+
+/// Stores all of a group, if its account is as it was read, and commits.
+async fn commit_whole(mut transaction: PgTransaction<'_>, group: &Group) -> Result<(), StorageError> {
+    if group.is_torn() {
         return Err(StorageError::Stale);
     }
-    groups.values_mut().for_each(Group::apply);
-    let changed: Vec<_> = groups.values().filter(|group| group.has_effects()).collect();
-    if changed.is_empty() {
+    if !group.has_effects() {
         return Ok(());
     }
-    found_accounts(&mut transaction, &changed).await?;
-    if !store::everything(&mut transaction, &changed).await?.contains(&account) {
+    found_accounts(&mut transaction, &[group]).await?;
+    if !store::everything(&mut transaction, &[group]).await?.contains(&group.account) {
         return Err(StorageError::Stale);
     }
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Lets what follows fail rather than wait: whoever holds a row of a contact must not hold up all writers of the account.
+async fn hurry(transaction: &mut PgConnection) -> Result<(), StorageError> {
+    const HURRY: &str = "SELECT set_config('lock_timeout', '100ms', true)";
+    sqlx::query(HURRY).execute(transaction).await?;
     Ok(())
 }
 

@@ -24,9 +24,10 @@ pub(super) struct AccountState {
 pub(super) struct Group {
     pub(super) account: Uuid,
     pub(super) jobs: Vec<Job>,
-    /// The account as it was read; `None` while it has no row.
+    /// The account as it has to be when its jobs are stored; `None` while it has no row.
     pub(super) state: Option<AccountState>,
-    is_known: bool,
+    /// The states in which the account may be read. Empty: the first read says.
+    expected: Vec<Option<AccountState>>,
     /// Whether the account has changed between two of its reads: what was read does not belong together.
     is_torn: bool,
     pub(super) workspace: Workspace,
@@ -36,6 +37,8 @@ pub(super) struct Group {
     pub(super) new_kept: Vec<NewKept>,
     /// What becomes of each job, once applied.
     replies: Vec<Reply>,
+    /// What they do to the account, once applied.
+    pub(super) effects: Effects,
     /// The account's registry, once a job that knows it is applied.
     registry: Option<Arc<Registry>>,
 }
@@ -46,24 +49,38 @@ impl Group {
             account,
             jobs,
             state: None,
-            is_known: false,
+            expected: vec![],
             is_torn: false,
             workspace: Workspace::default(),
             kept: HashMap::new(),
             new_kept: vec![],
             replies: vec![],
+            effects: Effects::default(),
             registry: None,
         }
     }
 
+    /// A group for the jobs that come after these, which are applied and about to be stored. What those need may be looked
+    /// up before that or after it: what these change is known, and all else stays the same.
+    pub(super) fn next(&self) -> Self {
+        let workspace = self.workspace.next();
+        let state = (self.state.is_some() || self.has_effects())
+            .then(|| AccountState { position: workspace.position(), ..self.state.unwrap_or_default() });
+        Self { state, expected: vec![self.state, state], workspace, ..Self::of(self.account, vec![]) }
+    }
+
     /// Takes note of the account as it is.
     pub(super) fn know_account(&mut self, state: Option<AccountState>) {
-        if self.is_known {
-            self.is_torn |= self.state != state;
-            return;
+        if self.expected.is_empty() {
+            (self.expected, self.state) = (vec![state], state);
+            self.workspace = Workspace::at(state.unwrap_or_default().position);
         }
-        (self.is_known, self.state) = (true, state);
-        self.workspace = Workspace::at(state.unwrap_or_default().position);
+        self.is_torn |= !self.expected.contains(&state);
+    }
+
+    /// Gives up what is known of the account.
+    pub(super) fn tear(&mut self) {
+        self.is_torn = true;
     }
 
     /// Whether its jobs can't be answered from what was read: not even a refusal would be sure.
@@ -92,6 +109,9 @@ impl Group {
         let jobs = std::mem::take(&mut self.jobs);
         self.replies = jobs.iter().map(|job| self.apply_one(&job.work)).collect();
         self.jobs = jobs;
+        if let Some(registry) = &self.registry {
+            self.effects = self.workspace.effects(registry);
+        }
     }
 
     fn apply_one(&mut self, work: &Work) -> Reply {
@@ -121,11 +141,6 @@ impl Group {
             self.new_kept.push(new);
         }
         Ok(Done::Fresh(outcomes))
-    }
-
-    /// What its jobs do to the account.
-    pub(super) fn effects(&self) -> Effects<'_> {
-        self.registry.as_ref().map(|registry| self.workspace.effects(registry)).unwrap_or_default()
     }
 
     /// Whether its jobs change anything.

@@ -8,7 +8,6 @@ use super::StorageError;
 use super::columns::{ChangeColumns, ContactColumns, KeyColumns, contact_rows};
 use super::copy::copy;
 use super::group::Group;
-use super::store::AccountEffects;
 use crate::contacts::{Change, Contact, UniqueKey};
 use crate::fields::system;
 
@@ -37,7 +36,7 @@ macro_rules! told {
 pub(super) use told;
 
 /// Puts new contacts in.
-pub(super) async fn contacts(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+pub(super) async fn contacts(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
     const INSERT: &str = concat!(
         "INSERT INTO contacts (",
         contact_list!(),
@@ -49,7 +48,7 @@ pub(super) async fn contacts(connection: &mut PgConnection, effects: &AccountEff
         )
     );
     const COPY: &str = concat!("COPY contacts (", contact_list!(), ") FROM STDIN (FORMAT binary)");
-    let created = effects.iter().flat_map(|(account, effects)| effects.created.iter().map(|new| (*account, *new)));
+    let created = groups.iter().flat_map(|group| group.effects.created.iter().map(|new| (group.account, &**new)));
     let created: Vec<(Uuid, &Contact)> = created.collect();
     if created.len() >= MANY {
         return copy(connection, COPY, &created, |tuple, (account, contact)| {
@@ -74,12 +73,12 @@ pub(super) async fn contacts(connection: &mut PgConnection, effects: &AccountEff
 }
 
 /// Puts the keys in that contacts have from now on.
-pub(super) async fn keys(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+pub(super) async fn keys(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
     const INSERT: &str = "INSERT INTO contact_keys (account_id, contact_id, field_id, key, active) \
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[])";
     const COPY: &str = "COPY contact_keys (account_id, contact_id, field_id, key, active) FROM STDIN (FORMAT binary)";
-    let new = effects.iter().flat_map(|(account, effects)| {
-        effects.keys_new.iter().map(|(contact, key, active)| (*account, *contact, key, *active))
+    let new = groups.iter().flat_map(|group| {
+        group.effects.keys_new.iter().map(|(contact, key, active)| (group.account, *contact, key, *active))
     });
     let new: Vec<(Uuid, Uuid, &UniqueKey, bool)> = new.collect();
     if new.len() >= MANY {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::StorageError;
 use super::batch::{self, Failed};
+use super::group::Group;
 use super::meters::{self, Rerun};
 use super::pool::Pool;
 use super::work::Job;
@@ -70,6 +71,21 @@ impl Lanes {
                 tokio::spawn(self.clone().serve(account));
             }
         }
+    }
+
+    /// Stores a group that was prepared, and answers its jobs. Those that can't be stored as they are, are added to the
+    /// lane of their account. Returns whether it was stored.
+    pub(super) async fn store(&self, group: Group) -> bool {
+        let account = group.account;
+        let Ok(_turn) = self.0.turns.acquire().await else { return false };
+        match tokio::time::timeout(self.0.time_limit, batch::store(&self.0.pool, group)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(Failed { error, jobs, .. })) if error.leaves_unknown() => fail(jobs, &error),
+            Ok(Err(Failed { jobs, .. })) => self.add(account, again(jobs)),
+            // It is lost, and so is the answer.
+            Err(_) => {}
+        }
+        false
     }
 
     /// Does the work of a lane, until there is none.

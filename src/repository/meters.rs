@@ -45,7 +45,7 @@ pub(super) fn describe() {
 impl Repository {
     /// Brings the gauges up to date that are looked at only when the metrics are asked for.
     pub fn measure(&self) {
-        self.pool.measure();
+        self.pool.measure(0);
         self.reader.measure();
         self.writer.measure();
         gauge!(CACHED).set(self.registries.count() as f64);
@@ -154,21 +154,5 @@ impl PoolMeters {
         gauge!(CONNECTIONS, "pool" => self.name, "state" => "in_use").set(in_use as f64);
         gauge!(CONNECTIONS, "pool" => self.name, "state" => "idle").set(idle as f64);
         gauge!(CONNECTIONS_MAX, "pool" => self.name).set(f64::from(max));
-    }
-}
-
-/// Raises a gauge until it is dropped.
-pub(super) struct Raised<'a>(&'a Gauge);
-
-impl<'a> Raised<'a> {
-    pub(super) fn new(gauge: &'a Gauge) -> Self {
-        gauge.increment(1.0);
-        Self(gauge)
-    }
-}
-
-impl Drop for Raised<'_> {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
     }
 }

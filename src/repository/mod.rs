@@ -14,12 +14,14 @@ mod export;
 mod fields;
 mod gather;
 mod group;
+mod holder;
 mod insert;
 mod kept;
 mod lanes;
 mod load;
 mod meters;
 mod migrations;
+mod pipeline;
 mod pool;
 mod reader;
 mod registries;
@@ -40,8 +42,10 @@ pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
 pub use clients::Credentials;
 use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
+use holder::Holders;
 use lanes::Lanes;
 pub use migrations::{MigrationError, Migrations};
+pub use pipeline::{Outlook, Prepared};
 use pool::{Pool, Suspicion};
 use reader::Reader;
 use registries::Registries;
@@ -51,6 +55,9 @@ pub use work::{Done, Keep, Outcomes, Unit, Work};
 use writer::Writer;
 
 use crate::config::{DatabaseSettings, SettingsError};
+
+/// From how many shared connections on some are set apart for reads by id.
+const MANY_CONNECTIONS: u32 = 8;
 
 /// The contacts, fields and clients of all accounts, in PostgreSQL. Cheap to clone.
 #[derive(Clone)]
@@ -77,22 +84,28 @@ impl Repository {
     pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
         meters::describe();
         let options = pool::connect_options(settings)?;
-        // A pool goes through its connections in turn, each of which has its own caches: the writer keeps to its own.
         let total = settings.max_connections;
         let workers = if settings.write_batch_max > 1 { writer::workers().min(total - 1) } else { 0 };
-        let reserved = if workers > 0 { workers } else { total / 4 * 3 };
-        let shared = total - reserved;
+        let for_writes = if workers > 0 { workers } else { total / 4 * 3 };
+        let for_reads = if total - for_writes >= MANY_CONNECTIONS { reader::WORKERS } else { 0 };
+        let shared = total - for_writes - for_reads;
         let suspicion = Suspicion::default();
         let open = |name, options, connections| pool::open(name, settings, options, connections, &suspicion);
         let pool = open("shared", options.clone(), shared);
-        let own = if reserved > 0 { open("writer", pool::impatient(options.clone()), reserved) } else { pool.clone() };
+        // A pool goes through its connections in turn, each of which has its own caches: workers keep to their own.
+        let holders = |name, options, connections, workers| match connections {
+            0 => Holders::on_shared(pool.clone(), workers),
+            _ => Holders::on_own(open(name, options, connections), workers),
+        };
+        let for_writes = holders("writer", pool::impatient(options.clone()), for_writes, workers);
+        let for_reads = holders("reader", options.clone(), for_reads, reader::WORKERS);
         let lanes = Lanes::new(&pool, shared, settings.timeout);
         Ok(Self {
             registries: Arc::new(Registries::new(pool.clone())),
             revocations: Arc::new(Revocations::new(pool.clone())),
             searching: Arc::new(Searching::new(shared)),
-            reader: Arc::new(Reader::start(&pool, settings.timeout)),
-            writer: Arc::new(Writer::start(workers, &own, lanes, settings)),
+            reader: Arc::new(Reader::start(for_reads, settings.timeout)),
+            writer: Arc::new(Writer::start(for_writes, lanes, settings)),
             doorbells: Arc::new(Doorbells::new()),
             change_retention: settings.change_retention,
             options: Arc::new(options),
@@ -110,9 +123,10 @@ impl Repository {
         );
     }
 
-    /// Closes the pool, after the statements under way.
+    /// Closes the pools, after the statements under way.
     pub async fn close(&self) {
         self.writer.close().await;
+        self.reader.close().await;
         self.pool.close().await;
     }
 }

@@ -7,8 +7,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, Postgres};
 
-use super::meters::{PoolMeters, Raised};
+use super::meters::PoolMeters;
 use crate::config::{DatabaseSettings, SettingsError, problem};
+use crate::telemetry::Raised;
 
 /// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
 /// throughput, none at all answers the first requests after a restart of the database with an error. (See [`Suspicion`] for those after the first.)
@@ -56,6 +57,7 @@ impl Suspicion {
 #[derive(Clone)]
 pub(super) struct Pool {
     connections: PgPool,
+    suspicion: Suspicion,
     meters: PoolMeters,
 }
 
@@ -76,14 +78,24 @@ impl Pool {
         connection
     }
 
-    /// Closes the connections, after the statements under way.
-    pub(super) async fn close(&self) {
-        self.connections.close().await;
+    /// Whether a connection is to be tested that was not used for so long.
+    pub(super) fn suspects(&self, idle: Duration) -> bool {
+        self.suspicion.is_upon(idle)
     }
 
-    /// Brings its gauges up to date.
-    pub(super) fn measure(&self) {
-        let (open, idle) = (self.connections.size() as usize, self.connections.num_idle());
+    /// Whether it gives out no more connections.
+    pub(super) fn is_closed(&self) -> bool {
+        self.connections.is_closed()
+    }
+
+    /// Gives out no more connections, and waits until all are back.
+    pub(super) fn close(&self) -> impl Future<Output = ()> {
+        self.connections.close()
+    }
+
+    /// Brings its gauges up to date. So many of the connections that were given out are held, and not in use.
+    pub(super) fn measure(&self, held: usize) {
+        let (open, idle) = (self.connections.size() as usize, self.connections.num_idle() + held);
         self.meters.show(open.saturating_sub(idle), idle, self.connections.options().get_max_connections());
     }
 }
@@ -135,11 +147,13 @@ pub(super) fn open(
             let suspicion = to_raise.clone();
             Box::pin(async move {
                 // One that answers nothing is dropped, or its place in the pool would be lost until the network gives it up.
+                // (sqlx pings as well, after this: always, without a bound, and without telling us how it went. So this can't
+                // be left out, and that can't be turned off. Neither holds up the caller.)
                 let answered = tokio::time::timeout(MAX_RELEASE, connection.ping()).await;
                 let answered = answered.unwrap_or(Err(sqlx::Error::PoolTimedOut));
                 answered.inspect_err(|_| suspicion.raise()).map(|()| true)
             })
         })
         .connect_lazy_with(options.options(session));
-    Pool { connections, meters: PoolMeters::new(name) }
+    Pool { connections, suspicion: suspicion.clone(), meters: PoolMeters::new(name) }
 }

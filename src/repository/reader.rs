@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::gather::Queue;
-use super::pool::Pool;
+use super::holder::{Holder, Holders};
 use super::rows::{self, contact_columns};
 use super::{Repository, StorageError, gather, meters};
 use crate::contacts::Contact;
@@ -16,7 +16,7 @@ use crate::contacts::Contact;
 /// The name of its queues in metrics.
 const QUEUE: &str = "reads";
 /// How many batches are read at the same time.
-const WORKERS: usize = 2;
+pub(super) const WORKERS: u32 = 2;
 /// How many contacts are read in one statement at most.
 const MAX_BATCH: usize = 256;
 
@@ -30,21 +30,29 @@ struct LookUp {
 }
 
 /// Where look-ups wait for their worker.
-pub(super) struct Reader(Vec<Queue<LookUp>>);
+pub(super) struct Reader {
+    queues: Vec<Queue<LookUp>>,
+    holders: Holders,
+}
 
 impl Reader {
-    /// Starts the workers; they end with the reader.
-    pub(super) fn start(pool: &Pool, timeout: Duration) -> Self {
-        let start = |_| {
-            let pool = pool.clone();
-            gather::start(QUEUE, MAX_BATCH, timeout * 2, move |look_ups| settle(pool.clone(), look_ups))
+    /// Starts a worker for each holder; they end with the reader.
+    pub(super) fn start(holders: Holders, timeout: Duration) -> Self {
+        let start = |holder: Holder| {
+            gather::start(QUEUE, MAX_BATCH, timeout * 2, move |look_ups| settle(holder.clone(), look_ups))
         };
-        Self((0..WORKERS).map(start).collect())
+        Self { queues: holders.iter().map(start).collect(), holders }
     }
 
-    /// Brings its gauge up to date.
+    /// Brings its gauges up to date.
     pub(super) fn measure(&self) {
-        meters::show_queue(QUEUE, self.0.iter().map(Queue::depth).sum());
+        meters::show_queue(QUEUE, self.queues.iter().map(Queue::depth).sum());
+        self.holders.measure();
+    }
+
+    /// Closes the connections of the workers, after the look-ups under way.
+    pub(super) async fn close(&self) {
+        self.holders.close().await;
     }
 }
 
@@ -57,19 +65,19 @@ impl Repository {
     pub async fn contact(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
         let (answer, found) = oneshot::channel();
         // The last bits of an id are random.
-        let worker = usize::from(id.as_bytes()[15]) % WORKERS;
+        let worker = usize::from(id.as_bytes()[15]) % self.reader.queues.len();
         let look_up = LookUp { account, id, answer };
-        self.reader.0[worker].add(look_up)?;
+        self.reader.queues[worker].add(look_up)?;
         found.await.unwrap_or(Err(StorageError::Lost))
     }
 }
 
-async fn settle(pool: Pool, mut look_ups: Vec<LookUp>) {
+async fn settle(holder: Holder, mut look_ups: Vec<LookUp>) {
     look_ups.retain(|look_up| !look_up.answer.is_closed());
     if look_ups.is_empty() {
         return;
     }
-    match find(&pool, &look_ups).await {
+    match find(&holder, &look_ups).await {
         Ok(found) => {
             for LookUp { account, id, answer } in look_ups {
                 let _ = answer.send(Ok(found.get(&(account, id)).cloned()));
@@ -83,7 +91,7 @@ async fn settle(pool: Pool, mut look_ups: Vec<LookUp>) {
     }
 }
 
-async fn find(pool: &Pool, look_ups: &[LookUp]) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
+async fn find(holder: &Holder, look_ups: &[LookUp]) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
     const FIND: &str = concat!(
         "SELECT ",
         contact_columns!(),
@@ -91,7 +99,9 @@ async fn find(pool: &Pool, look_ups: &[LookUp]) -> Result<HashMap<(Uuid, Uuid), 
          JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id"
     );
     let (accounts, ids): (Vec<_>, Vec<_>) = look_ups.iter().map(|look_up| (look_up.account, look_up.id)).unzip();
-    let found = sqlx::query(FIND).bind(accounts).bind(ids).fetch_all(&mut *pool.acquire().await?).await?;
+    let mut connection = holder.acquire().await?;
+    let found = sqlx::query(FIND).bind(accounts).bind(ids).fetch_all(&mut *connection).await?;
+    holder.hold(connection);
     let keyed = |row: &PgRow| {
         let contact = rows::contact(row)?;
         Ok(((rows::account(row)?, contact.id), contact))

@@ -14,7 +14,7 @@ use super::columns::{ChangeColumns, ContactColumns, KeyColumns, contact_rows, ro
 use super::group::Group;
 use super::insert::{self, told};
 use super::{StorageError, kept};
-use crate::contacts::Effects;
+use crate::contacts::Contact;
 
 /// An account and a contact of it.
 pub(super) type ContactKey = (Uuid, Uuid);
@@ -71,11 +71,7 @@ pub(super) async fn values(
         ),
         " JOIN stored s ON s.account_id = n.account_id AND s.id = n.contact_id) SELECT account_id, id FROM stored"
     );
-    let effects: Vec<_> = groups.iter().map(|group| (group.account, group.effects())).collect();
-    let updated = effects
-        .iter()
-        .flat_map(|(account, effects)| effects.updated.iter().map(|(base, contact)| (*account, *base, *contact)));
-    let query = ContactColumns::of(updated)?.bind_values(sqlx::query(STORE));
+    let query = ContactColumns::of(updated(groups))?.bind_values(sqlx::query(STORE));
     let query = ChangeColumns::of(groups)?.bind(bind_accounts(query, groups));
     rows_of(query.fetch_all(connection).await?, |row| Ok((row.try_get(0)?, row.try_get(1)?)))
 }
@@ -92,17 +88,16 @@ pub(super) async fn everything(
     let moved = move_accounts(transaction, groups).await?;
     let groups: Vec<_> = groups.iter().copied().filter(|group| moved.contains(&group.account)).collect();
     if !groups.is_empty() {
-        let effects: Vec<_> = groups.iter().map(|group| (group.account, group.effects())).collect();
-        update_contacts(transaction, &effects).await?;
-        insert::contacts(transaction, &effects).await?;
+        update_contacts(transaction, &groups).await?;
+        insert::contacts(transaction, &groups).await?;
         // First what is given up, then what is claimed.
-        give_up_keys(transaction, &effects).await?;
-        insert::keys(transaction, &effects).await?;
+        give_up_keys(transaction, &groups).await?;
+        insert::keys(transaction, &groups).await?;
         insert::changes(transaction, &groups).await?;
         for group in &groups {
             kept::store(transaction, group.account, &group.new_kept).await?;
         }
-        purge(transaction, &effects).await?;
+        purge(transaction, &groups).await?;
     }
     Ok(moved)
 }
@@ -124,10 +119,14 @@ fn bind_accounts<'a>(query: Query<'a, Postgres, PgArguments>, groups: &[&Group])
         .bind(groups.iter().map(|group| group.workspace.position()).collect::<Vec<_>>())
 }
 
-/// What was done, by account.
-pub(super) type AccountEffects<'a> = [(Uuid, Effects<'a>)];
+/// The contacts that have changed, each with its account and the version that it had.
+fn updated<'a>(groups: &'a [&'a Group]) -> impl Iterator<Item = (Uuid, i64, &'a Contact)> {
+    groups
+        .iter()
+        .flat_map(|group| group.effects.updated.iter().map(|(base, contact)| (group.account, *base, &**contact)))
+}
 
-async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+async fn update_contacts(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
     const UPDATE: &str = concat!(
         "UPDATE contacts c SET ",
         assignments!(),
@@ -135,10 +134,7 @@ async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects
         contact_rows!(", $18::timestamptz[], $19::text[]", ", archived_at, archived_by"),
         " WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base"
     );
-    let updated = effects
-        .iter()
-        .flat_map(|(account, effects)| effects.updated.iter().map(|(base, contact)| (*account, *base, *contact)));
-    let columns = ContactColumns::of(updated)?;
+    let columns = ContactColumns::of(updated(groups))?;
     if columns.is_empty() {
         return Ok(());
     }
@@ -148,13 +144,13 @@ async fn update_contacts(connection: &mut PgConnection, effects: &AccountEffects
     if done.rows_affected() == count as u64 { Ok(()) } else { Err(StorageError::Stale) }
 }
 
-async fn give_up_keys(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+async fn give_up_keys(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
     const DELETE: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) \
          AS n (account_id, contact_id, field_id, key) WHERE k.account_id = n.account_id AND k.contact_id = n.contact_id \
          AND k.field_id = n.field_id AND k.key = n.key";
-    let gone = effects
+    let gone = groups
         .iter()
-        .flat_map(|(account, effects)| effects.keys_gone.iter().map(|(contact, key)| (*account, *contact, key)));
+        .flat_map(|group| group.effects.keys_gone.iter().map(|(contact, key)| (group.account, *contact, key)));
     let gone = KeyColumns::of(gone);
     if !gone.is_empty() {
         gone.bind(sqlx::query(DELETE)).execute(connection).await?;
@@ -163,7 +159,7 @@ async fn give_up_keys(connection: &mut PgConnection, effects: &AccountEffects<'_
 }
 
 /// Removes purged contacts with every value of them, also from the feed and from kept answers.
-async fn purge(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> Result<(), StorageError> {
+async fn purge(connection: &mut PgConnection, groups: &[&Group]) -> Result<(), StorageError> {
     const CONTACTS: &str = "DELETE FROM contacts c USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
                             WHERE c.account_id = n.account_id AND c.id = n.id";
     const KEYS: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
@@ -174,7 +170,7 @@ async fn purge(connection: &mut PgConnection, effects: &AccountEffects<'_>) -> R
              UNION ALL SELECT h.account_id, h.position, h.previous FROM told t \
              JOIN changes h ON h.account_id = t.account_id AND h.position = t.previous) \
          UPDATE changes h SET changed = '{}' FROM told t WHERE h.account_id = t.account_id AND h.position = t.position";
-    let purged = effects.iter().flat_map(|(account, effects)| effects.purged.iter().map(|purged| (*account, *purged)));
+    let purged = groups.iter().flat_map(|group| group.effects.purged.iter().map(|purged| (group.account, *purged)));
     let (accounts, purged): (Vec<_>, Vec<_>) = purged.unzip();
     if accounts.is_empty() {
         return Ok(());

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::batch::{self, Failed};
 use super::gather::{self, Queue};
+use super::group::Group;
+use super::holder::{Holder, Holders};
 use super::lanes::{self, Lanes};
 use super::meters::{self, Rerun};
-use super::pool::Pool;
 use super::work::{Done, Job, Outcomes, Work};
 use super::{Repository, StorageError, WriteError};
 use crate::config::DatabaseSettings;
@@ -47,31 +48,36 @@ impl Repository {
 pub(super) struct Writer {
     /// None where each piece of work is a transaction of its own.
     queues: Vec<Queue<Job>>,
-    own: Pool,
+    holders: Holders,
     lanes: Lanes,
 }
 
 impl Writer {
-    /// Starts this many workers; they end with the writer. They write batches over connections of `own`.
-    pub(super) fn start(workers: u32, own: &Pool, lanes: Lanes, settings: &DatabaseSettings) -> Self {
-        let start = |_| {
-            let (own, lanes) = (own.clone(), lanes.clone());
-            let settle = move |jobs| settle(own.clone(), lanes.clone(), jobs);
+    /// Starts a worker for each holder; they end with the writer.
+    pub(super) fn start(holders: Holders, lanes: Lanes, settings: &DatabaseSettings) -> Self {
+        let start = |holder: Holder| {
+            let lanes = lanes.clone();
+            let settle = move |jobs| settle(holder.clone(), lanes.clone(), jobs);
             gather::start(QUEUE, settings.write_batch_max, settings.timeout * 2, settle)
         };
-        Self { queues: (0..workers).map(start).collect(), own: own.clone(), lanes }
+        Self { queues: holders.iter().map(start).collect(), holders, lanes }
     }
 
     /// Brings its gauges up to date.
     pub(super) fn measure(&self) {
         meters::show_queue(QUEUE, self.queues.iter().map(Queue::depth).sum());
         self.lanes.measure();
-        self.own.measure();
+        self.holders.measure();
     }
 
     /// Closes the connections of the workers, after the batches under way.
     pub(super) async fn close(&self) {
-        self.own.close().await;
+        self.holders.close().await;
+    }
+
+    /// Stores a group that was prepared. Returns whether it was stored as it is; its jobs are done in any case.
+    pub(super) async fn store(&self, group: Group) -> bool {
+        self.lanes.store(group).await
     }
 
     async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
@@ -84,7 +90,7 @@ impl Writer {
         if !is_single {
             self.lanes.add(account, vec![job]);
         } else if self.queues.is_empty() {
-            tokio::spawn(settle(self.own.clone(), self.lanes.clone(), vec![job]));
+            tokio::spawn(settle(self.holders.passing(), self.lanes.clone(), vec![job]));
         } else {
             let queue = &self.queues[share_of(account, self.queues.len())];
             queue.add(job)?;
@@ -101,14 +107,14 @@ pub(super) fn share_of(account: Uuid, count: usize) -> usize {
     usize::try_from(hash).unwrap_or_default() % count
 }
 
-/// Writes a batch over connections of `pool`, and leaves to the lanes what it can't settle.
-async fn settle(pool: Pool, lanes: Lanes, mut jobs: Vec<Job>) {
+/// Writes a batch over the holder's connection, and leaves to the lanes what it can't settle.
+async fn settle(holder: Holder, lanes: Lanes, mut jobs: Vec<Job>) {
     // A caller that is gone no longer wants it done.
     jobs.retain(|job| !job.is_abandoned());
     if jobs.is_empty() {
         return;
     }
-    let left = match batch::write(&pool, jobs).await {
+    let left = match batch::write(&holder, jobs).await {
         Ok(left) => {
             Rerun::AccountInUse.count(left.len());
             left

@@ -5,11 +5,13 @@
 mod export;
 mod log;
 pub mod metrics;
+mod raised;
 mod traces;
 
 use std::time::Duration;
 
 pub use log::filter;
+pub use raised::Raised;
 
 use tracing::Metadata;
 use tracing_subscriber::Layer;

@@ -234,8 +234,8 @@ impl Reading<'_> {
 
     fn property(&mut self, columns: &[Column]) -> Option<usize> {
         let name = &self.naming.property;
-        let is_unique = |field: &&Arc<Field>| field.unique && field.writable;
-        if self.registry.get(name).filter(is_unique).is_none() {
+        let is_unique = |field: &Arc<Field>| field.unique && field.writable;
+        if !self.registry.get(name).is_some_and(is_unique) {
             let names: Vec<_> = self.registry.unique_fields().iter().map(|field| &*field.internal_name).collect();
             self.problems.push(format!("--match {name} is no unique field: use one of {}", names.join(", ")));
             return None;

@@ -136,8 +136,8 @@ async fn no_route_is_left_out() {
     let document = serde_json::to_value(contacts::http::openapi::complete()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let ways = operation["security"].as_array().into_iter().flatten();
-            let Some(documented) = ways.filter_map(|way| way.get("bearer")).next() else { continue };
+            let mut ways = operation["security"].as_array().into_iter().flatten();
+            let Some(documented) = ways.find_map(|way| way.get("bearer")) else { continue };
             let route = (method.to_uppercase(), path);
             let case = ROUTES.iter().find(|(method, path, _)| (*method, *path) == (&*route.0, &**route.1));
             let (_, _, needed) = case.unwrap_or_else(|| panic!("{route:?} has no case here"));

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::rows::Row;
 use crate::contacts::{Write, WriteOutcome};
+use crate::repository::{Unit, Work};
 use crate::transfer::{Columns, Refusal};
 
 /// Rows that follow one another, and the writes that they ask for.
@@ -27,6 +30,19 @@ impl Chunk {
     /// The line of its last row.
     pub(super) fn last_line(&self) -> u64 {
         self.rows.last().map_or(0, |row| row.line)
+    }
+
+    /// What its rows ask for. To be had once: see [`Self::check`].
+    pub(super) fn work(&mut self, account: Uuid, actor: &Arc<str>, dry_run: bool) -> Work {
+        Work {
+            account,
+            registry: Arc::clone(self.checked.columns.registry()),
+            actor: Some(Arc::clone(actor)),
+            writes: std::mem::take(&mut self.checked.writes),
+            unit: Unit::Each,
+            dry_run,
+            keep: None,
+        }
     }
 
     /// Checks its rows anew, for writes are used up by trying them, and fields can change.

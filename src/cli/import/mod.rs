@@ -1,9 +1,10 @@
 //! `contacts import`: the rows of a CSV file as upserts, through the same engine that the API writes with.
 //!
-//! One thread reads and checks rows, while those before them are written. Each chunk of rows is a transaction: what is
-//! stopped in between can be run again, and finds what is there already.
+//! One thread reads and checks rows; the chunk before them is prepared, while the one before that is stored. Each chunk
+//! is a transaction: what is stopped in between can be run again, and finds what is there already.
 
 mod chunk;
+mod preparing;
 mod progress;
 mod reading;
 mod report;
@@ -23,6 +24,7 @@ use super::{CliError, serve};
 use crate::config::{DatabaseSettings, Environment};
 use crate::repository::{FieldError, Repository};
 use crate::transfer::{Columns, Naming};
+use preparing::Preparing;
 use progress::Progress;
 use reading::Reading;
 use report::Report;
@@ -99,12 +101,15 @@ async fn write(
     };
     let columns = columns(repository, arguments, header, &naming).await?;
     let columns = Arc::new(ArcSwap::from_pointee(columns));
+    let (account, dry_run) = (arguments.account, arguments.dry_run);
+    let actor: Arc<str> = arguments.actor.as_str().into();
     let reading = Reading::start(rows, Arc::clone(&columns));
+    let preparing = Preparing { repository, reading, account, actor: Arc::clone(&actor), dry_run, outlook: None };
     let mut writing = Writing {
         repository,
-        account: arguments.account,
-        actor: arguments.actor.as_str().into(),
-        dry_run: arguments.dry_run,
+        account,
+        actor,
+        dry_run,
         header,
         naming: &naming,
         columns: &columns,
@@ -114,7 +119,7 @@ async fn write(
     };
     // What is under way when the signal comes is committed as a whole or not at all.
     let written = tokio::select! {
-        written = writing.write_all(reading) => written,
+        written = writing.write_all(preparing) => written,
         () = serve::told_to_stop() => Err(CliError::Other(
             "stopped: run it again to do the rest, what is done already counts as unchanged then".to_owned()
         )),

@@ -1,5 +1,7 @@
-//! Writes chunks, one after another, until each is done.
+//! Writes chunks, one after another, until each is done. While one is stored, the next is prepared.
 
+use std::fmt::Display;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +9,11 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use super::chunk::{Chunk, Tally};
+use super::preparing::{Preparing, Ready};
 use super::progress::Progress;
-use super::reading::Reading;
 use super::report::Report;
 use crate::cli::{CliError, print};
-use crate::repository::{self, Repository, StorageError, Unit, Work, WriteError};
+use crate::repository::{self, Repository, StorageError, WriteError};
 use crate::transfer::{Columns, Naming};
 
 /// How often a chunk is tried while the database is away, each time after a longer pause: for about a minute.
@@ -48,36 +50,45 @@ impl Writing<'_> {
     /// # Errors
     /// The input, the report, the database, or that the columns no longer fit the account's fields. What comes before is
     /// done.
-    pub(super) async fn write_all(&mut self, mut reading: Reading) -> Result<(), CliError> {
+    pub(super) async fn write_all(&mut self, mut preparing: Preparing<'_>) -> Result<(), CliError> {
         let mut last_line = 1;
-        loop {
-            let after = |error: &dyn std::fmt::Display| CliError::Other(format!("{error} (after line {last_line})"));
-            let chunk = reading.next().await.map_err(|error| after(&format!("could not read on: {error}")))?;
-            let Some(mut chunk) = chunk else { return Ok(()) };
-            let tally = self.write(&mut chunk).await.map_err(|error| after(&error))?;
-            self.report.add(&tally.refused)?;
-            self.done.created += tally.created;
-            self.done.updated += tally.updated;
-            self.done.unchanged += tally.unchanged;
-            self.progress.advance(chunk.len(), chunk.consumed);
-            last_line = chunk.last_line().max(last_line);
+        let after = |line: u64, error: &dyn Display| CliError::Other(format!("{error} (after line {line})"));
+        let unreadable = |line: u64, error: io::Error| after(line, &format!("could not read on: {error}"));
+        let mut next = preparing.next().await.map_err(|error| unreadable(last_line, error))?;
+        while let Some(ready) = next {
+            let end = ready.chunk.last_line().max(last_line);
+            let (written, prepared) = tokio::join!(self.finish(ready), preparing.next());
+            written.map_err(|error| after(last_line, &error))?;
+            next = prepared.map_err(|error| unreadable(end, error))?;
+            last_line = end;
         }
+        Ok(())
     }
 
-    /// Writes a chunk. Trying it again does no harm: its rows say what is to be, not what is to be done.
+    /// Writes a chunk, and takes note of what has become of its rows.
+    async fn finish(&mut self, Ready { mut chunk, prepared }: Ready) -> Result<(), CliError> {
+        let stored = match prepared {
+            Some(prepared) => self.repository.store(prepared).await.ok(),
+            None => None,
+        };
+        let tally = match stored {
+            Some(repository::Done::Fresh(outcomes)) => chunk.checked.tally(&outcomes),
+            _ => self.write(&mut chunk).await?,
+        };
+        self.report.add(&tally.refused)?;
+        self.done.created += tally.created;
+        self.done.updated += tally.updated;
+        self.done.unchanged += tally.unchanged;
+        self.progress.advance(chunk.len(), chunk.consumed);
+        Ok(())
+    }
+
+    /// Writes a chunk by itself. Trying it again does no harm: its rows say what is to be, not what is to be done.
     async fn write(&mut self, chunk: &mut Chunk) -> Result<Tally, CliError> {
         let (mut attempts, mut pause) = (1, FIRST_PAUSE);
         loop {
-            let work = Work {
-                account: self.account,
-                registry: Arc::clone(chunk.checked.columns.registry()),
-                actor: Some(Arc::clone(&self.actor)),
-                writes: std::mem::take(&mut chunk.checked.writes),
-                unit: Unit::Each,
-                dry_run: self.dry_run,
-                keep: None,
-            };
-            match self.repository.write(work).await {
+            chunk.check(&self.columns.load());
+            match self.repository.write(chunk.work(self.account, &self.actor, self.dry_run)).await {
                 Ok(repository::Done::Fresh(outcomes)) => return Ok(chunk.checked.tally(&outcomes)),
                 // Only what carries a key is ever answered twice.
                 Ok(repository::Done::Replayed(_)) => {
@@ -91,7 +102,6 @@ impl Writing<'_> {
                 }
                 Err(error) => return Err(CliError::Other(format!("could not write: {error}"))),
             }
-            chunk.check(&self.columns.load());
         }
     }
 

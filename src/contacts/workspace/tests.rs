@@ -303,3 +303,36 @@ fn what_is_known_already_is_not_replaced() {
     let written = account.one(update(Target::Id(id), "{}")).expect("there");
     assert_eq!(written.contact.values.text(system::FIRST_NAME), Some("B"));
 }
+
+#[test]
+fn the_next_workspace_knows_what_the_writes_before_have_changed() {
+    let there = [r#"{"first_name": "A", "badge": "a"}"#, r#"{"first_name": "B", "badge": "b"}"#];
+    let mut account = Account::with(&there);
+    let (a, b) = (account.id(0), account.id(1));
+    let outcomes = account.apply(&[
+        update(Target::Id(a), r#"{"badge": null}"#),
+        update(Target::Id(b), r#"{"badge": "a"}"#),
+        upsert("c", r#"{"first_name": "C"}"#),
+        create(r#"{"badge": "c", "first_name": "refused"}"#),
+    ]);
+    let created = outcomes[2].as_ref().expect("created").contact.id;
+    account.workspace = account.workspace.next();
+    assert!(account.workspace.changes().is_empty() && account.workspace.is_plain());
+    assert_eq!(account.workspace.position(), 5);
+    // What is looked up meanwhile is as it was before.
+    let outcomes = account.apply(&[
+        upsert("a", r#"{"last_name": "of B"}"#),
+        upsert("c", r#"{"last_name": "of C"}"#),
+        upsert("b", r#"{"first_name": "D"}"#),
+        update(Target::Id(a), r#"{"badge": "c"}"#),
+    ]);
+    assert_eq!(refusals(&outcomes), [None, None, None, Some(&taken(BADGE, created))]);
+    let ids: Vec<_> = outcomes.iter().flatten().map(|written| (written.contact.id, written.created)).collect();
+    assert_eq!(ids[..2], [(b, false), (created, false)]);
+    assert!(ids[2].1);
+    let effects = account.workspace.effects(&account.registry);
+    let updated: Vec<_> = effects.updated.iter().map(|(base, contact)| (contact.id, *base, contact.version)).collect();
+    assert_eq!((updated.len(), effects.created.len()), (2, 1));
+    assert!(updated.contains(&(b, 2, 3)) && updated.contains(&(created, 1, 2)), "{updated:?}");
+    assert_eq!((effects.keys_gone, effects.keys_new), (vec![], vec![(ids[2].0, key(BADGE, "b"), true)]));
+}

@@ -79,17 +79,3 @@ fn guarded(answer: Response) -> Response {
     ];
     (headers, answer).into_response()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_file_that_the_page_names_is_there() {
-        let names: Vec<_> = PAGE.split("\"docs/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        assert_eq!(names.len(), FILES.len(), "{names:?}");
-        for name in names {
-            assert!(FILES.contains_key(name), "{name}");
-        }
-    }
-}

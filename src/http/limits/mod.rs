@@ -9,7 +9,7 @@ mod slots;
 use crate::config::HttpSettings;
 
 pub(super) use bodies::Bodies;
-pub(super) use rate::{Meter, Rates, Standing};
+pub(super) use rate::{NotedStanding, Rates, Standing};
 pub(super) use slots::{Slots, bounded};
 
 /// The limits of a running service, and how far they are used up.

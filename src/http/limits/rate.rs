@@ -124,9 +124,9 @@ fn seconds(time: Duration) -> u64 {
 
 /// Carries to the edge how the account of a request stands: what names the account lies further within.
 #[derive(Debug, Clone, Default)]
-pub(in crate::http) struct Meter(Arc<Mutex<Option<Standing>>>);
+pub(in crate::http) struct NotedStanding(Arc<Mutex<Option<Standing>>>);
 
-impl Meter {
+impl NotedStanding {
     /// Notes how the account stands.
     pub(in crate::http) fn note(&self, standing: Standing) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);

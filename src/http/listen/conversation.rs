@@ -203,9 +203,9 @@ impl HttpBody for Answered {
         // The piece before this one has been taken.
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if frame.is_ready() {
-            self.exchange.offers()
+            self.exchange.offers();
         } else {
-            self.exchange.owes()
+            self.exchange.owes();
         }
         frame
     }

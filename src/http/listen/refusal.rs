@@ -19,13 +19,13 @@ pub(super) fn instead_of(written: &[u8]) -> Option<Vec<u8>> {
     let body = error.body(&request_id);
     tracing::info!(id = %request_id, status = error.catalogue().0.as_u16(), %error, "refused what is no request");
     let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("content-length:");
-    let mut answer: String = head.split("\r\n").filter(is_kept).flat_map(|line| [line, "\r\n"]).collect();
-    answer += &format!(
+    let head: String = head.split("\r\n").filter(is_kept).flat_map(|line| [line, "\r\n"]).collect();
+    let headers = format!(
         "content-type: application/json\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
          x-content-type-options: nosniff\r\nx-request-id: {request_id}\r\n\r\n",
         body.len()
     );
-    Some([answer.into_bytes(), body].concat())
+    Some([head.into_bytes(), headers.into_bytes(), body].concat())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod erasure;
 mod history;
 mod long_poll;
 mod obstacles;
+mod pipeline;
 mod replay;
 mod retention;
 mod storm;

@@ -54,7 +54,7 @@ async fn stay(account: Account) {
     let mut database = account.database().await;
     let begin = "BEGIN; CREATE TABLE elsewhere (); SELECT pg_current_xact_id()";
     sqlx::raw_sql(begin).execute(&mut database).await.unwrap();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Each change makes writes that are under way check again what they were checked against.

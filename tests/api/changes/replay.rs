@@ -92,9 +92,9 @@ async fn it_holds_across_restarts_of_the_service_and_crashes_of_the_database() {
     tokio::time::sleep(Duration::from_millis(700)).await;
     for is_crash in [true, false] {
         if is_crash {
-            cluster.crash()
+            cluster.crash();
         } else {
-            cluster.stop()
+            cluster.stop();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         cluster.start().await;

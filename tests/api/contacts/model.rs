@@ -204,7 +204,7 @@ impl Side {
                     let is_id = name == "id" || name == "existing_id" || name == "contact_id";
                     let value = match value {
                         Value::String(id) if is_id => json!(self.names.get(id).map_or("never there", |name| name)),
-                        Value::String(time) if time.ends_with("Z") => json!("a time"),
+                        Value::String(time) if time.ends_with('Z') => json!("a time"),
                         other => self.named(other),
                     };
                     (name.clone(), value)

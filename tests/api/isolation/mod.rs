@@ -86,7 +86,7 @@ fn mask(value: &mut Value) {
             for (name, value) in members {
                 match &*value {
                     Value::String(_) if ["id", "contact_id", "next", "cursor"].contains(&&**name) => {
-                        *value = json!("<id>")
+                        *value = json!("<id>");
                     }
                     Value::String(_) if name == "at" || name.ends_with("_at") => *value = json!("<time>"),
                     _ => mask(value),
