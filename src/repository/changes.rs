@@ -108,6 +108,7 @@ impl Repository {
     /// [`FeedError::Expired`], or the database.
     #[tracing::instrument(name = "read changes", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
+        self.pool.expect_turn()?;
         let from = match request.after {
             After::Newest => {
                 return Ok(FeedPage { entries: vec![], next: self.newest(account).await?, registry: 0 });
@@ -169,6 +170,7 @@ impl Repository {
             entry_columns!(),
             " FROM walk w JOIN changes h ON h.account_id = $1 AND h.position = w.position ORDER BY h.position DESC"
         );
+        self.pool.expect_turn()?;
         let last = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
         let last: Option<i64> =
             last.bind(account).bind(contact).fetch_optional(&mut *self.pool.acquire().await?).await?;

@@ -51,6 +51,7 @@ impl Repository {
     ) -> Result<Done<Arc<Registry>>, FieldError> {
         const INSERT: &str = "INSERT INTO fields (account_id, id, internal_name, label, kind, is_unique, options, created_at, updated_at) \
                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
+        self.pool.expect_turn()?;
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         registries::found(&mut transaction, &[account]).await?;
@@ -91,6 +92,7 @@ impl Repository {
     ) -> Result<Arc<Registry>, FieldError> {
         const UPDATE: &str =
             "UPDATE fields SET label = $3, options = $4, updated_at = $5 WHERE account_id = $1 AND id = $2";
+        self.pool.expect_turn()?;
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         let registry = lock(&mut transaction, account).await?;
@@ -118,6 +120,7 @@ impl Repository {
     /// [`FieldError::NotFound`], or the database.
     pub async fn delete_field(&self, account: Uuid, internal_name: &str) -> Result<(), FieldError> {
         const DELETE: &str = "UPDATE fields SET deleted_at = $3 WHERE account_id = $1 AND id = $2";
+        self.pool.expect_turn()?;
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         let registry = lock(&mut transaction, account).await?;

@@ -1,12 +1,14 @@
 //! Natural batching, as in group commit: a worker takes whatever waits at this moment, has it settled together, and
 //! comes back for what has gathered meanwhile. An idle service adds no wait: what comes alone is a batch of one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::Counter;
 use tokio::sync::mpsc;
 
 use super::StorageError;
+use super::line::Pace;
 use super::meters::{self, QueueMeters};
 
 /// How much may wait for a worker before more is turned away.
@@ -15,6 +17,9 @@ const MAX_WAITING: usize = 4_096;
 /// Where things wait for their worker.
 pub(super) struct Queue<T> {
     sender: mpsc::Sender<T>,
+    max_batch: usize,
+    /// How long a batch takes.
+    pace: Arc<Pace>,
     refusals: Counter,
 }
 
@@ -22,12 +27,11 @@ impl<T> Queue<T> {
     /// Adds a thing.
     ///
     /// # Errors
-    /// [`StorageError::Overloaded`]: too much waits already.
+    /// [`StorageError::Overloaded`]: too much waits already, or for too long.
     pub(super) fn add(&self, thing: T) -> Result<(), StorageError> {
-        self.sender.try_send(thing).map_err(|_| {
-            self.refusals.increment(1);
-            StorageError::Overloaded
-        })
+        let turn = self.pace.expect_turn(self.depth() / self.max_batch);
+        let added = turn.and_then(|()| self.sender.try_send(thing).map_err(|_| StorageError::Overloaded));
+        added.inspect_err(|_| self.refusals.increment(1))
     }
 
     /// How many things wait.
@@ -46,6 +50,8 @@ pub(super) fn start<T: Send + 'static, F: Future<Output = ()> + Send + 'static>(
 ) -> Queue<T> {
     let QueueMeters { sizes, durations, refusals } = meters::queue(name);
     let (sender, mut waiting) = mpsc::channel(MAX_WAITING);
+    let pace = Arc::<Pace>::default();
+    let moving = Arc::clone(&pace);
     tokio::spawn(async move {
         let mut batch = Vec::with_capacity(max_batch);
         while waiting.recv_many(&mut batch, max_batch).await > 0 {
@@ -57,8 +63,9 @@ pub(super) fn start<T: Send + 'static, F: Future<Output = ()> + Send + 'static>(
             if tokio::time::timeout(time_limit, &mut task).await.is_err() {
                 task.abort();
             }
+            moving.note(started.elapsed());
             durations.record(started.elapsed());
         }
     });
-    Queue { sender, refusals }
+    Queue { sender, max_batch, pace, refusals }
 }

@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::StorageError;
 use super::batch::{self, Failed};
 use super::group::Group;
+use super::line::{Pace, Turns};
 use super::meters::{self, Rerun};
 use super::pool::Pool;
 use super::work::Job;
@@ -30,18 +30,41 @@ pub(super) struct Lanes(Arc<Inner>);
 struct Inner {
     pool: Pool,
     /// Lets some lanes at a time have a connection: the rest of the service needs some too.
-    turns: Semaphore,
+    turns: Turns,
     /// Lets some work at a time wait for rows that others hold.
-    waits: Semaphore,
+    waits: Turns,
     /// After which a transaction is given up.
     time_limit: Duration,
-    waiting: Mutex<HashMap<Uuid, Vec<Job>>>,
+    waiting: Mutex<HashMap<Uuid, Lane>>,
+}
+
+/// What waits in an account's lane.
+#[derive(Default)]
+struct Lane {
+    jobs: Vec<Job>,
+    /// How long a transaction takes, with the wait for its turn.
+    pace: Arc<Pace>,
+}
+
+impl Lane {
+    /// Whether jobs may be added, which would wait for what is there already.
+    fn expect_turn(&self) -> Result<(), StorageError> {
+        if self.jobs.len() >= MAX_WAITING {
+            return Err(StorageError::Overloaded);
+        }
+        self.pace.expect_turn(self.jobs.iter().map(weight).sum::<usize>() / MANY_WRITES)
+    }
+}
+
+/// How many writes a job counts for.
+fn weight(job: &Job) -> usize {
+    job.work.writes.len().max(1)
 }
 
 impl Lanes {
     /// Lanes over a pool of this many connections, of which they take half at most.
     pub(super) fn new(pool: &Pool, connections: u32, timeout: Duration) -> Self {
-        let share = |part: u32| Semaphore::new((connections / part).max(1) as usize);
+        let share = |part: u32| Turns::new(connections / part);
         Self(Arc::new(Inner {
             pool: pool.clone(),
             turns: share(3),
@@ -54,30 +77,29 @@ impl Lanes {
     /// Brings its gauges up to date.
     pub(super) fn measure(&self) {
         let lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        meters::show_lanes(lanes.len(), lanes.values().map(Vec::len).sum());
+        meters::show_lanes(lanes.len(), lanes.values().map(|lane| lane.jobs.len()).sum());
     }
 
     /// Adds jobs to the lane of their account.
     pub(super) fn add(&self, account: Uuid, jobs: Vec<Job>) {
         let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match lanes.get_mut(&account) {
-            Some(lane) if lane.len() + jobs.len() > MAX_WAITING => {
-                drop(lanes);
-                fail(jobs, &StorageError::Overloaded);
-            }
-            Some(lane) => lane.extend(jobs),
-            None => {
-                lanes.insert(account, jobs);
-                tokio::spawn(self.clone().serve(account));
-            }
+        let turn = lanes.get(&account).map_or_else(|| self.0.turns.expect_turn(), Lane::expect_turn);
+        if let Err(error) = turn {
+            drop(lanes);
+            return fail(jobs, &error);
         }
+        let lane = lanes.entry(account).or_insert_with(|| {
+            tokio::spawn(self.clone().serve(account));
+            Lane::default()
+        });
+        lane.jobs.extend(jobs);
     }
 
     /// Stores a group that was prepared, and answers its jobs. Those that can't be stored as they are, are added to the
     /// lane of their account. Returns whether it was stored.
     pub(super) async fn store(&self, group: Group) -> bool {
         let account = group.account;
-        let Ok(_turn) = self.0.turns.acquire().await else { return false };
+        let _turn = self.0.turns.take().await;
         match tokio::time::timeout(self.0.time_limit, batch::store(&self.0.pool, group)).await {
             Ok(Ok(())) => return true,
             Ok(Err(Failed { error, jobs, .. })) if error.leaves_unknown() => fail(jobs, &error),
@@ -90,28 +112,30 @@ impl Lanes {
 
     /// Does the work of a lane, until there is none.
     async fn serve(self, account: Uuid) {
-        while let Some(jobs) = self.take(account) {
+        while let Some((jobs, pace)) = self.take(account) {
+            let started = Instant::now();
             // A task of its own: a panic must not end the lane.
             let _ = tokio::spawn(self.clone().write(account, jobs)).await;
+            pace.note(started.elapsed());
         }
     }
 
     /// The jobs that are next; `None` when there are no more, and the lane is gone.
-    fn take(&self, account: Uuid) -> Option<Vec<Job>> {
+    fn take(&self, account: Uuid) -> Option<(Vec<Job>, Arc<Pace>)> {
         let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = lanes.get_mut(&account)?;
         let mut writes = 0;
         let fits = |job: &&Job| {
             let is_first = writes == 0;
-            writes += job.work.writes.len().max(1);
+            writes += weight(job);
             is_first || writes <= MANY_WRITES
         };
-        let count = lane.iter().take_while(fits).count();
+        let count = lane.jobs.iter().take_while(fits).count();
         if count == 0 {
             lanes.remove(&account);
             return None;
         }
-        Some(lane.drain(..count).collect())
+        Some((lane.jobs.drain(..count).collect(), Arc::clone(&lane.pace)))
     }
 
     /// Writes jobs of an account together; where one of them makes trouble, each by itself.
@@ -167,7 +191,7 @@ impl Lanes {
 
     /// Tries jobs once. What takes too long is given up: those who wait for it learn that it is lost.
     async fn attempt(&self, account: Uuid, mut jobs: Vec<Job>) -> Result<(), Failed> {
-        let Ok(_turn) = self.0.turns.acquire().await else { return Ok(()) };
+        let _turn = self.0.turns.take().await;
         jobs.retain(|job| !job.is_abandoned());
         if jobs.is_empty() {
             return Ok(());
@@ -177,7 +201,7 @@ impl Lanes {
     }
 
     async fn wait(&self, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
-        let _turn = self.0.waits.acquire().await.map_err(|_| StorageError::Lost)?;
+        let _turn = self.0.waits.take().await;
         let free = batch::wait_for_rows(&self.0.pool, account, contacts);
         tokio::time::timeout(self.0.time_limit, free).await.unwrap_or(Err(StorageError::Lost))
     }

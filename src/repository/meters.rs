@@ -2,7 +2,7 @@
 //!
 //! What is cheaper to look at than to follow is looked at when the metrics are asked for: see [`Repository::measure`].
 
-use metrics::{Counter, Gauge, Histogram, Unit};
+use metrics::{Counter, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use super::Repository;
@@ -25,7 +25,7 @@ const FAILURES: &str = "contacts_database_connection_failures_total";
 /// Says what each metric is, and shows those that are counted rarely from the beginning.
 pub(super) fn describe() {
     describe_gauge!(QUEUE_DEPTH, "Single writes (or reads by id) that wait for the next batch.");
-    describe_counter!(QUEUE_REFUSALS, "Single writes (or reads by id) turned away because too many waited.");
+    describe_counter!(QUEUE_REFUSALS, "Single writes (or reads by id) turned away because too much waited already.");
     describe_histogram!(BATCH_SIZE, "Single writes (or reads by id) that were gathered into one batch.");
     describe_histogram!(BATCH_DURATION, Unit::Seconds, "Time that a batch took, from its start to its answers.");
     describe_counter!(RERUNS, "Writes that had to be run again, by what stood in their way.");
@@ -37,7 +37,10 @@ pub(super) fn describe() {
     describe_gauge!(CONNECTIONS_MAX, "Connections to the database that a pool may open.");
     describe_gauge!(WAITING, "Callers that wait for a connection to the database.");
     describe_histogram!(WAIT, Unit::Seconds, "Time until a connection to the database was had.");
-    describe_counter!(FAILURES, "Connections to the database that were not had: none was free in time, or it is away.");
+    describe_counter!(
+        FAILURES,
+        "Connections to the database that were not had: none would be free in time, or it is away."
+    );
     Rerun::ALL.into_iter().for_each(|rerun| rerun.count(0));
     Load::ALL.into_iter().for_each(|load| load.count(0));
 }
@@ -133,7 +136,6 @@ pub(super) fn show_lanes(lanes: usize, waiting: usize) {
 #[derive(Clone)]
 pub(super) struct PoolMeters {
     name: &'static str,
-    pub(super) waiting: Gauge,
     pub(super) wait: Histogram,
     pub(super) failures: Counter,
 }
@@ -141,18 +143,14 @@ pub(super) struct PoolMeters {
 impl PoolMeters {
     /// The handles of a pool of this name.
     pub(super) fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            waiting: gauge!(WAITING, "pool" => name),
-            wait: histogram!(WAIT, "pool" => name),
-            failures: counter!(FAILURES, "pool" => name),
-        }
+        Self { name, wait: histogram!(WAIT, "pool" => name), failures: counter!(FAILURES, "pool" => name) }
     }
 
-    /// Shows how many connections are in use, are not, and may be opened.
-    pub(super) fn show(&self, in_use: usize, idle: usize, max: u32) {
+    /// Shows how many connections are in use, are not, may be opened, and are waited for.
+    pub(super) fn show(&self, in_use: usize, idle: usize, max: u32, waiting: usize) {
         gauge!(CONNECTIONS, "pool" => self.name, "state" => "in_use").set(in_use as f64);
         gauge!(CONNECTIONS, "pool" => self.name, "state" => "idle").set(idle as f64);
         gauge!(CONNECTIONS_MAX, "pool" => self.name).set(f64::from(max));
+        gauge!(WAITING, "pool" => self.name).set(waiting as f64);
     }
 }

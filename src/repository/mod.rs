@@ -18,6 +18,7 @@ mod holder;
 mod insert;
 mod kept;
 mod lanes;
+mod line;
 mod load;
 mod meters;
 mod migrations;

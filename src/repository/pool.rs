@@ -7,9 +7,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, Postgres};
 
+use super::StorageError;
+use super::line::Line;
 use super::meters::PoolMeters;
 use crate::config::{DatabaseSettings, SettingsError, problem};
-use crate::telemetry::Raised;
 
 /// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
 /// throughput, none at all answers the first requests after a restart of the database with an error. (See [`Suspicion`] for those after the first.)
@@ -57,20 +58,29 @@ impl Suspicion {
 #[derive(Clone)]
 pub(super) struct Pool {
     connections: PgPool,
+    line: Arc<Line>,
     suspicion: Suspicion,
     meters: PoolMeters,
 }
 
 impl Pool {
+    /// Whether a caller who comes now may wait for a connection. To be asked at the beginning of what a caller wants, not
+    /// in the midst of it: what has been done for him would be lost.
+    ///
+    /// # Errors
+    /// [`StorageError::Overloaded`]: it would take too long.
+    pub(super) fn expect_turn(&self) -> Result<(), StorageError> {
+        self.line.expect_turn().inspect_err(|_| self.meters.failures.increment(1))
+    }
+
     /// A connection, as soon as one is free.
     ///
     /// # Errors
     /// None was free in time, or the database is away.
     pub(super) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        let _waiting = Raised::new(&self.meters.waiting);
         let started = Instant::now();
         // It is large, for it may have to make a connection: each request would carry it along, whether it needs one or not.
-        let connection = Box::pin(self.connections.acquire()).await;
+        let connection = self.line.stand(Box::pin(self.connections.acquire())).await;
         self.meters.wait.record(started.elapsed());
         if connection.is_err() {
             self.meters.failures.increment(1);
@@ -96,7 +106,8 @@ impl Pool {
     /// Brings its gauges up to date. So many of the connections that were given out are held, and not in use.
     pub(super) fn measure(&self, held: usize) {
         let (open, idle) = (self.connections.size() as usize, self.connections.num_idle() + held);
-        self.meters.show(open.saturating_sub(idle), idle, self.connections.options().get_max_connections());
+        let max = self.connections.options().get_max_connections();
+        self.meters.show(open.saturating_sub(idle), idle, max, self.line.length());
     }
 }
 
@@ -155,5 +166,5 @@ pub(super) fn open(
             })
         })
         .connect_lazy_with(options.options(session));
-    Pool { connections, suspicion: suspicion.clone(), meters: PoolMeters::new(name) }
+    Pool { connections, line: Arc::default(), suspicion: suspicion.clone(), meters: PoolMeters::new(name) }
 }

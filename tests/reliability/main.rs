@@ -11,6 +11,7 @@ mod linearizable;
 mod model;
 mod process;
 mod proxy;
+mod soak;
 #[path = "../api/changes/storm.rs"]
 mod storm;
 #[path = "../api/support/mod.rs"]

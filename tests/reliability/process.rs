@@ -31,6 +31,11 @@ impl Process {
         self.address
     }
 
+    /// The id of the process, while it runs.
+    pub fn id(&self) -> u32 {
+        self.running.as_ref().unwrap().id()
+    }
+
     /// Starts it, unless it is running.
     pub fn start(&mut self) {
         if self.running.is_some() {

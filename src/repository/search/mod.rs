@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::line::Turns;
 use super::pool::Pool;
 use super::rows::{self, contact_columns};
 use super::{Repository, StorageError};
@@ -29,14 +30,13 @@ pub(super) struct Searching {
     /// How this database compares text in any case, once it has been asked.
     folding: OnceCell<Folding>,
     /// A search that reads an account's contacts holds a connection for long. Some are left for everyone else.
-    readers: Arc<Semaphore>,
+    readers: Arc<Turns>,
 }
 
 impl Searching {
     /// For a pool of this many connections.
     pub(super) fn new(connections: u32) -> Self {
-        let readers = usize::try_from(connections / 4).unwrap_or_default().max(1);
-        Self { folding: OnceCell::new(), readers: Arc::new(Semaphore::new(readers)) }
+        Self { folding: OnceCell::new(), readers: Arc::new(Turns::new(connections / 4)) }
     }
 }
 
@@ -47,6 +47,7 @@ impl Repository {
     /// The database, also when the search takes longer than a statement may.
     #[tracing::instrument(name = "search contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn search(&self, account: Uuid, request: &SearchRequest) -> Result<Page, StorageError> {
+        self.pool.expect_turn()?;
         let ask = async || Folding::of(&mut *self.pool.acquire().await?).await;
         let folding = *self.searching.folding.get_or_try_init(ask).await?;
         let narrowing = Narrowing::of(&request.search);
@@ -62,11 +63,12 @@ impl Repository {
     /// Runs a search that reads contacts one by one, when its turn comes. On a task of its own: the database goes on
     /// with a statement whose caller went away, and so long it counts as one of those that may run.
     async fn read(&self, sql: Sql) -> Result<Vec<PgRow>, StorageError> {
-        let permit = Arc::clone(&self.searching.readers).acquire_owned().await.map_err(|_| StorageError::Overloaded)?;
+        self.searching.readers.expect_turn()?;
+        let turn = self.searching.readers.take().await;
         let pool = self.pool.clone();
         let reading = tokio::spawn(async move {
             let found = fetch(pool, sql).await;
-            drop(permit);
+            drop(turn);
             found
         });
         Ok(reading.await.map_err(|_| StorageError::Lost)??)

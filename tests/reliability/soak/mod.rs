@@ -1,0 +1,54 @@
+//! Nothing grows in a long while: callers do a bit of everything at an even pace, while what the service and its database
+//! take is looked at every second.
+
+mod callers;
+mod figures;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::process::Process;
+use crate::support::{Account, OwnCluster};
+use callers::{Callers, Latencies};
+use figures::{Figures, Watch};
+
+/// How long it lasts, unless `SOAK_SECONDS` says otherwise.
+const SECONDS: u64 = 60;
+/// How many lines of figures are printed: the first is warming up, what comes after the second must be like that one.
+const PARTS: u32 = 12;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute at least; .ci/run runs it"]
+async fn nothing_grows_in_a_long_while() {
+    let seconds = std::env::var("SOAK_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
+    let database = OwnCluster::new().await;
+    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    if seconds < 600 {
+        // Autovacuum looks once a minute: too seldom to be seen at work in this time.
+        connection.execute("ALTER SYSTEM SET autovacuum_naptime = '2s'").await.unwrap();
+        connection.execute("SELECT pg_reload_conf()").await.unwrap();
+    }
+    let mut service = Process::new(database.url(), &[]);
+    service.start();
+    service.ready().await;
+
+    let account = Account::on(&database.server()).at_address(service.address());
+    let latencies = Arc::new(Latencies::default());
+    let callers = Callers::start(&account, &latencies).await;
+    let mut watch = Watch::new(service.id(), connection);
+    println!("{}", Figures::HEADER);
+    let mut parts = vec![];
+    for _ in 0..PARTS {
+        let end = Instant::now() + Duration::from_secs(seconds) / PARTS;
+        let figures = watch.until(end, &latencies).await;
+        println!("{figures}");
+        parts.push(figures);
+    }
+    callers.stop().await;
+    for later in &parts[2..] {
+        later.expect_no_more_than(&parts[1]);
+    }
+    assert_eq!(service.log(), "", "the log has warnings");
+}
