@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-pub(super) use super::stop::told_to_stop;
 use super::{CliError, listen};
 use crate::auth::{Signer, Verifier};
 use crate::config::{Environment, ServeSettings};

@@ -172,18 +172,13 @@ impl Repository {
         );
         self.pool.expect_turn()?;
         let last = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
-        let last: Option<i64> =
-            last.bind(account).bind(contact).fetch_optional(&mut *self.pool.acquire().await?).await?;
+        let mut connection = self.pool.acquire().await?;
+        let last: Option<i64> = last.bind(account).bind(contact).fetch_optional(&mut *connection).await?;
         let Some(last) = last else { return Ok(None) };
         // The walk begins with the entry that was the last one shown.
         let (from, shown) = before.map_or((last, 0), |before| (before, 1));
-        let rows = query(WALK)
-            .bind(account)
-            .bind(contact)
-            .bind(from)
-            .bind(limit + shown)
-            .fetch_all(&mut *self.pool.acquire().await?)
-            .await?;
+        let rows =
+            query(WALK).bind(account).bind(contact).bind(from).bind(limit + shown).fetch_all(&mut *connection).await?;
         let (mut entries, registry) = entries(&rows)?;
         entries.retain(|entry| Some(entry.position) != before);
         Ok(Some(HistoryPage { entries, registry }))

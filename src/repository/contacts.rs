@@ -3,13 +3,36 @@
 use std::collections::HashMap;
 
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use super::rows::{self, contact_columns};
 use super::{Repository, StorageError};
 use crate::contacts::{Contact, Filter, Listing, Page, Start, UniqueKey};
 use crate::fields::{Kind, Value, system};
+
+/// The part of a condition that finds contacts by the index of unique keys: those that hold (or as archived ones
+/// held) this key of this field and, where given, this external id.
+macro_rules! holds_keys {
+    ($field:literal, $key:literal, $external_id:literal) => {
+        concat!(
+            "AND c.id IN (SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
+            $field,
+            " AND k.key = ",
+            $key,
+            " AND k.active UNION ALL \
+             SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
+            $field,
+            " AND k.key = ",
+            $key,
+            " AND NOT k.active) AND (",
+            $external_id,
+            "::text IS NULL OR c.external_id = ",
+            $external_id,
+            ")"
+        )
+    };
+}
 
 impl Repository {
     /// The contacts with these ids, active or archived, in the order asked for.
@@ -69,94 +92,63 @@ impl Repository {
             Start::After(id) => (id, 0),
             Start::Offset(offset) => (Uuid::nil(), offset),
         };
+        let mut connection = self.pool.acquire().await?;
         let count = match listing.start {
             Start::After(_) => None,
-            Start::Offset(_) => Some(self.count(account, &listing.filter).await?),
+            Start::Offset(_) => Some(count(&mut connection, account, &listing.filter).await?),
         };
         // One more than asked for tells whether more follow.
-        let found = self.page(account, &listing.filter, after, offset, listing.limit + 1).await?;
+        let found = page(&mut connection, account, &listing.filter, after, offset, listing.limit + 1).await?;
         let mut contacts = found.iter().map(rows::contact).collect::<sqlx::Result<Vec<_>>>()?;
         let more = contacts.len() as i64 > listing.limit;
         contacts.truncate(usize::try_from(listing.limit).unwrap_or(usize::MAX));
         Ok(Page { contacts, count, more })
     }
-
-    async fn page(
-        &self,
-        account: Uuid,
-        filter: &Filter,
-        after: Uuid,
-        offset: i64,
-        limit: i64,
-    ) -> sqlx::Result<Vec<PgRow>> {
-        const ALL: &str = concat!(
-            "SELECT ",
-            contact_columns!(),
-            " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) \
-             ORDER BY c.id OFFSET $4 LIMIT $5"
-        );
-        const BY_KEY: &str = concat!(
-            "SELECT ",
-            contact_columns!(),
-            " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) ",
-            holds_keys!("$6", "$7", "$8"),
-            " ORDER BY c.id OFFSET $4 LIMIT $5"
-        );
-        let Some(keys) = Keys::of(filter) else {
-            return sqlx::query(ALL)
-                .bind(account)
-                .bind(after)
-                .bind(filter.archived)
-                .bind(offset)
-                .bind(limit)
-                .fetch_all(&mut *self.pool.acquire().await?)
-                .await;
-        };
-        let query = sqlx::query(BY_KEY).bind(account).bind(after).bind(filter.archived).bind(offset).bind(limit);
-        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_all(&mut *self.pool.acquire().await?).await
-    }
-
-    async fn count(&self, account: Uuid, filter: &Filter) -> sqlx::Result<i64> {
-        const ALL: &str = "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2)";
-        const BY_KEY: &str = concat!(
-            "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2) ",
-            holds_keys!("$3", "$4", "$5")
-        );
-        let Some(keys) = Keys::of(filter) else {
-            return sqlx::query_scalar(ALL)
-                .bind(account)
-                .bind(filter.archived)
-                .fetch_one(&mut *self.pool.acquire().await?)
-                .await;
-        };
-        let query = sqlx::query_scalar(BY_KEY).bind(account).bind(filter.archived);
-        query.bind(keys.field).bind(keys.key).bind(keys.external_id).fetch_one(&mut *self.pool.acquire().await?).await
-    }
 }
 
-/// The part of a condition that finds contacts by the index of unique keys: those that hold (or as archived ones
-/// held) this key of this field and, where given, this external id.
-macro_rules! holds_keys {
-    ($field:literal, $key:literal, $external_id:literal) => {
-        concat!(
-            "AND c.id IN (SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
-            $field,
-            " AND k.key = ",
-            $key,
-            " AND k.active UNION ALL \
-             SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
-            $field,
-            " AND k.key = ",
-            $key,
-            " AND NOT k.active) AND (",
-            $external_id,
-            "::text IS NULL OR c.external_id = ",
-            $external_id,
-            ")"
-        )
-    };
+async fn page(
+    connection: &mut PgConnection,
+    account: Uuid,
+    filter: &Filter,
+    after: Uuid,
+    offset: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<PgRow>> {
+    const ALL: &str = concat!(
+        "SELECT ",
+        contact_columns!(),
+        " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) \
+         ORDER BY c.id OFFSET $4 LIMIT $5"
+    );
+    const BY_KEY: &str = concat!(
+        "SELECT ",
+        contact_columns!(),
+        " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) ",
+        holds_keys!("$6", "$7", "$8"),
+        " ORDER BY c.id OFFSET $4 LIMIT $5"
+    );
+    let keys = Keys::of(filter);
+    let query = sqlx::query(if keys.is_some() { BY_KEY } else { ALL });
+    let mut query = query.bind(account).bind(after).bind(filter.archived).bind(offset).bind(limit);
+    if let Some(keys) = keys {
+        query = query.bind(keys.field).bind(keys.key).bind(keys.external_id);
+    }
+    query.fetch_all(connection).await
 }
-use holds_keys;
+
+async fn count(connection: &mut PgConnection, account: Uuid, filter: &Filter) -> sqlx::Result<i64> {
+    const ALL: &str = "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2)";
+    const BY_KEY: &str = concat!(
+        "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2) ",
+        holds_keys!("$3", "$4", "$5")
+    );
+    let keys = Keys::of(filter);
+    let mut query = sqlx::query_scalar(if keys.is_some() { BY_KEY } else { ALL }).bind(account).bind(filter.archived);
+    if let Some(keys) = keys {
+        query = query.bind(keys.field).bind(keys.key).bind(keys.external_id);
+    }
+    query.fetch_one(connection).await
+}
 
 /// The key by which a filter finds its contacts, and what is left to compare.
 struct Keys<'a> {

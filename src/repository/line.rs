@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::StorageError;
 
 /// How long a caller may have to wait in a line, as far as can be foreseen.
-const MAX_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a step of a line takes, of late; nothing at first. Who writes it at the same moment as another may write in
 /// vain: it is an estimate.
@@ -58,12 +58,12 @@ impl Line {
         self.length.load(Ordering::Relaxed)
     }
 
-    /// Whether a caller who comes now may wait for his turn.
+    /// Whether a caller who comes now may wait for his turn. So much of what the line is for is `free`.
     ///
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
-    pub(super) fn expect_turn(&self) -> Result<(), StorageError> {
-        self.pace.expect_turn(self.length())
+    pub(super) fn expect_turn(&self, free: usize) -> Result<(), StorageError> {
+        self.pace.expect_turn(self.length().saturating_sub(free))
     }
 
     /// Stands in the line until `turn` has come.
@@ -116,7 +116,7 @@ impl Turns {
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
     pub(super) fn expect_turn(&self) -> Result<(), StorageError> {
-        self.line.expect_turn()
+        self.line.expect_turn(self.permits.available_permits())
     }
 
     /// Waits for a turn, which lasts until the permit is dropped.
@@ -140,22 +140,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_is_as_long_as_a_second_is() {
+    async fn a_line_is_as_long_as_two_seconds_are() {
         let turns = Arc::new(Turns::new(2));
         turns.expect_turn().expect("no one is there");
         let mut callers = tokio::task::JoinSet::new();
-        for _ in 0..60 {
+        for _ in 0..80 {
             turns.expect_turn().expect("how fast it moves is not known yet");
             callers.spawn(take_turn(Arc::clone(&turns)));
         }
-        tokio::time::sleep(STEP * 4).await;
-        // Two every tenth of a second: the next would wait for more than two seconds.
-        assert!(turns.line.length() > 40);
+        tokio::time::sleep(STEP * 5).await;
+        // Two every tenth of a second: the next would wait for more than three seconds.
+        assert!(turns.line.length() > 60);
         assert!(matches!(turns.expect_turn(), Err(StorageError::Overloaded)));
         while turns.line.length() > 10 {
             callers.join_next().await.expect("there are more").expect("no panic");
         }
-        turns.expect_turn().expect("half a second");
+        turns.expect_turn().expect("half a second is not long");
         callers.join_all().await;
         take_turn(Arc::clone(&turns)).await;
         assert!(turns.line.pace.0.load(Ordering::Relaxed) < nanoseconds(STEP / 10), "an empty line is fast");

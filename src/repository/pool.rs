@@ -70,7 +70,8 @@ impl Pool {
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
     pub(super) fn expect_turn(&self) -> Result<(), StorageError> {
-        self.line.expect_turn().inspect_err(|_| self.meters.failures.increment(1))
+        let free = (self.max() as usize + self.connections.num_idle()).saturating_sub(self.connections.size() as usize);
+        self.line.expect_turn(free).inspect_err(|_| self.meters.failures.increment(1))
     }
 
     /// A connection, as soon as one is free.
@@ -106,8 +107,12 @@ impl Pool {
     /// Brings its gauges up to date. So many of the connections that were given out are held, and not in use.
     pub(super) fn measure(&self, held: usize) {
         let (open, idle) = (self.connections.size() as usize, self.connections.num_idle() + held);
-        let max = self.connections.options().get_max_connections();
-        self.meters.show(open.saturating_sub(idle), idle, max, self.line.length());
+        self.meters.show(open.saturating_sub(idle), idle, self.max(), self.line.length());
+    }
+
+    /// How many connections there may be.
+    fn max(&self) -> u32 {
+        self.connections.options().get_max_connections()
     }
 }
 

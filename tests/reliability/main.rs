@@ -9,6 +9,7 @@ mod consistency;
 mod crash;
 mod linearizable;
 mod model;
+mod overload;
 mod process;
 mod proxy;
 mod soak;

@@ -1,6 +1,7 @@
 //! The service as a process, which can be killed.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,9 +32,20 @@ impl Process {
         self.address
     }
 
-    /// The id of the process, while it runs.
-    pub fn id(&self) -> u32 {
-        self.running.as_ref().unwrap().id()
+    /// What of it is in memory, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(self.kept_by_kernel("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// How many files, sockets included, it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(self.kept_by_kernel("fd")).unwrap().count()
+    }
+
+    fn kept_by_kernel(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.running.as_ref().unwrap().id()))
     }
 
     /// Starts it, unless it is running.

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use clap::Args;
 use uuid::Uuid;
 
-use super::{CliError, serve};
+use super::{CliError, stop};
 use crate::config::{DatabaseSettings, Environment};
 use crate::repository::{FieldError, Repository};
 use crate::transfer::{Columns, Naming};
@@ -120,7 +120,7 @@ async fn write(
     // What is under way when the signal comes is committed as a whole or not at all.
     let written = tokio::select! {
         written = writing.write_all(preparing) => written,
-        () = serve::told_to_stop() => Err(CliError::Other(
+        () = stop::told_to_stop() => Err(CliError::Other(
             "stopped: run it again to do the rest, what is done already counts as unchanged then".to_owned()
         )),
     };

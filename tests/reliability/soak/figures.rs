@@ -1,12 +1,12 @@
 //! What the service and its database take.
 
 use std::fmt;
-use std::fs;
 use std::time::{Duration, Instant};
 
 use sqlx::{PgConnection, Row};
 
 use super::callers::Latencies;
+use crate::process::Process;
 
 /// Memory is given back late, and in large pieces.
 const SLACK_KIB: u64 = 8 * 1024;
@@ -54,15 +54,15 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Looks at a process and its database.
-pub struct Watch {
-    process: u32,
+/// Looks at a service and its database.
+pub struct Watch<'a> {
+    service: &'a Process,
     database: PgConnection,
 }
 
-impl Watch {
-    pub fn new(process: u32, database: PgConnection) -> Self {
-        Self { process, database }
+impl<'a> Watch<'a> {
+    pub fn new(service: &'a Process, database: PgConnection) -> Self {
+        Self { service, database }
     }
 
     /// Looks every second, until then.
@@ -89,14 +89,7 @@ impl Watch {
         most.tables_kib = most.tables_kib.max(row.get("tables"));
         most.changes_kib = row.get("changes");
         most.hot = row.get("hot");
-        most.memory_kib = most.memory_kib.max(self.memory());
-        most.files = most.files.max(fs::read_dir(format!("/proc/{}/fd", self.process)).unwrap().count());
-    }
-
-    /// What of the process is in memory, in KiB.
-    fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim_end_matches("kB").trim().parse().unwrap()
+        most.memory_kib = most.memory_kib.max(self.service.memory_kib());
+        most.files = most.files.max(self.service.open_files());
     }
 }

@@ -37,7 +37,7 @@ async fn nothing_grows_in_a_long_while() {
     let account = Account::on(&database.server()).at_address(service.address());
     let latencies = Arc::new(Latencies::default());
     let callers = Callers::start(&account, &latencies).await;
-    let mut watch = Watch::new(service.id(), connection);
+    let mut watch = Watch::new(&service, connection);
     println!("{}", Figures::HEADER);
     let mut parts = vec![];
     for _ in 0..PARTS {
