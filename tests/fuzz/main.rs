@@ -1,5 +1,5 @@
 //! Hostile input: each target is run on the corpus of `fuzz/`, and on mutations of it. No input may make one panic, or
-//! break a rule that it holds. `FUZZ_EXECUTIONS` says how many there are in all, `FUZZ_SEED` which.
+//! break a rule that it holds.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
@@ -37,13 +37,13 @@ fn no_input_breaks(#[case] name: &str, #[case] target: fn(&[u8])) {
     for entry in &corpus.entries {
         execute(name, target, entry);
     }
-    let (executions, seed) = (from_environment("FUZZ_EXECUTIONS", EXECUTIONS), from_environment("FUZZ_SEED", 1));
+    let (count, seed) = (mutator::executions(EXECUTIONS) / TARGETS, mutator::seed());
     let mut mutator = Mutator::new(Dice::new(seed), corpus::dictionary());
     let begun = Instant::now();
-    for _ in 0..executions / TARGETS {
+    for _ in 0..count {
         execute(name, target, &mutator.mutated(&corpus.entries));
     }
-    let (count, seconds) = (executions / TARGETS, begun.elapsed().as_secs_f64());
+    let seconds = begun.elapsed().as_secs_f64();
     println!("{name}: {} entries, {count} mutations of seed {seed} in {seconds:.1} s", corpus.entries.len());
 }
 
@@ -53,8 +53,4 @@ fn execute(name: &str, target: fn(&[u8]), input: &[u8]) {
     let outcome = catch_unwind(|| target(input));
     let took = begun.elapsed();
     assert!(outcome.is_ok() && took < PATIENCE, "{name} after {took:?} on b\"{}\"", input.escape_ascii());
-}
-
-fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |number| number.parse().unwrap())
 }

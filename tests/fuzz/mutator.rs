@@ -1,4 +1,4 @@
-//! Makes new inputs of known ones. The same seed makes the same inputs.
+//! Makes new inputs of known ones: so many as `FUZZ_EXECUTIONS` says, and the same ones for the same `FUZZ_SEED`.
 
 use super::Dice;
 
@@ -109,4 +109,18 @@ impl Mutator {
     fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.dice.roll(bound as u64)).unwrap()
     }
+}
+
+/// How many inputs to try in all.
+pub fn executions(default: u64) -> u64 {
+    from_environment("FUZZ_EXECUTIONS", default)
+}
+
+/// Which ones.
+pub fn seed() -> u64 {
+    from_environment("FUZZ_SEED", 1)
+}
+
+fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |number| number.parse().unwrap())
 }
