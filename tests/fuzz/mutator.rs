@@ -4,9 +4,6 @@ use super::Dice;
 
 /// Inputs grow up to here. What a target does beyond that, it does for less.
 const MAX_LENGTH: usize = 8 * 1024;
-/// How many changes there are at most between an entry of the corpus and an input.
-const MAX_CHANGES: u64 = 5;
-
 /// Changes inputs by chance.
 pub struct Mutator {
     dice: Dice,
@@ -18,18 +15,20 @@ impl Mutator {
         Self { dice, dictionary }
     }
 
-    /// One of these inputs with a few changes.
+    /// One of these inputs with a change, or with a few.
     pub fn mutated(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
         let mut input = self.dice.pick(corpus).clone();
-        for _ in 0..=self.dice.roll(MAX_CHANGES) {
+        loop {
             self.change(&mut input, corpus);
             input.truncate(MAX_LENGTH);
+            if self.dice.hits(2) {
+                return input;
+            }
         }
-        input
     }
 
     fn change(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>]) {
-        match self.dice.roll(9) {
+        match self.dice.roll(10) {
             0 => self.flip(input),
             1 => self.overwrite(input),
             2 => self.delete(input),
@@ -37,6 +36,7 @@ impl Mutator {
             4 => self.splice(input, corpus),
             5 => self.insert_noise(input),
             6 => self.insert_word(input),
+            7 => self.overwrite_by_word(input),
             _ => self.exchange_word(input),
         }
     }
@@ -88,6 +88,14 @@ impl Mutator {
     fn insert_word(&mut self, input: &mut Vec<u8>) {
         let place = self.below(input.len() + 1);
         input.splice(place..place, self.dice.pick(&self.dictionary).iter().copied());
+    }
+
+    /// As many bytes as the word has: lengths stay what they are.
+    fn overwrite_by_word(&mut self, input: &mut Vec<u8>) {
+        let word = self.dice.pick(&self.dictionary);
+        let place = usize::try_from(self.dice.roll(input.len() as u64 + 1)).unwrap();
+        let end = (place + word.len()).min(input.len());
+        input.splice(place..end, word.iter().copied());
     }
 
     /// A word of the input by one of the dictionary, which leaves the grammar around it whole.
