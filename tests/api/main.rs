@@ -8,6 +8,7 @@ mod cors;
 mod docs;
 mod errors;
 mod fields;
+mod fuzz;
 mod health;
 mod idempotency;
 mod isolation;
