@@ -12,6 +12,8 @@ use crate::support::{Account, Dice, OwnCluster, Reader, Replay};
 const WRITERS: u64 = 16;
 /// How many kills there are, unless `CRASH_ROUNDS` says otherwise.
 const ROUNDS: u64 = 5;
+/// How long a slow machine may take until the writers have done something of every kind.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is killed in a round.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +72,10 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed() {
         let victim = [Victim::Service, Victim::Database, Victim::Both][usize::try_from(round % 3).unwrap()];
         recoveries.push(strike(victim, &mut service, &mut database).await);
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let calm = Instant::now();
+    while !log.tells_enough() && calm.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     log.stop();
     for writer in writers {
         writer.await.unwrap();

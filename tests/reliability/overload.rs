@@ -16,9 +16,9 @@ use crate::support::{Account, Answer, OwnCluster, at_once};
 const CALM: Duration = Duration::from_secs(3);
 /// How much more is asked than can be served.
 const TIMES: f64 = 10.0;
-/// For how long it is, and how long of that it takes until lines have formed.
-const STORM: Duration = Duration::from_secs(8);
+/// How long it takes until lines have formed, and for how long it goes on then.
 const RISE: Duration = Duration::from_secs(3);
+const HEIGHT: Duration = Duration::from_secs(5);
 /// How soon whoever is turned away has to learn it: a line that is too long is seen without standing in it.
 const MAX_REFUSAL: Duration = Duration::from_secs(1);
 /// How long whoever is served may have to wait: after ten seconds he would get nothing.
@@ -126,7 +126,7 @@ impl Stage {
     async fn storm(&self, rate: f64) -> Storm {
         let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
         let (started, mut calls, mut storm) = (Instant::now(), JoinSet::new(), Storm::default());
-        while started.elapsed() < STORM {
+        while started.elapsed() < RISE + HEIGHT {
             pace.tick().await;
             let caller = self.caller.clone();
             calls.spawn(async move { (caller.ask().await, started.elapsed()) });
@@ -134,7 +134,7 @@ impl Stage {
         }
         while let Some(call) = calls.join_next().await {
             let ((answer, took), at) = call.unwrap();
-            storm.note(&answer, took, (RISE..STORM).contains(&at));
+            storm.note(&answer, took, (RISE..RISE + HEIGHT).contains(&at));
         }
         storm
     }
@@ -167,7 +167,7 @@ impl Storm {
     }
 
     fn rate(&self) -> f64 {
-        f64::from(self.answered) / (STORM - RISE).as_secs_f64()
+        f64::from(self.answered) / HEIGHT.as_secs_f64()
     }
 
     /// How long a refusal took, but for one in a hundred.
