@@ -234,11 +234,11 @@ async fn predecessor(url: String, is_over: Arc<AtomicBool>) -> (usize, Duration)
 fn migrations_run_beside_the_version_before() {
     let (cluster, url) = database("beside");
     let runtime = Runtime::new().unwrap();
-    // A database that is a version behind.
+    // A database that is behind by migrations of which one needs a table for itself.
     runtime.block_on(async {
         let migrator = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).await.unwrap();
         let mut connection = PgConnection::connect(&url).await.unwrap();
-        migrator.run_to(migrator.iter().count() as i64 - 1, &mut connection).await.unwrap();
+        migrator.run_to(2, &mut connection).await.unwrap();
     });
     let is_over = Arc::new(AtomicBool::new(false));
     let before = runtime.spawn(predecessor(url.clone(), Arc::clone(&is_over)));
