@@ -2,31 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-#[path = "cli/client.rs"]
 mod client;
-#[path = "cli/config.rs"]
 mod config;
-#[path = "cli/descriptors.rs"]
 mod descriptors;
-#[path = "cli/help.rs"]
 mod help;
-#[path = "cli/metrics.rs"]
 mod metrics;
-#[path = "cli/open_docs.rs"]
 mod open_docs;
-#[path = "cli/pipes.rs"]
 mod pipes;
-#[path = "cli/roles.rs"]
 mod roles;
-#[path = "cli/rolling.rs"]
 mod rolling;
-#[path = "cli/secrets.rs"]
 mod secrets;
-#[path = "cli/statements.rs"]
 mod statements;
-#[path = "cli/traces.rs"]
 mod traces;
-#[path = "cli/transfer/mod.rs"]
 mod transfer;
 
 use std::fs;
