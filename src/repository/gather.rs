@@ -8,8 +8,8 @@ use metrics::Counter;
 use tokio::sync::mpsc;
 
 use super::StorageError;
-use super::line::Pace;
 use super::meters::{self, QueueMeters};
+use super::pool::Pace;
 
 /// How much may wait for a worker before more is turned away.
 const MAX_WAITING: usize = 4_096;

@@ -1,15 +1,13 @@
 //! Answers that are kept under an `Idempotency-Key`, in the transaction of their effect (contract §6).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
-use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::group::Group;
 use super::pool::Pool;
-use super::work::Keep;
+use super::writer::Keep;
 use super::{StorageError, WriteError, rows};
 use crate::contacts::now;
 
@@ -52,45 +50,27 @@ impl NewKept {
     }
 }
 
-/// Looks up the keys of all jobs.
-pub(super) async fn load(
-    connection: &mut PgConnection,
-    groups: &mut BTreeMap<Uuid, Group>,
-) -> Result<(), StorageError> {
-    let keys = groups.values().flat_map(|group| {
-        group.jobs.iter().filter_map(|job| Some((group.account, job.work.keep.as_ref()?.key.clone())))
-    });
-    let (accounts, keys): (Vec<_>, Vec<_>) = keys.unzip();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    for row in find(connection, &accounts, &keys).await? {
-        if let Some(group) = groups.get_mut(&rows::account(&row)?) {
-            group.kept.insert(row.try_get("key")?, kept(&row)?);
-        }
-    }
-    Ok(())
-}
-
 /// The answer kept under a key of an account.
-pub(super) async fn look_up(
+pub(super) async fn look_up(connection: &mut PgConnection, account: Uuid, key: &str) -> sqlx::Result<Option<Kept>> {
+    let mut found = find(connection, &[account], &[key.to_owned()]).await?;
+    Ok(found.pop().map(|(_, _, kept)| kept))
+}
+
+/// The answers kept under keys, each of the account at its place, with account and key.
+pub(super) async fn find(
     connection: &mut PgConnection,
-    account: Uuid,
-    key: &str,
-) -> Result<Option<Kept>, StorageError> {
-    let rows = find(connection, &[account], &[key.to_owned()]).await?;
-    Ok(rows.first().map(kept).transpose()?)
-}
-
-fn kept(row: &PgRow) -> sqlx::Result<Kept> {
-    Ok(Kept { fingerprint: row.try_get("fingerprint")?, answer: row.try_get("answer")? })
-}
-
-async fn find(connection: &mut PgConnection, accounts: &[Uuid], keys: &[String]) -> sqlx::Result<Vec<PgRow>> {
+    accounts: &[Uuid],
+    keys: &[String],
+) -> sqlx::Result<Vec<(Uuid, String, Kept)>> {
     const FIND: &str = "SELECT a.account_id, a.key, a.fingerprint, a.answer \
                         FROM unnest($1::uuid[], $2::text[]) AS k (account_id, key) \
                         JOIN kept_answers a ON a.account_id = k.account_id AND a.key = k.key WHERE a.created_at > $3";
-    sqlx::query(FIND).bind(accounts).bind(keys).bind(now() - LIFE).fetch_all(connection).await
+    let rows = sqlx::query(FIND).bind(accounts).bind(keys).bind(now() - LIFE).fetch_all(connection).await?;
+    let found = rows.iter().map(|row| {
+        let kept = Kept { fingerprint: row.try_get("fingerprint")?, answer: row.try_get("answer")? };
+        Ok((rows::account(row)?, row.try_get("key")?, kept))
+    });
+    found.collect()
 }
 
 /// Keeps answers; those that have outlived their time under the same keys give way.

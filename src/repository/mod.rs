@@ -2,36 +2,24 @@
 //!
 //! Knows contacts, fields and clients, nothing of HTTP.
 
-mod batch;
 mod changes;
 mod clients;
-mod columns;
 mod contacts;
-mod copy;
 mod doorbells;
 mod error;
 mod export;
 mod fields;
 mod gather;
-mod group;
-mod holder;
-mod insert;
 mod kept;
-mod lanes;
-mod line;
-mod load;
 mod meters;
 mod migrations;
-mod pipeline;
 mod pool;
 mod reader;
 mod registries;
 mod revocations;
 mod rows;
 mod search;
-mod store;
 mod sweep;
-mod work;
 mod writer;
 
 use std::sync::Arc;
@@ -43,17 +31,14 @@ pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
 pub use clients::Credentials;
 use doorbells::Doorbells;
 pub use error::{FieldError, StorageError, WriteError};
-use holder::Holders;
-use lanes::Lanes;
 pub use migrations::{MigrationError, Migrations};
-pub use pipeline::{Outlook, Prepared};
-use pool::{Pool, Suspicion};
+use pool::{Holders, Pool, Suspicion};
 use reader::Reader;
 use registries::Registries;
 use revocations::Revocations;
 use search::Searching;
-pub use work::{Done, Keep, Outcomes, Unit, Work};
-use writer::Writer;
+pub use writer::{Done, Keep, Outcomes, Outlook, Prepared, Unit, Work};
+use writer::{Lanes, Writer};
 
 use crate::config::{DatabaseSettings, SettingsError};
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::gather::Queue;
-use super::holder::{Holder, Holders};
+use super::pool::{Holder, Holders};
 use super::rows::{self, contact_columns};
 use super::{Repository, StorageError, gather, meters};
 use crate::contacts::Contact;

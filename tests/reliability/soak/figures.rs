@@ -18,6 +18,7 @@ const SLACK: Duration = Duration::from_millis(100);
 pub struct Figures {
     memory_kib: u64,
     files: usize,
+    /// Those of a second service too, which tests have in their own process, and which is idle.
     connections: i64,
     /// Of `contacts`, `contact_keys` and `accounts`, with their indexes.
     tables_kib: i64,

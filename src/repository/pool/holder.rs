@@ -9,25 +9,25 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Postgres};
 
-use super::pool::Pool;
+use super::Pool;
 
 /// After which a connection is given back all the same: what the pool knows of its age must come to count.
 const MAX_HOLD: Duration = Duration::from_secs(60);
 
 /// Workers' connections, one each.
-pub(super) struct Holders {
+pub(in crate::repository) struct Holders {
     pool: Pool,
     holders: Vec<Holder>,
 }
 
 impl Holders {
     /// Holders on a pool that no one else uses: others would wait in vain for what is held.
-    pub(super) fn on_own(pool: Pool, workers: u32) -> Self {
+    pub(in crate::repository) fn on_own(pool: Pool, workers: u32) -> Self {
         Self::new(pool, workers, || Some(Arc::default()))
     }
 
     /// Holders that hold nothing, on a pool that is shared with others.
-    pub(super) fn on_shared(pool: Pool, workers: u32) -> Self {
+    pub(in crate::repository) fn on_shared(pool: Pool, workers: u32) -> Self {
         Self::new(pool, workers, || None)
     }
 
@@ -37,23 +37,23 @@ impl Holders {
     }
 
     /// One that holds nothing.
-    pub(super) fn passing(&self) -> Holder {
+    pub(in crate::repository) fn passing(&self) -> Holder {
         Holder { pool: self.pool.clone(), slot: None }
     }
 
     /// One for each worker.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Holder> {
+    pub(in crate::repository) fn iter(&self) -> impl Iterator<Item = Holder> {
         self.holders.iter().cloned()
     }
 
     /// Brings the gauges of the pool up to date.
-    pub(super) fn measure(&self) {
+    pub(in crate::repository) fn measure(&self) {
         let holds = |holder: &&Holder| holder.slot().is_some_and(|slot| slot.is_some());
         self.pool.measure(self.holders.iter().filter(holds).count());
     }
 
     /// Closes the connections, after the statements under way.
-    pub(super) async fn close(&self) {
+    pub(in crate::repository) async fn close(&self) {
         // What is held from now on is let go at once.
         let closed = self.pool.close();
         self.holders.iter().for_each(|holder| drop(holder.take()));
@@ -65,7 +65,7 @@ type Slot = Arc<Mutex<Option<Held>>>;
 
 /// Holds a connection of a pool between its uses. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Holder {
+pub(in crate::repository) struct Holder {
     pool: Pool,
     /// `None`: it holds nothing.
     slot: Option<Slot>,
@@ -73,7 +73,7 @@ pub(super) struct Holder {
 
 /// A connection that is to be held again when nothing is under way on it; else it goes back to the pool when it is
 /// dropped.
-pub(super) struct Held {
+pub(in crate::repository) struct Held {
     connection: PoolConnection<Postgres>,
     since: Instant,
     last_used: Instant,
@@ -84,7 +84,7 @@ impl Holder {
     ///
     /// # Errors
     /// None was free in time, or the database is away.
-    pub(super) async fn acquire(&self) -> sqlx::Result<Held> {
+    pub(in crate::repository) async fn acquire(&self) -> sqlx::Result<Held> {
         if let Some(mut held) = self.take()
             && self.is_sound(&mut held).await
         {
@@ -95,7 +95,7 @@ impl Holder {
     }
 
     /// Holds on to a connection on which nothing is under way.
-    pub(super) fn hold(&self, held: Held) {
+    pub(in crate::repository) fn hold(&self, held: Held) {
         let is_young = held.since.elapsed() < MAX_HOLD;
         let held = is_young.then(|| Held { last_used: Instant::now(), ..held });
         if let Some(mut slot) = self.slot() {

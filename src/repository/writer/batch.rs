@@ -8,11 +8,11 @@ use sqlx::postgres::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
 use super::group::Group;
-use super::holder::Holder;
-use super::pool::Pool;
 use super::store::ContactKey;
 use super::work::Job;
-use super::{StorageError, load, registries, store};
+use super::{load, store};
+use crate::repository::pool::{Holder, Pool};
+use crate::repository::{StorageError, registries};
 
 /// Jobs by their account.
 fn by_account(jobs: Vec<Job>) -> BTreeMap<Uuid, Group> {

@@ -1,4 +1,7 @@
-//! The connection pool.
+//! The connection pool, and the line of those who wait for a connection.
+
+mod holder;
+mod line;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,10 +10,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, Postgres};
 
-use super::StorageError;
-use super::line::Line;
-use super::meters::PoolMeters;
 use crate::config::{DatabaseSettings, SettingsError, problem};
+use crate::repository::StorageError;
+use crate::repository::meters::PoolMeters;
+pub(super) use holder::{Holder, Holders};
+use line::Line;
+pub(super) use line::{Pace, Turns};
 
 /// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
 /// throughput, none at all answers the first requests after a restart of the database with an error. (See [`Suspicion`] for those after the first.)

@@ -4,12 +4,12 @@
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::StorageError;
 use super::columns::{ChangeColumns, ContactColumns, KeyColumns, contact_rows};
 use super::copy::copy;
 use super::group::Group;
 use crate::contacts::{Change, Contact, UniqueKey};
 use crate::fields::system;
+use crate::repository::StorageError;
 
 /// From how many rows on they are copied.
 const MANY: usize = 200;

@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 use sqlx::types::chrono::{DateTime, Utc};
 
-use super::StorageError;
+use crate::repository::StorageError;
 
 /// How many bytes are gathered before they are sent: the database works on them while the next are made.
 const PIECE: usize = 32 * 1024;

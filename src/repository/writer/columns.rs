@@ -7,10 +7,10 @@ use sqlx::query::Query;
 use sqlx::types::chrono::{DateTime, Utc};
 use sqlx::{Postgres, types::Uuid};
 
-use super::StorageError;
 use super::group::Group;
 use crate::contacts::{Change, Contact, UniqueKey};
 use crate::fields::system;
+use crate::repository::StorageError;
 
 type Statement<'a> = Query<'a, Postgres, PgArguments>;
 

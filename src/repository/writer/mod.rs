@@ -4,17 +4,30 @@
 //! What a batch can't settle, because someone else is writing the same account or holds a row of it, is written under
 //! the account's lock beside the workers (see [`lanes`]), so that no caller's trouble delays or fails another's.
 
+mod batch;
+mod columns;
+mod copy;
+mod group;
+mod insert;
+mod lanes;
+mod load;
+mod pipeline;
+mod store;
+mod work;
+
 use uuid::Uuid;
 
-use super::batch::{self, Failed};
 use super::gather::{self, Queue};
-use super::group::Group;
-use super::holder::{Holder, Holders};
-use super::lanes::{self, Lanes};
 use super::meters::{self, Rerun};
-use super::work::{Done, Job, Outcomes, Work};
+use super::pool::{Holder, Holders};
 use super::{Repository, StorageError, WriteError};
 use crate::config::DatabaseSettings;
+use batch::Failed;
+use group::Group;
+pub(super) use lanes::Lanes;
+pub use pipeline::{Outlook, Prepared};
+use work::Job;
+pub use work::{Done, Keep, Outcomes, Unit, Work};
 
 /// The name of its queues in metrics.
 const QUEUE: &str = "writes";
@@ -76,7 +89,7 @@ impl Writer {
     }
 
     /// Stores a group that was prepared. Returns whether it was stored as it is; its jobs are done in any case.
-    pub(super) async fn store(&self, group: Group) -> bool {
+    async fn store(&self, group: Group) -> bool {
         self.lanes.store(group).await
     }
 

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::columns::{ChangeColumns, ContactColumns, KeyColumns, contact_rows, rows_of};
 use super::group::Group;
 use super::insert::{self, told};
-use super::{StorageError, kept};
 use crate::contacts::Contact;
+use crate::repository::{StorageError, kept};
 
 /// An account and a contact of it.
 pub(super) type ContactKey = (Uuid, Uuid);

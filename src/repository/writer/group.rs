@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::WriteError;
-use super::kept::{Kept, NewKept};
 use super::work::{Done, Job, Reply, Unit, Work};
 use crate::contacts::{Collision, Effects, Wanted, Workspace, Write, WriteOutcome, WriteRefusal};
 use crate::fields::Registry;
+use crate::repository::WriteError;
+use crate::repository::kept::{Kept, NewKept};
 
 /// The state of an account that its writes depend on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::StorageError;
 use super::batch::{self, Failed};
 use super::group::Group;
-use super::line::{Pace, Turns};
-use super::meters::{self, Rerun};
-use super::pool::Pool;
 use super::work::Job;
+use crate::repository::StorageError;
+use crate::repository::meters::{self, Rerun};
+use crate::repository::pool::{Pace, Pool, Turns};
 
 /// How many jobs may wait in a lane before more are turned away.
 const MAX_WAITING: usize = 1_024;
@@ -25,7 +24,7 @@ const ATTEMPTS: usize = 5;
 
 /// The lanes of all accounts that have work in them. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Lanes(Arc<Inner>);
+pub(in crate::repository) struct Lanes(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
@@ -63,7 +62,7 @@ fn weight(job: &Job) -> usize {
 
 impl Lanes {
     /// Lanes over a pool of this many connections, of which they take half at most.
-    pub(super) fn new(pool: &Pool, connections: u32, timeout: Duration) -> Self {
+    pub(in crate::repository) fn new(pool: &Pool, connections: u32, timeout: Duration) -> Self {
         let share = |part: u32| Turns::new(connections / part);
         Self(Arc::new(Inner {
             pool: pool.clone(),
@@ -75,7 +74,7 @@ impl Lanes {
     }
 
     /// Brings its gauges up to date.
-    pub(super) fn measure(&self) {
+    pub(in crate::repository) fn measure(&self) {
         let lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         meters::show_lanes(lanes.len(), lanes.values().map(|lane| lane.jobs.len()).sum());
     }

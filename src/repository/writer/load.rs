@@ -11,9 +11,9 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::group::{AccountState, Group};
-use super::rows::{self, contact_columns};
-use super::{StorageError, kept};
 use crate::contacts::{UniqueKey, Wanted};
+use crate::repository::rows::{self, contact_columns};
+use crate::repository::{StorageError, kept};
 
 /// Fills the workspaces of all groups.
 pub(super) async fn load(
@@ -34,7 +34,7 @@ pub(super) async fn load(
     }
     // Last: when a twin's answer is not there, nothing of what it did was there before either. Read first, it could be
     // missed and its effect seen, and this job be refused for what its own twin did.
-    kept::load(connection, groups).await
+    answers(connection, groups).await
 }
 
 /// Things, each with the account that it belongs to.
@@ -108,6 +108,23 @@ async fn holders(
     for ((account, key), holder) in wanted.into_iter().zip(holders) {
         if let Some(group) = groups.get_mut(&account) {
             group.workspace.know_holder(key, holder);
+        }
+    }
+    Ok(())
+}
+
+/// The answers kept under the keys of all jobs.
+async fn answers(connection: &mut PgConnection, groups: &mut BTreeMap<Uuid, Group>) -> Result<(), StorageError> {
+    let keys = groups.values().flat_map(|group| {
+        group.jobs.iter().filter_map(|job| Some((group.account, job.work.keep.as_ref()?.key.clone())))
+    });
+    let (accounts, keys): (Vec<_>, Vec<_>) = keys.unzip();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for (account, key, kept) in kept::find(connection, &accounts, &keys).await? {
+        if let Some(group) = groups.get_mut(&account) {
+            group.kept.insert(key, kept);
         }
     }
     Ok(())

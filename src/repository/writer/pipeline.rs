@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 
 use super::group::Group;
+use super::load;
 use super::work::{Job, Outcomes, Reply, Work};
-use super::{Repository, StorageError, WriteError, load};
+use crate::repository::{Repository, StorageError, WriteError};
 
 /// Work that has been applied in memory and waits to be stored.
 pub struct Prepared {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::WriteError;
 use crate::contacts::{Write, WriteOutcome};
 use crate::fields::Registry;
+use crate::repository::WriteError;
 
 /// Writes of one account, in order, checked against one version of its registry.
 pub struct Work {
