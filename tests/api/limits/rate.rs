@@ -90,16 +90,23 @@ async fn comes_after_the_token_and_before_the_scope() {
 #[tokio::test]
 async fn a_batch_costs_a_tenth_of_its_inputs() {
     let account = Account::on(&limited("rate_batch", 100));
-    assert_eq!(left(&account.batch("create", inputs(1)).await.expect(200), "100"), 99);
-    assert_eq!(left(&account.batch("create", inputs(10)).await.expect(200), "100"), 98);
-    assert_eq!(left(&account.batch("create", inputs(11)).await.expect(200), "100"), 96);
+    let started = Instant::now();
+    // What comes back in the meantime is there besides.
+    let expect_left = |answer: &Answer, expected: u32| {
+        let back = (started.elapsed().as_secs_f64() * 100.0 / 60.0).ceil() as u32;
+        let left = left(answer, "100");
+        assert!((expected..=expected + back).contains(&left), "{left}, not {expected}");
+    };
+    expect_left(&account.batch("create", inputs(1)).await.expect(200), 99);
+    expect_left(&account.batch("create", inputs(10)).await.expect(200), 98);
+    expect_left(&account.batch("create", inputs(11)).await.expect(200), 96);
     let ids: Vec<_> = (0..200).map(|_| json!({"id": uuid::Uuid::now_v7()})).collect();
-    assert_eq!(left(&account.batch("read", json!({"inputs": ids})).await.expect(207), "100"), 76);
+    expect_left(&account.batch("read", json!({"inputs": ids})).await.expect(207), 76);
     // What is no batch costs what any request costs.
     for refused in [json!({"inputs": []}), json!({"inputs": [1, 2]}), inputs(1_001)] {
         account.batch("create", refused).await.expect_error(400, "invalid_body");
     }
-    assert_eq!(left(&account.get("/contacts").await, "100"), 72);
+    expect_left(&account.get("/contacts").await, 72);
     let stored = account.stored().await;
     let refused = account.batch("create", inputs(1_000)).await.expect_error(429, "rate_limited");
     assert!(left(&refused, "100") > 60, "the rest is still there");
@@ -110,8 +117,8 @@ async fn a_batch_costs_a_tenth_of_its_inputs() {
 
 #[tokio::test]
 async fn a_batch_that_costs_more_than_there_ever_is_costs_all_of_it() {
-    let account = Account::on(&limited("rate_large_batch", 20));
-    assert_eq!(left(&account.batch("create", inputs(1_000)).await.expect(200), "20"), 0);
+    let account = Account::on(&limited("rate_large_batch", 2));
+    assert_eq!(left(&account.batch("create", inputs(1_000)).await.expect(200), "2"), 0);
     account.get("/contacts").await.expect_error(429, "rate_limited");
 }
 
@@ -134,10 +141,11 @@ async fn a_flood_gets_exactly_its_share_and_costs_little() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_passes_when_it_said() {
-    let account = Account::on(&limited("rate_wait", 60));
-    account.batch("create", inputs(600)).await.expect(200);
+    let account = Account::on(&limited("rate_wait", 12));
+    account.batch("create", inputs(120)).await.expect(200);
     let refused = account.get("/contacts").await.expect_error(429, "rate_limited");
-    assert_eq!(refused.header("retry-after"), "1");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let seconds = refused.header("retry-after").parse().unwrap();
+    assert!((1..=5).contains(&seconds), "{seconds}");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
     account.get("/contacts").await.expect(200);
 }
