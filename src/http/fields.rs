@@ -16,7 +16,9 @@ use super::openapi::parameters::IdempotencyKey;
 use super::openapi::responses::{FieldConflict, KeyReused};
 use super::openapi::schemas::{Field as FieldSchema, FieldChange, FieldInput, FieldList};
 use super::query::NoParameters;
-use crate::fields::{Field, FieldOption, FieldPatch, NewField, Registry, format_instant, refuse_system_field};
+use crate::fields::{
+    Field, FieldOption, FieldPatch, NewField, Registry, Selection, format_instant, refuse_system_field,
+};
 use crate::repository::{Done, Keep};
 
 /// List fields
@@ -46,7 +48,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let body = payload.read().await?;
     let new = NewField::parse(&extract::object(&body)?).map_err(ApiError::ValidationFailed)?;
-    let keep = idempotency.of(&caller, &body)?.map(|RequestKey { key, fingerprint }| {
+    let keep = idempotency.of(&caller, &body, &Selection::default())?.map(|RequestKey { key, fingerprint }| {
         let name = new.internal_name.clone();
         let answer =
             move |registry: &Registry| show(StatusCode::CREATED, registry, &name).ok().map(|answer| answer.to_bytes());

@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::state::App;
-use crate::fields::{Issue, IssueCode};
+use crate::fields::{Issue, IssueCode, Selection};
 
 const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
@@ -28,7 +28,7 @@ struct Sent {
     target: String,
 }
 
-/// A key, and the hash of the request it belongs to: of who sends what to where.
+/// A key, and the hash of the request it belongs to: of who sends what to where, and what he asks to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestKey {
     pub key: String,
@@ -51,8 +51,13 @@ impl FromRequestParts<App> for Idempotency {
 }
 
 impl Idempotency {
-    /// The key, with the hash of the request that has this body.
-    pub(super) fn of(&self, caller: &Caller, body: &[u8]) -> Result<Option<RequestKey>, ApiError> {
+    /// The key, with the hash of the request that has this body and asks to see these fields.
+    pub(super) fn of(
+        &self,
+        caller: &Caller,
+        body: &[u8],
+        selection: &Selection,
+    ) -> Result<Option<RequestKey>, ApiError> {
         let Some(Sent { key, target }) = &self.0 else { return Ok(None) };
         let Some(key) = key.clone() else {
             let message = "must be sent once, as 1 to 255 visible ASCII characters";
@@ -66,6 +71,8 @@ impl Idempotency {
             hasher.update(part.len().to_be_bytes());
             hasher.update(part);
         }
+        // A name that has become another field's makes another request of it: the first answer shows what was deleted.
+        selection.extra().iter().for_each(|field| hasher.update(field.id.0.to_be_bytes()));
         Ok(Some(RequestKey { key, fingerprint: hasher.finalize().into() }))
     }
 }

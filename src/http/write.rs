@@ -62,7 +62,7 @@ impl WriteRequest {
         let fields = if takes.fields { extract::fields(&body)? } else { vec![] };
         loop {
             let write = build(&asked, &fields, &registry)?;
-            let key = idempotency.of(&caller, &body)?;
+            let key = idempotency.of(&caller, &body, &asked.selection)?;
             let work = Work {
                 account,
                 registry: Arc::clone(&registry),

@@ -176,11 +176,25 @@ async fn says_what_is_wrong_with_a_request(
     #[case] error: &str,
 ) {
     let account = Account::new().await;
-    let mut call = account.anonymous("POST", "/oauth2/token?grant_type=client_credentials&x=%ff");
+    let mut call = account.anonymous("POST", "/oauth2/token?grant_type=client_credentials&x=1");
     if !authorization.is_empty() {
         call = call.header("authorization", authorization);
     }
     refused(call.body(FORM, form.to_owned()).send().await, status, error);
+}
+
+#[tokio::test]
+async fn takes_no_query_that_means_something_elsewhere() {
+    let account = Account::new().await;
+    let client = ApiClient::of(&account, None).await;
+    let ask = |query: &str| {
+        let call = account.anonymous("POST", &format!("/oauth2/token?{query}"));
+        call.body(FORM, client.form()).send()
+    };
+    for query in ["x=%ff", "%ff", "dry_run=true", "dry_run=maybe"] {
+        refused(ask(query).await, 400, "invalid_request");
+    }
+    ask("x=%C3%A4").await.expect(200);
 }
 
 #[tokio::test]

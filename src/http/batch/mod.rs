@@ -115,7 +115,7 @@ async fn write(caller: Caller, request: WriteRequest, action: Action) -> Result<
     let mut is_paid = false;
     loop {
         let envelope = Envelope::parse(&body, action, &registry)?;
-        let key = idempotency.of(&caller, &bytes)?;
+        let key = idempotency.of(&caller, &bytes, &envelope.selection)?;
         if !std::mem::replace(&mut is_paid, true) {
             caller.pay_for_inputs(&app, envelope.inputs.len())?;
         }

@@ -1,7 +1,7 @@
 //! What the token endpoint is asked (RFC 6749 §4.4.2), and by whom (§2.3.1).
 
 use axum::body::{Body, HttpBody};
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use super::error::TokenError;
 use crate::clients::Scopes;
 use crate::config::Secret;
 use crate::http::error::ApiError;
-use crate::http::query;
+use crate::http::query::{self, NoParameters};
 use crate::http::state::App;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -63,9 +63,14 @@ pub(super) struct Credentials {
 /// Reads a request: size, content type, then body.
 pub(super) async fn read(app: &App, request: Request) -> Result<TokenRequest, TokenError> {
     let limit = app.settings().max_body_bytes;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(ApiError::PayloadTooLarge { limit }.into());
+    }
+    if NoParameters::from_request_parts(&mut parts, app).await.is_err() {
+        return Err(TokenError::InvalidRequest(
+            "Send no query: this one is not percent-encoded, or asks for a dry run",
+        ));
     }
     if !is_form(&parts.headers) {
         return Err(TokenError::InvalidRequest("Send the body as application/x-www-form-urlencoded"));

@@ -77,6 +77,38 @@ async fn a_repeat_does_not_look_at_what_has_changed_since() {
 }
 
 #[tokio::test]
+async fn the_values_of_a_deleted_field_do_not_come_back_under_a_new_one_of_its_name() {
+    let account = Account::new().await;
+    let id = account.create(json!({"first_name": "A"})).await;
+    account.define(json!({"label": "size", "type": "text"})).await;
+    account.patch(&id, json!({"size": "old"})).await.expect(200);
+    account.delete(&format!("/contacts/{id}")).await.expect(200);
+    let requests = [
+        ("/contacts?properties=size".to_owned(), json!({"fields": {"first_name": "A", "size": "old"}})),
+        (format!("/contacts/{id}/restore?properties=size"), json!({})),
+        (
+            "/contacts/batch/create".to_owned(),
+            json!({"inputs": [{"fields": {"first_name": "A", "size": "old"}}], "properties": ["size"]}),
+        ),
+    ];
+    for (path, body) in &requests {
+        assert!(post(&account, path, &path.replace('/', "-"), body).await.text.contains(r#""size":"old""#));
+    }
+    account.delete("/fields/size").await.expect(204);
+    for is_back in [false, true] {
+        if is_back {
+            account.define(json!({"label": "size", "type": "text"})).await;
+        }
+        for (path, body) in &requests {
+            let again = post(&account, path, &path.replace('/', "-"), body).await;
+            let expected = if is_back { (422, "idempotency_key_reused") } else { (400, "invalid_properties") };
+            assert!(!again.text.contains("old"), "{}", again.text);
+            assert_eq!((again.status, again.body["code"].as_str().unwrap()), expected, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn anything_else_with_the_key_is_refused() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;

@@ -17,7 +17,7 @@ use figures::{Figures, Watch};
 /// How long it lasts, unless `SOAK_SECONDS` says otherwise.
 const SECONDS: u64 = 60;
 /// How many lines of figures are printed: the first is warming up, what comes after the second must be like that one.
-const PARTS: u32 = 12;
+const PARTS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute at least; .ci/run runs it"]
@@ -41,7 +41,7 @@ async fn nothing_grows_in_a_long_while() {
     println!("{}", Figures::HEADER);
     let mut parts = vec![];
     for _ in 0..PARTS {
-        let end = Instant::now() + Duration::from_secs(seconds) / PARTS;
+        let end = Instant::now() + Duration::from_secs(seconds) / PARTS as u32;
         let figures = watch.until(end, &latencies).await;
         println!("{figures}");
         parts.push(figures);
@@ -50,5 +50,6 @@ async fn nothing_grows_in_a_long_while() {
     for later in &parts[2..] {
         later.expect_no_more_than(&parts[1]);
     }
+    parts[PARTS - 1].expect_tables_of(&parts[PARTS * 2 / 3]);
     assert_eq!(service.log(), "", "the log has warnings");
 }
