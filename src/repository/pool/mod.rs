@@ -166,6 +166,8 @@ pub(super) fn open(
         })
         .after_release(move |connection, _| {
             let suspicion = to_raise.clone();
+            // A batch of a thousand writes has made them large, and each connection has one now and then.
+            connection.shrink_buffers();
             Box::pin(async move {
                 // One that answers nothing is dropped, or its place in the pool would be lost until the network gives it up.
                 // (sqlx pings as well, after this: always, without a bound, and without telling us how it went. So this can't
