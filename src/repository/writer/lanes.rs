@@ -34,25 +34,9 @@ struct Inner {
     waits: Turns,
     /// After which a transaction is given up.
     time_limit: Duration,
-    waiting: Mutex<HashMap<Uuid, Lane>>,
-}
-
-/// What waits in an account's lane.
-#[derive(Default)]
-struct Lane {
-    jobs: Vec<Job>,
     /// How long a transaction takes, with the wait for its turn.
-    pace: Arc<Pace>,
-}
-
-impl Lane {
-    /// Whether jobs may be added, which would wait for what is there already.
-    fn expect_turn(&self) -> Result<(), StorageError> {
-        if self.jobs.len() >= MAX_WAITING {
-            return Err(StorageError::Overloaded);
-        }
-        self.pace.expect_turn(self.jobs.iter().map(weight).sum::<usize>() / MANY_WRITES)
-    }
+    pace: Pace,
+    waiting: Mutex<HashMap<Uuid, Vec<Job>>>,
 }
 
 /// How many writes a job counts for.
@@ -69,6 +53,7 @@ impl Lanes {
             turns: share(3),
             waits: share(6),
             time_limit: timeout * 2,
+            pace: Pace::default(),
             waiting: Mutex::default(),
         }))
     }
@@ -76,22 +61,30 @@ impl Lanes {
     /// Brings its gauges up to date.
     pub(in crate::repository) fn measure(&self) {
         let lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        meters::show_lanes(lanes.len(), lanes.values().map(|lane| lane.jobs.len()).sum());
+        meters::show_lanes(lanes.len(), lanes.values().map(Vec::len).sum());
     }
 
     /// Adds jobs to the lane of their account.
     pub(super) fn add(&self, account: Uuid, jobs: Vec<Job>) {
         let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = lanes.get(&account).map_or_else(|| self.0.turns.expect_turn(), Lane::expect_turn);
+        let turn = lanes.get(&account).map_or_else(|| self.0.turns.expect_turn(), |lane| self.expect_turn(lane));
         if let Err(error) = turn {
             drop(lanes);
             return fail(jobs, &error);
         }
         let lane = lanes.entry(account).or_insert_with(|| {
             tokio::spawn(self.clone().serve(account));
-            Lane::default()
+            vec![]
         });
-        lane.jobs.extend(jobs);
+        lane.extend(jobs);
+    }
+
+    /// Whether jobs may wait for what is in their lane already.
+    fn expect_turn(&self, lane: &[Job]) -> Result<(), StorageError> {
+        if lane.len() >= MAX_WAITING {
+            return Err(StorageError::Overloaded);
+        }
+        self.0.pace.expect_turn(lane.iter().map(weight).sum::<usize>() / MANY_WRITES)
     }
 
     /// Stores a group that was prepared, and answers its jobs. Those that can't be stored as they are, are added to the
@@ -111,16 +104,16 @@ impl Lanes {
 
     /// Does the work of a lane, until there is none.
     async fn serve(self, account: Uuid) {
-        while let Some((jobs, pace)) = self.take(account) {
+        while let Some(jobs) = self.take(account) {
             let started = Instant::now();
             // A task of its own: a panic must not end the lane.
             let _ = tokio::spawn(self.clone().write(account, jobs)).await;
-            pace.note(started.elapsed());
+            self.0.pace.note(started.elapsed());
         }
     }
 
     /// The jobs that are next; `None` when there are no more, and the lane is gone.
-    fn take(&self, account: Uuid) -> Option<(Vec<Job>, Arc<Pace>)> {
+    fn take(&self, account: Uuid) -> Option<Vec<Job>> {
         let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = lanes.get_mut(&account)?;
         let mut writes = 0;
@@ -129,12 +122,12 @@ impl Lanes {
             writes += weight(job);
             is_first || writes <= MANY_WRITES
         };
-        let count = lane.jobs.iter().take_while(fits).count();
+        let count = lane.iter().take_while(fits).count();
         if count == 0 {
             lanes.remove(&account);
             return None;
         }
-        Some((lane.jobs.drain(..count).collect(), Arc::clone(&lane.pace)))
+        Some(lane.drain(..count).collect())
     }
 
     /// Writes jobs of an account together; where one of them makes trouble, each by itself.
