@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row, query, query_scalar};
 use uuid::Uuid;
 
@@ -108,19 +108,19 @@ impl Repository {
     /// [`FeedError::Expired`], or the database.
     #[tracing::instrument(name = "read changes", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
-        self.pool.expect_turn()?;
+        let mut connection = self.pool.admit().await?;
         let from = match request.after {
             After::Newest => {
-                return Ok(FeedPage { entries: vec![], next: self.newest(account).await?, registry: 0 });
+                return Ok(FeedPage { entries: vec![], next: newest(&mut connection, account).await?, registry: 0 });
             }
             After::Oldest => FeedCursor::START,
             After::Cursor(cursor) => cursor,
         };
-        let (entries, registry) = self.scan(account, from.position(), request).await?;
+        let (entries, registry) = scan(&mut connection, account, from.position(), request).await?;
         let mut entries = entries.into_iter();
         if let After::Cursor(cursor) = request.after {
             let stands = match cursor {
-                FeedCursor::START => self.is_whole(account).await?,
+                FeedCursor::START => is_whole(&mut connection, account).await?,
                 // The entry before the place comes along, as the proof that it is still the same.
                 _ => entries.next().is_some_and(|entry| FeedCursor::after(&entry) == cursor),
             };
@@ -170,9 +170,8 @@ impl Repository {
             entry_columns!(),
             " FROM walk w JOIN changes h ON h.account_id = $1 AND h.position = w.position ORDER BY h.position DESC"
         );
-        self.pool.expect_turn()?;
         let last = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool.admit().await?;
         let last: Option<i64> = last.bind(account).bind(contact).fetch_optional(&mut *connection).await?;
         let Some(last) = last else { return Ok(None) };
         // The walk begins with the entry that was the last one shown.
@@ -183,55 +182,53 @@ impl Repository {
         entries.retain(|entry| Some(entry.position) != before);
         Ok(Some(HistoryPage { entries, registry }))
     }
+}
 
-    /// The entries from a position on, in order. Of those that are left out only the one at the position and the last
-    /// that was looked at.
-    async fn scan(&self, account: Uuid, from: i64, request: &FeedRequest) -> sqlx::Result<(Vec<Entry>, i64)> {
-        const ALL: &str = concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM changes h WHERE h.account_id = $1 AND h.position >= $2 ORDER BY h.position LIMIT $3"
-        );
-        const SOME: &str = concat!(
-            "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= $2 ORDER BY position LIMIT $3) SELECT ",
-            entry_columns!(),
-            " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) ORDER BY h.position LIMIT $5"
-        );
-        let rows = match &request.exclude {
-            None => {
-                query(ALL)
-                    .bind(account)
-                    .bind(from)
-                    .bind(request.limit + 1)
-                    .fetch_all(&mut *self.pool.acquire().await?)
-                    .await?
-            }
-            Some(actor) => {
-                let some = query(SOME).bind(account).bind(from).bind(SCAN).bind(actor);
-                // The one at the position and the last come on top.
-                some.bind(request.limit + 2).fetch_all(&mut *self.pool.acquire().await?).await?
-            }
-        };
-        entries(&rows)
-    }
+/// The entries from a position on, in order. Of those that are left out only the one at the position and the last
+/// that was looked at.
+async fn scan(
+    connection: &mut PgConnection,
+    account: Uuid,
+    from: i64,
+    request: &FeedRequest,
+) -> sqlx::Result<(Vec<Entry>, i64)> {
+    const ALL: &str = concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM changes h WHERE h.account_id = $1 AND h.position >= $2 ORDER BY h.position LIMIT $3"
+    );
+    const SOME: &str = concat!(
+        "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= $2 ORDER BY position LIMIT $3) SELECT ",
+        entry_columns!(),
+        " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) ORDER BY h.position LIMIT $5"
+    );
+    let rows = match &request.exclude {
+        None => query(ALL).bind(account).bind(from).bind(request.limit + 1).fetch_all(connection).await?,
+        Some(actor) => {
+            let some = query(SOME).bind(account).bind(from).bind(SCAN).bind(actor);
+            // The one at the position and the last come on top.
+            some.bind(request.limit + 2).fetch_all(connection).await?
+        }
+    };
+    entries(&rows)
+}
 
-    async fn newest(&self, account: Uuid) -> sqlx::Result<FeedCursor> {
-        const NEWEST: &str = concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1"
-        );
-        let newest = query(NEWEST).bind(account).fetch_optional(&mut *self.pool.acquire().await?).await?;
-        let newest = newest.as_ref().map(entry).transpose()?;
-        Ok(newest.map_or(FeedCursor::START, |entry| FeedCursor::after(&entry)))
-    }
+async fn newest(connection: &mut PgConnection, account: Uuid) -> sqlx::Result<FeedCursor> {
+    const NEWEST: &str = concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1"
+    );
+    let newest = query(NEWEST).bind(account).fetch_optional(connection).await?;
+    let newest = newest.as_ref().map(entry).transpose()?;
+    Ok(newest.map_or(FeedCursor::START, |entry| FeedCursor::after(&entry)))
+}
 
-    /// Whether nothing of the account's feed has been trimmed.
-    async fn is_whole(&self, account: Uuid) -> sqlx::Result<bool> {
-        let trimmed = query_scalar("SELECT trimmed_position FROM accounts WHERE account_id = $1");
-        let trimmed: Option<i64> = trimmed.bind(account).fetch_optional(&mut *self.pool.acquire().await?).await?;
-        Ok(trimmed.unwrap_or(0) == 0)
-    }
+/// Whether nothing of the account's feed has been trimmed.
+async fn is_whole(connection: &mut PgConnection, account: Uuid) -> sqlx::Result<bool> {
+    let trimmed = query_scalar("SELECT trimmed_position FROM accounts WHERE account_id = $1");
+    let trimmed: Option<i64> = trimmed.bind(account).fetch_optional(connection).await?;
+    Ok(trimmed.unwrap_or(0) == 0)
 }
 
 /// Trims an account's feed of what is older than `retention`, a step at a time. Returns whether there is more to do.

@@ -73,9 +73,8 @@ impl Repository {
     pub async fn client_credentials(&self, id: ClientId) -> Result<Option<Credentials>, StorageError> {
         const FIND: &str =
             "SELECT secret_hash, scope FROM clients WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL";
-        self.pool.expect_turn()?;
         let row =
-            sqlx::query(FIND).bind(id.account).bind(id.client).fetch_optional(&mut *self.pool.acquire().await?).await?;
+            sqlx::query(FIND).bind(id.account).bind(id.client).fetch_optional(&mut *self.pool.admit().await?).await?;
         Ok(row.as_ref().map(credentials).transpose()?)
     }
 

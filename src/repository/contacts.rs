@@ -43,8 +43,7 @@ impl Repository {
     pub async fn contacts_by_id(&self, account: Uuid, ids: &[Uuid]) -> Result<Vec<Option<Contact>>, StorageError> {
         const FIND: &str =
             concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)");
-        self.pool.expect_turn()?;
-        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&mut *self.pool.acquire().await?).await?;
+        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&mut *self.pool.admit().await?).await?;
         let found = rows.iter().map(rows::contact).map(|contact| contact.map(|contact| (contact.id, contact)));
         let found = found.collect::<sqlx::Result<HashMap<_, _>>>()?;
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
@@ -67,11 +66,10 @@ impl Repository {
              JOIN contact_keys h ON h.account_id = $1 AND h.field_id = k.field_id AND h.key = k.key AND h.active \
              JOIN contacts c ON c.account_id = $1 AND c.id = h.contact_id"
         );
-        self.pool.expect_turn()?;
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
         let mut found = vec![None; keys.len()];
         let find = sqlx::query(FIND).bind(account).bind(fields).bind(texts);
-        let rows = find.fetch_all(&mut *self.pool.acquire().await?).await?;
+        let rows = find.fetch_all(&mut *self.pool.admit().await?).await?;
         for row in rows {
             let number: i64 = row.try_get("number")?;
             if let Some(place) = usize::try_from(number - 1).ok().and_then(|index| found.get_mut(index)) {
@@ -87,12 +85,11 @@ impl Repository {
     /// The database.
     #[tracing::instrument(name = "list contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn contacts(&self, account: Uuid, listing: &Listing) -> Result<Page, StorageError> {
-        self.pool.expect_turn()?;
         let (after, offset) = match listing.start {
             Start::After(id) => (id, 0),
             Start::Offset(offset) => (Uuid::nil(), offset),
         };
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool.admit().await?;
         let count = match listing.start {
             Start::After(_) => None,
             Start::Offset(_) => Some(count(&mut connection, account, &listing.filter).await?),

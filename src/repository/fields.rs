@@ -51,8 +51,7 @@ impl Repository {
     ) -> Result<Done<Arc<Registry>>, FieldError> {
         const INSERT: &str = "INSERT INTO fields (account_id, id, internal_name, label, kind, is_unique, options, created_at, updated_at) \
                               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
-        self.pool.expect_turn()?;
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool.admit().await?;
         let mut transaction = connection.begin().await?;
         registries::found(&mut transaction, &[account]).await?;
         let registry = lock(&mut transaction, account).await?;
@@ -92,8 +91,7 @@ impl Repository {
     ) -> Result<Arc<Registry>, FieldError> {
         const UPDATE: &str =
             "UPDATE fields SET label = $3, options = $4, updated_at = $5 WHERE account_id = $1 AND id = $2";
-        self.pool.expect_turn()?;
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool.admit().await?;
         let mut transaction = connection.begin().await?;
         let registry = lock(&mut transaction, account).await?;
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;
@@ -120,8 +118,7 @@ impl Repository {
     /// [`FieldError::NotFound`], or the database.
     pub async fn delete_field(&self, account: Uuid, internal_name: &str) -> Result<(), FieldError> {
         const DELETE: &str = "UPDATE fields SET deleted_at = $3 WHERE account_id = $1 AND id = $2";
-        self.pool.expect_turn()?;
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool.admit().await?;
         let mut transaction = connection.begin().await?;
         let registry = lock(&mut transaction, account).await?;
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;

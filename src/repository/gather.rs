@@ -8,8 +8,8 @@ use metrics::Counter;
 use tokio::sync::mpsc;
 
 use super::StorageError;
+use super::line::Pace;
 use super::meters::{self, QueueMeters};
-use super::pool::Pace;
 
 /// How much may wait for a worker before more is turned away.
 const MAX_WAITING: usize = 4_096;
@@ -63,8 +63,9 @@ pub(super) fn start<T: Send + 'static, F: Future<Output = ()> + Send + 'static>(
             if tokio::time::timeout(time_limit, &mut task).await.is_err() {
                 task.abort();
             }
-            moving.note(started.elapsed());
-            durations.record(started.elapsed());
+            let took = started.elapsed();
+            moving.note(took);
+            durations.record(took);
         }
     });
     Queue { sender, max_batch, pace, refusals }

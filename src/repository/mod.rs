@@ -11,6 +11,7 @@ mod export;
 mod fields;
 mod gather;
 mod kept;
+mod line;
 mod meters;
 mod migrations;
 mod pool;

@@ -60,7 +60,7 @@ pub(super) struct Credentials {
     pub(super) secret: Secret,
 }
 
-/// Reads a request: size, content type, then body.
+/// Reads a request: size, query, content type, then body.
 pub(super) async fn read(app: &App, request: Request) -> Result<TokenRequest, TokenError> {
     let limit = app.settings().max_body_bytes;
     let (mut parts, body) = request.into_parts();

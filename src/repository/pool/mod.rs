@@ -1,7 +1,6 @@
-//! The connection pool, and the line of those who wait for a connection.
+//! The connection pool.
 
 mod holder;
-mod line;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,10 +11,9 @@ use sqlx::{Connection, Executor, Postgres};
 
 use crate::config::{DatabaseSettings, SettingsError, problem};
 use crate::repository::StorageError;
+use crate::repository::line::Line;
 use crate::repository::meters::PoolMeters;
 pub(super) use holder::{Holder, Holders};
-use line::Line;
-pub(super) use line::{Pace, Turns};
 
 /// A connection that was idle for longer is tested before use: a ping on every use costs a sixth of the
 /// throughput, none at all answers the first requests after a restart of the database with an error. (See [`Suspicion`] for those after the first.)
@@ -77,6 +75,15 @@ impl Pool {
     pub(super) fn expect_turn(&self) -> Result<(), StorageError> {
         let free = (self.max() as usize + self.connections.num_idle()).saturating_sub(self.connections.size() as usize);
         self.line.expect_turn(free).inspect_err(|_| self.meters.failures.increment(1))
+    }
+
+    /// A connection for a caller who has just come, unless he would wait too long.
+    ///
+    /// # Errors
+    /// [`StorageError::Overloaded`], those of [`Pool::acquire`].
+    pub(super) async fn admit(&self) -> Result<PoolConnection<Postgres>, StorageError> {
+        self.expect_turn()?;
+        Ok(self.acquire().await?)
     }
 
     /// A connection, as soon as one is free.

@@ -13,8 +13,8 @@ use sqlx::{Postgres, QueryBuilder};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::line::Turns;
 use super::pool::Pool;
-use super::pool::Turns;
 use super::rows::{self, contact_columns};
 use super::{Repository, StorageError};
 use crate::contacts::{Page, Search, SearchRequest};

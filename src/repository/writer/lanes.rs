@@ -12,8 +12,9 @@ use super::batch::{self, Failed};
 use super::group::Group;
 use super::work::Job;
 use crate::repository::StorageError;
+use crate::repository::line::{Pace, Turns};
 use crate::repository::meters::{self, Rerun};
-use crate::repository::pool::{Pace, Pool, Turns};
+use crate::repository::pool::Pool;
 
 /// How many jobs may wait in a lane before more are turned away.
 const MAX_WAITING: usize = 1_024;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::repository::StorageError;
+use super::StorageError;
 
 /// How long a caller may have to wait in a line, as far as can be foreseen.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -15,11 +15,11 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// How long a step of a line takes, of late; nothing at first. Who writes it at the same moment as another may write in
 /// vain: it is an estimate.
 #[derive(Default)]
-pub(in crate::repository) struct Pace(AtomicU64);
+pub(super) struct Pace(AtomicU64);
 
 impl Pace {
     /// Takes into account that a step took so long.
-    pub(in crate::repository) fn note(&self, step: Duration) {
+    pub(super) fn note(&self, step: Duration) {
         // A line that stood still says little about how it moves when it does.
         let step = nanoseconds(step.min(MAX_WAIT));
         let before = self.0.load(Ordering::Relaxed);
@@ -35,7 +35,7 @@ impl Pace {
     ///
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
-    pub(in crate::repository) fn expect_turn(&self, ahead: usize) -> Result<(), StorageError> {
+    pub(super) fn expect_turn(&self, ahead: usize) -> Result<(), StorageError> {
         let wait = self.0.load(Ordering::Relaxed).saturating_mul(ahead as u64);
         if wait > nanoseconds(MAX_WAIT) { Err(StorageError::Overloaded) } else { Ok(()) }
     }
@@ -47,14 +47,14 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// A line of callers who are served in turn.
 #[derive(Default)]
-pub(in crate::repository) struct Line {
+pub(super) struct Line {
     length: AtomicUsize,
     pace: Pace,
 }
 
 impl Line {
     /// How many stand in it.
-    pub(in crate::repository) fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.length.load(Ordering::Relaxed)
     }
 
@@ -62,12 +62,12 @@ impl Line {
     ///
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
-    pub(in crate::repository) fn expect_turn(&self, free: usize) -> Result<(), StorageError> {
+    pub(super) fn expect_turn(&self, free: usize) -> Result<(), StorageError> {
         self.pace.expect_turn(self.length().saturating_sub(free))
     }
 
     /// Stands in the line until `turn` has come.
-    pub(in crate::repository) async fn stand<T>(&self, turn: impl Future<Output = T>) -> T {
+    pub(super) async fn stand<T>(&self, turn: impl Future<Output = T>) -> T {
         let place = Place::last_in(self);
         let started = Instant::now();
         let turn = turn.await;
@@ -100,14 +100,14 @@ impl Drop for Place<'_> {
 }
 
 /// Permits for what only some may do at a time, and the line of those who wait for one.
-pub(in crate::repository) struct Turns {
+pub(super) struct Turns {
     permits: Arc<Semaphore>,
     line: Line,
 }
 
 impl Turns {
     /// For so many at a time.
-    pub(in crate::repository) fn new(count: u32) -> Self {
+    pub(super) fn new(count: u32) -> Self {
         Self { permits: Arc::new(Semaphore::new(count.max(1) as usize)), line: Line::default() }
     }
 
@@ -115,12 +115,12 @@ impl Turns {
     ///
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
-    pub(in crate::repository) fn expect_turn(&self) -> Result<(), StorageError> {
+    pub(super) fn expect_turn(&self) -> Result<(), StorageError> {
         self.line.expect_turn(self.permits.available_permits())
     }
 
     /// Waits for a turn, which lasts until the permit is dropped.
-    pub(in crate::repository) async fn take(&self) -> OwnedSemaphorePermit {
+    pub(super) async fn take(&self) -> OwnedSemaphorePermit {
         let permit = self.line.stand(Arc::clone(&self.permits).acquire_owned()).await;
         permit.expect("no one closes it")
     }
