@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::json;
-use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
 
 use crate::process::Process;
@@ -100,9 +99,7 @@ impl Stage {
     async fn new(kind: Kind) -> Self {
         let database = OwnCluster::new().await;
         // Nor may it be bounded by what the disk has to do for others.
-        let mut operator = PgConnection::connect(&database.url()).await.unwrap();
-        operator.execute("ALTER SYSTEM SET fsync = off").await.unwrap();
-        operator.execute("SELECT pg_reload_conf()").await.unwrap();
+        database.set("fsync = off").await;
         let proxy = Proxy::to(&database.url()).await;
         let settings = [("DATABASE_MAX_CONNECTIONS", "8"), ("WRITE_BATCH_MAX", "4")];
         let mut service = Process::new(proxy.url(), &settings);

@@ -7,6 +7,7 @@ use contacts::config::{EmbeddedSettings, Environment};
 use contacts::embedded::{Cluster, Durability};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use super::Server;
@@ -44,6 +45,13 @@ impl OwnCluster {
     /// The URL of its database.
     pub fn url(&self) -> String {
         self.running.as_ref().unwrap().url("template").expose().to_owned()
+    }
+
+    /// Changes a setting that holds without a restart, as in `fsync = off`.
+    pub async fn set(&self, setting: &str) {
+        let mut connection = PgConnection::connect(&self.url()).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("ALTER SYSTEM SET {setting}"))).await.unwrap();
+        connection.execute("SELECT pg_reload_conf()").await.unwrap();
     }
 
     /// Starts it, with all that it held. What is left of a killed one has to end first.

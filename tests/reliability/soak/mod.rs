@@ -7,7 +7,7 @@ mod figures;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use crate::process::Process;
 use crate::support::{Account, OwnCluster};
@@ -24,11 +24,9 @@ const PARTS: usize = 12;
 async fn nothing_grows_in_a_long_while() {
     let seconds = std::env::var("SOAK_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
     let database = OwnCluster::new().await;
-    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
     if seconds < 600 {
         // Autovacuum looks once a minute: too seldom to be seen at work in this time.
-        connection.execute("ALTER SYSTEM SET autovacuum_naptime = '2s'").await.unwrap();
-        connection.execute("SELECT pg_reload_conf()").await.unwrap();
+        database.set("autovacuum_naptime = '2s'").await;
     }
     let mut service = Process::new(database.url(), &[]);
     service.start();
@@ -37,7 +35,7 @@ async fn nothing_grows_in_a_long_while() {
     let account = Account::on(&database.server()).at_address(service.address());
     let latencies = Arc::new(Latencies::default());
     let callers = Callers::start(&account, &latencies).await;
-    let mut watch = Watch::new(&service, connection);
+    let mut watch = Watch::new(&service, PgConnection::connect(&database.url()).await.unwrap());
     println!("{}", Figures::HEADER);
     let mut parts = vec![];
     for _ in 0..PARTS {
