@@ -46,13 +46,19 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// A line of callers who are served in turn.
-#[derive(Default)]
 pub(super) struct Line {
+    /// How many can be served at a time.
+    width: u32,
     length: AtomicUsize,
     pace: Pace,
 }
 
 impl Line {
+    /// A line in which so many can be served at a time.
+    pub(super) fn new(width: u32) -> Self {
+        Self { width, length: AtomicUsize::new(0), pace: Pace::default() }
+    }
+
     /// How many stand in it.
     pub(super) fn length(&self) -> usize {
         self.length.load(Ordering::Relaxed)
@@ -74,7 +80,8 @@ impl Line {
         match u32::try_from(place.ahead).unwrap_or(u32::MAX) {
             // Whatever he waited for, it was not the line.
             0 => self.pace.note_at_most(started.elapsed()),
-            ahead => self.pace.note(started.elapsed() / ahead.saturating_add(1)),
+            // After a standstill all that can be served at a time move on at once, however few stood there.
+            ahead => self.pace.note(started.elapsed() / ahead.saturating_add(1).max(self.width)),
         }
         turn
     }
@@ -108,7 +115,8 @@ pub(super) struct Turns {
 impl Turns {
     /// For so many at a time.
     pub(super) fn new(count: u32) -> Self {
-        Self { permits: Arc::new(Semaphore::new(count.max(1) as usize)), line: Line::default() }
+        let count = count.max(1);
+        Self { permits: Arc::new(Semaphore::new(count as usize)), line: Line::new(count) }
     }
 
     /// Whether a caller who comes now may wait for his turn.
@@ -159,6 +167,20 @@ mod tests {
         callers.join_all().await;
         take_turn(Arc::clone(&turns)).await;
         assert!(turns.line.pace.0.load(Ordering::Relaxed) < nanoseconds(STEP / 10), "an empty line is fast");
+    }
+
+    #[tokio::test]
+    async fn a_standstill_is_not_taken_for_a_slow_line() {
+        const WIDTH: u32 = 8;
+        let turns = Arc::new(Turns::new(WIDTH));
+        let all = Arc::clone(&turns.permits).acquire_many_owned(WIDTH).await.expect("no one closes it");
+        let mut callers = tokio::task::JoinSet::new();
+        (0..2).for_each(|_| drop(callers.spawn(take_turn(Arc::clone(&turns)))));
+        tokio::time::sleep(STEP * 8).await;
+        drop(all);
+        callers.join_all().await;
+        // Half of a caller's wait would be four steps.
+        assert!(turns.line.pace.0.load(Ordering::Relaxed) < nanoseconds(STEP / 2));
     }
 
     #[tokio::test]

@@ -185,5 +185,6 @@ pub(super) fn open(
             })
         })
         .connect_lazy_with(options.options(session));
-    Pool { connections, line: Arc::default(), suspicion: suspicion.clone(), meters: PoolMeters::new(name) }
+    let line = Arc::new(Line::new(max_connections));
+    Pool { connections, line, suspicion: suspicion.clone(), meters: PoolMeters::new(name) }
 }
