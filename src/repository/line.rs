@@ -1,8 +1,8 @@
 //! Lines that callers stand in, and how fast they move. Who would stand in one for too long is turned away at once: a
 //! line that grows would in the end serve everyone too late, and no one who waits in vain learns it early.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,23 +12,39 @@ use super::StorageError;
 /// How long a caller may have to wait in a line, as far as can be foreseen.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// How long a step of a line takes, of late; nothing at first. Who writes it at the same moment as another may write in
-/// vain: it is an estimate.
+/// How many steps of late tell the pace of a line.
+const STEPS: usize = 3;
+
+/// How long a step of a line takes, of late; nothing at first.
 #[derive(Default)]
-pub(super) struct Pace(AtomicU64);
+pub(super) struct Pace {
+    steps: Mutex<[Duration; STEPS]>,
+    /// The median of the steps, in nanoseconds: one that took long says that the line stood still, not that it is slow.
+    median: AtomicU64,
+}
 
 impl Pace {
     /// Takes into account that a step took so long.
     pub(super) fn note(&self, step: Duration) {
-        // A line that stood still says little about how it moves when it does.
-        let step = nanoseconds(step.min(MAX_WAIT));
-        let before = self.0.load(Ordering::Relaxed);
-        self.0.store(before - before / 4 + step / 4, Ordering::Relaxed);
+        self.change(|steps| {
+            steps.rotate_left(1);
+            steps[STEPS - 1] = step;
+        });
     }
 
     /// Takes into account that a step takes no longer than this.
     fn note_at_most(&self, step: Duration) {
-        self.0.fetch_min(nanoseconds(step), Ordering::Relaxed);
+        if self.median.load(Ordering::Relaxed) > nanoseconds(step) {
+            self.change(|steps| steps.fill(step));
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut [Duration; STEPS])) {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut steps);
+        let mut sorted = *steps;
+        sorted.sort_unstable();
+        self.median.store(nanoseconds(sorted[STEPS / 2]), Ordering::Relaxed);
     }
 
     /// Whether a caller with so many steps ahead may wait for his turn.
@@ -36,7 +52,7 @@ impl Pace {
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
     pub(super) fn expect_turn(&self, ahead: usize) -> Result<(), StorageError> {
-        let wait = self.0.load(Ordering::Relaxed).saturating_mul(ahead as u64);
+        let wait = self.median.load(Ordering::Relaxed).saturating_mul(ahead as u64);
         if wait > nanoseconds(MAX_WAIT) { Err(StorageError::Overloaded) } else { Ok(()) }
     }
 }
@@ -47,16 +63,15 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// A line of callers who are served in turn.
 pub(super) struct Line {
-    /// How many can be served at a time.
-    width: u32,
     length: AtomicUsize,
+    round: Mutex<Round>,
     pace: Pace,
 }
 
 impl Line {
     /// A line in which so many can be served at a time.
     pub(super) fn new(width: u32) -> Self {
-        Self { width, length: AtomicUsize::new(0), pace: Pace::default() }
+        Self { length: AtomicUsize::new(0), round: Mutex::new(Round::of(width)), pace: Pace::default() }
     }
 
     /// How many stand in it.
@@ -76,14 +91,53 @@ impl Line {
     pub(super) async fn stand<T>(&self, turn: impl Future<Output = T>) -> T {
         let place = Place::last_in(self);
         let started = Instant::now();
+        if place.ahead == 0 {
+            self.round().begin(started);
+        }
         let turn = turn.await;
-        match u32::try_from(place.ahead).unwrap_or(u32::MAX) {
-            // Whatever he waited for, it was not the line.
-            0 => self.pace.note_at_most(started.elapsed()),
-            // After a standstill all that can be served at a time move on at once, however few stood there.
-            ahead => self.pace.note(started.elapsed() / ahead.saturating_add(1).max(self.width)),
+        let now = Instant::now();
+        if let Some(step) = self.round().count(now) {
+            self.pace.note(step);
+        }
+        if place.ahead == 0 {
+            // It is known at once when a line has become fast again, and short.
+            self.pace.note_at_most(now - started);
         }
         turn
+    }
+
+    fn round(&self) -> MutexGuard<'_, Round> {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As many turns as there can be at a time. Taken together, for they may come together: when all were held up by the
+/// same thing, all move on at once.
+struct Round {
+    width: u32,
+    began: Instant,
+    turns: u32,
+}
+
+impl Round {
+    fn of(width: u32) -> Self {
+        Self { width, began: Instant::now(), turns: 0 }
+    }
+
+    /// No one stood in the line before.
+    fn begin(&mut self, now: Instant) {
+        (self.began, self.turns) = (now, 0);
+    }
+
+    /// Counts a turn, and tells how long each took at the end of a round.
+    fn count(&mut self, now: Instant) -> Option<Duration> {
+        self.turns += 1;
+        let is_over = self.turns >= self.width;
+        is_over.then(|| {
+            let step = (now - self.began) / self.turns;
+            self.begin(now);
+            step
+        })
     }
 }
 
@@ -166,7 +220,7 @@ mod tests {
         turns.expect_turn().expect("half a second is not long");
         callers.join_all().await;
         take_turn(Arc::clone(&turns)).await;
-        assert!(turns.line.pace.0.load(Ordering::Relaxed) < nanoseconds(STEP / 10), "an empty line is fast");
+        assert!(turns.line.pace.median.load(Ordering::Relaxed) < nanoseconds(STEP / 10), "an empty line is fast");
     }
 
     #[tokio::test]
@@ -175,12 +229,13 @@ mod tests {
         let turns = Arc::new(Turns::new(WIDTH));
         let all = Arc::clone(&turns.permits).acquire_many_owned(WIDTH).await.expect("no one closes it");
         let mut callers = tokio::task::JoinSet::new();
-        (0..2).for_each(|_| drop(callers.spawn(take_turn(Arc::clone(&turns)))));
+        (0..80).for_each(|_| drop(callers.spawn(take_turn(Arc::clone(&turns)))));
         tokio::time::sleep(STEP * 8).await;
         drop(all);
+        tokio::time::sleep(STEP / 2).await;
+        assert!(turns.line.length() > 60);
+        turns.expect_turn().expect("ten steps are not long");
         callers.join_all().await;
-        // Half of a caller's wait would be four steps.
-        assert!(turns.line.pace.0.load(Ordering::Relaxed) < nanoseconds(STEP / 2));
     }
 
     #[tokio::test]
