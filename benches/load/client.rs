@@ -17,6 +17,8 @@ use crate::stage::Shape;
 /// What is asked of the service.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Work {
+    /// Nothing: what a request costs before it is about anything.
+    Healthz,
     /// A change of a system field of a random contact.
     Patch,
     /// A change of a custom field.
@@ -161,6 +163,7 @@ fn request(work: Work, shape: Shape, tokens: &[String], cursors: &[String]) -> (
             format!(r#"{{"fields":{{"external_id":"T{random}"}}}}"#),
             format!("\"T{random}\""),
         ),
+        Work::Healthz => ("GET /healthz".to_owned(), String::new(), "ok".to_owned()),
         Work::Get => (format!("GET {path}"), String::new(), data::contact(number).to_string()),
         Work::Post => (
             "POST /contacts".to_owned(),

@@ -93,6 +93,8 @@ async fn table(plan: &Plan) {
             continue;
         }
         take("pgbench SELECT, 64".into(), stage.pgbench(pgbench::SELECT, 64, plan.time).await);
+        take("GET /healthz, 64".into(), stage.drive(&batched, Work::Healthz, 64, plan.time).await);
+        take("PUT by external id unbatched, 16".into(), stage.drive(&single, Work::Upsert, 16, plan.time).await);
         // Upserts before the keys they go by are changed.
         for (name, work, connections) in [
             ("PATCH of a custom field", Work::PatchCustom, 64),

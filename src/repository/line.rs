@@ -26,22 +26,9 @@ pub(super) struct Pace {
 impl Pace {
     /// Takes into account that a step took so long.
     pub(super) fn note(&self, step: Duration) {
-        self.change(|steps| {
-            steps.rotate_left(1);
-            steps[STEPS - 1] = step;
-        });
-    }
-
-    /// Takes into account that a step takes no longer than this.
-    fn note_at_most(&self, step: Duration) {
-        if self.median.load(Ordering::Relaxed) > nanoseconds(step) {
-            self.change(|steps| steps.fill(step));
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut [Duration; STEPS])) {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut steps);
+        steps.rotate_left(1);
+        steps[STEPS - 1] = step;
         let mut sorted = *steps;
         sorted.sort_unstable();
         self.median.store(nanoseconds(sorted[STEPS / 2]), Ordering::Relaxed);
@@ -90,18 +77,12 @@ impl Line {
     /// Stands in the line until `turn` has come.
     pub(super) async fn stand<T>(&self, turn: impl Future<Output = T>) -> T {
         let place = Place::last_in(self);
-        let started = Instant::now();
         if place.ahead == 0 {
-            self.round().begin(started);
+            self.round().go_on(Instant::now());
         }
         let turn = turn.await;
-        let now = Instant::now();
-        if let Some(step) = self.round().count(now) {
+        if let Some(step) = self.round().count(Instant::now()) {
             self.pace.note(step);
-        }
-        if place.ahead == 0 {
-            // It is known at once when a line has become fast again, and short.
-            self.pace.note_at_most(now - started);
         }
         turn
     }
@@ -115,29 +96,33 @@ impl Line {
 /// same thing, all move on at once.
 struct Round {
     width: u32,
-    began: Instant,
     turns: u32,
+    /// For how long someone stood in the line.
+    time: Duration,
+    /// Until when that is taken into account.
+    until: Instant,
 }
 
 impl Round {
     fn of(width: u32) -> Self {
-        Self { width, began: Instant::now(), turns: 0 }
+        Self { width, turns: 0, time: Duration::ZERO, until: Instant::now() }
     }
 
-    /// No one stood in the line before.
-    fn begin(&mut self, now: Instant) {
-        (self.began, self.turns) = (now, 0);
+    /// Leaves out that no one stood in the line.
+    fn go_on(&mut self, now: Instant) {
+        self.until = now;
     }
 
-    /// Counts a turn, and tells how long each took at the end of a round.
+    /// Counts a turn, and tells how long each took at the end of the round.
     fn count(&mut self, now: Instant) -> Option<Duration> {
         self.turns += 1;
-        let is_over = self.turns >= self.width;
-        is_over.then(|| {
-            let step = (now - self.began) / self.turns;
-            self.begin(now);
-            step
-        })
+        self.time += now.saturating_duration_since(self.until);
+        self.until = now;
+        if self.turns < self.width {
+            return None;
+        }
+        self.turns = 0;
+        Some(std::mem::take(&mut self.time) / self.width)
     }
 }
 
@@ -219,8 +204,10 @@ mod tests {
         }
         turns.expect_turn().expect("half a second is not long");
         callers.join_all().await;
-        take_turn(Arc::clone(&turns)).await;
-        assert!(turns.line.pace.median.load(Ordering::Relaxed) < nanoseconds(STEP / 10), "an empty line is fast");
+        for _ in 0..2 * STEPS {
+            drop(turns.take().await);
+        }
+        assert_eq!(turns.line.pace.median.load(Ordering::Relaxed) / 1_000_000, 0, "an empty line is fast");
     }
 
     #[tokio::test]

@@ -37,8 +37,8 @@ impl Figures {
     #[track_caller]
     pub fn expect_no_more_than(&self, before: &Self) {
         assert!(self.memory_kib <= before.memory_kib + before.memory_kib / 8 + SLACK_KIB, "memory grows: {self}");
-        // A file a connection, and one that was just closed.
-        assert!(self.files <= before.files + 4, "files stay open: {self}");
+        // A file a connection: callers open one more when none of theirs is idle.
+        assert!(self.files <= before.files + before.files / 4, "files stay open: {self}");
         assert!(self.connections <= before.connections + 2, "connections stay open: {self}");
         assert!(self.p50 <= before.p50 * 3 + SLACK, "calls take longer and longer: {self}");
     }
