@@ -1,7 +1,7 @@
 //! Lines that callers stand in, and how fast they move. Who would stand in one for too long is turned away at once: a
 //! line that grows would in the end serve everyone too late, and no one who waits in vain learns it early.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,23 +15,16 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// How many steps of late tell the pace of a line.
 const STEPS: usize = 3;
 
-/// How long a step of a line takes, of late; nothing at first.
+/// How long a step of a line took, of late; nothing at first.
 #[derive(Default)]
-pub(super) struct Pace {
-    steps: Mutex<[Duration; STEPS]>,
-    /// The median of the steps, in nanoseconds: one that took long says that the line stood still, not that it is slow.
-    median: AtomicU64,
-}
+pub(super) struct Pace(Mutex<[Duration; STEPS]>);
 
 impl Pace {
     /// Takes into account that a step took so long.
     pub(super) fn note(&self, step: Duration) {
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = self.steps();
         steps.rotate_left(1);
         steps[STEPS - 1] = step;
-        let mut sorted = *steps;
-        sorted.sort_unstable();
-        self.median.store(nanoseconds(sorted[STEPS / 2]), Ordering::Relaxed);
     }
 
     /// Whether a caller with so many steps ahead may wait for his turn.
@@ -39,13 +32,21 @@ impl Pace {
     /// # Errors
     /// [`StorageError::Overloaded`]: it would take too long.
     pub(super) fn expect_turn(&self, ahead: usize) -> Result<(), StorageError> {
-        let wait = self.median.load(Ordering::Relaxed).saturating_mul(ahead as u64);
-        if wait > nanoseconds(MAX_WAIT) { Err(StorageError::Overloaded) } else { Ok(()) }
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        let is_short = ahead == 0 || self.step().saturating_mul(ahead) <= MAX_WAIT;
+        if is_short { Ok(()) } else { Err(StorageError::Overloaded) }
     }
-}
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    /// How long a step takes: the median. One that took long says that the line stood still, not that it is slow.
+    fn step(&self) -> Duration {
+        let mut steps = *self.steps();
+        steps.sort_unstable();
+        steps[STEPS / 2]
+    }
+
+    fn steps(&self) -> MutexGuard<'_, [Duration; STEPS]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A line of callers who are served in turn.
@@ -78,7 +79,7 @@ impl Line {
     pub(super) async fn stand<T>(&self, turn: impl Future<Output = T>) -> T {
         let place = Place::last_in(self);
         if place.ahead == 0 {
-            self.round().go_on(Instant::now());
+            self.round().resume(Instant::now());
         }
         let turn = turn.await;
         if let Some(step) = self.round().count(Instant::now()) {
@@ -108,8 +109,8 @@ impl Round {
         Self { width, turns: 0, time: Duration::ZERO, until: Instant::now() }
     }
 
-    /// Leaves out that no one stood in the line.
-    fn go_on(&mut self, now: Instant) {
+    /// Leaves out the time until now: no one stood in the line.
+    fn resume(&mut self, now: Instant) {
         self.until = now;
     }
 
@@ -207,7 +208,7 @@ mod tests {
         for _ in 0..2 * STEPS {
             drop(turns.take().await);
         }
-        assert_eq!(turns.line.pace.median.load(Ordering::Relaxed) / 1_000_000, 0, "an empty line is fast");
+        assert!(turns.line.pace.step() < Duration::from_millis(1), "an empty line is fast");
     }
 
     #[tokio::test]
