@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use contacts::embedded::Cluster;
 use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::TempDir;
@@ -114,11 +115,14 @@ fn with_secrets(command: &mut Command) -> &mut Command {
         .env("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={}", planted("collector")))
 }
 
-/// A database's URL with a password.
-fn with_password(url: &str) -> String {
-    let mut url = url::Url::parse(url).unwrap();
+/// A database with our tables, its address with a password that is planted, and a folder for the program.
+fn prepared(name: &str) -> (Cluster, String, TempDir) {
+    let (cluster, url) = database(name);
+    let mut url = url::Url::parse(&url).unwrap();
     url.set_password(Some(&planted("database"))).unwrap();
-    url.into()
+    let (url, folder) = (String::from(url), TempDir::new().unwrap());
+    assert!(program(&folder).arg("migrate").env("DATABASE_URL", &url).output().unwrap().status.success());
+    (cluster, url, folder)
 }
 
 fn said(output: &Output) -> (String, String) {
@@ -232,10 +236,7 @@ fn use_it(address: &str, folder: &TempDir, credentials: &(String, String), secre
 
 #[test]
 fn nothing_of_anyone_is_in_the_log_of_the_service_however_much_is_logged() {
-    let (cluster, url) = database("secrets");
-    let url = with_password(&url);
-    let folder = TempDir::new().unwrap();
-    assert!(program(&folder).arg("migrate").env("DATABASE_URL", &url).output().unwrap().status.success());
+    let (cluster, url, folder) = prepared("secrets");
     let mut secrets = Secrets::marks();
     let credentials = client(&folder, &url, &mut secrets);
     for format in ["text", "json"] {
@@ -303,10 +304,7 @@ fn no_setting_is_told_to_whom_it_does_not_concern() {
 
 #[test]
 fn files_come_and_go_without_a_word_of_what_is_in_them() {
-    let (cluster, url) = database("secret_files");
-    let url = with_password(&url);
-    let folder = TempDir::new().unwrap();
-    assert!(program(&folder).arg("migrate").env("DATABASE_URL", &url).output().unwrap().status.success());
+    let (cluster, url, folder) = prepared("secret_files");
     let secrets = Secrets::marks();
     let value = planted("value");
     let rows = format!(
