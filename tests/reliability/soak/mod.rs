@@ -17,7 +17,11 @@ use figures::{Figures, Watch};
 /// How long it lasts, unless `SOAK_SECONDS` says otherwise.
 const SECONDS: u64 = 60;
 /// How many lines of figures are printed: the first is warming up, what comes after the second must be like that one.
-const PARTS: usize = 12;
+const PARTS: usize = 6;
+/// How many connections to its database the service may have: each is an open file.
+const POOL: usize = 16;
+/// How long the service may take to notice that its callers have gone.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute at least; .ci/run runs it"]
@@ -31,6 +35,7 @@ async fn nothing_grows_in_a_long_while() {
     let mut service = Process::new(database.url(), &[]);
     service.start();
     service.ready().await;
+    let files_at_first = service.open_files();
 
     let account = Account::on(&database.server()).at_address(service.address());
     let latencies = Arc::new(Latencies::default());
@@ -49,5 +54,15 @@ async fn nothing_grows_in_a_long_while() {
         later.expect_no_more_than(&parts[1]);
     }
     parts[PARTS - 1].expect_tables_of(&parts[PARTS * 2 / 3]);
+    expect_files(&service, files_at_first + POOL).await;
     assert_eq!(service.log(), "", "the log has warnings");
+}
+
+/// Checks that no more files than these stay open once its callers have gone.
+async fn expect_files(service: &Process, most: usize) {
+    let gone = Instant::now();
+    while service.open_files() > most {
+        assert!(gone.elapsed() < PATIENCE, "{} files stay open, of {most} at most", service.open_files());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
