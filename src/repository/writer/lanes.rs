@@ -3,7 +3,7 @@
 //! tenant queues behind itself, and holds one connection at a time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -61,13 +61,18 @@ impl Lanes {
 
     /// Brings its gauges up to date.
     pub(in crate::repository) fn measure(&self) {
-        let lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = self.waiting();
         meters::show_lanes(lanes.len(), lanes.values().map(Vec::len).sum());
+    }
+
+    /// The jobs that wait, by their account.
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<Job>>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds jobs to the lane of their account.
     pub(super) fn add(&self, account: Uuid, jobs: Vec<Job>) {
-        let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.waiting();
         let turn = lanes.get(&account).map_or_else(|| self.0.turns.expect_turn(), |lane| self.expect_turn(lane));
         if let Err(error) = turn {
             drop(lanes);
@@ -115,7 +120,7 @@ impl Lanes {
 
     /// The jobs that are next; `None` when there are no more, and the lane is gone.
     fn take(&self, account: Uuid) -> Option<Vec<Job>> {
-        let mut lanes = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.waiting();
         let lane = lanes.get_mut(&account)?;
         let mut writes = 0;
         let fits = |job: &&Job| {

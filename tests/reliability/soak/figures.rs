@@ -8,6 +8,8 @@ use sqlx::{PgConnection, Row};
 use super::callers::Latencies;
 use crate::process::Process;
 
+/// How many connections to its database a service may have.
+pub const POOL: u16 = 16;
 /// Memory is given back late, and in large pieces.
 const SLACK_KIB: u64 = 8 * 1024;
 /// A machine that others use too is slow at times.
@@ -38,7 +40,7 @@ impl Figures {
     #[track_caller]
     pub fn expect_no_more_than(&self, before: &Self) {
         assert!(self.memory_kib <= before.memory_kib + before.memory_kib / 8 + SLACK_KIB, "memory grows: {self}");
-        assert!(self.connections <= before.connections + 2, "connections stay open: {self}");
+        assert!(self.connections <= i64::from(2 * POOL), "connections stay open: {self}");
         assert!(self.p50 <= before.p50 * 3 + SLACK, "calls take longer and longer: {self}");
     }
 
