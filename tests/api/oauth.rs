@@ -1,6 +1,6 @@
 //! `POST /oauth2/token`, and the end of tokens whose client is revoked.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -11,7 +11,7 @@ use contacts::config::{Secret, TokenSettings};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer, Server, tokens};
+use crate::support::{Account, Answer, Server, Stopwatch, tokens};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT: &str = "grant_type=client_credentials";
@@ -272,7 +272,7 @@ async fn a_revocation_ends_the_tokens_everywhere_within_5_seconds() {
     }
     let unaffected = other.caller(&account).await;
     assert!(account.server.repository().revoke_client(client.id).await.unwrap());
-    let revoked = Instant::now();
+    let revoked = Stopwatch::start();
     refused(ask(&account, client.form()).await, 401, "invalid_client");
     // An instance that starts now has never heard of the token.
     let fresh = account.at(&account.server.twin()).with_token(&here.token);

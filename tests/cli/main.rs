@@ -1,6 +1,6 @@
 //! The program, as a process: what it needs, what it prints, how it starts and stops.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod client;
 mod config;
@@ -13,6 +13,9 @@ mod roles;
 mod rolling;
 mod secrets;
 mod statements;
+#[allow(dead_code)]
+#[path = "../api/support/stopwatch.rs"]
+mod stopwatch;
 mod traces;
 mod transfer;
 

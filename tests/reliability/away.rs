@@ -4,7 +4,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 use crate::proxy::{Network, Proxy};
-use crate::support::{Account, Answer, OwnCluster, Server, at_once};
+use crate::support::{Account, Answer, OwnCluster, Server, Stopwatch, at_once};
 
 /// The time limit of requests in these tests.
 const TIMEOUT: &str = "1500";
@@ -50,7 +50,7 @@ impl Stage {
         let calls = writes.chain(reads).map(|(method, body)| {
             let call = self.account.call(method, &format!("/contacts/{}", self.contact));
             async move {
-                let started = Instant::now();
+                let started = Stopwatch::start();
                 let answer = match body {
                     Some(body) => call.json(&body).send().await,
                     None => call.send().await,
@@ -73,7 +73,7 @@ impl Stage {
 
     /// Waits until writes are done again; that must not take long.
     async fn expect_recovery(&mut self) {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         while self.patch(format!("{started:?}")).await.status != 200 {
             assert!(started.elapsed() < RECOVERY, "still not serving after {:?}", started.elapsed());
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -133,7 +133,7 @@ async fn someone_holds_a_lock() {
     // Reads wait for no one, nor do writers of other accounts.
     stage.account.get(&format!("/contacts/{}", stage.contact)).await.expect(200);
     stage.expect_health(200).await;
-    let started = Instant::now();
+    let started = Stopwatch::start();
     other.patch(&neighbour, json!({"last_name": "Hopper"})).await.expect(200);
     assert!(started.elapsed() < PATIENCE / 2, "a neighbour waited for {:?}", started.elapsed());
     holder.execute("ROLLBACK").await.unwrap();
@@ -190,13 +190,13 @@ async fn the_database_is_a_standby() {
     assert!(is_standby);
 
     // Each connection is gone, and who first uses one says so.
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let read = async || stage.account.get(&format!("/contacts/{}", stage.contact)).await;
     while read().await.status == 503 {
         assert!(started.elapsed() < RECOVERY, "reads are still unavailable");
     }
     for _ in 0..3 {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         stage.patch("Grace").await.expect_error(503, "unavailable");
         let inputs = json!({"inputs": [{"id": stage.contact, "fields": {"first_name": "Grace"}}]});
         stage.account.batch("update", inputs).await.expect_error(503, "unavailable");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Account, Answer, Reader, encoded, token_for};
+use crate::support::{Account, Answer, Reader, Stopwatch, encoded, token_for};
 
 /// The first names that the entries of a page tell of.
 fn names(answer: &Answer) -> Vec<&str> {
@@ -155,7 +155,7 @@ async fn moves_past_any_number_of_entries_that_are_left_out() {
     assert_eq!(reader.entries.len(), 2);
     assert_eq!(reader.next, Some(next(&account.get("/contacts/changes?after=now").await.expect(200))));
     // One who waits is not held up by them.
-    let started = std::time::Instant::now();
+    let started = Stopwatch::start();
     let first = reader.entries[0]["cursor"].as_str().unwrap();
     let page = account.get(&format!("/contacts/changes?wait=20&exclude_actor=echo&after={first}")).await.expect(200);
     assert_eq!(names(&page), ["B"]);

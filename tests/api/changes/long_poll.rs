@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Reader, Server};
+use crate::support::{Account, Reader, Server, Stopwatch};
 
 /// What someone who waits is told, and after how long.
 type Told = tokio::task::JoinHandle<(Value, Duration)>;
@@ -33,7 +33,7 @@ async fn one_who_waits_is_told_soon_of_what_any_instance_writes() {
     let account = Account::new().await;
     for writer in [account.clone(), account.at(&Server::shared().twin())] {
         let waiting = wait_for_change(&account, "wait=20").await;
-        let written = Instant::now();
+        let written = Stopwatch::start();
         writer.create(json!({"first_name": "A"})).await;
         let (page, _) = waiting.await.unwrap();
         assert_eq!(count(&page), 1);
@@ -45,7 +45,7 @@ async fn one_who_waits_is_told_soon_of_what_any_instance_writes() {
 async fn does_not_wait_when_there_is_something() {
     let account = Account::new().await;
     account.create(json!({"first_name": "A"})).await;
-    let started = Instant::now();
+    let started = Stopwatch::start();
     assert_eq!(count(&account.get("/contacts/changes?wait=20").await.expect(200).body), 1);
     // Nor for what was asked not to be waited for.
     assert_eq!(count(&account.get("/contacts/changes?wait=0&after=now").await.expect(200).body), 0);
@@ -107,7 +107,7 @@ async fn who_goes_away_leaves_nothing_behind() {
 
 /// Returns when this holds, which has to be soon.
 async fn until(holds: impl Fn() -> bool) {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     while !holds() {
         assert!(started.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,11 +1,11 @@
 //! How long entries are kept, and cursors that have outlived them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Account, Reader, Server};
+use crate::support::{Account, Reader, Server, Stopwatch};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -133,7 +133,7 @@ async fn trimming_holds_up_neither_writers_nor_other_accounts() {
     });
     let mut turn = 0;
     while !trimming.is_finished() || turn == 0 {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         account.patch(&id, json!({"first_name": format!("x{turn}")})).await.expect(200);
         assert!(started.elapsed() < Duration::from_secs(1), "a write took {:?}", started.elapsed());
         turn += 1;

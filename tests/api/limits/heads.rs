@@ -1,7 +1,7 @@
 //! `HEADER_READ_TIMEOUT_MS`, and what is no request at all
 
 use std::io::Read;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::client::conn::http2;
@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 
 use super::raw::Raw;
-use crate::support::Server;
+use crate::support::{Server, Stopwatch};
 
 const REQUEST: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -26,7 +26,7 @@ async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
     second.send(REQUEST);
     second.read_answer();
     second.send("GET /heal");
-    let started = Instant::now();
+    let started = Stopwatch::start();
     // A byte now and then keeps nothing alive.
     let dribble = std::thread::spawn(move || {
         for byte in REQUEST.as_bytes() {
@@ -39,7 +39,7 @@ async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
     });
     assert_eq!(silent.read_to_end(), "");
     assert_eq!(second.read_to_end(), "");
-    assert!((500..2_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    started.expect_milliseconds(500..2_500);
     assert_eq!(dribble.join().unwrap(), "");
 }
 
@@ -62,9 +62,9 @@ async fn a_pause_that_lasts_too_long_ends_the_connection_in_order() {
     let mut raw = Raw::to(&server);
     raw.send(REQUEST);
     raw.read_answer();
-    let started = Instant::now();
+    let started = Stopwatch::start();
     assert_eq!(raw.read_to_end(), "");
-    assert!((600..2_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    started.expect_milliseconds(600..2_500);
 
     let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();

@@ -1,12 +1,12 @@
 //! `MAX_CONCURRENT_REQUESTS` and `MAX_CONNECTIONS`
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::raw::Raw;
-use crate::support::{Account, Server, at_once};
+use crate::support::{Account, Server, Stopwatch, at_once};
 
 /// A server that works on so many requests at once.
 fn narrow(name: &str, count: usize) -> Server {
@@ -15,7 +15,7 @@ fn narrow(name: &str, count: usize) -> Server {
 
 /// Waits until so many requests are under way.
 async fn under_way(server: &Server, count: usize) {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     while server.app.in_flight() != count {
         assert!(started.elapsed() < Duration::from_secs(5), "{} are under way", server.app.in_flight());
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -43,7 +43,7 @@ async fn what_comes_above_is_turned_away_at_once_and_what_is_worked_on_is_not() 
         })
         .collect();
     under_way(&server, 3).await;
-    let started = Instant::now();
+    let started = Stopwatch::start();
     // Before the token, and before the body.
     let unread = "x".repeat(900_000);
     for call in [

@@ -8,12 +8,14 @@ mod cluster;
 mod dice;
 mod feed;
 mod server;
+mod stopwatch;
 
 pub use account::{Account, Answer, CUT_OFF, Call};
 pub use cluster::OwnCluster;
 pub use dice::Dice;
 pub use feed::{Reader, Replay, encoded};
 pub use server::{SECRET, Server, in_seconds, sign, token_for, tokens};
+pub use stopwatch::Stopwatch;
 
 use std::future::Future;
 

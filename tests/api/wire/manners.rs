@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::json;
 
 use super::{HIDDEN, PATIENCE, PROBE, answers, answers_to_the_end, expect_well, request};
-use crate::support::Account;
+use crate::support::{Account, Stopwatch};
 
 const BODY: &str = r#"{"fields":{"first_name":"A"}}"#;
 
@@ -134,7 +134,7 @@ async fn who_stops_sending_is_answered_what_was_sent_in_time() {
     }
     // To have closed one's side is to be gone: what is still open is given up, and so is its place.
     let waiting = request(&account, "GET /contacts/changes?after=now&wait=30 HTTP/1.1", "");
-    let started = std::time::Instant::now();
+    let started = Stopwatch::start();
     assert_eq!(answers_to_the_end(&account.server, waiting), Vec::<String>::new());
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
     expect_well(&account.server);

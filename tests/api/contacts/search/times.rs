@@ -1,10 +1,10 @@
 //! How long a search may take, and what that costs everyone else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Account, Server, at_once};
+use crate::support::{Account, Server, Stopwatch, at_once};
 
 /// An account on a server of its own whose searches wait: someone holds its contacts.
 async fn blocked(name: &str, timeout: Duration) -> (Account, sqlx::PgConnection) {
@@ -21,7 +21,7 @@ async fn blocked(name: &str, timeout: Duration) -> (Account, sqlx::PgConnection)
 #[tokio::test]
 async fn one_that_takes_too_long_is_503_and_sticks_to_nothing() {
     let (account, mut database) = blocked("slow_search", Duration::from_millis(300)).await;
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let searches = (0..30).map(|_| {
         let account = account.clone();
         async move { account.post("/contacts/search", json!({"query": "a"})).await }
