@@ -21,11 +21,12 @@ pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
     Ok(Some(Value::Text(format(instant))))
 }
 
-/// chrono also takes a blank for the `T`, and a second 60 in minutes that have none.
+/// chrono also takes a blank for the `T`, the minus sign of Unicode, and a second 60 in minutes that have none.
 fn is_strict(text: &str, sent: &DateTime<FixedOffset>) -> bool {
     let is_leap_second = sent.timestamp_subsec_millis() >= 1_000;
     let (hour, minute) = (sent.naive_utc().hour(), sent.naive_utc().minute());
-    matches!(text.as_bytes().get(10), Some(b'T' | b't')) && (!is_leap_second || (hour, minute) == (23, 59))
+    let is_of_rfc_3339 = text.is_ascii() && matches!(text.as_bytes().get(10), Some(b'T' | b't'));
+    is_of_rfc_3339 && (!is_leap_second || (hour, minute) == (23, 59))
 }
 
 /// An instant as every answer writes it: `2026-05-01T10:00:00.000Z` (contract §1).
@@ -67,6 +68,7 @@ mod tests {
                 "1777629600",
                 "now",
                 "2026-05-01 10:00:00Z",
+                "2026-05-01T10:00:00\u{2212}02:00",
                 "2026-05-01T10:00:60Z",
                 " ",
             ],

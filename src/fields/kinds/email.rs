@@ -21,7 +21,7 @@ fn check(text: &str) -> Result<(), Refusal> {
     if is_address(text) {
         return Ok(());
     }
-    let message = "must be an email address such as ada@example.com (international domains as punycode)";
+    let message = "must be an email address such as ada@example.com (international domains as punycode, at most 64 characters before the @)";
     Err(Refusal::new(IssueCode::InvalidFormat, message))
 }
 
