@@ -42,15 +42,15 @@ impl Revocations {
         Ok(self.refresh().await?.contains(&id))
     }
 
-    /// Looks for new revocations, for as long as it is polled.
+    /// Looks for new revocations, for as long as it is polled. Not at once: a database that is new has no clients yet.
     pub(super) async fn keep_fresh(self: Arc<Self>) {
         loop {
+            tokio::time::sleep(REFRESH_EVERY).await;
             match tokio::time::timeout(PATIENCE, self.refresh()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "could not look for revoked clients"),
                 Err(_) => tracing::warn!("looking for revoked clients took too long"),
             }
-            tokio::time::sleep(REFRESH_EVERY).await;
         }
     }
 
