@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::extract::ContactPath;
 use super::openapi::parameters::{
     DryRun, IdProperty, IdempotencyKey, IfMatch, IfNoneMatch, ListParameters, NeededIdProperty, ShowParameters,
+    UnlessThere,
 };
 use super::openapi::responses::{
     Changed, Conflict, ContactAnswer, CreatedAnswer, DuplicateKey, KeyReused, NotModified, Purged,
@@ -25,7 +26,7 @@ use crate::fields::Registry;
 use crate::json::Object;
 
 /// A route that names a contact by its id, or none, and writes.
-const BY_ID: Takes = Takes { dry_run: true, addressing: Addressing::Id, fields: false };
+const BY_ID: Takes = Takes { dry_run: true, addressing: Addressing::Id, shows: true, fields: false };
 /// A route that names a contact by its id or a property, and writes.
 const BY_EITHER: Takes = Takes { addressing: Addressing::Either, ..BY_ID };
 
@@ -65,10 +66,10 @@ pub(super) async fn update(caller: Caller, path: ContactPath, request: WriteRequ
 /// with that value. Safe to repeat, and among many callers at once. `If-Match: *` only changes, `If-None-Match: *`
 /// only creates.
 #[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The value of `id_property`", min_length = 1, example = "sample-1"), NeededIdProperty, ShowParameters, DryRun, IfMatch, IfNoneMatch),
+    params(("contactId" = String, Path, description = "The value of `id_property`", min_length = 1, example = "sample-1"), NeededIdProperty, ShowParameters, DryRun, IfMatch, UnlessThere),
     request_body = ContactInput, responses(ContactAnswer, CreatedAnswer, DuplicateKey, Changed))]
 pub(super) async fn upsert(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
-    let takes = Takes { dry_run: true, addressing: Addressing::Property, fields: true };
+    let takes = Takes { addressing: Addressing::Property, fields: true, ..BY_ID };
     let conditions = request.conditions.clone();
     let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
         let property = asked.property.as_deref().ok_or(ApiError::NotFound)?;
@@ -148,7 +149,8 @@ pub(super) async fn restore(caller: Caller, path: ContactPath, request: WriteReq
     responses(Purged, KeyReused))]
 pub(super) async fn purge(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
     let build = |_: &Asked, _: &Object<'_>, _: &Registry| Ok(Write::Purge { id: path.id_or_nil() });
-    request.send(caller, BY_ID, build, |_, _, _| Ok(Answer::empty(StatusCode::NO_CONTENT))).await
+    let takes = Takes { shows: false, ..BY_ID };
+    request.send(caller, takes, build, |_, _, _| Ok(Answer::empty(StatusCode::NO_CONTENT))).await
 }
 
 /// List contacts

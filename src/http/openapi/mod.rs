@@ -94,7 +94,7 @@ pub fn complete() -> Document {
 /// With a token that covers `contacts:read`, the schemas of contacts also hold the account's custom fields: a client that
 /// is generated from it is typed. Fetch it anew when fields have changed.
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", operation_id = "openapi", security((), ("bearer" = ["contacts:read"])),
-    responses((status = 200, description = "This document", body = schemas::OpenApiDocument,
+    params(parameters::IfNoneMatch), responses((status = 200, description = "This document", body = schemas::OpenApiDocument,
         headers(("ETag" = String, description = "Changes exactly when the document does"))), DocumentNotModified))]
 pub(super) async fn serve(
     State(app): State<App>,

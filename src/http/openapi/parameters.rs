@@ -54,7 +54,17 @@ pub(in crate::http) struct IfMatch {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "documents what http/conditional.rs reads")]
 pub(in crate::http) struct IfNoneMatch {
-    /// Answer 304 without a body if the contact still has this `ETag`.
+    /// Answer 304 without a body if what is read still has this `ETag` (or one of a list).
+    #[param(rename = "If-None-Match", nullable = false)]
+    if_none_match: Option<String>,
+}
+
+/// `If-None-Match` on a write
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "documents what http/conditional.rs reads")]
+pub(in crate::http) struct UnlessThere {
+    /// Write only if there is no contact with this `ETag`: with `*`, only create.
     #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
 }

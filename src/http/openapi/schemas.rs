@@ -18,7 +18,7 @@ macro_rules! schemas {
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                RefOr::T(serde_json::from_value($schema).unwrap_or_default())
+                RefOr::T(serde_json::from_value($schema).expect("utoipa knows all of it"))
             }
         }
 
@@ -35,7 +35,14 @@ macro_rules! schemas {
                 )*
             }
         }
-    )+};
+    )+
+
+        /// Each as it is written, and as the document has it.
+        #[cfg(test)]
+        pub(super) fn all() -> Vec<(serde_json::Value, RefOr<Schema>)> {
+            vec![$(($schema, $name::schema())),+]
+        }
+    };
 }
 pub(in crate::http) use schemas;
 
@@ -128,11 +135,14 @@ schemas! {
                 "additionalProperties": {
                     "type": "object",
                     "required": ["old", "new"],
-                    "properties": {"old": {"description": "Null when it was unset"}, "new": {"description": "Null when it was cleared"}}
-                },
-                "examples": [{"job_title": {"old": "Analyst", "new": "Countess"}}]
+                    "properties": {"old": any_value("Null when it was unset"), "new": any_value("Null when it was cleared")}
+                }
             }
-        }
+        },
+        "examples": [{
+            "cursor": "AAAAAAAAAAcW0T3xk2vUQg", "type": "updated", "contact_id": "01980000-0000-7000-8000-000000000001",
+            "actor": "developer", "at": "2026-05-01T10:00:00.000Z", "changed": {"job_title": {"old": "Analyst", "new": "Countess"}}
+        }]
     }), uses [];
     /// A part of the change feed.
     ChangePage => json!({
@@ -259,6 +269,12 @@ fn upserts() -> Value {
     schema
 }
 
+/// A value of a field of any type.
+fn any_value(description: &str) -> Value {
+    let types = ["string", "number", "boolean", "array", "null"];
+    json!({"type": types, "items": {"type": "string"}, "description": description})
+}
+
 fn batch_id() -> Value {
     json!({"type": ["string", "number"], "description": "The contact's id, or its value of id_property"})
 }
@@ -377,4 +393,14 @@ fn optional_name(description: &str) -> Value {
 fn options(description: &str) -> Value {
     let items = json!({"$ref": "#/components/schemas/OptionInput"});
     json!({"type": "array", "items": items, "minItems": 1, "maxItems": 1_000, "description": description})
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nothing_of_a_schema_is_lost_on_its_way_to_the_document() {
+        for (written, schema) in super::all().into_iter().chain(super::super::search::all()) {
+            assert_eq!(serde_json::to_value(schema).expect("JSON"), written);
+        }
+    }
 }

@@ -6,13 +6,15 @@ use super::{Found, Query, flag};
 use crate::fields::{Field, IssueCode, Refusal, Registry, Selection, system};
 use crate::http::error::ApiError;
 
-/// What a route for one contact takes besides `properties`.
+/// What a route for one contact takes.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Takes {
     /// Whether it writes, and so can be tried.
     pub dry_run: bool,
     /// How it names its contact.
     pub addressing: Addressing,
+    /// Whether it shows a contact, and so `properties`.
+    pub shows: bool,
     /// Whether its body is `{"fields": {…}}`.
     pub fields: bool,
 }
@@ -64,7 +66,8 @@ impl Query {
                 }),
             ),
         };
-        let selection = found.finish(self.selection(registry))?;
+        let selection = if takes.shows { self.selection(registry) } else { Ok(Selection::default()) };
+        let selection = found.finish(selection)?;
         Ok(Asked { property, selection, dry_run })
     }
 

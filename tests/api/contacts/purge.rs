@@ -30,6 +30,15 @@ async fn erases_active_and_archived_contacts() {
     }
 }
 
+#[tokio::test]
+async fn shows_nothing_so_properties_mean_nothing_to_it() {
+    let account = Account::new().await;
+    let id = account.create(json!({"first_name": "A"})).await;
+    let call = account.call("POST", &format!("/contacts/{id}/purge?properties=nope"));
+    call.send().await.expect(204);
+    account.get(&format!("/contacts/{id}")).await.expect_error(404, "not_found");
+}
+
 /// No row that is left of the account holds a value of the contact.
 #[tokio::test]
 async fn leaves_no_value_anywhere() {
