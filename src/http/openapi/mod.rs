@@ -3,6 +3,7 @@
 mod account;
 mod contact;
 pub(super) mod parameters;
+mod problem;
 pub(super) mod responses;
 pub(super) mod schemas;
 mod scopes;
