@@ -2,19 +2,19 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ make && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-# The dependencies alone first: a layer that changes only with them.
+# Builds the dependencies in a layer of their own, which is rebuilt only when they change.
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
     && cargo build --release --locked && rm -r src
 COPY src src
 COPY migrations migrations
-# What the metrics call this build.
+# The revision that the metric contacts_build_info shows.
 ARG CONTACTS_REVISION=
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked
 
 # No shell, no package manager, not root.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/contacts /usr/local/bin/contacts
-# Memory that is no longer needed goes back to the system at once.
+# MIMALLOC_PURGE_DELAY=0 returns unused memory to the operating system at once.
 ENV BIND_ADDR=0.0.0.0:8080 LOG_FORMAT=json MIMALLOC_PURGE_DELAY=0
 EXPOSE 8080
 STOPSIGNAL SIGTERM

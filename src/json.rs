@@ -1,7 +1,7 @@
-//! JSON exactly as it was sent (contract §2): numbers keep their digits, and what `serde_json` lets pass
-//! by default (duplicate keys, lone surrogates in skipped text) is refused.
+//! A strict JSON parser (docs/api-reference.md#errors). Numbers keep their digits exactly as sent.
 //!
-//! Knows nothing of contacts, fields or HTTP.
+//! It rejects duplicate keys, and lone surrogates in every string, also in strings that the service ignores. By
+//! default, `serde_json` accepts both. This module does not depend on contacts, fields or HTTP.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,28 +11,28 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How many arrays and objects may stand inside one another. No request of ours needs more than six.
+/// The maximum nesting depth of arrays and objects. No request of the API needs more than six levels.
 pub const MAX_DEPTH: usize = 32;
 
-/// A JSON value that borrows from the text it was read from.
+/// A JSON value. It borrows from the parsed text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json<'a> {
     /// `null`
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number, digit by digit as sent.
+    /// A number, with its digits as sent.
     Number(&'a str),
     /// A string, unescaped.
     String(Cow<'a, str>),
     /// An array.
     Array(Vec<Json<'a>>),
-    /// An object: its members in the order sent, no name twice.
+    /// An object, with its members in the order sent. No name occurs twice.
     Object(Object<'a>),
 }
 
 impl<'a> Json<'a> {
-    /// The members of an object; `None` for anything else.
+    /// Returns the members of an object, or `None` for any other value.
     #[must_use]
     pub fn into_object(self) -> Option<Object<'a>> {
         match self {
@@ -45,39 +45,39 @@ impl<'a> Json<'a> {
 /// The members of a JSON object, in the order sent.
 pub type Object<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
-/// Why a text is not (strict) JSON. The wording is meant for the caller who sent it.
+/// The reason why a text is not strict JSON. Its message is part of the response to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Nothing but blanks.
+    /// The text is empty or contains only whitespace.
     #[error("it is empty")]
     Empty,
-    /// Not UTF-8.
+    /// The text is not UTF-8.
     #[error("it is not UTF-8")]
     Encoding,
-    /// Not JSON from here on (1-based).
+    /// The text violates the JSON grammar.
     #[error("syntax error at line {line}, column {column}")]
     Syntax {
-        /// 1-based line.
+        /// The line of the error, counted from 1.
         line: usize,
-        /// 1-based column, in bytes.
+        /// The column of the error in bytes, counted from 1.
         column: usize,
     },
-    /// A string that holds half a surrogate pair, or a broken escape.
-    #[error("a string holds an invalid escape, such as half of a surrogate pair")]
+    /// A string contains a lone surrogate or an invalid escape.
+    #[error("a string contains an invalid escape, such as a lone surrogate")]
     Escape,
-    /// An object that names one member twice.
-    #[error("the key \"{0}\" is sent twice in one object")]
+    /// An object contains a key twice.
+    #[error("an object contains the key \"{0}\" twice")]
     DuplicateKey(String),
-    /// More than [`MAX_DEPTH`] levels.
-    #[error("it is nested deeper than {MAX_DEPTH} levels")]
+    /// The nesting is deeper than [`MAX_DEPTH`] levels.
+    #[error("it is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
 }
 
-/// Reads a whole JSON text.
+/// Parses a complete JSON text.
 ///
 /// # Errors
-/// [`JsonError`] for anything RFC 8259 does not allow, and for duplicate keys, lone surrogates and nesting
-/// deeper than [`MAX_DEPTH`].
+/// Fails if the text is not JSON (RFC 8259), and for duplicate keys, lone surrogates and nesting deeper than
+/// [`MAX_DEPTH`].
 pub fn parse(bytes: &[u8]) -> Result<Json<'_>, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Encoding)?;
     if text.trim().is_empty() {
@@ -85,47 +85,47 @@ pub fn parse(bytes: &[u8]) -> Result<Json<'_>, JsonError> {
     }
     let raw: &RawValue =
         serde_json::from_str(text).map_err(|error| JsonError::Syntax { line: error.line(), column: error.column() })?;
-    read(raw, MAX_DEPTH)
+    parse_value(raw, MAX_DEPTH)
 }
 
-/// Reads one value whose grammar is known to be right; `levels` containers may still be opened.
-fn read(raw: &RawValue, levels: usize) -> Result<Json<'_>, JsonError> {
+/// Parses a value whose grammar was already checked. `remaining_depth` more levels of nesting are allowed.
+fn parse_value(raw: &RawValue, remaining_depth: usize) -> Result<Json<'_>, JsonError> {
     let text = raw.get();
     Ok(match text.as_bytes().first() {
         Some(b'n') => Json::Null,
         Some(b't') => Json::Bool(true),
         Some(b'f') => Json::Bool(false),
-        Some(b'"') => Json::String(within::<Text<'_>>(text)?.0),
+        Some(b'"') => Json::String(deserialize::<Text<'_>>(text)?.0),
         Some(b'[') => {
-            let below = levels.checked_sub(1).ok_or(JsonError::TooDeep)?;
-            let items = within::<Vec<&RawValue>>(text)?;
-            Json::Array(items.into_iter().map(|item| read(item, below)).collect::<Result<_, _>>()?)
+            let item_depth = remaining_depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
+            let items = deserialize::<Vec<&RawValue>>(text)?;
+            Json::Array(items.into_iter().map(|item| parse_value(item, item_depth)).collect::<Result<_, _>>()?)
         }
         Some(b'{') => {
-            let below = levels.checked_sub(1).ok_or(JsonError::TooDeep)?;
-            let members = within::<Members<'_>>(text)?.0;
-            refuse_duplicates(&members)?;
-            let read_member = |(name, value)| Ok((name, read(value, below)?));
-            Json::Object(members.into_iter().map(read_member).collect::<Result<_, _>>()?)
+            let item_depth = remaining_depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
+            let members = deserialize::<Members<'_>>(text)?.0;
+            reject_duplicate_keys(&members)?;
+            let parse_member = |(name, value)| Ok((name, parse_value(value, item_depth)?));
+            Json::Object(members.into_iter().map(parse_member).collect::<Result<_, _>>()?)
         }
         _ => Json::Number(text),
     })
 }
 
-/// Deserializes a part whose grammar has been checked: what can still be wrong is an escape.
-fn within<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
+/// Deserializes a value whose grammar was already checked. Only an escape can still be invalid.
+fn deserialize<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
     serde_json::from_str(text).map_err(|_| JsonError::Escape)
 }
 
-fn refuse_duplicates(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonError> {
-    /// Up to here comparing each with each is faster than hashing them.
-    const FEW: usize = 12;
+fn reject_duplicate_keys(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonError> {
+    /// Up to this number of members, comparing all pairs is faster than hashing.
+    const MAX_PAIRWISE: usize = 12;
     let is_repeated = |(index, (name, _)): &(usize, &(Cow<'_, str>, &RawValue))| {
         members[..*index].iter().any(|(earlier, _)| earlier == name)
     };
     let mut seen = HashSet::new();
     let repeated = match members.len() {
-        0..=FEW => members.iter().enumerate().find(is_repeated).map(|(_, member)| member),
+        0..=MAX_PAIRWISE => members.iter().enumerate().find(is_repeated).map(|(_, member)| member),
         _ => members.iter().find(|(name, _)| !seen.insert(name)),
     };
     match repeated {
@@ -137,7 +137,7 @@ fn refuse_duplicates(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonEr
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// An object with its members unread: a map type would drop duplicates in silence.
+/// An object with unparsed members. A map type would silently drop duplicates.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -171,22 +171,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_digits_of_numbers() {
+    fn numbers_keep_their_digits() {
         for digits in ["0", "-0", "1.10", "1e400", "123456789012345678901234567890", "-1.5E-3"] {
             assert_eq!(parse(digits.as_bytes()), Ok(Json::Number(digits)));
         }
     }
 
     #[test]
-    fn unescapes_strings_and_member_names() {
+    fn strings_and_member_names_are_unescaped() {
         let json = parse(br#"{"a\u0062": "\ud83d\ude00\u0000"}"#).expect("valid JSON");
         assert_eq!(json, Json::Object(vec![("ab".into(), Json::String("😀\0".into()))]));
     }
 
     #[test]
-    fn refuses_what_is_not_strict_json() {
+    fn text_that_is_not_strict_json_is_an_error() {
         let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
-        let bottomless = "[".repeat(500_000);
+        let unclosed = "[".repeat(500_000);
         type Case<'a> = (&'a [u8], fn(&JsonError) -> bool);
         let cases: [Case<'_>; 12] = [
             (b"", |e| *e == JsonError::Empty),
@@ -200,7 +200,7 @@ mod tests {
             (br#"[{"a": "\udc00x"}]"#, |e| *e == JsonError::Escape),
             (br#"[{"a": 1, "\u0061": 2}]"#, |e| *e == JsonError::DuplicateKey("a".into())),
             (deep.as_bytes(), |e| *e == JsonError::TooDeep),
-            (bottomless.as_bytes(), |e| matches!(e, JsonError::Syntax { .. })),
+            (unclosed.as_bytes(), |e| matches!(e, JsonError::Syntax { .. })),
         ];
         for (text, expected) in cases {
             let error = parse(text).expect_err("not strict JSON");
@@ -209,19 +209,19 @@ mod tests {
     }
 
     #[test]
-    fn allows_exactly_the_depth_it_promises() {
+    fn nesting_of_exactly_max_depth_is_valid() {
         let deep = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
         assert!(parse(deep.as_bytes()).is_ok());
     }
 
     proptest! {
         #[test]
-        fn never_panics_and_agrees_with_serde_json(text in r#"[\[\]{}:,"a1\\u\-\.e tfn]{0,24}"#) {
-            let theirs: Result<serde_json::Value, _> = serde_json::from_str(&text);
+        fn parse_never_panics_and_agrees_with_serde_json(text in r#"[\[\]{}:,"a1\\u\-\.e tfn]{0,24}"#) {
+            let expected: Result<serde_json::Value, _> = serde_json::from_str(&text);
             match parse(text.as_bytes()) {
-                Ok(_) => prop_assert!(theirs.is_ok() || text.contains('e') || text.contains('1'), "{text}"),
+                Ok(_) => prop_assert!(expected.is_ok() || text.contains('e') || text.contains('1'), "{text}"),
                 Err(JsonError::DuplicateKey(_)) => {}
-                Err(_) => prop_assert!(theirs.is_err(), "{text}"),
+                Err(_) => prop_assert!(expected.is_err(), "{text}"),
             }
         }
     }

@@ -1,30 +1,30 @@
-//! A multi-tenant contacts service. Its heart is `PATCH /contacts/{contactId}`.
+//! A multi-tenant contacts service with an HTTP API, on PostgreSQL.
 //!
-//! The rooms, from the door inwards. Who may know whom is held by `tests/architecture.rs`.
+//! `tests/architecture` lists which module may use which, and checks it.
 
-/// Bearer tokens.
+/// Signing and verification of bearer tokens.
 pub mod auth;
-/// The command line: a file a command.
+/// The command line, with one file for each command.
 pub mod cli;
-/// What an API client is.
+/// API clients: ids, names, secrets and scopes.
 pub mod clients;
-/// The settings; the only reader of the environment.
+/// Settings. The only module that reads environment variables.
 pub mod config;
-/// What a contact is.
+/// Contacts: patches, changes, queries and unique keys.
 pub mod contacts;
 /// A private PostgreSQL for `contacts dev` and the tests.
 pub mod embedded;
-/// What a field is.
+/// Fields: definitions, types, values and validation.
 pub mod fields;
-/// Everything that speaks HTTP.
+/// The HTTP API.
 pub mod http;
-/// Strict JSON, exactly as sent.
+/// The client for the HTTP requests that the service itself sends.
+mod http_client;
+/// Import and export of contacts as CSV.
+pub mod import_export;
+/// A strict JSON parser.
 pub mod json;
-/// Requests that the service itself sends.
-mod outward;
-/// Every line of SQL.
+/// The database: all SQL of the service.
 pub mod repository;
-/// The log, the metrics, the traces.
+/// Logs, metrics and traces.
 pub mod telemetry;
-/// Contacts as rows of text, for files.
-pub mod transfer;

@@ -1,4 +1,4 @@
-//! The `contacts` program.
+//! The entry point of the `contacts` program.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Migrations, each proved on a database that is not empty.
+//! Migrations, each tested on a database that contains rows.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -12,36 +12,34 @@ use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::OnceCell;
 
-/// Rows that a schema of this version may hold: they must still be there after every later migration.
-const SEEDS: [(i64, &str); 3] = [(
+/// Rows that are inserted after the migration with this version. They must survive every later migration.
+const SEEDS: [(i64, &str); 1] = [(
     1,
-    "INSERT INTO accounts (account_id, registry_version, last_field_id) VALUES ('00000000-0000-7000-8000-00000000000a', 1, 100);
+    "INSERT INTO accounts (account_id, registry_version, last_field_id, last_position) VALUES ('00000000-0000-7000-8000-00000000000a', 1, 100, 1);
      INSERT INTO fields VALUES ('00000000-0000-7000-8000-00000000000a', 100, 'size', 'Size', 'number', true, '[]', now(), now(), NULL);
-     INSERT INTO contacts (account_id, id, version, first_name, email, custom, created_at, updated_at)
-       VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 3, 'Ada', 'ada@example.com', '{\"100\": 38}', now(), now());
+     INSERT INTO contacts (account_id, id, version, first_name, email, custom, created_at, updated_at, position)
+       VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 3, 'Ada', 'ada@example.com', '{\"100\": 38}', now(), now(), 1);
      INSERT INTO contact_keys VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 4, 'ada@example.com', true);
-     INSERT INTO contact_keys VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 100, '38', true);",
-), (
-    2,
-    "INSERT INTO clients VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000c', 'sync', 'contacts:read', sha256('secret'), now(), NULL);",
-), (
-    3,
-    "INSERT INTO changes VALUES ('00000000-0000-7000-8000-00000000000a', 1, '00000000-0000-7000-8000-00000000000b', 0, 'updated', NULL, now(), '{}');
-     UPDATE accounts SET last_position = 1;
-     UPDATE contacts SET position = 1;",
+     INSERT INTO contact_keys VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 100, '38', true);
+     INSERT INTO clients VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000c', 'sync', 'contacts:read', sha256('secret'), now(), NULL);
+     INSERT INTO changes VALUES ('00000000-0000-7000-8000-00000000000a', 1, '00000000-0000-7000-8000-00000000000b', 0, 'updated', NULL, now(), '{}');
+     INSERT INTO idempotency_keys VALUES ('00000000-0000-7000-8000-00000000000a', 'key', '\\x00', '\\x01', now());
+     INSERT INTO idempotency_key_contacts VALUES ('00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 'key');",
 )];
 
+/// Returns the PostgreSQL that all tests share.
 async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     CLUSTER
         .get_or_init(|| async {
             let folder = std::env::temp_dir().join(format!("contacts-migrations-{}", std::process::id()));
             let settings = EmbeddedSettings::read(&Environment::read().unwrap());
-            Cluster::start(&settings, &folder, Durability::ThrowAway).await.unwrap()
+            Cluster::start(&settings, &folder, Durability::Disposable).await.unwrap()
         })
         .await
 }
 
+/// Creates an empty database. Returns a repository on it and a connection to it.
 async fn database(name: &str) -> (Repository, PgConnection) {
     cluster().await.create_database(name, None).await.unwrap();
     let url = cluster().await.url(name);
@@ -66,7 +64,7 @@ async fn migrator() -> Migrator {
 }
 
 #[tokio::test]
-async fn each_leaves_what_was_there_in_place() {
+async fn migrations_preserve_existing_rows() {
     let (repository, mut connection) = database("seeded").await;
     for migration in migrator().await.iter() {
         migrator().await.run_to(migration.version, &mut connection).await.unwrap();
@@ -75,19 +73,22 @@ async fn each_leaves_what_was_there_in_place() {
         }
     }
     let account = "00000000-0000-7000-8000-00000000000a".parse().unwrap();
-    let contact =
-        repository.contact(account, "00000000-0000-7000-8000-00000000000b".parse().unwrap()).await.unwrap().unwrap();
+    let contact = repository
+        .contact_by_id(account, "00000000-0000-7000-8000-00000000000b".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((contact.version, contact.values.iter().count()), (3, 3));
     assert!(repository.registry(account).await.unwrap().get("size").is_some_and(|field| field.unique));
-    assert_eq!(repository.history(account, contact.id, None, 10).await.unwrap().unwrap().entries.len(), 1);
-    assert_eq!(repository.clients(Some(account)).await.unwrap()[0].name, "sync");
+    assert_eq!(repository.read_history(account, contact.id, None, 10).await.unwrap().unwrap().entries.len(), 1);
+    assert_eq!(repository.list_clients(Some(account)).await.unwrap()[0].name, "sync");
     assert_eq!(repository.migrate().await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn instances_that_start_at_once_migrate_once() {
-    let (first, mut connection) = database("twins").await;
-    let url = cluster().await.url("twins");
+async fn instances_that_start_concurrently_apply_each_migration_once() {
+    let (first, mut connection) = database("concurrent").await;
+    let url = cluster().await.url("concurrent");
     let others =
         (0..4).map(|_| repository(url.clone())).map(|repository| async move { repository.migrate().await.unwrap() });
     let (_, others) = tokio::join!(first.migrate(), async {
@@ -96,14 +97,14 @@ async fn instances_that_start_at_once_migrate_once() {
         tasks.join_all().await
     });
     assert_eq!(others.len(), 4);
-    assert_eq!(first.migrations().await.unwrap().pending, 0);
+    assert_eq!(first.schema_state().await.unwrap().pending, 0);
     let applied: i64 =
         sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&mut connection).await.unwrap();
     assert_eq!(applied, migrator().await.iter().count() as i64);
 }
 
 #[tokio::test]
-async fn a_current_schema_needs_no_right_to_change_it() {
+async fn migrate_on_a_current_schema_needs_no_ddl_privilege() {
     let (owner, mut connection) = database("rights").await;
     owner.migrate().await.unwrap();
     let role = "CREATE ROLE plain LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC;
@@ -112,22 +113,32 @@ async fn a_current_schema_needs_no_right_to_change_it() {
     let url = cluster().await.url("rights").expose().replace("//contacts@", "//plain@");
     let plain = repository(Secret::new(url));
     assert_eq!(plain.migrate().await.unwrap(), 0);
-    assert_eq!(plain.migrations().await.unwrap().pending, 0);
+    assert_eq!(plain.schema_state().await.unwrap().pending, 0);
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_left_alone() {
+async fn migrate_leaves_a_newer_schema_unchanged() {
     let (repository, mut connection) = database("newer").await;
     repository.migrate().await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'of the next release', now(), true, '\\x00', 1)";
     sqlx::query(newer).execute(&mut connection).await.unwrap();
-    assert_eq!(repository.migrations().await.unwrap().pending, 0);
+    assert_eq!(repository.schema_state().await.unwrap().pending, 0);
     assert_eq!(repository.migrate().await.unwrap(), 0);
 }
 
-/// The rules that keep the schema fit for Citus: the account leads every primary key and unique index.
 #[tokio::test]
-async fn the_account_leads_every_key() {
+async fn database_of_an_older_build_is_refused_with_instructions() {
+    let (repository, mut connection) = database("older_build").await;
+    repository.migrate().await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET checksum = '\\x00'").execute(&mut connection).await.unwrap();
+    assert!(!repository.schema_state().await.unwrap().is_current());
+    let refusal = repository.migrate().await.unwrap_err().to_string();
+    assert!(refusal.contains("older build") && refusal.contains("contacts export"), "{refusal}");
+}
+
+/// Checks the schema rules for Citus: `account_id` is the first column of every index, and there are no triggers.
+#[tokio::test]
+async fn account_id_is_the_first_column_of_every_index() {
     let (repository, mut connection) = database("keys").await;
     repository.migrate().await.unwrap();
     let first_columns = "SELECT c.relname::text, a.attname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \

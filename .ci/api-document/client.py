@@ -1,4 +1,4 @@
-"""Uses the client that was generated from the account's document: typed, custom fields included."""
+"""Uses the typed client generated from the account's OpenAPI document, including its custom fields."""
 
 import datetime
 import sys
@@ -20,18 +20,20 @@ fields = ContactFields(
     my_date=datetime.date(2026, 5, 1),
     my_dropdown=Colour.GREEN,
 )
-shown = [PropertyName.MY_NUMBER, PropertyName.MY_DATE, PropertyName.MY_DROPDOWN]
-created = create_contact.sync(client=client, body=ContactInput(fields=fields), properties=shown)
+properties = [PropertyName.MY_NUMBER, PropertyName.MY_DATE, PropertyName.MY_DROPDOWN]
+created = create_contact.sync(client=client, body=ContactInput(fields=fields), properties=properties)
 assert isinstance(created, NewContact), created
 number = created.my_number
 assert isinstance(number, float) and number == 37.5, created
 
 change = ContactInput(fields=ContactFields(my_dropdown=None, my_date=datetime.date(2027, 1, 1)))
-by = UniqueProperty.EXTERNAL_ID
-changed = update_contact.sync("typed-1", client=client, body=change, id_property=by, properties=shown)
+id_property = UniqueProperty.EXTERNAL_ID
+changed = update_contact.sync(
+    "typed-1", client=client, body=change, id_property=id_property, properties=properties
+)
 assert isinstance(changed, Contact), changed
 assert (changed.my_dropdown, changed.my_date) == (None, datetime.date(2027, 1, 1)), changed
 
-read = read_contact.sync("typed-1", client=client, id_property=by, properties=shown)
+read = read_contact.sync("typed-1", client=client, id_property=id_property, properties=properties)
 assert isinstance(read, Contact) and read == changed, read
-print("a typed client reads and writes custom fields")
+print("The typed client reads and writes custom fields")

@@ -1,4 +1,4 @@
-"""Defines a field of every type, keeps both documents, and checks that their examples are what their schemas say."""
+"""Defines a field of every type, saves both OpenAPI documents, and validates their examples against their schemas."""
 
 import json
 import sys
@@ -21,12 +21,12 @@ def call(path, body=None, authorization=None):
     request.add_header("Content-Type", "application/json")
     if authorization:
         request.add_header("Authorization", authorization)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
 
 
 def examples(node):
-    """Every example below a node, with the schema that it is an example of."""
+    """Yields the schema and value of every example below a node."""
     if isinstance(node, list):
         for item in node:
             yield from examples(item)
@@ -47,10 +47,10 @@ def examples(node):
 def check(name, document):
     count = 0
     for schema, example in examples(document):
-        # References lead from the root of what they stand in.
+        # References are resolved from the root of the schema that contains them.
         OAS31Validator({**schema, "components": document["components"]}).validate(example)
         count += 1
-    print(f"{name}: {count} examples are as their schemas say")
+    print(f"{name}: {count} examples match their schemas")
 
 
 for field in FIELDS:

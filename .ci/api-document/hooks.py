@@ -1,4 +1,4 @@
-"""What the document can't say about requests that are valid, for schemathesis."""
+"""Hooks for schemathesis: rules for valid requests that the OpenAPI document cannot express."""
 
 import schemathesis
 from hypothesis import strategies
@@ -7,7 +7,7 @@ from schemathesis.generation import GenerationMode
 digits = strategies.text("0123456789", min_size=3, max_size=12)
 names = strategies.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=20)
 
-# Formats that it does not know how to make.
+# Formats that schemathesis cannot generate by itself.
 schemathesis.openapi.format("phone", strategies.builds("+{} ({}) x{}".format, digits, digits, digits))
 schemathesis.openapi.format("iri", strategies.builds("https://{}.example/{}".format, names, names))
 
@@ -15,24 +15,24 @@ schemathesis.openapi.format("iri", strategies.builds("https://{}.example/{}".for
 @schemathesis.hook
 def before_call(context, case, kwargs):
     query = case.query or {}
-    # A long poll that waits for nothing only costs time.
+    # A long poll without changes only costs time.
     if str(query.get("wait", "")).isdigit():
         query["wait"] = 0
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
-    # A cursor is opaque: only an answer holds a good one.
+    # A cursor is opaque: valid cursors come only from responses.
     query.pop("after", None)
     body = case.body if isinstance(case.body, dict) else {}
     if case.path == "/contacts/search":
         body.pop("after", None)
-    # What the path names the contact by may stand among the fields, but only with the same value.
+    # The body may contain the property that identifies the contact, but only with the value in the path.
     if case.method == "PUT":
         body["fields"].pop(query["id_property"], None)
 
 
 @schemathesis.hook
 def filter_case(context, case):
-    """The empty text clears a field of any type, as null does: it is no value that ought to be refused."""
+    """Skips negative cases with an empty string: it clears a field of any type, as null does, and is not an error."""
     if case.meta is None or case.meta.generation.mode != GenerationMode.NEGATIVE or not isinstance(case.body, dict):
         return True
     fields = case.body.get("fields")

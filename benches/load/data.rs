@@ -1,32 +1,45 @@
-//! The rows that everything runs on: ids are computed from numbers, so that a client needs no list of them.
+//! The benchmark data. Ids are computed from numbers, so that a client needs no list of ids.
 
 use uuid::Uuid;
 
-/// The secret that tokens are signed with.
+/// The secret that signs the tokens.
 pub const SECRET: &str = "a secret for benchmarks, long enough";
 
-/// The account with this number.
+/// The size of the benchmark data.
+#[derive(Clone, Copy)]
+pub struct DataSize {
+    /// The number of contacts.
+    pub rows: u64,
+    pub accounts: u64,
+    /// The number of custom fields of each account.
+    pub fields: u64,
+    /// Whether the table of unique keys is filled too.
+    pub has_unique_keys: bool,
+}
+
+/// Returns the id of the account with this number.
 pub fn account(number: u64) -> Uuid {
     Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0000 | u128::from(number + 1))
 }
 
-/// The contact with this number. It belongs to the account `number % accounts`.
+/// Returns the id of the contact with this number. It belongs to the account `number % accounts`.
 pub fn contact(number: u64) -> Uuid {
     Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 | u128::from(number))
 }
 
-/// The SQL expression of the account of a contact, given the number's own.
+/// Returns the SQL expression for the account id of a contact, from the SQL expression for the contact's number.
 pub fn account_sql(number: &str, accounts: u64) -> String {
     format!("('00000000-0000-7000-8000-' || lpad(to_hex({number} % {accounts} + 1), 12, '0'))::uuid")
 }
 
-/// The SQL expression of a contact's id.
+/// Returns the SQL expression for a contact's id, from the SQL expression for its number.
 pub fn contact_sql(number: &str) -> String {
     format!("('0198c0de-0000-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid")
 }
 
-/// The statements that fill an empty database.
-pub fn fill(rows: u64, accounts: u64, fields: u64, keys: bool) -> Vec<String> {
+/// Returns the statements that fill an empty database.
+pub fn fill_statements(size: DataSize) -> Vec<String> {
+    let DataSize { rows, accounts, fields, has_unique_keys } = size;
     let (account, contact) = (account_sql("n", accounts), contact_sql("n"));
     let mut statements = vec![
         format!("INSERT INTO accounts SELECT {account}, 1, 99 + {fields} FROM generate_series(0, {accounts} - 1) n"),
@@ -40,7 +53,7 @@ pub fn fill(rows: u64, accounts: u64, fields: u64, keys: bool) -> Vec<String> {
              jsonb_build_object('100', 'value ' || n, '101', n::text), NULL, NULL, now(), now() FROM generate_series(0, {rows} - 1) n"
         ),
     ];
-    if keys {
+    if has_unique_keys {
         for (field, key) in [(4, "'c' || n || '@example.com'"), (6, "'x-' || n")] {
             statements.push(format!(
                 "INSERT INTO contact_keys SELECT {account}, {contact}, {field}, {key}, true FROM generate_series(0, {rows} - 1) n"

@@ -1,4 +1,4 @@
-//! `contacts import` beside a bare `COPY` of the same file on the same machine.
+//! Compares `contacts import` with a `COPY` of the same file on the same machine.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,36 +10,46 @@ use contacts::config::Secret;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::report::{self, Figures, Row};
-use crate::server::{cpu_of_children, cpu_of_family};
-use crate::stage::{Shape, Stage};
-use crate::{Plan, data};
+use crate::bench_database::BenchDatabase;
+use crate::data::{self, DataSize};
+use crate::options::Options;
+use crate::report::{self, Measurement, ResultRow};
+use crate::server::{cpu_of_children, cpu_of_process_tree};
 
 const BASELINE: &str = "COPY into a table with its key";
 
-/// Prints how many rows a second of new contacts, of changed and of equal ones.
-pub async fn table(plan: &Plan) {
-    let stage = Stage::set(Shape { rows: 1, accounts: 1, fields: 1, keys: false }).await;
-    let first = file(&stage, plan.rows, "first.csv", "Analyst");
-    let second = file(&stage, plan.rows, "second.csv", "Countess");
-    let mut rows: Vec<Row> = vec![];
-    let mut take = |name: &str, figures: Figures| match rows.iter_mut().find(|row| row.name == name) {
-        Some(row) => row.figures.push(figures),
-        None => rows.push(Row { name: name.to_owned(), figures: vec![figures] }),
+/// Prints the rows a second of imports of new, changed and unchanged contacts.
+pub async fn print_import_table(options: &Options) {
+    let database = BenchDatabase::start(DataSize { rows: 1, accounts: 1, fields: 1, has_unique_keys: false }).await;
+    let first = write_csv_file(&database, options.rows, "first.csv", "Analyst");
+    let second = write_csv_file(&database, options.rows, "second.csv", "Countess");
+    let mut rows: Vec<ResultRow> = vec![];
+    let mut record = |name: &str, measurement: Measurement| match rows.iter_mut().find(|row| row.name == name) {
+        Some(row) => row.measurements.push(measurement),
+        None => rows.push(ResultRow { name: name.to_owned(), measurements: vec![measurement] }),
     };
-    for round in 0..plan.rounds {
-        eprintln!("round {} of {}", round + 1, plan.rounds);
+    for round in 0..options.rounds {
+        eprintln!("round {} of {}", round + 1, options.rounds);
         let account = data::account(round as u64 + 1_000);
-        take(BASELINE, measure(&stage, plan.rows, async { copy(&stage.url(), &first).await }).await);
-        take("import of new contacts", measure(&stage, plan.rows, async { import(&stage, &first, account) }).await);
-        take("import of one change each", measure(&stage, plan.rows, async { import(&stage, &second, account) }).await);
-        take("import of no change", measure(&stage, plan.rows, async { import(&stage, &second, account) }).await);
+        record(BASELINE, measure(&database, options.rows, async { copy(&database.url(), &first).await }).await);
+        record(
+            "import of new contacts",
+            measure(&database, options.rows, async { import(&database, &first, account) }).await,
+        );
+        record(
+            "import of one change each",
+            measure(&database, options.rows, async { import(&database, &second, account) }).await,
+        );
+        record(
+            "import of no change",
+            measure(&database, options.rows, async { import(&database, &second, account) }).await,
+        );
     }
-    report::print(&rows, BASELINE);
+    report::print_table(&rows, BASELINE);
 }
 
-/// A file of contacts with two unique keys and six other values each.
-fn file(stage: &Stage, rows: u64, name: &str, title: &str) -> PathBuf {
+/// Writes a CSV file of contacts, each with two unique keys and six other values. Returns its path.
+fn write_csv_file(database: &BenchDatabase, rows: u64, name: &str, title: &str) -> PathBuf {
     let mut text = "external_id,email,first_name,last_name,phone,company_name,job_title,website\n".to_owned();
     for n in 0..rows {
         writeln!(
@@ -49,23 +59,26 @@ fn file(stage: &Stage, rows: u64, name: &str, title: &str) -> PathBuf {
         )
         .unwrap();
     }
-    let path = stage.folder().join(name);
+    let path = database.folder().join(name);
     fs::write(&path, text).unwrap();
     path
 }
 
-async fn measure(stage: &Stage, rows: u64, work: impl Future<Output = ()>) -> Figures {
-    let (database, children, started) = (cpu_of_family(stage.pid()), cpu_of_children(), Instant::now());
-    work.await;
+/// Measures an operation on this number of rows.
+async fn measure(database: &BenchDatabase, rows: u64, operation: impl Future<Output = ()>) -> Measurement {
+    let (database_cpu, children_cpu, started) =
+        (cpu_of_process_tree(database.pid()), cpu_of_children(), Instant::now());
+    operation.await;
     let per_row = |time: std::time::Duration| Some(time.as_secs_f64() * 1e6 / rows as f64);
-    Figures {
+    Measurement {
         rate: rows as f64 / started.elapsed().as_secs_f64(),
-        server_cpu: per_row(cpu_of_children().saturating_sub(children)),
-        database_cpu: per_row(cpu_of_family(stage.pid()).saturating_sub(database)),
-        ..Figures::default()
+        server_cpu: per_row(cpu_of_children().saturating_sub(children_cpu)),
+        database_cpu: per_row(cpu_of_process_tree(database.pid()).saturating_sub(database_cpu)),
+        ..Measurement::default()
     }
 }
 
+/// Copies a file into a table with a primary key.
 async fn copy(url: &Secret, file: &Path) {
     let mut connection = PgConnection::connect(url.expose()).await.unwrap();
     let table = "DROP TABLE IF EXISTS plain; CREATE TABLE plain (external_id text PRIMARY KEY, email text, first_name text, \
@@ -78,11 +91,12 @@ async fn copy(url: &Secret, file: &Path) {
     copy.finish().await.unwrap();
 }
 
-fn import(stage: &Stage, file: &Path, account: Uuid) {
+/// Runs `contacts import` on a file.
+fn import(database: &BenchDatabase, file: &Path, account: Uuid) {
     let output = Command::new(env!("CARGO_BIN_EXE_contacts"))
         .args(["import", "--match", "external_id", "--account", &account.to_string()])
         .arg(file)
-        .env("DATABASE_URL", stage.url().expose())
+        .env("DATABASE_URL", database.url().expose())
         .stdin(Stdio::null())
         .output()
         .unwrap();

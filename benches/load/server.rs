@@ -1,4 +1,4 @@
-//! The service as a process, and what processes use up.
+//! The service as a process, and the processor time and memory of processes.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use crate::data::SECRET;
 
-pub struct Server {
+/// A running `contacts serve`.
+pub struct ServerProcess {
     process: Child,
     pub address: SocketAddr,
 }
 
-impl Server {
+impl ServerProcess {
+    /// Starts the service and waits until it accepts connections.
     pub async fn start(database: &str, write_batch_max: usize, folder: &Path) -> Self {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let log = fs::File::create(folder.join(format!("serve-{write_batch_max}.log"))).unwrap();
@@ -23,7 +25,7 @@ impl Server {
             .env("JWT_SECRET", SECRET)
             .env("BIND_ADDR", address.to_string())
             .env("WRITE_BATCH_MAX", write_batch_max.to_string())
-            // As in the image.
+            // The same setting as in the Docker image.
             .env("MIMALLOC_PURGE_DELAY", "0")
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -36,48 +38,51 @@ impl Server {
         Self { process, address }
     }
 
-    /// The processor time used so far.
+    /// Returns the processor time used so far.
     pub fn cpu(&self) -> Duration {
         cpu(self.process.id())
     }
 
-    /// The most memory it ever had, in MiB.
-    pub fn memory(&self) -> f64 {
+    /// Returns the peak resident memory in MiB.
+    pub fn peak_memory(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The fields of `/proc/<pid>/stat` after the command's name.
-fn stat(pid: u32) -> Option<Vec<u64>> {
+/// Returns the fields of `/proc/<pid>/stat` after the name of the command.
+fn process_stat(pid: u32) -> Option<Vec<u64>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(text.rsplit_once(')')?.1.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect())
 }
 
+/// Returns the processor time of a process.
 fn cpu(pid: u32) -> Duration {
     const TICKS_PER_SECOND: u64 = 100;
-    // utime and stime
-    stat(pid).map(|stat| Duration::from_millis((stat[11] + stat[12]) * 1_000 / TICKS_PER_SECOND)).unwrap_or_default()
+    // The fields utime and stime.
+    process_stat(pid)
+        .map(|stat| Duration::from_millis((stat[11] + stat[12]) * 1_000 / TICKS_PER_SECOND))
+        .unwrap_or_default()
 }
 
-/// The processor time of the processes that this one has started and waited for.
+/// Returns the processor time of all child processes that this process has waited for.
 pub fn cpu_of_children() -> Duration {
-    stat(std::process::id()).map(|stat| Duration::from_millis((stat[13] + stat[14]) * 10)).unwrap_or_default()
+    process_stat(std::process::id()).map(|stat| Duration::from_millis((stat[13] + stat[14]) * 10)).unwrap_or_default()
 }
 
-/// The processor time of a process, its children, and those of its children that are gone.
-pub fn cpu_of_family(parent: u32) -> Duration {
+/// Returns the processor time of a process and of its running and exited children.
+pub fn cpu_of_process_tree(parent: u32) -> Duration {
     let processes =
         fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let children = processes.filter(|pid| stat(*pid).is_some_and(|stat| stat[1] == u64::from(parent)));
-    let gone = stat(parent).map(|stat| Duration::from_millis((stat[13] + stat[14]) * 10)).unwrap_or_default();
-    cpu(parent) + gone + children.map(cpu).sum::<Duration>()
+    let children = processes.filter(|pid| process_stat(*pid).is_some_and(|stat| stat[1] == u64::from(parent)));
+    let exited = process_stat(parent).map(|stat| Duration::from_millis((stat[13] + stat[14]) * 10)).unwrap_or_default();
+    cpu(parent) + exited + children.map(cpu).sum::<Duration>()
 }

@@ -1,8 +1,8 @@
--- The two roles of the service, and what each may do. To be run as a superuser, in the database made for the service,
--- before `contacts migrate` or after it; again does no harm. Neither role has a password yet.
+-- Creates the two roles of the service and grants each of them its rights. Run this script as a superuser, in the
+-- database created for the service, before or after `contacts migrate`. It is safe to run again. It sets no passwords.
 --
--- contacts_owner  owns the tables: for `contacts migrate`.
--- contacts_app    reads and writes rows: for all that runs longer, or is run by hand.
+-- contacts_owner  Owns the tables. For `contacts migrate`.
+-- contacts_app    Reads and writes rows. For `contacts serve` and the other commands.
 
 DO $$
 DECLARE
@@ -16,11 +16,11 @@ BEGIN
         EXECUTE format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', role);
     END LOOP;
 
-    -- Nobody else may connect, and nobody needs temporary tables.
+    -- No other role may connect, and no role needs temporary tables.
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO contacts_owner, contacts_app', current_database());
 
-    -- Tables that are there already, made by whoever it was.
+    -- Take over existing tables, whichever role created them.
     FOR own IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
         EXECUTE format('ALTER TABLE public.%I OWNER TO contacts_owner', own);
     END LOOP;
@@ -31,13 +31,13 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO contacts_owner;
 GRANT USAGE ON SCHEMA public TO contacts_app;
 
--- Rows alone: no TRUNCATE, no REFERENCES, no TRIGGER. Also of the tables of migrations to come.
+-- Rights on rows only: no TRUNCATE, no REFERENCES, no TRIGGER. The default privileges cover tables of later migrations.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO contacts_app;
 ALTER DEFAULT PRIVILEGES FOR ROLE contacts_owner IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO contacts_app;
 
--- Which migrations have been applied is only for the owner to say. The table is the one that `contacts migrate` makes
--- where there is none; made here, it can be told from the others.
+-- Only the owner may record which migrations have been applied. The definition is the one that `contacts migrate` uses
+-- when the table is missing. Creating the table here makes it possible to revoke the rights on it.
 CREATE TABLE IF NOT EXISTS public._sqlx_migrations (
     version        bigint      PRIMARY KEY,
     description    text        NOT NULL,

@@ -1,64 +1,66 @@
-//! Whom a token speaks for, and what it may do: what its claims mean (contract §3, and §6 "Scopes").
+//! The identity and the permissions that the claims of a token express (`docs/api-reference.md#authentication` and
+//! `docs/api-reference.md#scopes`).
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::flaw::{Flaw, InvalidToken};
+use super::reject_reason::{InvalidToken, RejectReason};
 use crate::clients::{ClientId, Scopes};
 
-/// The claim that names the client of a token that was made by [`Signer::sign_for_client`](super::Signer).
+/// The claim that holds the client id in tokens that this service issues to API clients.
 pub(super) const CLIENT_CLAIM: &str = "client_id";
-/// The claim that limits what a token may do.
+/// The claim that limits a token to scopes.
 pub(super) const SCOPE_CLAIM: &str = "scope";
 
-/// Whom a good token speaks for.
+/// The caller that a valid token identifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The account; `None` when the token names none.
+    /// The account id. `None` if the account claim is missing or is not a UUID.
     pub account: Option<Uuid>,
-    /// `sub`: a user or an API client.
+    /// The `sub` claim: a user or an API client. `None` if it is missing, null or empty.
     pub actor: Option<String>,
-    /// What it may do; `None`: everything.
+    /// The scopes that limit the token. `None` if the token has no `scope` claim and may do everything.
     pub scopes: Option<Scopes>,
-    /// The client of ours that it was made for, which may have been revoked since.
+    /// The API client that this service issued the token to. The client may have been revoked since.
     pub client: Option<ClientId>,
 }
 
 impl Identity {
-    /// What the claims of a token say, whose signature and times are good.
+    /// Reads the identity from the claims of a token whose signature and times have been verified.
     ///
     /// # Errors
-    /// A subject that can't be recorded.
-    pub(super) fn of_claims(claims: &Map<String, Value>, account_claim: &str) -> Result<Self, InvalidToken> {
+    /// Fails if the subject cannot be recorded.
+    pub(super) fn from_claims(claims: &Map<String, Value>, account_claim: &str) -> Result<Self, InvalidToken> {
         Ok(Self {
             account: claims.get(account_claim).and_then(Value::as_str).and_then(parse_account),
-            actor: actor(claims.get("sub"))?,
-            scopes: claims.get(SCOPE_CLAIM).map(scopes),
-            // Other issuers use this claim too, for ids of another form.
+            actor: parse_actor(claims.get("sub"))?,
+            scopes: claims.get(SCOPE_CLAIM).map(parse_scopes),
+            // Other issuers also use this claim, with ids in another format.
             client: claims.get(CLIENT_CLAIM).and_then(Value::as_str).and_then(ClientId::parse),
         })
     }
 }
 
-/// The account's id: a UUID in the 8-4-4-4-12 form.
+/// Parses an account id: a UUID in the 8-4-4-4-12 form.
 fn parse_account(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
-/// Who acts. A subject that can't be recorded is refused rather than forgotten.
-fn actor(subject: Option<&Value>) -> Result<Option<String>, InvalidToken> {
+/// Reads the actor. Rejects a subject that cannot be recorded, because ignoring it would leave the history without an
+/// actor.
+fn parse_actor(subject: Option<&Value>) -> Result<Option<String>, InvalidToken> {
     match subject {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(actor)) if actor.is_empty() => Ok(None),
         Some(Value::String(actor)) if !actor.contains('\0') => Ok(Some(actor.clone())),
-        Some(_) => Err(InvalidToken(Flaw::Claims, "its subject can't be recorded".to_owned())),
+        Some(_) => Err(InvalidToken::new(RejectReason::Claims, "`sub` must be a string without NUL characters")),
     }
 }
 
-/// What the claim grants. One that is no string, null included, was meant to limit the token in some way that is not
-/// understood here: it grants nothing.
-fn scopes(claim: &Value) -> Scopes {
-    claim.as_str().map(Scopes::of_claim).unwrap_or_default()
+/// Reads the scopes. A claim that is not a string, null included, grants nothing: the issuer meant to limit the token
+/// in a way that this service does not understand.
+fn parse_scopes(claim: &Value) -> Scopes {
+    claim.as_str().map(Scopes::from_claim).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -69,22 +71,23 @@ mod tests {
     use crate::clients::Scope;
 
     fn identity(claims: Value) -> Identity {
-        let Value::Object(claims) = claims else { panic!("an object") };
-        Identity::of_claims(&claims, "account_id").expect("good claims")
+        let Value::Object(claims) = claims else { panic!("the claims are not an object") };
+        Identity::from_claims(&claims, "account_id").expect("valid claims")
     }
 
     #[test]
-    fn is_limited_by_a_scope_only() {
+    fn scope_claim_limits_the_token_and_no_claim_does_not() {
         let scopes = |claim: Value| identity(json!({"scope": claim})).scopes;
         assert_eq!(identity(json!({})).scopes, None);
         assert_eq!(scopes(json!("contacts:read openid")), Some(Scopes::from_iter([Scope::ContactsRead])));
-        for nothing in [json!(""), json!("admin"), json!(null), json!(["contacts:read"]), json!(true), json!({})] {
-            assert_eq!(scopes(nothing.clone()), Some(Scopes::default()), "{nothing}");
+        for without_scopes in [json!(""), json!("admin"), json!(null), json!(["contacts:read"]), json!(true), json!({})]
+        {
+            assert_eq!(scopes(without_scopes.clone()), Some(Scopes::default()), "{without_scopes}");
         }
     }
 
     #[test]
-    fn knows_the_clients_that_we_made() {
+    fn client_claim_is_used_only_if_it_is_an_id_of_this_service() {
         let id = ClientId::new(Uuid::now_v7());
         assert_eq!(identity(json!({"client_id": id.to_string()})).client, Some(id));
         for other in [json!("web-app"), json!(null), json!(7), json!("client_")] {

@@ -1,21 +1,25 @@
-//! Bearer tokens: what makes one good, whose keys verify it, whom it speaks for, and how our own are made (contract §3).
+//! Bearer tokens: their verification keys, their validation, the identity that they carry, and the tokens that this
+//! service issues itself (`docs/api-reference.md#authentication`).
 //!
-//! Knows nothing of HTTP.
+//! This module does not depend on HTTP types.
 
-mod cache;
-mod flaw;
+mod clock_leeway;
+mod expired_token;
+#[cfg(test)]
+mod fixtures;
 mod identity;
 mod jwk;
-mod key;
 mod key_set;
-mod members;
-#[cfg(test)]
-mod samples;
+mod key_set_source;
+mod reject_reason;
 mod sign;
-mod source;
+mod token_cache;
+mod token_header;
+mod unique_members;
+mod verification_key;
 mod verify;
 
-pub use flaw::{Flaw, InvalidToken};
 pub use identity::Identity;
-pub use sign::{CLIENT_TOKEN_LIFE, Signer};
+pub use reject_reason::{InvalidToken, RejectReason};
+pub use sign::{CLIENT_TOKEN_LIFETIME, Signer};
 pub use verify::Verifier;

@@ -1,4 +1,4 @@
-//! Makes tokens that our own service takes: for API clients, `contacts token` and `contacts dev`.
+//! Signs tokens that this service accepts: for API clients, `contacts token` and `contacts dev`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,11 +11,11 @@ use super::identity::{CLIENT_CLAIM, SCOPE_CLAIM};
 use crate::clients::{ClientId, Scopes};
 use crate::config::{Secret, TokenSettings};
 
-/// For how long the token of an API client is good (contract §6).
-pub const CLIENT_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
+/// The lifetime of a token of an API client (`docs/api-reference.md#client-credentials`).
+pub const CLIENT_TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// Claims of a client's token that can't name its account too.
-const CLAIMS_OF_CLIENTS: [&str; 7] = ["sub", CLIENT_CLAIM, SCOPE_CLAIM, "iat", "exp", "iss", "aud"];
+/// The claims of a client token that have a fixed meaning and therefore cannot hold the account id.
+const CLIENT_TOKEN_CLAIMS: [&str; 7] = ["sub", CLIENT_CLAIM, SCOPE_CLAIM, "iat", "exp", "iss", "aud"];
 
 /// Signs tokens with HS256.
 pub struct Signer {
@@ -26,7 +26,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer with `secret` whose tokens carry the claims that `settings` demand.
+    /// Creates a signer with `secret`. Its tokens carry the issuer and the audience that `settings` require.
     #[must_use]
     pub fn new(secret: &Secret, settings: &TokenSettings) -> Self {
         Self {
@@ -37,50 +37,56 @@ impl Signer {
         }
     }
 
-    /// What signs the tokens of API clients. `None` where this service would not take them: it has no secret, or takes
-    /// another algorithm only, or reads the account from a claim that has another meaning in them.
+    /// Creates the signer for the tokens of API clients.
+    ///
+    /// Returns `None` if this service would reject those tokens: it has no secret, it accepts only another algorithm,
+    /// or it reads the account from a claim that has another meaning in client tokens.
     #[must_use]
     pub fn for_clients(settings: &TokenSettings) -> Option<Self> {
-        let takes_hs256 = settings.algorithm.as_deref().is_none_or(|algorithm| algorithm == "HS256");
-        let has_account = !CLAIMS_OF_CLIENTS.contains(&settings.account_claim.as_str());
-        let secret = settings.secret.as_ref().filter(|_| takes_hs256 && has_account)?;
+        let accepts_hs256 = settings.algorithm.as_deref().is_none_or(|algorithm| algorithm == "HS256");
+        let can_hold_account = !CLIENT_TOKEN_CLAIMS.contains(&settings.account_claim.as_str());
+        let secret = settings.secret.as_ref().filter(|_| accepts_hs256 && can_hold_account)?;
         Some(Self::new(secret, settings))
     }
 
-    /// A token for `account`, good for `ttl` from now.
+    /// Signs a token for `account` that expires after `ttl`.
     ///
     /// # Errors
-    /// When the signature can't be made.
+    /// Fails if the token cannot be signed.
     pub fn sign(&self, account: Uuid, subject: Option<&str>, ttl: Duration) -> Result<String, Error> {
         self.sign_claims(account, ttl, [("sub", subject.map(str::to_owned))])
     }
 
-    /// A token for an API client, good for [`CLIENT_TOKEN_LIFE`] from now. `scopes` limit it; `None`: it may do everything.
+    /// Signs a token for an API client. The token expires after [`CLIENT_TOKEN_LIFETIME`]. If `scopes` is `None`, the
+    /// token may do everything.
     ///
     /// # Errors
-    /// When the signature can't be made.
+    /// Fails if the token cannot be signed.
     pub fn sign_for_client(&self, id: ClientId, scopes: Option<Scopes>) -> Result<String, Error> {
-        let own = [
+        let client_claims = [
             ("sub", Some(id.to_string())),
-            // Besides the subject, which others may set as they like: by this claim the verifier knows our own.
+            // The verifier recognizes client tokens by this claim. `sub` is not enough, because other issuers choose it
+            // freely.
             (CLIENT_CLAIM, Some(id.to_string())),
             (SCOPE_CLAIM, scopes.map(|scopes| scopes.to_string())),
         ];
-        self.sign_claims(id.account, CLIENT_TOKEN_LIFE, own)
+        self.sign_claims(id.account, CLIENT_TOKEN_LIFETIME, client_claims)
     }
 
     fn sign_claims<const N: usize>(
         &self,
         account: Uuid,
         ttl: Duration,
-        own: [(&str, Option<String>); N],
+        additional_claims: [(&str, Option<String>); N],
     ) -> Result<String, Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut claims = Map::new();
         claims.insert(self.account_claim.clone(), json!(account));
         claims.insert("iat".to_owned(), json!(now.as_secs()));
         claims.insert("exp".to_owned(), json!((now + ttl).as_secs()));
-        for (name, value) in own.into_iter().chain([("iss", self.issuer.clone()), ("aud", self.audience.clone())]) {
+        for (name, value) in
+            additional_claims.into_iter().chain([("iss", self.issuer.clone()), ("aud", self.audience.clone())])
+        {
             if let Some(value) = value {
                 claims.insert(name.to_owned(), json!(value));
             }
@@ -100,24 +106,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn makes_tokens_for_clients_that_the_verifier_takes() {
+    async fn client_token_is_accepted_by_the_verifier() {
         let settings = TokenSettings { issuer: Some("i".into()), audience: Some("a".into()), ..settings() };
         let (signer, verifier) = (Signer::for_clients(&settings).expect("a secret"), Verifier::new(&settings));
-        let (id, verifier) = (ClientId::new(Uuid::now_v7()), verifier.expect("a good key"));
+        let (id, verifier) = (ClientId::new(Uuid::now_v7()), verifier.expect("a valid key"));
         for scopes in [None, Some(Scopes::default()), Some(Scopes::from_iter([Scope::FieldsWrite]))] {
-            let token = signer.sign_for_client(id, scopes).expect("signs");
+            let token = signer.sign_for_client(id, scopes).expect("a signed token");
             let (account, actor) = (Some(id.account), Some(id.to_string()));
             assert_eq!(verifier.verify(&token).await, Ok(Identity { account, actor, scopes, client: Some(id) }));
         }
     }
 
     #[test]
-    fn makes_none_that_the_verifier_would_not_take() {
-        let makes = |settings: &TokenSettings| Signer::for_clients(settings).is_some();
-        assert!(makes(&settings()));
-        assert!(makes(&TokenSettings { algorithm: Some("HS256".into()), ..settings() }));
-        assert!(!makes(&TokenSettings { algorithm: Some("RS256".into()), ..settings() }));
-        assert!(!makes(&TokenSettings { secret: None, ..settings() }));
-        assert!(!makes(&TokenSettings { account_claim: "client_id".into(), ..settings() }));
+    fn client_signer_is_absent_if_the_verifier_would_reject_its_tokens() {
+        let has_signer = |settings: &TokenSettings| Signer::for_clients(settings).is_some();
+        assert!(has_signer(&settings()));
+        assert!(has_signer(&TokenSettings { algorithm: Some("HS256".into()), ..settings() }));
+        assert!(!has_signer(&TokenSettings { algorithm: Some("RS256".into()), ..settings() }));
+        assert!(!has_signer(&TokenSettings { secret: None, ..settings() }));
+        assert!(!has_signer(&TokenSettings { account_claim: "client_id".into(), ..settings() }));
     }
 }

@@ -1,4 +1,5 @@
-//! Verifies tokens. The algorithm comes from the keys, never from the token (contract §3).
+//! Verification of tokens. The configuration determines the algorithm, never the token
+//! (`docs/api-reference.md#authentication`).
 
 use std::sync::Arc;
 
@@ -6,171 +7,186 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
-use super::cache::GoodTokens;
-use super::flaw::{Flaw, InvalidToken};
+use super::clock_leeway::LEEWAY_SECONDS;
+use super::expired_token::expired_token;
 use super::identity::Identity;
-use super::jwk::SetKey;
-use super::key::{self, Key};
+use super::jwk::PublishedKey;
 use super::key_set::KeySet;
-use super::members::Members;
-use crate::config::{SettingsError, TokenSettings, problem};
-
-/// How far a clock may be off, in seconds.
-pub(super) const LEEWAY: u64 = 30;
+use super::reject_reason::{InvalidToken, RejectReason};
+use super::token_cache::VerifiedTokenCache;
+use super::token_header::TokenHeader;
+use super::unique_members::UniqueMembers;
+use super::verification_key::{ALGORITHMS, VerificationKey, parse_algorithm, read_configured_keys};
+use crate::config::{SettingsError, TokenSettings};
 
 /// Verifies tokens with the configured keys, each for its own algorithm only.
 pub struct Verifier {
     /// The keys that are part of the settings.
-    keys: Vec<Key>,
-    /// The keys of whoever else signs tokens.
-    set: Option<KeySet>,
-    /// What holds for tokens of each algorithm.
-    rules: [Validation; 4],
+    configured_keys: Vec<VerificationKey>,
+    /// The keys that the token issuer publishes.
+    key_set: Option<KeySet>,
+    /// The validation rules for each algorithm.
+    validations: [Validation; 4],
     account_claim: String,
-    good: GoodTokens,
+    verified_tokens: VerifiedTokenCache,
 }
 
 impl Verifier {
-    /// A verifier for the configured keys.
+    /// Creates a verifier for the configured keys.
     ///
     /// # Errors
-    /// A key or an algorithm that is malformed, missing, or does not fit the other.
+    /// Lists every key and algorithm that is malformed or cannot be read. Also fails if `JWT_ALGORITHM` is set and no
+    /// key has this algorithm.
     pub fn new(settings: &TokenSettings) -> Result<Self, SettingsError> {
         let mut problems = vec![];
-        let only = noted(settings.algorithm.as_deref().map(key::algorithm).transpose(), &mut problems).flatten();
-        let keys = noted(key::of_settings(settings, only), &mut problems).unwrap_or_default();
-        let set = settings.key_set.as_ref().map(|source| KeySet::new(source, only)).transpose();
-        let set = noted(set, &mut problems).flatten();
+        let only_algorithm = settings.algorithm.as_deref().map(parse_algorithm).transpose();
+        let only_algorithm = ok_or_collect(only_algorithm, &mut problems).flatten();
+        let configured_keys =
+            ok_or_collect(read_configured_keys(settings, only_algorithm), &mut problems).unwrap_or_default();
+        let key_set = settings.key_set.as_ref().map(|source| KeySet::new(source, only_algorithm)).transpose();
+        let key_set = ok_or_collect(key_set, &mut problems).flatten();
         if !problems.is_empty() {
             return Err(SettingsError(problems));
         }
-        if let Some(only) = only
-            && keys.is_empty()
-            && !set.as_ref().is_some_and(|set| set.may_hold(only))
+        if let Some(only) = only_algorithm
+            && configured_keys.is_empty()
+            && !key_set.as_ref().is_some_and(|set| set.can_contain(only))
         {
-            return Err(problem("JWT_ALGORITHM", &format!("is {only:?}, but no key of that kind is set")));
+            return Err(SettingsError::new("JWT_ALGORITHM", &format!("is {only:?}, but no key of that type is set")));
         }
-        let account_claim = settings.account_claim.clone();
-        let rules = key::ALGORITHMS.map(|algorithm| rules(algorithm, settings));
-        Ok(Self { keys, set, rules, account_claim, good: GoodTokens::new() })
+        Ok(Self {
+            configured_keys,
+            key_set,
+            validations: ALGORITHMS.map(|algorithm| validation_for(algorithm, settings)),
+            account_claim: settings.account_claim.clone(),
+            verified_tokens: VerifiedTokenCache::new(),
+        })
     }
 
-    /// Whom `token` speaks for. Waits, but not long, where it names a key that has to be fetched first.
+    /// Verifies `token` and returns the caller that it identifies. If the token names an unknown key, waits up to 3
+    /// seconds for a fetch of the key set.
     ///
     /// # Errors
-    /// Why it is not good.
+    /// Returns the reason for which the token is not valid.
     pub async fn verify(&self, token: &str) -> Result<Identity, InvalidToken> {
-        match self.good.get(token) {
+        match self.verified_tokens.get(token) {
             Some(identity) => Ok(identity),
-            None => self.verify_anew(token).await,
+            None => self.verify_uncached(token).await,
         }
     }
 
-    /// Keeps keys that come from elsewhere up to date, for as long as it is polled.
-    pub async fn keep_keys_fresh(&self) {
-        match &self.set {
-            Some(set) => set.keep_fresh().await,
+    /// Refreshes the key set of the issuer for as long as the future is polled. Never returns.
+    pub async fn run_key_refresh(&self) {
+        match &self.key_set {
+            Some(set) => set.run_refresh().await,
             None => std::future::pending().await,
         }
     }
 
-    async fn verify_anew(&self, token: &str) -> Result<Identity, InvalidToken> {
+    async fn verify_uncached(&self, token: &str) -> Result<Identity, InvalidToken> {
         let header = decode_header(token)?;
-        Members::of_header(token)?.refuse_extensions()?;
-        let mut identity = self.verify_with_keys_at_hand(token, &header)?;
+        TokenHeader::parse(token)?.reject_extensions()?;
+        let mut identity = self.verify_with_current_keys(token, &header)?;
         if identity.is_none()
-            && let Some(set) = &self.set
-            && may_be_of_a_new_key(set, &header)
-            && set.look_again().await
+            && let Some(set) = &self.key_set
+            && may_be_signed_by_new_key(set, &header)
+            && set.refresh_for_unknown_key().await
         {
-            identity = self.verify_with_keys_at_hand(token, &header)?;
+            identity = self.verify_with_current_keys(token, &header)?;
         }
-        identity.ok_or_else(|| {
-            let flaw = if self.has_key_for(&header) { Flaw::Signature } else { Flaw::Key };
-            InvalidToken(flaw, "no key of its algorithm and name verifies it".to_owned())
+        identity.ok_or_else(|| match self.has_key_for(&header) {
+            true => InvalidToken::new(RejectReason::Signature, "the signature does not match"),
+            false => InvalidToken::new(RejectReason::NoMatchingKey, "no key has the algorithm and `kid` of the token"),
         })
     }
 
-    /// Whether there is a key that a token with this header could be signed by.
+    /// Returns whether a current key can have signed a token with this header.
     fn has_key_for(&self, header: &Header) -> bool {
-        let is_in_set = || self.set.as_ref().is_some_and(|set| set.find(header.kid.as_deref(), header.alg).is_some());
-        self.keys.iter().any(|key| key.algorithm == header.alg) || is_in_set()
+        self.configured_keys.iter().any(|key| key.algorithm == header.alg) || self.find_published_key(header).is_some()
     }
 
-    /// `None`: none of the keys has signed it.
-    fn verify_with_keys_at_hand(&self, token: &str, header: &Header) -> Result<Option<Identity>, InvalidToken> {
-        let of_set = self.set.as_ref().and_then(|set| set.find(header.kid.as_deref(), header.alg));
-        if let Some(of_set) = &of_set
-            && let Some(claims) = self.claims(token, &of_set.key)?
+    fn find_published_key(&self, header: &Header) -> Option<Arc<PublishedKey>> {
+        self.key_set.as_ref()?.find_key(header.kid.as_deref(), header.alg)
+    }
+
+    /// Verifies a token with the current keys: first the key of the key set that the header selects, then the keys of
+    /// the settings. Returns `None` if the token is signed with none of them.
+    fn verify_with_current_keys(&self, token: &str, header: &Header) -> Result<Option<Identity>, InvalidToken> {
+        let published_key = self.find_published_key(header);
+        if let Some(published_key) = &published_key
+            && let Some(claims) = self.verified_claims(token, &published_key.key)?
         {
-            return self.identity(token, &claims, Some(of_set)).map(Some);
+            return self.identify_and_cache(token, &claims, Some(published_key)).map(Some);
         }
-        for key in self.keys.iter().filter(|key| key.algorithm == header.alg) {
-            if let Some(claims) = self.claims(token, key)? {
-                return self.identity(token, &claims, None).map(Some);
+        for key in self.configured_keys.iter().filter(|key| key.algorithm == header.alg) {
+            if let Some(claims) = self.verified_claims(token, key)? {
+                return self.identify_and_cache(token, &claims, None).map(Some);
             }
         }
         Ok(None)
     }
 
-    /// The claims of a token that this key has signed; `None`: it has not.
-    fn claims(&self, token: &str, key: &Key) -> Result<Option<Map<String, Value>>, InvalidToken> {
-        let rules = self.rules.iter().find(|rules| rules.algorithms.contains(&key.algorithm));
-        let Some(rules) = rules else { return Ok(None) };
-        let claims = match decode::<Members>(token, &key.key, rules) {
+    /// Returns the validated claims of a token. Returns `None` if it is not signed with this key.
+    fn verified_claims(&self, token: &str, key: &VerificationKey) -> Result<Option<Map<String, Value>>, InvalidToken> {
+        let validation = self.validations.iter().find(|validation| validation.algorithms.contains(&key.algorithm));
+        let Some(validation) = validation else { return Ok(None) };
+        let claims = match decode::<UniqueMembers>(token, &key.key, validation) {
             Ok(token) => token.claims.0,
             Err(error) if *error.kind() == ErrorKind::InvalidSignature => return Ok(None),
+            Err(error) if *error.kind() == ErrorKind::ExpiredSignature => {
+                return Err(expired_token(token, key, validation).unwrap_or(error.into()));
+            }
             Err(error) => return Err(error.into()),
         };
-        if rules.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
-            return Err(InvalidToken(Flaw::Issuer, "its issuer is no string".to_owned()));
+        if validation.iss.is_some() && !claims.get("iss").is_some_and(Value::is_string) {
+            return Err(InvalidToken::new(RejectReason::Issuer, "`iss` must be a string"));
         }
         Ok(Some(claims))
     }
 
-    /// Whom good claims speak for. The token is remembered for as long as it is good, and its key.
-    fn identity(
+    /// Reads the identity from verified claims, and caches it until the token expires or its key is removed.
+    fn identify_and_cache(
         &self,
         token: &str,
         claims: &Map<String, Value>,
-        of_set: Option<&Arc<SetKey>>,
+        published_key: Option<&Arc<PublishedKey>>,
     ) -> Result<Identity, InvalidToken> {
-        let identity = Identity::of_claims(claims, &self.account_claim)?;
-        if let Some(expires) = claims.get("exp").and_then(Value::as_f64) {
-            self.good.remember(token, &identity, expires, of_set);
+        let identity = Identity::from_claims(claims, &self.account_claim)?;
+        if let Some(expires_at) = claims.get("exp").and_then(Value::as_f64) {
+            self.verified_tokens.insert(token, &identity, expires_at, published_key);
         }
         Ok(identity)
     }
 }
 
-/// What is good, or notes why it is not: all that is wrong is said at once.
-fn noted<T>(outcome: Result<T, SettingsError>, problems: &mut Vec<String>) -> Option<T> {
+/// Returns the value. On failure, adds the problems to `problems`, so that all of them are reported together.
+fn ok_or_collect<T>(outcome: Result<T, SettingsError>, problems: &mut Vec<String>) -> Option<T> {
     outcome.map_err(|SettingsError(lines)| problems.extend(lines)).ok()
 }
 
-/// Whether a token that no key verifies may be signed by one that has joined the set. One that names a key of the set is
-/// not: it is a forgery.
-fn may_be_of_a_new_key(set: &KeySet, header: &Header) -> bool {
-    let is_known = header.kid.is_some() && set.find(header.kid.as_deref(), header.alg).is_some();
-    set.may_hold(header.alg) && !is_known
+/// Returns whether a token that no current key verifies may be signed with a key that the issuer has added to the set.
+/// Returns false if the set already contains the key that the token names, because the signature is then forged.
+fn may_be_signed_by_new_key(set: &KeySet, header: &Header) -> bool {
+    let is_known = header.kid.is_some() && set.find_key(header.kid.as_deref(), header.alg).is_some();
+    set.can_contain(header.alg) && !is_known
 }
 
-fn rules(algorithm: Algorithm, settings: &TokenSettings) -> Validation {
-    let mut rules = Validation::new(algorithm);
-    rules.leeway = LEEWAY;
-    rules.validate_nbf = true;
-    rules.validate_aud = settings.audience.is_some();
-    let mut required = vec!["exp"];
+fn validation_for(algorithm: Algorithm, settings: &TokenSettings) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    validation.validate_aud = settings.audience.is_some();
+    let mut required_claims = vec!["exp"];
     if let Some(issuer) = &settings.issuer {
-        rules.set_issuer(&[issuer]);
-        required.push("iss");
+        validation.set_issuer(&[issuer]);
+        required_claims.push("iss");
     }
     if let Some(audience) = &settings.audience {
-        rules.set_audience(&[audience]);
-        required.push("aud");
+        validation.set_audience(&[audience]);
+        required_claims.push("aud");
     }
-    rules.set_required_spec_claims(&required);
-    rules
+    validation.set_required_spec_claims(&required_claims);
+    validation
 }
 
 #[cfg(test)]
@@ -185,11 +201,11 @@ mod tests {
 
     use super::*;
     use crate::auth::Signer;
-    use crate::auth::samples::{KeyPair, pem};
+    use crate::auth::fixtures::{KeyPair, encode_pem};
     use crate::config::Secret;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
-    /// RSA keys of 512 and 1024 bits.
+    /// Public RSA keys of 512 and 1024 bits.
     const WEAK_RSA_KEYS: [&str; 2] = [
         "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAMjhMnzgox2CP03e01QfHKhJSej5T0z1\n\
          kH8V7OqY+kiFKiIYLRjla3Qbh9Amm40l/5Vkibtye5CfnolCsh6RD8sCAwEAAQ==",
@@ -205,12 +221,12 @@ mod tests {
 
     fn verify(settings: &TokenSettings, claims: &Value) -> Result<Identity, InvalidToken> {
         let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let token = encode(&Header::default(), claims, &key).expect("signs");
-        verify_now(&Verifier::new(settings).expect("a good key"), &token)
+        let token = encode(&Header::default(), claims, &key).expect("a signed token");
+        verify_blocking(&Verifier::new(settings).expect("a valid key"), &token)
     }
 
-    /// What a verifier says that has no keys to wait for.
-    fn verify_now(verifier: &Verifier, token: &str) -> Result<Identity, InvalidToken> {
+    /// Verifies a token on a new runtime. The verifier must have no key set, because no task refreshes it.
+    fn verify_blocking(verifier: &Verifier, token: &str) -> Result<Identity, InvalidToken> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(verifier.verify(token))
     }
@@ -220,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_tokens_that_the_signer_makes() {
+    fn token_of_the_signer_is_accepted() {
         let settings = TokenSettings {
             issuer: Some("i".into()),
             audience: Some("a".into()),
@@ -229,97 +245,103 @@ mod tests {
         };
         let account = Uuid::now_v7();
         let signer = Signer::new(&Secret::new(SECRET), &settings);
-        let token = signer.sign(account, Some("u1"), Duration::from_secs(60)).expect("signs");
-        let identity = verify_now(&Verifier::new(&settings).expect("a good key"), &token);
+        let token = signer.sign(account, Some("u1"), Duration::from_secs(60)).expect("a signed token");
+        let identity = verify_blocking(&Verifier::new(&settings).expect("a valid key"), &token);
         let expected = Identity { account: Some(account), actor: Some("u1".into()), scopes: None, client: None };
         assert_eq!(identity, Ok(expected));
     }
 
     #[test]
-    fn takes_an_account_only_as_a_uuid() {
+    fn account_claim_that_is_not_a_uuid_is_no_account() {
         let id = Uuid::now_v7();
         for account in [json!(null), json!(""), json!(42), json!("acme"), json!(id.simple().to_string()), json!([id])] {
-            let identity = verify(&settings(), &json!({"exp": in_seconds(60), "account_id": account})).expect("valid");
+            let identity =
+                verify(&settings(), &json!({"exp": in_seconds(60), "account_id": account})).expect("a valid token");
             assert_eq!(identity.account, None, "{account}");
         }
         let identity =
             verify(&settings(), &json!({"exp": in_seconds(60), "account_id": id.to_string().to_uppercase()}));
-        assert_eq!(identity.expect("valid").account, Some(id));
+        assert_eq!(identity.expect("a valid token").account, Some(id));
     }
 
     #[test]
-    fn honours_the_times_with_a_leeway_of_30_seconds() {
-        let is_good = |claims: Value| verify(&settings(), &claims).is_ok();
-        assert!(is_good(json!({"exp": in_seconds(-20)})));
-        assert!(!is_good(json!({"exp": in_seconds(-40)})));
-        assert!(is_good(json!({"exp": in_seconds(60), "nbf": in_seconds(20)})));
-        assert!(!is_good(json!({"exp": in_seconds(60), "nbf": in_seconds(50)})));
-        assert!(!is_good(json!({})));
-        assert!(!is_good(json!({"exp": "tomorrow"})));
-        assert!(!is_good(json!({"exp": null})));
+    fn exp_and_nbf_are_checked_with_30_seconds_of_leeway() {
+        let is_accepted = |claims: Value| verify(&settings(), &claims).is_ok();
+        assert!(is_accepted(json!({"exp": in_seconds(-20)})));
+        assert!(!is_accepted(json!({"exp": in_seconds(-40)})));
+        assert!(is_accepted(json!({"exp": in_seconds(60), "nbf": in_seconds(20)})));
+        assert!(!is_accepted(json!({"exp": in_seconds(60), "nbf": in_seconds(50)})));
+        assert!(!is_accepted(json!({})));
+        assert!(!is_accepted(json!({"exp": "tomorrow"})));
+        assert!(!is_accepted(json!({"exp": null})));
     }
 
     #[test]
-    fn checks_issuer_and_audience_when_they_are_set() {
+    fn issuer_and_audience_are_checked_when_they_are_set() {
         let strict = TokenSettings { issuer: Some("us".into()), audience: Some("crm".into()), ..settings() };
-        let is_good = |settings, iss: Value, aud: Value| {
+        let is_accepted = |settings, iss: Value, aud: Value| {
             verify(settings, &json!({"exp": in_seconds(60), "iss": iss, "aud": aud})).is_ok()
         };
-        assert!(is_good(&strict, json!("us"), json!("crm")));
-        assert!(is_good(&strict, json!("us"), json!(["erp", "crm"])));
-        assert!(!is_good(&strict, json!("them"), json!("crm")));
-        assert!(!is_good(&strict, json!("us"), json!("erp")));
+        assert!(is_accepted(&strict, json!("us"), json!("crm")));
+        assert!(is_accepted(&strict, json!("us"), json!(["erp", "crm"])));
+        assert!(!is_accepted(&strict, json!("them"), json!("crm")));
+        assert!(!is_accepted(&strict, json!("us"), json!("erp")));
         assert!(verify(&strict, &json!({"exp": in_seconds(60)})).is_err());
-        assert!(is_good(&settings(), json!("anyone"), json!("anything")));
+        assert!(is_accepted(&settings(), json!("anyone"), json!("anything")));
     }
 
     #[test]
-    fn refuses_other_algorithms_extensions_and_damaged_tokens() {
-        let verifier = Verifier::new(&settings()).expect("a good key");
+    fn token_with_another_algorithm_an_extension_or_damage_is_rejected() {
+        let verifier = Verifier::new(&settings()).expect("a valid key");
         let claims = json!({"exp": in_seconds(60)});
         let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let good = encode(&Header::default(), &claims, &key).expect("signs");
-        assert!(verify_now(&verifier, &good).is_ok());
-        let longer = encode(&Header::new(Algorithm::HS512), &claims, &key).expect("signs");
-        let critical = Header { crit: Some(vec!["exp".into()]), ..Header::default() };
-        let critical = encode(&critical, &claims, &key).expect("signs");
-        let stranger =
-            encode(&Header::default(), &claims, &EncodingKey::from_secret(b"another secret")).expect("signs");
-        let mut parts = good.split('.');
-        let (head, body) = (parts.next().expect("a header"), parts.next().expect("claims"));
+        let valid = encode(&Header::default(), &claims, &key).expect("a signed token");
+        assert!(verify_blocking(&verifier, &valid).is_ok());
+        let with_hs512 = encode(&Header::new(Algorithm::HS512), &claims, &key).expect("a signed token");
+        let critical_header = Header { crit: Some(vec!["exp".into()]), ..Header::default() };
+        let with_extension = encode(&critical_header, &claims, &key).expect("a signed token");
+        let with_other_secret =
+            encode(&Header::default(), &claims, &EncodingKey::from_secret(b"another secret")).expect("a signed token");
+        let mut parts = valid.split('.');
+        let (header, body) = (parts.next().expect("a header"), parts.next().expect("claims"));
         // {"alg":"none"}
         let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
         for token in [
-            longer,
-            critical,
-            stranger,
+            with_hs512,
+            with_extension,
+            with_other_secret,
             unsigned,
-            format!("{head}.{body}."),
-            format!("{head}.{body}"),
-            good[..good.len() - 4].to_owned(),
-            format!("{good}.x"),
+            format!("{header}.{body}."),
+            format!("{header}.{body}"),
+            valid[..valid.len() - 4].to_owned(),
+            format!("{valid}.x"),
             String::new(),
             "ä.b.c".into(),
         ] {
-            assert!(verify_now(&verifier, &token).is_err(), "{token}");
+            assert!(verify_blocking(&verifier, &token).is_err(), "{token}");
         }
     }
 
     #[test]
-    fn takes_tokens_of_every_public_key_algorithm_but_each_key_its_own_only() {
+    fn public_key_verifies_only_tokens_of_its_own_algorithm() {
         let claims = json!({"exp": in_seconds(60)});
-        let pairs = KeyPair::of_each_algorithm();
+        let pairs = KeyPair::generate_all();
         for KeyPair { algorithm, pem, .. } in &pairs {
-            // With a secret besides: a token signed with HS256 by the public key, which anyone has, must not pass.
+            // Also sets a secret: a token signed with HS256 and the public key as its secret must be rejected.
             let settings = TokenSettings { public_key: Some(pem.replace('\n', "\\n")), ..settings() };
-            let verifier = Verifier::new(&settings).expect("a good key");
+            let verifier = Verifier::new(&settings).expect("a valid key");
             for other in &pairs {
-                let is_good = verify_now(&verifier, &other.sign(None, &claims)).is_ok();
-                assert_eq!(is_good, other.algorithm == *algorithm, "{:?} by {algorithm:?}", other.algorithm);
+                let is_accepted = verify_blocking(&verifier, &other.sign(None, &claims)).is_ok();
+                assert_eq!(
+                    is_accepted,
+                    other.algorithm == *algorithm,
+                    "token of {:?} with a key of {algorithm:?}",
+                    other.algorithm
+                );
             }
-            let confused =
-                encode(&Header::default(), &claims, &EncodingKey::from_secret(pem.as_bytes())).expect("signs");
-            assert!(verify_now(&verifier, &confused).is_err());
+            let signed_with_public_key =
+                encode(&Header::default(), &claims, &EncodingKey::from_secret(pem.as_bytes())).expect("a signed token");
+            assert!(verify_blocking(&verifier, &signed_with_public_key).is_err());
             assert!(verify(&settings, &claims).is_ok());
             let name = format!("{algorithm:?}");
             let only = TokenSettings { algorithm: Some(name), ..settings };
@@ -328,49 +350,49 @@ mod tests {
     }
 
     #[test]
-    fn refuses_keys_that_verify_nothing() {
-        let refuses = |pem: String| {
+    fn unusable_public_key_is_rejected() {
+        let is_rejected = |pem: String| {
             let settings = TokenSettings { public_key: Some(pem), ..settings() };
             Verifier::new(&settings).is_err_and(|error| error.to_string().starts_with("JWT_PUBLIC_KEY"))
         };
-        let larger = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
-        assert!(refuses(pem("PUBLIC KEY", larger.public_key().as_der().expect("DER").as_ref())));
-        assert!(refuses(KeyPair::ed25519().pem.replace("PUBLIC", "PRIVATE")));
+        let p384 = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a generated key");
+        assert!(is_rejected(encode_pem("PUBLIC KEY", p384.public_key().as_der().expect("the key as DER").as_ref())));
+        assert!(is_rejected(KeyPair::generate_ed25519().pem.replace("PUBLIC", "PRIVATE")));
         for weak in WEAK_RSA_KEYS {
-            assert!(refuses(format!("-----BEGIN PUBLIC KEY-----\n{weak}\n-----END PUBLIC KEY-----\n")));
+            assert!(is_rejected(format!("-----BEGIN PUBLIC KEY-----\n{weak}\n-----END PUBLIC KEY-----\n")));
         }
     }
 
     #[test]
-    fn takes_the_previous_secret_too_and_signs_with_the_present_one() {
+    fn previous_secret_verifies_tokens_and_the_current_secret_signs_them() {
         const PREVIOUS: &str = "fedcba9876543210fedcba9876543210";
         let rotated = TokenSettings { previous_secret: Some(Secret::new(PREVIOUS)), ..settings() };
-        let verifier = Verifier::new(&rotated).expect("good keys");
-        let by = |secret: &str, claims: Value| {
-            encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes())).expect("signs")
+        let verifier = Verifier::new(&rotated).expect("valid keys");
+        let sign_with = |secret: &str, claims: Value| {
+            encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes())).expect("a signed token")
         };
         for secret in [SECRET, PREVIOUS] {
-            assert!(verify_now(&verifier, &by(secret, json!({"exp": in_seconds(60)}))).is_ok());
-            assert!(verify_now(&verifier, &by(secret, json!({"exp": in_seconds(-60)}))).is_err());
+            assert!(verify_blocking(&verifier, &sign_with(secret, json!({"exp": in_seconds(60)}))).is_ok());
+            assert!(verify_blocking(&verifier, &sign_with(secret, json!({"exp": in_seconds(-60)}))).is_err());
         }
-        assert!(verify_now(&verifier, &by("a third one", json!({"exp": in_seconds(60)}))).is_err());
+        assert!(verify_blocking(&verifier, &sign_with("a third one", json!({"exp": in_seconds(60)}))).is_err());
         let signer = Signer::for_clients(&rotated).expect("a secret");
-        let token = signer.sign(Uuid::now_v7(), None, Duration::from_secs(60)).expect("signs");
-        assert!(verify_now(&Verifier::new(&settings()).expect("a good key"), &token).is_ok());
+        let token = signer.sign(Uuid::now_v7(), None, Duration::from_secs(60)).expect("a signed token");
+        assert!(verify_blocking(&Verifier::new(&settings()).expect("a valid key"), &token).is_ok());
     }
 
     #[test]
-    fn refuses_keys_and_algorithms_that_do_not_fit() {
-        let of = |change: fn(&mut TokenSettings)| {
+    fn algorithm_or_key_that_cannot_be_used_is_rejected() {
+        let error_with = |change: fn(&mut TokenSettings)| {
             let mut settings = settings();
             change(&mut settings);
             Verifier::new(&settings).err().map(|error| error.to_string()).unwrap_or_default()
         };
-        assert!(of(|settings| settings.algorithm = Some("none".into())).starts_with("JWT_ALGORITHM"));
-        assert!(of(|settings| settings.algorithm = Some("RS256".into())).starts_with("JWT_ALGORITHM"));
-        assert!(of(|settings| settings.public_key = Some("/nowhere.pem".into())).starts_with("JWT_PUBLIC_KEY"));
+        assert!(error_with(|settings| settings.algorithm = Some("none".into())).starts_with("JWT_ALGORITHM"));
+        assert!(error_with(|settings| settings.algorithm = Some("RS256".into())).starts_with("JWT_ALGORITHM"));
+        assert!(error_with(|settings| settings.public_key = Some("/nowhere.pem".into())).starts_with("JWT_PUBLIC_KEY"));
         assert!(
-            of(|settings| settings.public_key =
+            error_with(|settings| settings.public_key =
                 Some("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----".into()))
             .starts_with("JWT_PUBLIC_KEY")
         );

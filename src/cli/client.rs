@@ -1,27 +1,28 @@
-//! `contacts client`: makes, lists and revokes API clients.
+//! `contacts client`: creates, lists and revokes API clients.
 
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{CliError, print};
-use crate::clients::{Client, ClientId, Name, Scopes, SecretHash, new_secret};
+use super::error::CliError;
+use super::output::print;
+use crate::clients::{Client, ClientId, ClientName, Scopes, SecretHash, generate_secret};
 use crate::config::{DatabaseSettings, Environment};
 use crate::fields::format_instant;
 use crate::repository::Repository;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Make a client, and print its id and its secret. The secret is shown this once only
+pub(super) enum ClientCommand {
+    /// Create a client and print its id and secret. The secret cannot be shown again
     Create(NewClient),
-    /// List clients, revoked ones too
+    /// List clients, including revoked ones
     List {
-        /// Only those of this account
+        /// List only the clients of this account
         #[arg(long, value_name = "UUID")]
         account: Option<Uuid>,
     },
-    /// Revoke a client: it gets no more tokens, and those it has end within 5 seconds
+    /// Revoke a client. It can request no more tokens, and its current tokens stop working within 5 seconds
     Revoke {
-        /// The client's id, as `create` and `list` print it
+        /// Client id, as printed by `create` and `list`
         #[arg(value_name = "CLIENT_ID")]
         id: String,
     },
@@ -29,64 +30,67 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct NewClient {
-    /// The account that the client acts for
+    /// Id of the account that the client can access
     #[arg(long, value_name = "UUID")]
     account: Uuid,
-    /// What people call the client
+    /// Display name of the client
     #[arg(long)]
-    name: Name,
-    /// What its tokens may do, joined by blanks: contacts:read, contacts:write, contacts:purge, fields:write [default:
-    /// everything]
-    #[arg(long, value_name = "SCOPES", value_parser = scopes)]
+    name: ClientName,
+    /// Scopes of the client's tokens, separated by spaces: contacts:read, contacts:write, contacts:purge, fields:write
+    /// [default: all]
+    #[arg(long, value_name = "SCOPES", value_parser = parse_scopes)]
     scope: Option<Scopes>,
 }
 
-pub(super) async fn run(environment: &Environment, command: &Command) -> Result<(), CliError> {
+pub(super) async fn run(environment: &Environment, command: &ClientCommand) -> Result<(), CliError> {
     let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
     match command {
-        Command::Create(new) => create(&repository, new).await,
-        Command::List { account } => list(&repository, *account).await,
-        Command::Revoke { id } => revoke(&repository, id).await,
+        ClientCommand::Create(new) => create_client(&repository, new).await,
+        ClientCommand::List { account } => list_clients(&repository, *account).await,
+        ClientCommand::Revoke { id } => revoke_client(&repository, id).await,
     }
 }
 
-/// What `--scope` names. A client that may do nothing is of no use: whoever says `--scope "$SCOPES"` has forgotten to set it.
-fn scopes(text: &str) -> Result<Scopes, String> {
+/// Parses `--scope`.
+///
+/// Rejects an empty value: a client without scopes is useless, and the likely cause is `--scope "$SCOPES"` with an
+/// unset variable.
+fn parse_scopes(text: &str) -> Result<Scopes, String> {
     let scopes: Scopes = text.parse().map_err(|error| format!("{error}"))?;
     if scopes.is_empty() {
-        Err("name at least one scope, or leave it out to allow everything".to_owned())
+        Err("name at least one scope, or omit --scope to allow everything".to_owned())
     } else {
         Ok(scopes)
     }
 }
 
-async fn create(repository: &Repository, new: &NewClient) -> Result<(), CliError> {
-    let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not make the client: {error}"));
-    let secret = new_secret().map_err(|error| failed(&error))?;
-    let created = repository.create_client(new.account, &new.name, new.scope, &SecretHash::of(&secret)).await;
+async fn create_client(repository: &Repository, new: &NewClient) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not create the client: {error}"));
+    let secret = generate_secret().map_err(|error| failed(&error))?;
+    let created = repository.create_client(new.account, &new.name, new.scope, &SecretHash::from_secret(&secret)).await;
     let id = created.map_err(|error| failed(&error))?;
     print(&format!("client_id: {id}\nclient_secret: {}\n", secret.expose()))
 }
 
-async fn list(repository: &Repository, account: Option<Uuid>) -> Result<(), CliError> {
-    let clients = repository.clients(account).await;
+async fn list_clients(repository: &Repository, account: Option<Uuid>) -> Result<(), CliError> {
+    let clients = repository.list_clients(account).await;
     let clients = clients.map_err(|error| CliError::Other(format!("could not list the clients: {error}")))?;
-    print(&clients.iter().map(line).collect::<String>())
+    print(&clients.iter().map(format_client).collect::<String>())
 }
 
-async fn revoke(repository: &Repository, id: &str) -> Result<(), CliError> {
-    let unknown = || CliError::Other(format!("there is no client {id}"));
-    let client = ClientId::parse(id).ok_or_else(unknown)?;
+async fn revoke_client(repository: &Repository, id: &str) -> Result<(), CliError> {
+    let not_found = || CliError::Other(format!("no client with id {id}. `contacts client list` shows all ids"));
+    let client = ClientId::parse(id).ok_or_else(not_found)?;
     let revoked = repository.revoke_client(client).await;
     let revoked = revoked.map_err(|error| CliError::Other(format!("could not revoke the client: {error}")))?;
     if !revoked {
-        return Err(unknown());
+        return Err(not_found());
     }
-    print(&format!("{client} is revoked\n"))
+    print(&format!("Revoked {client}\n"))
 }
 
-/// A client as a line, its parts separated by tabs: id, account, creation, state, scopes, name.
-fn line(client: &Client) -> String {
+/// Formats a client as one line of tab-separated columns: id, account, creation time, state, scopes, name.
+fn format_client(client: &Client) -> String {
     let state = client.revoked_at.map_or("active".to_owned(), |at| format!("revoked {}", format_instant(at)));
     let scopes = client.scopes.map_or("everything".to_owned(), |scopes| scopes.to_string());
     format!(

@@ -1,18 +1,19 @@
-//! `contacts completions`: what a shell needs to complete our commands.
+//! `contacts completions`: prints shell completion scripts.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::{Cli, CliError, print};
+use super::error::CliError;
+use super::output::print;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The shell
+pub(super) struct CompletionsArguments {
+    /// The shell to print a script for
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
+pub(super) fn run(arguments: &CompletionsArguments, mut command: clap::Command) -> Result<(), CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "contacts", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "contacts", &mut script);
     print(&String::from_utf8_lossy(&script))
 }

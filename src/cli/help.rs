@@ -1,44 +1,46 @@
-//! What the help of each command says after its options: examples, and what the exit codes mean.
+//! The text that the help of each command prints after its options: examples and exit codes.
 
 pub(super) const PROGRAM: &str = "\
 Examples:
-  contacts                         serve on this machine, with a database of its own and sample data
-  contacts dev --open-docs         the same, and show the API reference in the browser
-  contacts config check            see what `contacts serve` would run with
-  contacts serve                   serve for real, by the settings of the environment and .env
+  contacts                         run the service locally with an embedded database and sample data
+  contacts dev --open-docs         the same, and open the API reference in the browser
+  contacts config check            show the settings that `contacts serve` would use
+  contacts serve                   run the service in production, with settings from the environment
 
-Settings are variables of the environment, or of a .env file in the working directory, which the \
-environment beats. `contacts config check` lists them.
+Settings are environment variables. They can also be in a .env file in the working directory; the \
+environment overrides the file. `contacts config check` lists all settings.
 
-Exit codes: 0 done, 1 failed (standard error says why), 2 called in a way that makes no sense";
+Exit codes: 0 success, 1 failure (the reason is on standard error), 2 usage error";
 
 pub(super) const DEV: &str = "\
-Prints a token, and a curl line that works as pasted. The data is there again at the next start, in \
-CONTACTS_DATA_DIR, else $XDG_DATA_HOME/contacts, else the platform's folder for data. PostgreSQL is \
-found when it is installed (PG_BIN_DIR says where), else it is fetched with pip.
+Prints a token and a curl command that you can paste. The data is kept between starts, in \
+CONTACTS_DATA_DIR, else $XDG_DATA_HOME/contacts, else the data folder of the platform. An installed \
+PostgreSQL is used if there is one (PG_BIN_DIR selects it). Otherwise PostgreSQL is downloaded with pip.
 
 Examples:
   contacts dev --open-docs
   BIND_ADDR=127.0.0.1:9000 CONTACTS_DATA_DIR=/tmp/contacts contacts dev";
 
 pub(super) const SERVE: &str = "\
-Needs DATABASE_URL and a key for tokens: JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_JWKS_FILE. \
-Applies pending migrations first, unless MIGRATE_ON_START is false. A database that is away is waited for.
+Requires DATABASE_URL and a key that verifies tokens: JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL or \
+JWT_JWKS_FILE. Applies pending migrations at start, unless MIGRATE_ON_START is false. If the database is \
+down at start, the service keeps trying to connect.
 
-SIGTERM: /readyz turns 503, requests in flight are answered, exit 0.
+On SIGTERM or SIGINT, /readyz returns 503, requests in flight are answered, and the process exits with 0.
 
-Exit codes: 0 stopped as told, 1 a setting is missing or malformed, or the address is taken";
+Exit codes: 0 stopped by SIGTERM or SIGINT, 1 a setting is missing or invalid, or the port is in use";
 
 pub(super) const MIGRATE: &str = "\
-Safe to run beside running instances, and more than once: one at a time applies what is pending.
+Safe to run while instances are running, and safe to run again: only one process at a time applies \
+pending migrations.
 
-Exit codes: 0 the schema is up to date, 1 it could not be migrated";
+Exit codes: 0 the schema is up to date, 1 the migration failed";
 
 pub(super) const HEALTH: &str = "\
-Exit codes: 0 it is ready, 1 it is not, or does not answer";
+Exit codes: 0 ready, 1 not ready or no response";
 
 pub(super) const TOKEN: &str = "\
-Prints the token and nothing else. It carries JWT_ISSUER and JWT_AUDIENCE where these are set.
+Prints only the token. The token contains JWT_ISSUER and JWT_AUDIENCE if they are set.
 
 Examples:
   contacts token --account 0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e --sub alice --ttl 600
@@ -51,14 +53,14 @@ Examples:
   contacts client revoke client_…";
 
 pub(super) const IMPORT: &str = "\
-Each row is what a PUT by the field of --match would be. Refused rows are told of in the report and do not stop the \
-others. It can be stopped at any time and run again.
+Each row is created or updated by the `--match` field. Rejected rows are written to the report and do not \
+stop the others. You can stop an import at any time and run it again.
 
 Examples:
   contacts import people.csv --account \"$ACCOUNT\" --match external_id --map \"E-mail=email\"
   contacts import people.csv --account \"$ACCOUNT\" --match email --dry-run
 
-Exit codes: 0 every row was taken, 1 some were refused or it could not be done";
+Exit codes: 0 all rows were imported, 1 some rows were rejected or the import failed";
 
 pub(super) const EXPORT: &str = "\
 Examples:

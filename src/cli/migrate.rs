@@ -1,11 +1,13 @@
-//! `contacts migrate`: brings the schema up to date.
+//! `contacts migrate`: applies pending migrations to the database schema.
 
-use super::{CliError, print};
+use super::error::CliError;
+use super::output::print;
 use crate::config::{DatabaseSettings, Environment};
 use crate::repository::Repository;
 
 pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
-    let applied = repository.migrate().await.map_err(|error| CliError::Other(format!("could not migrate: {error}")))?;
-    print(&format!("{applied} migrations applied, the schema is up to date\n"))
+    let applied = repository.migrate().await;
+    let applied = applied.map_err(|error| CliError::Other(format!("could not migrate the schema: {error}")))?;
+    print(&format!("Applied {applied} migrations. The schema is up to date.\n"))
 }

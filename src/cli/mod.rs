@@ -1,35 +1,37 @@
-//! The command line (contract §8): a file a command.
+//! The command line (`docs/api-reference.md#command-line`). Each command has a file of its own.
 
-mod browser;
 mod client;
 mod completions;
 mod config;
 mod dev;
+mod error;
 mod export;
+mod graceful_shutdown;
 mod health;
 mod help;
 mod import;
-mod listen;
 mod migrate;
-mod palette;
+mod open_browser;
+mod output;
+mod run_server;
 mod serve;
-mod stop;
+mod terminal_colors;
 mod token;
 
-use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::config::{Environment, LogSettings, SettingsError, TraceSettings};
-use crate::embedded::EmbeddedError;
+use crate::config::{Environment, LogSettings, TraceSettings};
 use crate::telemetry;
+use error::CliError;
 
 /// A multi-tenant contacts (CRM) service on PostgreSQL.
 ///
-/// Without a command: `contacts dev`, the service with a database of its own and sample data.
+/// Without a command, runs `contacts dev`: the service with an embedded database and sample data.
 #[derive(Debug, Parser)]
-#[command(name = "contacts", version, about, styles = palette::HELP, after_help = help::PROGRAM, max_term_width = 100)]
+#[command(name = "contacts", version, about, after_help = help::PROGRAM)]
+#[command(styles = terminal_colors::HELP, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -37,57 +39,43 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve on this machine only, with a database of its own, a sample account and a token to try it with
+    /// Run the service locally, with an embedded database, a sample account and a token for it
     #[command(after_help = help::DEV)]
-    Dev(dev::Arguments),
-    /// Serve. Needs DATABASE_URL, and a key for tokens
+    Dev(dev::DevArguments),
+    /// Run the service in production. Requires DATABASE_URL and a key that verifies tokens
     #[command(after_help = help::SERVE)]
     Serve,
-    /// Bring the schema of DATABASE_URL up to date
+    /// Apply pending migrations to the database at DATABASE_URL
     #[command(after_help = help::MIGRATE)]
     Migrate,
-    /// Ask the service at BIND_ADDR whether it is ready, for a container's health check
+    /// Check whether the service at BIND_ADDR is ready, for example as the health check of a container
     #[command(after_help = help::HEALTH)]
     Health,
-    /// Print a token, signed with JWT_SECRET
+    /// Print a token signed with JWT_SECRET
     #[command(after_help = help::TOKEN)]
-    Token(token::Arguments),
-    /// Make, list and revoke API clients, which get their own tokens. Needs DATABASE_URL
+    Token(token::TokenArguments),
+    /// Create, list and revoke API clients, which request their own tokens. Requires DATABASE_URL
     #[command(subcommand, after_help = help::CLIENT)]
-    Client(client::Command),
-    /// Create and change contacts by the rows of a CSV file. Needs DATABASE_URL
+    Client(client::ClientCommand),
+    /// Create and update contacts from a CSV file. Requires DATABASE_URL
     #[command(after_help = help::IMPORT)]
-    Import(import::Arguments),
-    /// Write all active contacts of an account to standard output. Needs DATABASE_URL
+    Import(import::ImportArguments),
+    /// Write all active contacts of an account to standard output. Requires DATABASE_URL
     #[command(after_help = help::EXPORT)]
-    Export(export::Arguments),
-    /// See the settings, and what is wrong with them
+    Export(export::ExportArguments),
+    /// Show the effective settings and check them
     #[command(subcommand)]
-    Config(config::Command),
-    /// Print what a shell needs to complete these commands
+    Config(config::ConfigCommand),
+    /// Print a shell completion script for these commands
     #[command(after_help = help::COMPLETIONS)]
-    Completions(completions::Arguments),
+    Completions(completions::CompletionsArguments),
 }
 
-/// Why a command failed: lines for the person at the terminal.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// Settings are missing or malformed.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// There is no embedded database.
-    #[error(transparent)]
-    Embedded(#[from] EmbeddedError),
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
-/// Runs the command that the process was called with.
+/// Runs the command in the arguments of the process. Prints errors to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command.unwrap_or(Command::Dev(dev::Arguments::default()))) {
+    match run_command(cli.command.unwrap_or(Command::Dev(dev::DevArguments::default()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.to_string().lines().for_each(|line| eprintln!("error: {line}"));
@@ -96,17 +84,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), CliError> {
+fn run_command(command: Command) -> Result<(), CliError> {
+    // Completions need no settings, so an invalid .env file must not prevent them.
     if let Command::Completions(arguments) = command {
-        return completions::run(&arguments);
+        return completions::run(&arguments, Cli::command());
     }
     let environment = Environment::read()?;
-    // What only prints needs no log.
+    // Commands that only print a result do not log.
     if !matches!(command, Command::Token(_) | Command::Health | Command::Config(_)) {
-        // Only what serves has metrics and traces.
-        let serves = matches!(command, Command::Serve | Command::Dev(_));
-        let traces = if serves { TraceSettings::read(&environment)? } else { None };
-        if serves {
+        // Only the server commands have metrics and traces.
+        let is_server = matches!(command, Command::Serve | Command::Dev(_));
+        let traces = if is_server { TraceSettings::read(&environment)? } else { None };
+        if is_server {
             telemetry::metrics::install();
         }
         telemetry::install(&LogSettings::read(&environment)?, traces.as_ref())?;
@@ -121,26 +110,16 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Import(arguments) => block_on(import::run(&environment, &arguments)),
         Command::Export(arguments) => block_on(export::run(&environment, &arguments)),
         Command::Config(command) => config::run(&environment, &command),
-        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }
 
-/// Writes to standard output. Whoever reads it may stop at any line.
-fn print(text: &str) -> Result<(), CliError> {
-    let mut output = std::io::stdout();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(CliError::Other(format!("could not write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
+/// Runs a command to its end on a new Tokio runtime.
 fn block_on(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
-    let runtime =
-        tokio::runtime::Runtime::new().map_err(|error| CliError::Other(format!("could not start: {error}")))?;
-    let done = runtime.block_on(command);
-    // Work in the background must not hold up the end.
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| CliError::Other(format!("could not start the runtime: {error}")))?;
+    let result = runtime.block_on(command);
+    // Dropping the runtime would wait for blocking background tasks.
     runtime.shutdown_background();
-    done
+    result
 }

@@ -1,35 +1,46 @@
-//! `contacts serve`: the production door.
+//! `contacts serve`: runs the service in production.
 
 use std::time::Duration;
 
-use super::{CliError, listen};
+use super::error::CliError;
+use super::run_server;
 use crate::auth::{Signer, Verifier};
 use crate::config::{Environment, ServeSettings};
 use crate::http::App;
-use crate::repository::Repository;
+use crate::repository::{MigrationError, Repository};
 
-const RETRY_MIGRATIONS_AFTER: Duration = Duration::from_secs(1);
+const MIGRATION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     let settings = ServeSettings::read(environment)?;
     let verifier = Verifier::new(&settings.tokens)?;
     let repository = Repository::new(&settings.database)?;
-    let (listener, address) = listen::bind("BIND_ADDR", settings.http.bind_addr).await?;
-    if settings.database.migrate_on_start {
-        tokio::spawn(migrate(repository.clone()));
-    }
+    let (listener, address) = run_server::bind("BIND_ADDR", settings.http.bind_addr).await?;
+    let migration = migrate_with_retries(repository.clone(), settings.database.migrate_on_start);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     let signer = Signer::for_clients(&settings.tokens);
-    listen::until_stopped(App::new(repository, verifier, signer, settings.http), listener).await
+    let app = App::new(repository, verifier, signer, settings.http);
+    tokio::select! {
+        served = run_server::serve_until_shutdown(app, listener) => served,
+        error = migration => Err(error),
+    }
 }
 
-/// Applies pending migrations, as soon as the database is there.
-async fn migrate(repository: Repository) {
+/// Applies pending migrations if `migrate_on_start` is set. Retries every second until it succeeds, because the
+/// database may not be up yet. Returns only when this build can never serve the database.
+async fn migrate_with_retries(repository: Repository, migrate_on_start: bool) -> CliError {
+    if !migrate_on_start {
+        return std::future::pending().await;
+    }
     loop {
         match repository.migrate().await {
-            Ok(applied) => return tracing::info!(applied, "the schema is up to date"),
-            Err(error) => tracing::warn!(%error, "could not migrate yet"),
+            Ok(applied) => {
+                tracing::info!(applied, "the schema is up to date");
+                return std::future::pending().await;
+            }
+            Err(error @ MigrationError::OlderBuild) => return CliError::Other(error.to_string()),
+            Err(error) => tracing::warn!(%error, "could not migrate the schema, retrying"),
         }
-        tokio::time::sleep(RETRY_MIGRATIONS_AFTER).await;
+        tokio::time::sleep(MIGRATION_RETRY_INTERVAL).await;
     }
 }

@@ -9,26 +9,27 @@ use uuid::Uuid;
 const PREFIX: &str = "client_";
 const UUID_BYTES: usize = 16;
 
-/// Which client, of which account. Both stand in its text, `client_` and 43 characters of base64url: who asks for a
-/// token sends nothing but this id, and it must lead to the rows of one account.
+/// The id of a client, together with the id of its account.
 ///
-/// All of its characters are ones that form encoding and HTTP Basic leave as they are (RFC 6749 §2.3.1).
+/// The text form is `client_` and 43 characters of base64url. It contains both ids, because a token request carries
+/// only this text, and the database needs the account id to find the client. Neither form encoding nor HTTP Basic
+/// changes any of its characters (RFC 6749 §2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientId {
     /// The account that the client acts for.
     pub account: Uuid,
-    /// The client within the account.
+    /// The id of the client within the account.
     pub client: Uuid,
 }
 
 impl ClientId {
-    /// The id of a new client of `account`.
+    /// Generates an id for a new client of `account`.
     #[must_use]
     pub fn new(account: Uuid) -> Self {
         Self { account, client: Uuid::now_v7() }
     }
 
-    /// Reads an id. Each has one spelling only.
+    /// Parses the text form. Each id has exactly one text form. Returns `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes() {
+    fn client_id_is_parsed_from_its_own_text() {
         let id = ClientId::new(Uuid::now_v7());
         let text = id.to_string();
         assert_eq!(text.len(), 50);
@@ -58,11 +59,11 @@ mod tests {
     }
 
     #[test]
-    fn has_one_spelling_only() {
+    fn client_id_has_exactly_one_text_form() {
         let text = ClientId { account: Uuid::nil(), client: Uuid::nil() }.to_string();
         let end = text.len() - 1;
         for other in [
-            // The last character has two bits to spare.
+            // The last character encodes two bits that the id does not use.
             format!("{}B", &text[..end]),
             format!("{text}A"),
             format!("{text}="),

@@ -1,26 +1,26 @@
-//! What a token may do (contract §6, "Scopes"). No scope implies another.
+//! The scopes that limit a token (`docs/api-reference.md#scopes`). No scope implies another.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that a token may be allowed.
+/// A permission that a token can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Reading contacts and fields: GET, search, batch reads, the feed and the history.
+    /// Read contacts and fields: GET, search, batch reads, the change feed and the history.
     ContactsRead,
-    /// Every other route of contacts, but for erasure.
+    /// Use all other contact routes, except purging.
     ContactsWrite,
-    /// Erasing contacts for good.
+    /// Purge contacts: delete them permanently.
     ContactsPurge,
-    /// Changing the registry of fields.
+    /// Create, change and delete custom fields.
     FieldsWrite,
 }
 
 impl Scope {
-    /// Every scope there is.
+    /// All scopes.
     pub const ALL: [Self; 4] = [Self::ContactsRead, Self::ContactsWrite, Self::ContactsPurge, Self::FieldsWrite];
 
-    /// What claims, requests and the command line call it.
+    /// Returns the name used in claims, requests and the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Scope {
         }
     }
 
-    fn of_name(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 
@@ -40,35 +40,35 @@ impl Scope {
     }
 }
 
-/// A set of scopes. The empty one allows nothing.
+/// A set of scopes. The empty set permits nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scopes(u8);
 
-/// A name that is no scope's.
+/// The error for an unknown scope name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no scope: the scopes are contacts:read, contacts:write, contacts:purge and fields:write")]
+#[error("unknown scope {0:?}: use contacts:read, contacts:write, contacts:purge or fields:write")]
 pub struct UnknownScope(String);
 
 impl Scopes {
-    /// The scopes that the claim of a token grants. Names that others gave a meaning grant nothing here.
+    /// Parses the `scope` claim of a token. Ignores unknown names, which can be scopes of other services.
     #[must_use]
-    pub fn of_claim(text: &str) -> Self {
-        text.split_ascii_whitespace().filter_map(Scope::of_name).collect()
+    pub fn from_claim(text: &str) -> Self {
+        text.split_ascii_whitespace().filter_map(Scope::from_name).collect()
     }
 
-    /// Whether it holds `scope`.
+    /// Returns whether the set contains `scope`.
     #[must_use]
     pub fn contains(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
     }
 
-    /// Whether `other` holds all of this.
+    /// Returns whether every scope of this set is also in `other`.
     #[must_use]
-    pub fn is_within(self, other: Self) -> bool {
+    pub fn is_subset(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// Whether it holds none.
+    /// Returns whether the set contains no scope.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -81,17 +81,17 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// Strict: a name that means nothing here is a mistake of whoever asks for it.
+/// Parses scope names separated by white space. Unlike [`Scopes::from_claim`], fails on an unknown name.
 impl FromStr for Scopes {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        let of_name = |name| Scope::of_name(name).ok_or_else(|| UnknownScope(name.to_owned()));
-        text.split_ascii_whitespace().map(of_name).collect()
+        let parse_name = |name| Scope::from_name(name).ok_or_else(|| UnknownScope(name.to_owned()));
+        text.split_ascii_whitespace().map(parse_name).collect()
     }
 }
 
-/// Blank-separated, as in the claim.
+/// Writes the names separated by spaces, as in the claim.
 impl fmt::Display for Scopes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = Scope::ALL.into_iter().filter(|scope| self.contains(*scope)).map(Scope::as_str).collect();
@@ -108,33 +108,34 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_writes_sets() {
+    fn scopes_are_parsed_and_printed_and_unknown_names_are_rejected() {
         assert_eq!(scopes(" fields:write  contacts:read fields:write").to_string(), "contacts:read fields:write");
         assert_eq!(scopes(""), Scopes::default());
         assert!(scopes("").is_empty() && !scopes("contacts:purge").is_empty());
         let Err(unknown) = "contacts:read contacts:delete".parse::<Scopes>() else { panic!("an unknown scope") };
-        assert!(unknown.to_string().starts_with("\"contacts:delete\" is no scope"), "{unknown}");
+        assert!(unknown.to_string().starts_with("unknown scope \"contacts:delete\""), "{unknown}");
         assert!("Contacts:Read".parse::<Scopes>().is_err());
     }
 
     #[test]
-    fn takes_from_a_claim_what_it_knows() {
-        assert_eq!(Scopes::of_claim("openid contacts:read CONTACTS:WRITE contacts:*"), scopes("contacts:read"));
-        assert_eq!(Scopes::of_claim("openid"), Scopes::default());
+    fn unknown_names_in_a_scope_claim_are_ignored() {
+        assert_eq!(Scopes::from_claim("openid contacts:read CONTACTS:WRITE contacts:*"), scopes("contacts:read"));
+        assert_eq!(Scopes::from_claim("openid"), Scopes::default());
     }
 
     #[test]
-    fn none_implies_another() {
+    fn no_scope_implies_another() {
         for scope in Scope::ALL {
-            let held: Vec<_> = Scope::ALL.into_iter().filter(|other| scopes(scope.as_str()).contains(*other)).collect();
-            assert_eq!(held, [scope]);
+            let contained: Vec<_> =
+                Scope::ALL.into_iter().filter(|other| scopes(scope.as_str()).contains(*other)).collect();
+            assert_eq!(contained, [scope]);
         }
     }
 
     #[test]
-    fn knows_its_subsets() {
+    fn is_subset_compares_every_scope() {
         let all: Scopes = Scope::ALL.into_iter().collect();
-        assert!(scopes("contacts:read").is_within(all) && scopes("").is_within(scopes("")));
-        assert!(!all.is_within(scopes("contacts:read")) && !scopes("fields:write").is_within(scopes("contacts:write")));
+        assert!(scopes("contacts:read").is_subset(all) && scopes("").is_subset(scopes("")));
+        assert!(!all.is_subset(scopes("contacts:read")) && !scopes("fields:write").is_subset(scopes("contacts:write")));
     }
 }

@@ -1,57 +1,60 @@
-//! How the server listens and what it bears with.
+//! The settings of the HTTP server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::reader::Reader;
-use super::{Environment, LimitSettings, Origins, SettingsError};
+use super::cors::AllowedOrigins;
+use super::environment::Environment;
+use super::limits::LimitSettings;
+use super::settings_error::SettingsError;
+use super::settings_reader::SettingsReader;
 
-/// How the server listens and what it bears with.
+/// The settings of the HTTP server.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
-    /// Where it listens.
+    /// The address that the server listens on.
     pub bind_addr: SocketAddr,
-    /// Where metrics are served, instead of there.
+    /// The address that serves metrics, instead of `bind_addr`.
     pub metrics_addr: Option<SocketAddr>,
-    /// After which a request is given up with 503.
+    /// The time after which a request is aborted with 503.
     pub request_timeout: Duration,
-    /// How long a shutdown waits for requests in flight.
+    /// The maximum time that a shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,
-    /// The largest body that is read, in bytes.
+    /// The maximum size of a body, in bytes.
     pub max_body_bytes: usize,
-    /// The same on `/contacts/batch/*`.
+    /// The maximum size of a body on `/contacts/batch/*`, in bytes.
     pub max_batch_body_bytes: usize,
-    /// What it bears with at most.
+    /// The limits on requests and connections.
     pub limits: LimitSettings,
-    /// Whose pages may call it from a browser.
-    pub cors: Option<Origins>,
+    /// The origins whose pages may call the API from a browser. `None`: no other origin.
+    pub cors: Option<AllowedOrigins>,
     /// Whether the API reference is served at `/docs`.
     pub docs_enabled: bool,
 }
 
 impl HttpSettings {
-    /// Reads the server's part alone.
+    /// Reads the settings of the HTTP server.
     ///
     /// # Errors
-    /// Every setting of it that is malformed.
+    /// Lists every setting of the server that is malformed.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        Reader::read(environment, Reader::http)
+        SettingsReader::read_group(environment, SettingsReader::read_http_settings)
     }
 }
 
-impl Reader<'_> {
-    pub(super) fn http(&mut self) -> HttpSettings {
+impl SettingsReader<'_> {
+    pub(super) fn read_http_settings(&mut self) -> HttpSettings {
         let rule = "must be an address and a port, such as 127.0.0.1:8080";
         HttpSettings {
-            bind_addr: self.parsed("BIND_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |_| true, rule),
-            metrics_addr: self.optional("METRICS_ADDR", "must be an address and a port, such as 127.0.0.1:9464"),
-            request_timeout: self.milliseconds("REQUEST_TIMEOUT_MS", 10_000),
-            shutdown_timeout: self.milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
-            max_body_bytes: self.bytes("MAX_BODY_BYTES", 1024 * 1024),
-            max_batch_body_bytes: self.bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
-            limits: self.limits(),
-            cors: self.origins(),
-            docs_enabled: self.parsed("DOCS_ENABLED", true, |_| true, "must be true or false"),
+            bind_addr: self.read_parsed("BIND_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |_| true, rule),
+            metrics_addr: self.read_optional("METRICS_ADDR", "must be an address and a port, such as 127.0.0.1:9464"),
+            request_timeout: self.read_milliseconds("REQUEST_TIMEOUT_MS", 10_000),
+            shutdown_timeout: self.read_milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
+            max_body_bytes: self.read_bytes("MAX_BODY_BYTES", 1024 * 1024),
+            max_batch_body_bytes: self.read_bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
+            limits: self.read_limit_settings(),
+            cors: self.read_allowed_origins(),
+            docs_enabled: self.read_bool("DOCS_ENABLED", true),
         }
     }
 }

@@ -1,41 +1,42 @@
-//! How log lines are written.
+//! The settings of the log.
 
-use super::reader::Reader;
-use super::{Environment, SettingsError};
+use super::environment::Environment;
+use super::settings_error::SettingsError;
+use super::settings_reader::SettingsReader;
 
-/// How log lines are written.
+/// The settings of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
-    /// One JSON object a line.
+    /// Whether each line is a JSON object instead of text.
     pub json: bool,
-    /// Which lines, in the syntax of `RUST_LOG`.
+    /// The filter that selects the messages to write, in the syntax of `RUST_LOG`.
     pub filter: String,
-    /// Whether a terminal may show colours: not where `NO_COLOR` is set to anything (no-color.org).
+    /// Whether output on a terminal may have colors. Any value of `NO_COLOR` disables them (<https://no-color.org>).
     pub color: bool,
 }
 
 const DEFAULT_FILTER: &str = "info";
 
 impl LogSettings {
-    /// Reads how log lines are written.
+    /// Reads the settings of the log.
     ///
     /// # Errors
-    /// An unknown `LOG_FORMAT`.
+    /// Fails if `LOG_FORMAT` is unknown.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
-        Reader::read(environment, Reader::log)
+        SettingsReader::read_group(environment, SettingsReader::read_log_settings)
     }
 }
 
-impl Reader<'_> {
-    pub(super) fn log(&mut self) -> LogSettings {
-        let format = self.text_or("LOG_FORMAT", "text");
+impl SettingsReader<'_> {
+    pub(super) fn read_log_settings(&mut self) -> LogSettings {
+        let format = self.read_text_or("LOG_FORMAT", "text");
         if !["text", "json"].contains(&&*format) {
-            self.complain("LOG_FORMAT", "must be text or json");
+            self.add_problem("LOG_FORMAT", "must be text or json");
         }
         LogSettings {
             json: format == "json",
-            filter: self.text_or("RUST_LOG", DEFAULT_FILTER),
-            color: self.text("NO_COLOR").is_none(),
+            filter: self.read_text_or("RUST_LOG", DEFAULT_FILTER),
+            color: self.read_text("NO_COLOR").is_none(),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Where traces are sent, and which.
+//! The settings of traces.
 
 use percent_encoding::percent_decode_str;
 
-use super::reader::{Reader, is_web_url};
-use super::{Environment, Secret, SettingsError};
+use super::environment::Environment;
+use super::secret::Secret;
+use super::settings_error::SettingsError;
+use super::settings_reader::{SettingsReader, is_web_url};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
@@ -11,92 +13,94 @@ const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// Where traces are sent, and which. The names are OpenTelemetry's own.
+/// The settings of traces. The variables have the names that OpenTelemetry defines.
 #[derive(Debug, Clone)]
 pub struct TraceSettings {
-    /// The collector's URL for traces (OTLP over HTTP).
+    /// The URL of the collector for traces (OTLP over HTTP).
     pub url: String,
-    /// Headers of each request to it: credentials, mostly.
+    /// The headers of each request to the collector, usually credentials.
     pub headers: Vec<(String, Secret)>,
-    /// What the service calls itself.
+    /// The name of the service in traces.
     pub service_name: String,
-    /// Which requests are traced.
+    /// The rule that selects the traced requests.
     pub sampling: Sampling,
 }
 
-/// Which requests are traced.
+/// The rule that selects the traced requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Whether a caller that takes part in a trace decides for itself.
-    pub honours_parent: bool,
-    /// Of all others: this share, from 0 to 1.
+    /// Whether the flag in `traceparent` decides for requests that have one.
+    pub is_parent_based: bool,
+    /// The share of the other requests that is traced, from 0 to 1.
     pub ratio: f64,
 }
 
 impl TraceSettings {
-    /// Reads where traces are sent; `None` when they are not.
+    /// Reads the settings of traces. Returns `None` if no collector is set.
     ///
     /// # Errors
-    /// Every setting of it that is malformed.
+    /// Lists every setting of traces that is malformed.
     pub fn read(environment: &Environment) -> Result<Option<Self>, SettingsError> {
-        Reader::read(environment, Reader::traces)
+        SettingsReader::read_group(environment, SettingsReader::read_trace_settings)
     }
 }
 
-impl Reader<'_> {
-    /// Other programs share these settings: without a collector none of the rest has to make sense.
-    pub(super) fn traces(&mut self) -> Option<TraceSettings> {
-        let endpoint = self.text(ENDPOINT);
-        let protocol = self.text_or(PROTOCOL, "http/protobuf");
-        let headers = self.secret(HEADERS);
-        let service_name = self.text_or("OTEL_SERVICE_NAME", env!("CARGO_PKG_NAME"));
-        let (sampler, ratio) = (self.text_or(SAMPLER, "parentbased_always_on"), self.text_or(SAMPLER_ARGUMENT, "1"));
+impl SettingsReader<'_> {
+    /// Reads the settings of traces. Without a collector, the other settings are not checked, because they may be meant
+    /// for other programs.
+    pub(super) fn read_trace_settings(&mut self) -> Option<TraceSettings> {
+        let endpoint = self.read_text(ENDPOINT);
+        let protocol = self.read_text_or(PROTOCOL, "http/protobuf");
+        let headers = self.read_secret(HEADERS);
+        let service_name = self.read_text_or("OTEL_SERVICE_NAME", env!("CARGO_PKG_NAME"));
+        let (sampler, ratio) =
+            (self.read_text_or(SAMPLER, "parentbased_always_on"), self.read_text_or(SAMPLER_ARGUMENT, "1"));
         let endpoint = endpoint?;
         if !is_web_url(&endpoint) {
-            self.complain(ENDPOINT, "must be the URL of a collector, such as http://localhost:4318");
+            self.add_problem(ENDPOINT, "must be the URL of a collector, such as http://localhost:4318");
         }
         if protocol != "http/protobuf" {
-            self.complain(PROTOCOL, "must be http/protobuf: nothing else is spoken");
+            self.add_problem(PROTOCOL, "must be http/protobuf: no other protocol is supported");
         }
         Some(TraceSettings {
             url: format!("{}/v1/traces", endpoint.trim_end_matches('/')),
-            headers: headers.map(|headers| self.headers(headers.expose())).unwrap_or_default(),
+            headers: headers.map(|headers| self.parse_headers(headers.expose())).unwrap_or_default(),
             service_name,
-            sampling: self.sampling(&sampler, &ratio),
+            sampling: self.parse_sampling(&sampler, &ratio),
         })
     }
 
-    /// `name=value,…`, values percent-encoded.
-    fn headers(&mut self, text: &str) -> Vec<(String, Secret)> {
-        let header = |pair: &str| {
+    /// Parses `name=value,…` with percent-encoded values.
+    fn parse_headers(&mut self, text: &str) -> Vec<(String, Secret)> {
+        let parse_header = |pair: &str| {
             let (name, value) = pair.split_once('=')?;
             let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
             Some((name.trim().to_owned(), Secret::new(value))).filter(|(name, _)| !name.is_empty())
         };
         let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
-        pairs.map(header).collect::<Option<_>>().unwrap_or_else(|| {
-            self.complain(HEADERS, "must be pairs joined by commas, such as name=value,other=value");
+        pairs.map(parse_header).collect::<Option<_>>().unwrap_or_else(|| {
+            self.add_problem(HEADERS, "must be pairs joined by commas, such as name=value,other=value");
             vec![]
         })
     }
 
-    fn sampling(&mut self, sampler: &str, ratio: &str) -> Sampling {
+    fn parse_sampling(&mut self, sampler: &str, ratio: &str) -> Sampling {
         let rule = "must be one of parentbased_always_on, parentbased_always_off, parentbased_traceidratio, always_on, \
                     always_off, traceidratio";
         let ratio = ratio.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).unwrap_or_else(|| {
-            self.complain(SAMPLER_ARGUMENT, "must be from 0 to 1");
+            self.add_problem(SAMPLER_ARGUMENT, "must be a number from 0 to 1");
             1.0
         });
-        sampling(sampler, ratio).unwrap_or_else(|| {
-            self.complain(SAMPLER, rule);
-            Sampling { honours_parent: true, ratio }
+        sampling_by_name(sampler, ratio).unwrap_or_else(|| {
+            self.add_problem(SAMPLER, rule);
+            Sampling { is_parent_based: true, ratio }
         })
     }
 }
 
-/// What one of OpenTelemetry's samplers does.
-fn sampling(sampler: &str, ratio: f64) -> Option<Sampling> {
-    let (honours_parent, kind) = match sampler.strip_prefix("parentbased_") {
+/// Returns the rule of an OpenTelemetry sampler. Returns `None` if the name is unknown.
+fn sampling_by_name(sampler: &str, ratio: f64) -> Option<Sampling> {
+    let (is_parent_based, kind) = match sampler.strip_prefix("parentbased_") {
         Some(kind) => (true, kind),
         None => (false, sampler),
     };
@@ -106,7 +110,7 @@ fn sampling(sampler: &str, ratio: f64) -> Option<Sampling> {
         "traceidratio" => ratio,
         _ => return None,
     };
-    Some(Sampling { honours_parent, ratio })
+    Some(Sampling { is_parent_based, ratio })
 }
 
 #[cfg(test)]
@@ -116,36 +120,36 @@ mod tests {
     const COLLECTOR: (&str, &str) = (ENDPOINT, "http://localhost:4318/");
 
     fn read<const N: usize>(variables: [(&str, &str); N]) -> TraceSettings {
-        TraceSettings::read(&variables.into()).expect("good settings").expect("a collector")
+        TraceSettings::read(&variables.into()).expect("valid settings").expect("a collector")
     }
 
     #[test]
-    fn needs_a_collector_only_and_looks_at_nothing_without_one() {
+    fn collector_is_the_only_required_setting_and_without_it_nothing_is_checked() {
         let settings = read([COLLECTOR]);
         assert_eq!((&*settings.url, &*settings.service_name), ("http://localhost:4318/v1/traces", "contacts"));
-        assert_eq!(settings.sampling, Sampling { honours_parent: true, ratio: 1.0 });
+        assert_eq!(settings.sampling, Sampling { is_parent_based: true, ratio: 1.0 });
         assert!(settings.headers.is_empty());
-        let of_others = [(SAMPLER, "jaeger_remote"), (PROTOCOL, "grpc"), (HEADERS, "?")];
-        assert!(TraceSettings::read(&of_others.into()).expect("not looked at").is_none());
+        let settings_of_other_programs = [(SAMPLER, "jaeger_remote"), (PROTOCOL, "grpc"), (HEADERS, "?")];
+        assert!(TraceSettings::read(&settings_of_other_programs.into()).expect("unchecked settings").is_none());
     }
 
     #[test]
-    fn knows_the_samplers_by_name() {
+    fn every_sampler_name_is_supported() {
         let sampling = |sampler, ratio| read([COLLECTOR, (SAMPLER, sampler), (SAMPLER_ARGUMENT, ratio)]).sampling;
-        for (sampler, honours_parent, ratio) in [
+        for (sampler, is_parent_based, ratio) in [
             ("always_on", false, 1.0),
             ("always_off", false, 0.0),
             ("traceidratio", false, 0.25),
             ("parentbased_always_off", true, 0.0),
             ("parentbased_traceidratio", true, 0.25),
         ] {
-            assert_eq!(sampling(sampler, "0.25"), Sampling { honours_parent, ratio }, "{sampler}");
+            assert_eq!(sampling(sampler, "0.25"), Sampling { is_parent_based, ratio }, "{sampler}");
         }
         assert_eq!(read([COLLECTOR, (SAMPLER, "traceidratio")]).sampling.ratio, 1.0);
     }
 
     #[test]
-    fn headers_are_secrets() {
+    fn headers_are_decoded_and_hidden_in_debug_output() {
         let settings = read([COLLECTOR, (HEADERS, "authorization=Basic%20abc=, x-scope = a ,")]);
         let headers = settings.headers.iter().map(|(name, value)| (&**name, value.expose()));
         assert_eq!(headers.collect::<Vec<_>>(), [("authorization", "Basic abc="), ("x-scope", "a")]);
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn names_every_setting_that_is_malformed() {
+    fn error_lists_every_malformed_trace_setting() {
         let malformed = [
             (ENDPOINT, "localhost:4318"),
             (HEADERS, "authorization"),
@@ -161,9 +165,9 @@ mod tests {
             (SAMPLER, "some"),
             (SAMPLER_ARGUMENT, "2"),
         ];
-        let SettingsError(lines) = TraceSettings::read(&malformed.into()).expect_err("malformed");
+        let SettingsError(lines) = TraceSettings::read(&malformed.into()).expect_err("malformed settings");
         for (name, _) in malformed {
-            assert!(lines.iter().any(|line| line.starts_with(&format!("{name} "))), "{name} is not named in {lines:?}");
+            assert!(lines.iter().any(|line| line.starts_with(&format!("{name} "))), "{name} is missing in {lines:?}");
         }
     }
 }

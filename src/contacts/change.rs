@@ -1,4 +1,5 @@
-//! A change of a contact, as the feed and the contact's history tell it (contract §6).
+//! A change of a contact, as the change feed and the contact's history store it
+//! (`docs/api-reference.md#change-feed`).
 
 use std::sync::Arc;
 
@@ -10,25 +11,25 @@ use uuid::Uuid;
 use super::{Archival, Contact};
 use crate::fields::{FieldId, Value, Values, format_instant, system};
 
-/// What happened to a contact.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It was created.
+    /// The contact was created.
     Created,
-    /// Values of it changed.
+    /// Values of the contact changed.
     Updated,
-    /// It was archived.
+    /// The contact was archived.
     Archived,
-    /// It was restored.
+    /// The contact was restored.
     Restored,
-    /// It is gone for good, with every value of it.
+    /// The contact and all its values were deleted permanently.
     Purged,
 }
 
 impl ChangeKind {
     const ALL: [Self; 5] = [Self::Created, Self::Updated, Self::Archived, Self::Restored, Self::Purged];
 
-    /// The name as it stands in answers and the database.
+    /// Returns the name in responses and the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,92 +41,94 @@ impl ChangeKind {
         }
     }
 
-    /// The kind of this name.
+    /// Returns the kind with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
-/// A change that is being made.
+/// A change that is not stored yet.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Its place in the account's feed.
+    /// The position in the account's change feed.
     pub position: i64,
-    /// The place of the same contact's change before it; 0 for the first.
-    pub previous: i64,
-    /// The contact.
+    /// The position of the contact's previous change; 0 for its first change.
+    pub previous_position: i64,
+    /// The id of the contact.
     pub contact_id: Uuid,
-    /// What happened.
+    /// The kind of the change.
     pub kind: ChangeKind,
-    /// When: the contact's `updated_at` from then on.
+    /// The time of the change. For all kinds except a purge, this is the contact's new `updated_at`.
     pub at: DateTime<Utc>,
-    /// On whose behalf.
+    /// The user or client that made the change.
     pub actor: Option<Arc<str>>,
-    /// The contact before; `None` for a new one, or where no value may be told.
+    /// The contact before the change; `None` for a new contact, and for a purged contact, whose values must not be
+    /// stored.
     pub before: Option<Arc<Contact>>,
-    /// The contact after; `None` where no value may be told.
+    /// The contact after the change; `None` for a purged contact, whose values must not be stored.
     pub after: Option<Arc<Contact>>,
 }
 
 impl Change {
-    /// The values that differ, in the form they are stored in.
+    /// Returns the values that the change affects, in their stored form.
     #[must_use]
-    pub fn changed(&self) -> Differences<'_> {
-        Differences(self)
+    pub fn changed_values(&self) -> ChangedValues<'_> {
+        ChangedValues(self)
     }
 }
 
-/// Serializes to `{"13": [old, new], …}` by field id, so that names are those of the day of reading.
+/// The values that a change affects. Serializes to `{"13": [old, new], …}`. The keys are field ids, so that a response
+/// can contain the current names of the fields.
 #[derive(Debug)]
-pub struct Differences<'a>(&'a Change);
+pub struct ChangedValues<'a>(&'a Change);
 
-impl Serialize for Differences<'_> {
+impl Serialize for ChangedValues<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let Change { before, after: Some(after), .. } = self.0 else { return map.end() };
         let none = Values::default();
         let old = before.as_ref().map_or(&none, |before| &before.values);
-        each_difference(old, &after.values, |field, old, new| map.serialize_entry(&field.0, &(old, new)))?;
+        for_each_difference(old, &after.values, |field, old, new| map.serialize_entry(&field.0, &(old, new)))?;
         let archival = before.as_ref().and_then(|before| before.archival.as_ref());
         if archival != after.archival.as_ref() {
-            let (was, is) = (Archived(archival), Archived(after.archival.as_ref()));
-            map.serialize_entry(&system::ARCHIVED.0, &(&was, &is))?;
-            if was.by() != is.by() {
-                map.serialize_entry(&system::ARCHIVED_BY.0, &(was.by(), is.by()))?;
+            let (old, new) = (ArchivedValue(archival), ArchivedValue(after.archival.as_ref()));
+            map.serialize_entry(&system::ARCHIVED.0, &(&old, &new))?;
+            if old.actor() != new.actor() {
+                map.serialize_entry(&system::ARCHIVED_BY.0, &(old.actor(), new.actor()))?;
             }
         }
         map.end()
     }
 }
 
-/// Goes through the values that differ: both lists are ordered by field.
-fn each_difference<E>(
+/// Calls `visit` with the old and the new value of each field whose values differ. Both lists are ordered by field.
+fn for_each_difference<E>(
     old: &Values,
     new: &Values,
-    mut tell: impl FnMut(FieldId, Option<&Value>, Option<&Value>) -> Result<(), E>,
+    mut visit: impl FnMut(FieldId, Option<&Value>, Option<&Value>) -> Result<(), E>,
 ) -> Result<(), E> {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     while let Some(field) = [old.peek(), new.peek()].into_iter().flatten().map(|(field, _)| *field).min() {
-        let was = old.next_if(|(id, _)| *id == field).map(|(_, value)| value);
-        let is = new.next_if(|(id, _)| *id == field).map(|(_, value)| value);
-        if was != is {
-            tell(field, was, is)?;
+        let old_value = old.next_if(|(id, _)| *id == field).map(|(_, value)| value);
+        let new_value = new.next_if(|(id, _)| *id == field).map(|(_, value)| value);
+        if old_value != new_value {
+            visit(field, old_value, new_value)?;
         }
     }
     Ok(())
 }
 
-/// The value of `archived`: `false`, or when.
-struct Archived<'a>(Option<&'a Archival>);
+/// The value of the field `archived`: `false`, or the time of archiving.
+struct ArchivedValue<'a>(Option<&'a Archival>);
 
-impl<'a> Archived<'a> {
-    fn by(&self) -> Option<&'a str> {
+impl<'a> ArchivedValue<'a> {
+    fn actor(&self) -> Option<&'a str> {
         self.0.and_then(|archival| archival.by.as_deref())
     }
 }
 
-impl Serialize for Archived<'_> {
+impl Serialize for ArchivedValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Some(archival) => serializer.serialize_str(&format_instant(archival.at)),
@@ -137,18 +140,18 @@ impl Serialize for Archived<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contacts::Draft;
+    use crate::contacts::ContactPatch;
 
     fn contact(values: &[(FieldId, &str)]) -> Contact {
-        let mut contact = Contact::new(&Draft::default());
+        let mut contact = Contact::new(&ContactPatch::default());
         values.iter().for_each(|(field, text)| contact.values.set(*field, Some(Value::Text((*text).into()))));
         contact
     }
 
-    fn stored(before: Option<Contact>, after: Option<Contact>) -> String {
+    fn stored_change(before: Option<Contact>, after: Option<Contact>) -> String {
         let change = Change {
             position: 2,
-            previous: 1,
+            previous_position: 1,
             contact_id: Uuid::nil(),
             kind: ChangeKind::Updated,
             at: DateTime::UNIX_EPOCH,
@@ -156,29 +159,29 @@ mod tests {
             before: before.map(Arc::new),
             after: after.map(Arc::new),
         };
-        serde_json::to_string(&change.changed()).expect("serializes")
+        serde_json::to_string(&change.changed_values()).expect("changes serialize")
     }
 
     #[test]
-    fn tells_the_values_that_differ_and_no_other() {
+    fn change_contains_exactly_the_values_that_differ() {
         let (before, after) = (
             contact(&[(system::FIRST_NAME, "Ada"), (system::EMAIL, "a@b.cd"), (system::PHONE, "555")]),
             contact(&[(system::EMAIL, "a@b.cd"), (system::PHONE, "556"), (FieldId(100), "x")]),
         );
         let expected = r#"{"2":["Ada",null],"11":["555","556"],"100":[null,"x"]}"#;
-        assert_eq!(stored(Some(before.clone()), Some(after)), expected);
-        assert_eq!(stored(None, Some(contact(&[(system::EMAIL, "a@b.cd")]))), r#"{"4":[null,"a@b.cd"]}"#);
-        assert_eq!(stored(Some(before), None), "{}");
+        assert_eq!(stored_change(Some(before.clone()), Some(after)), expected);
+        assert_eq!(stored_change(None, Some(contact(&[(system::EMAIL, "a@b.cd")]))), r#"{"4":[null,"a@b.cd"]}"#);
+        assert_eq!(stored_change(Some(before), None), "{}");
     }
 
     #[test]
-    fn tells_when_and_by_whom_a_contact_was_archived() {
+    fn change_of_archival_contains_its_time_and_actor() {
         let contact = contact(&[]);
         let archived =
             Contact { archival: Some(Archival { at: DateTime::UNIX_EPOCH, by: Some("u1".into()) }), ..contact.clone() };
         let expected = r#"{"7":[false,"1970-01-01T00:00:00.000Z"],"10":[null,"u1"]}"#;
-        assert_eq!(stored(Some(contact.clone()), Some(archived.clone())), expected);
-        let back = r#"{"7":["1970-01-01T00:00:00.000Z",false],"10":["u1",null]}"#;
-        assert_eq!(stored(Some(archived), Some(contact)), back);
+        assert_eq!(stored_change(Some(contact.clone()), Some(archived.clone())), expected);
+        let restored = r#"{"7":["1970-01-01T00:00:00.000Z",false],"10":["u1",null]}"#;
+        assert_eq!(stored_change(Some(archived), Some(contact)), restored);
     }
 }

@@ -1,97 +1,97 @@
-//! A contact, and what changes it.
+//! A contact and its transitions: created, patched, archived, restored.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::Draft;
+use super::ContactPatch;
 use crate::fields::{Registry, Values};
 
 /// A contact of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
-    /// A UUIDv7: ids are in the order of creation.
+    /// A UUIDv7, so ids sort by time of creation.
     pub id: Uuid,
-    /// Counts the changes, from 1. Two states of a contact never share a version.
+    /// The version, which starts at 1 and increases with each change. No two states of a contact have the same version.
     pub version: i64,
-    /// Where in the account's change feed its last change stands; 0 while it has none there.
+    /// The position of its last change in the account's change feed; 0 before the first change is recorded.
     pub position: i64,
-    /// The set values of its writable fields.
+    /// The values of its writable fields.
     pub values: Values,
-    /// When and by whom it was archived; `None` while it is active.
+    /// The time and actor of its archiving; `None` for an active contact.
     pub archival: Option<Archival>,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at: DateTime<Utc>,
-    /// When it last changed. Moves with every change.
+    /// The time of its last change. It increases with every change.
     pub updated_at: DateTime<Utc>,
 }
 
-/// When and by whom a contact was archived.
+/// The time and actor of archiving a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archival {
-    /// When.
+    /// The time of archiving.
     pub at: DateTime<Utc>,
-    /// The token's `sub`; `None` for a token without one.
+    /// The `sub` claim of the token with which the contact was archived; `None` for a token without `sub`.
     pub by: Option<String>,
 }
 
 impl Contact {
-    /// A new contact with the values of `draft`.
+    /// Creates a contact with the values of `patch`.
     #[must_use]
-    pub fn new(draft: &Draft) -> Self {
+    pub fn new(patch: &ContactPatch) -> Self {
         let created_at = now();
         let mut values = Values::default();
-        draft.apply(&mut values);
-        let id = draft.id().unwrap_or_else(Uuid::now_v7);
+        patch.apply(&mut values);
+        let id = patch.id().unwrap_or_else(Uuid::now_v7);
         Self { id, version: 1, position: 0, values, archival: None, created_at, updated_at: created_at }
     }
 
-    /// This contact after `draft`; `None` when that changes nothing.
+    /// Returns the next version of this contact with `patch` applied; `None` if the patch changes nothing.
     #[must_use]
-    pub fn patched(&self, draft: &Draft, registry: &Registry) -> Option<Self> {
+    pub fn patched(&self, patch: &ContactPatch, registry: &Registry) -> Option<Self> {
         let mut values = self.values.clone();
-        draft.apply(&mut values);
+        patch.apply(&mut values);
         if values == self.values {
             return None;
         }
-        Some(self.next(values, registry))
+        Some(self.next_version(values, registry))
     }
 
-    /// This contact, archived by `actor`.
+    /// Returns the next version of this contact, archived by `actor`.
     #[must_use]
     pub fn archived(&self, actor: Option<&str>, registry: &Registry) -> Self {
-        let archived = self.next(self.values.clone(), registry);
+        let archived = self.next_version(self.values.clone(), registry);
         let archival = Archival { at: archived.updated_at, by: actor.map(str::to_owned) };
         Self { archival: Some(archival), ..archived }
     }
 
-    /// This contact, active again.
+    /// Returns the next version of this contact, active again.
     #[must_use]
     pub fn restored(&self, registry: &Registry) -> Self {
-        self.next(self.values.clone(), registry)
+        self.next_version(self.values.clone(), registry)
     }
 
-    /// The time of its next change: now, and later than the one before.
+    /// Returns the `updated_at` of its next change: the current time, but later than the last change.
     #[must_use]
-    pub fn next_instant(&self) -> DateTime<Utc> {
+    pub fn next_updated_at(&self) -> DateTime<Utc> {
         now().max(self.updated_at + TimeDelta::milliseconds(1))
     }
 
-    /// The next version of the same contact, active, without the values of fields that were deleted. `updated_at` moves
-    /// on even when the clock does not.
-    fn next(&self, mut values: Values, registry: &Registry) -> Self {
+    /// Returns the next version of this contact, active, with these values but without the values of deleted fields.
+    /// `updated_at` increases even if the clock does not.
+    fn next_version(&self, mut values: Values, registry: &Registry) -> Self {
         values.retain(|field| !registry.is_deleted(field));
-        let updated_at = self.next_instant();
+        let updated_at = self.next_updated_at();
         Self { version: self.version + 1, values, archival: None, updated_at, ..*self }
     }
 }
 
-/// The present, in the milliseconds that the service keeps.
+/// Returns the current time, truncated to milliseconds like all stored times.
 #[must_use]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(3)
 }
 
-/// Reads an id: a UUID in the 8-4-4-4-12 form, in any case (contract §1).
+/// Parses an id: a UUID in the 8-4-4-4-12 form, in any case (`docs/api-reference.md#conventions`).
 #[must_use]
 pub fn parse_id(text: &str) -> Option<Uuid> {
     const HYPHENATED_LENGTH: usize = 36;
@@ -104,45 +104,45 @@ pub fn parse_id(text: &str) -> Option<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::{FieldId, Value, registry_samples as samples};
+    use crate::fields::{FieldId, Value, registry_fixtures as fixtures};
     use crate::json::{self, Json};
 
-    fn draft(fields: &str) -> Draft {
-        let fields = json::parse(fields.as_bytes()).ok().and_then(Json::into_object).expect("an object");
-        Draft::parse(&fields, &samples::registry()).expect("valid fields")
+    fn patch(fields: &str) -> ContactPatch {
+        let fields = json::parse(fields.as_bytes()).ok().and_then(Json::into_object).expect("a JSON object");
+        ContactPatch::parse(&fields, &fixtures::registry()).expect("valid fields")
     }
 
     #[test]
-    fn a_patch_changes_only_the_keys_sent() {
-        let contact = Contact::new(&draft(r#"{"first_name": "Ada", "shoe_size": 38, "phone": "+1 555"}"#));
+    fn patch_changes_only_the_keys_sent() {
+        let contact = Contact::new(&patch(r#"{"first_name": "Ada", "shoe_size": 38, "phone": "+1 555"}"#));
         let patched =
-            contact.patched(&draft(r#"{"shoe_size": 39, "phone": null}"#), &samples::registry()).expect("a change");
-        assert_eq!(patched.values, Contact::new(&draft(r#"{"first_name": "Ada", "shoe_size": 39}"#)).values);
+            contact.patched(&patch(r#"{"shoe_size": 39, "phone": null}"#), &fixtures::registry()).expect("a change");
+        assert_eq!(patched.values, Contact::new(&patch(r#"{"first_name": "Ada", "shoe_size": 39}"#)).values);
         assert_eq!(patched.version, 2);
         assert!(patched.updated_at > contact.updated_at);
     }
 
     #[test]
-    fn a_patch_to_equal_values_changes_nothing() {
-        let contact = Contact::new(&draft(r#"{"first_name": "Ada", "shoe_size": 38.0, "tags": ["red", "blue"]}"#));
+    fn patch_with_equal_values_changes_nothing() {
+        let contact = Contact::new(&patch(r#"{"first_name": "Ada", "shoe_size": 38.0, "tags": ["red", "blue"]}"#));
         for same in [
             "{}",
             r#"{"first_name": "Ada", "last_name": null, "phone": ""}"#,
             r#"{"shoe_size": 3.8e1, "tags": ["blue", "red", "blue"]}"#,
         ] {
-            assert_eq!(contact.patched(&draft(same), &samples::registry()), None, "{same}");
+            assert_eq!(contact.patched(&patch(same), &fixtures::registry()), None, "{same}");
         }
-        assert!(contact.patched(&draft(r#"{"first_name": "ada"}"#), &samples::registry()).is_some());
+        assert!(contact.patched(&patch(r#"{"first_name": "ada"}"#), &fixtures::registry()).is_some());
     }
 
     #[test]
-    fn a_write_drops_the_values_of_deleted_fields() {
-        let mut contact = Contact::new(&draft(r#"{"first_name": "Ada"}"#));
+    fn every_write_removes_the_values_of_deleted_fields() {
+        let mut contact = Contact::new(&patch(r#"{"first_name": "Ada"}"#));
         let (deleted, newer) = (FieldId(103), FieldId(104));
         contact.values.set(deleted, Some(Value::Checkbox(true)));
         contact.values.set(newer, Some(Value::Checkbox(true)));
-        let registry = samples::registry();
-        let patched = contact.patched(&draft(r#"{"last_name": "L"}"#), &registry).expect("a change");
+        let registry = fixtures::registry();
+        let patched = contact.patched(&patch(r#"{"last_name": "L"}"#), &registry).expect("a change");
         for written in [patched, contact.archived(None, &registry), contact.restored(&registry)] {
             assert_eq!(written.values.get(deleted), None);
             assert!(written.values.get(newer).is_some());
@@ -150,18 +150,18 @@ mod tests {
     }
 
     #[test]
-    fn updated_at_moves_with_every_change() {
-        let contact = Contact::new(&draft(r#"{"first_name": "Ada"}"#));
+    fn updated_at_increases_even_if_the_clock_does_not() {
+        let contact = Contact::new(&patch(r#"{"first_name": "Ada"}"#));
         let ahead = Contact { updated_at: now() + TimeDelta::hours(1), ..contact };
-        let archived = ahead.archived(Some("u1"), &samples::registry());
-        let restored = archived.restored(&samples::registry());
+        let archived = ahead.archived(Some("u1"), &fixtures::registry());
+        let restored = archived.restored(&fixtures::registry());
         assert_eq!(archived.updated_at, ahead.updated_at + TimeDelta::milliseconds(1));
         assert_eq!(restored.updated_at, archived.updated_at + TimeDelta::milliseconds(1));
         assert_eq!((restored.version, restored.archival), (3, None));
     }
 
     #[test]
-    fn ids_are_read_in_one_form_only() {
+    fn only_the_hyphenated_form_of_an_id_is_parsed() {
         let id = Uuid::now_v7();
         assert_eq!(parse_id(&id.to_string().to_uppercase()), Some(id));
         for other in

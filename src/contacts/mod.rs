@@ -1,30 +1,32 @@
-//! What a contact is: its values, how a change applies to it, how it is shown and listed (contract §5).
+//! Contacts: their values, the rules of each write, unique keys, responses, cursors and searches
+//! (`docs/api-reference.md#contacts`).
 //!
-//! Pure: no I/O, no axum, no sqlx.
+//! This module has no I/O and uses neither axum nor sqlx.
 
 mod change;
+mod change_feed;
 mod contact;
-mod cursor;
-mod draft;
-mod feed;
-mod keys;
-mod listing;
+mod contact_patch;
+mod cursor_fingerprint;
+mod list_request;
 mod precondition;
 mod render;
-#[cfg(test)]
-mod replay;
 mod search;
-mod workspace;
+mod unique_keys;
+mod unit_of_work;
 mod write;
+mod write_rules;
 
 pub use change::{Change, ChangeKind};
+pub use change_feed::{FeedCursor, FeedEntry, FeedScope, RenderedEntry};
 pub use contact::{Archival, Contact, now, parse_id};
-pub use draft::{Draft, missing_identity};
-pub use feed::{Entry, FeedCursor, Scope, ShownEntry};
-pub use keys::{Collision, KeyChanges, UniqueKey};
-pub use listing::{Cursor, Filter, Listing, Page, Start};
+pub use contact_patch::{ContactPatch, PatchedValue, missing_identity_issues};
+pub use list_request::{ListCursor, ListFilter, ListRequest, ListStart, Page};
 pub use precondition::{Precondition, etag};
-pub use render::Shown;
-pub use search::{Choice, Comparison, Condition, Place, Search, SearchError, SearchRequest, Sort, Test};
-pub use workspace::{Effects, Wanted, Workspace, WriteOutcome, Written};
-pub use write::{Target, Upsert, Write, WriteRefusal};
+pub use render::RenderedContact;
+pub use search::{
+    Comparison, Condition, Predicate, SearchCriteria, SearchCursor, SearchError, SearchRequest, Sort, ValueSet,
+};
+pub use unique_keys::{Collision, KeyChanges, UniqueKey};
+pub use unit_of_work::{Effects, Lookups, UnitOfWork};
+pub use write::{ContactTarget, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};

@@ -1,23 +1,24 @@
-//! `If-Match`: what a write demands of the contact's present state (contract §5, RFC 9110 §13.1.1).
+//! Preconditions of a write on the current state of its contact (`docs/api-reference.md#conditional-requests`,
+//! RFC 9110 §13.1.1).
 
 use super::Contact;
 
-/// What must hold of a contact for a write to go on.
+/// A condition on the current state of a contact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Precondition {
-    /// Nothing was demanded.
+    /// No condition.
     #[default]
     None,
-    /// `If-Match: *`: that the contact exists.
+    /// `If-Match: *`: the contact exists.
     Exists,
-    /// `If-Match: "a", "b"`: that the contact's tag is one of these strong tags (quotes included).
+    /// `If-Match: "a", "b"`: the contact's entity tag is one of these strong tags, which include their quotes.
     Matches(Vec<String>),
 }
 
 impl Precondition {
-    /// Whether it holds for `contact` as it is.
+    /// Returns whether `contact` in its current state meets the condition.
     #[must_use]
-    pub fn holds(&self, contact: &Contact) -> bool {
+    pub fn is_met_by(&self, contact: &Contact) -> bool {
         match self {
             Self::None | Self::Exists => true,
             Self::Matches(tags) => tags.contains(&etag(contact)),
@@ -25,8 +26,8 @@ impl Precondition {
     }
 }
 
-/// The strong entity tag of a contact, quotes included: it changes exactly when the contact does, and no two
-/// contacts share one.
+/// Returns the strong entity tag of a contact, including its quotes. The tag changes exactly when the contact changes.
+/// No two contacts have the same tag.
 #[must_use]
 pub fn etag(contact: &Contact) -> String {
     format!("\"{}-{}\"", contact.id.simple(), contact.version)
@@ -35,17 +36,17 @@ pub fn etag(contact: &Contact) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contacts::Draft;
+    use crate::contacts::ContactPatch;
 
     #[test]
-    fn holds_for_the_present_tag_only() {
-        let contact = Contact::new(&Draft::default());
-        let archived = contact.archived(None, &crate::fields::registry_samples::registry());
+    fn if_match_is_met_only_by_the_current_etag() {
+        let contact = Contact::new(&ContactPatch::default());
+        let archived = contact.archived(None, &crate::fields::registry_fixtures::registry());
         let current = Precondition::Matches(vec!["\"other\"".into(), etag(&contact)]);
-        assert!(current.holds(&contact));
-        assert!(!current.holds(&archived));
-        assert!(!current.holds(&Contact::new(&Draft::default())));
-        assert!(!Precondition::Matches(vec![]).holds(&contact));
-        assert!(Precondition::Exists.holds(&contact) && Precondition::None.holds(&contact));
+        assert!(current.is_met_by(&contact));
+        assert!(!current.is_met_by(&archived));
+        assert!(!current.is_met_by(&Contact::new(&ContactPatch::default())));
+        assert!(!Precondition::Matches(vec![]).is_met_by(&contact));
+        assert!(Precondition::Exists.is_met_by(&contact) && Precondition::None.is_met_by(&contact));
     }
 }

@@ -1,4 +1,4 @@
-//! A contact as answers show it: one flat object (contract §1, §5).
+//! Renders a contact for a response: one flat object (`docs/api-reference.md#contacts`).
 
 use std::sync::Arc;
 
@@ -7,55 +7,55 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::Contact;
 use crate::fields::{Field, Kind, Selection, Value, format_instant, system};
 
-/// A contact with the fields that an answer shows of it. Serializes to the flat object.
+/// A contact with the fields that a response contains. Serializes to the flat object.
 #[derive(Debug)]
-pub struct Shown<'a> {
+pub struct RenderedContact<'a> {
     contact: &'a Contact,
     selection: &'a Selection,
     has_id: bool,
 }
 
 impl Contact {
-    /// This contact as an answer with `selection` shows it.
+    /// Renders this contact with the default fields and `selection`.
     #[must_use]
-    pub fn show<'a>(&'a self, selection: &'a Selection) -> Shown<'a> {
-        Shown { contact: self, selection, has_id: true }
+    pub fn render<'a>(&'a self, selection: &'a Selection) -> RenderedContact<'a> {
+        RenderedContact { contact: self, selection, has_id: true }
     }
 
-    /// The same for one that is not really created, and so has no id (contract §6, dry run).
+    /// Renders this contact with `id: null`, for a dry run that creates no contact (`docs/api-reference.md#dry-run`).
     #[must_use]
-    pub fn show_without_id<'a>(&'a self, selection: &'a Selection) -> Shown<'a> {
-        Shown { has_id: false, ..self.show(selection) }
+    pub fn render_without_id<'a>(&'a self, selection: &'a Selection) -> RenderedContact<'a> {
+        RenderedContact { has_id: false, ..self.render(selection) }
     }
 }
 
-impl Serialize for Shown<'_> {
+impl Serialize for RenderedContact<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let extra = self.selection.extra();
-        // An archived contact always says by whom.
-        let is_due =
+        // `archived_by` is a default field of archived contacts.
+        let is_default =
             |field: &&Arc<Field>| field.default || (field.id == system::ARCHIVED_BY && self.contact.archival.is_some());
-        let is_shown = |field: &&Arc<Field>| !is_due(field);
+        let is_extra = |field: &&Arc<Field>| !is_default(field);
         let mut map = serializer.serialize_map(None)?;
-        for field in system::all().iter().filter(is_due).chain(extra.iter().filter(is_shown)) {
+        for field in system::all().iter().filter(is_default).chain(extra.iter().filter(is_extra)) {
             map.serialize_key(&field.internal_name)?;
             if field.id == system::ID && !self.has_id {
                 map.serialize_value(&())?;
             } else {
-                map.serialize_value(&Shape { contact: self.contact, field })?;
+                map.serialize_value(&RenderedField { contact: self.contact, field })?;
             }
         }
         map.end()
     }
 }
 
-/// One field of a contact.
-struct Shape<'a> {
+/// One field of a contact in a response.
+struct RenderedField<'a> {
     contact: &'a Contact,
     field: &'a Field,
 }
 
-impl Serialize for Shape<'_> {
+impl Serialize for RenderedField<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { contact, field } = self;
         match field.id {
@@ -69,19 +69,19 @@ impl Serialize for Shape<'_> {
             system::ARCHIVED_BY => {
                 contact.archival.as_ref().and_then(|archival| archival.by.as_deref()).serialize(serializer)
             }
-            id => ShownValue { field, value: contact.values.get(id) }.serialize(serializer),
+            id => RenderedValue { field, value: contact.values.get(id) }.serialize(serializer),
         }
     }
 }
 
-/// A value of a field as answers show it; `null` when it is unset.
+/// A value of a field in a response; `null` if the field is unset.
 #[derive(Debug)]
-pub(super) struct ShownValue<'a> {
+pub(super) struct RenderedValue<'a> {
     pub(super) field: &'a Field,
     pub(super) value: Option<&'a Value>,
 }
 
-impl Serialize for ShownValue<'_> {
+impl Serialize for RenderedValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.value {
             Some(Value::Options(chosen)) if self.field.kind == Kind::MultiSelect => {
@@ -99,39 +99,39 @@ mod tests {
 
     use super::*;
     use crate::contacts::Archival;
-    use crate::fields::{FieldId, Values, registry_samples as samples};
+    use crate::fields::{FieldId, Values, registry_fixtures as fixtures};
 
     fn contact() -> Contact {
         let mut values = Values::default();
         values.set(system::EMAIL, Some(Value::Text("ada@example.com".into())));
         values.set(FieldId(101), Some(Value::Options(vec!["blue".into(), "red".into()])));
-        let at = DateTime::from_timestamp_millis(1_777_629_600_007).expect("a time");
+        let at = DateTime::from_timestamp_millis(1_777_629_600_007).expect("a valid timestamp");
         Contact { id: Uuid::nil(), version: 1, position: 0, values, archival: None, created_at: at, updated_at: at }
     }
 
-    fn shown(contact: &Contact, properties: &str) -> String {
-        let selection = Selection::parse(properties.split(','), &samples::registry()).expect("known names");
-        serde_json::to_string(&contact.show(&selection)).expect("serializes")
+    fn render(contact: &Contact, properties: &str) -> String {
+        let selection = Selection::parse(properties.split(','), &fixtures::registry()).expect("all names are known");
+        serde_json::to_string(&contact.render(&selection)).expect("contacts serialize")
     }
 
     #[test]
-    fn shows_the_default_fields_flat_and_unset_ones_as_null() {
+    fn default_fields_are_rendered_flat_with_null_for_unset_fields() {
         assert_eq!(
-            shown(&contact(), ""),
+            render(&contact(), ""),
             r#"{"id":"00000000-0000-0000-0000-000000000000","first_name":null,"last_name":null,"email":"ada@example.com","contact_owner":null,"external_id":null,"archived":false,"created_at":"2026-05-01T10:00:00.007Z","updated_at":"2026-05-01T10:00:00.007Z"}"#
         );
     }
 
     #[test]
-    fn adds_selected_fields_with_options_in_option_order() {
-        let json = shown(&contact(), "tags,shoe_size,archived_by");
+    fn selected_fields_are_appended_with_options_in_option_order() {
+        let json = render(&contact(), "tags,shoe_size,archived_by");
         assert!(json.ends_with(r#","tags":["red","blue"],"shoe_size":null,"archived_by":null}"#), "{json}");
     }
 
     #[test]
-    fn says_when_and_by_whom_an_archived_contact_was_archived() {
+    fn archived_contact_is_rendered_with_time_and_actor_of_archiving() {
         let archival = Archival { at: contact().created_at, by: Some("u1".into()) };
-        let json = shown(&Contact { archival: Some(archival), ..contact() }, "archived_by");
+        let json = render(&Contact { archival: Some(archival), ..contact() }, "archived_by");
         assert!(json.contains(r#""archived":"2026-05-01T10:00:00.007Z""#), "{json}");
         assert!(json.ends_with(r#""archived_by":"u1"}"#), "{json}");
     }

@@ -1,162 +1,191 @@
-//! One write of a contact, as a caller asks for it, and why it can be refused (contract §5, §6).
+//! One write of a contact: its content, its result, and the reasons to reject it (`docs/api-reference.md#contacts`).
+
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Collision, Draft, Precondition, UniqueKey};
+use super::{Collision, Contact, ContactPatch, PatchedValue, Precondition, UniqueKey};
 use crate::fields::{Field, FieldId, Issue, IssueCode, Registry, Value};
 use crate::json::Object;
 
-/// The contact that a write is about.
+/// The contact that a write addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// The one with this id, active or archived.
+pub enum ContactTarget {
+    /// The contact with this id, active or archived.
     Id(Uuid),
-    /// The active one that holds this key.
+    /// The active contact that holds this key.
     Key(UniqueKey),
 }
 
-/// A write that has been checked against a registry.
+/// A write that has been validated against a registry.
 #[derive(Debug, Clone)]
 pub enum Write {
-    /// A new contact.
-    Create(Draft),
-    /// The fields sent change, and no other. Equal values change nothing.
+    /// Creates a contact.
+    Create(ContactPatch),
+    /// Changes only the fields in the patch. Equal values change nothing.
     Update {
-        /// Which contact.
-        target: Target,
-        /// What changes.
-        draft: Draft,
-        /// What must hold of the contact as it is.
+        /// The contact.
+        target: ContactTarget,
+        /// The changes.
+        patch: ContactPatch,
+        /// The condition on the current state of the contact.
         precondition: Precondition,
     },
-    /// An update of the contact that holds a key, or its creation.
+    /// Updates the contact that holds a key, or creates a contact with the key.
     Upsert(Upsert),
-    /// The contact gives up its unique keys.
+    /// Archives an active contact, which releases its unique keys.
     Archive {
-        /// Which contact.
-        target: Target,
-        /// What must hold of the contact as it is.
+        /// The contact.
+        target: ContactTarget,
+        /// The condition on the current state of the contact.
         precondition: Precondition,
     },
-    /// An archived contact is active again.
+    /// Makes an archived contact active again.
     Restore {
-        /// Which contact.
+        /// The id of the contact.
         id: Uuid,
-        /// What must hold of the contact as it is.
+        /// The condition on the current state of the contact.
         precondition: Precondition,
     },
-    /// The contact and every value of it are gone for good.
+    /// Deletes the contact and all its values permanently.
     Purge {
-        /// Which contact.
+        /// The id of the contact.
         id: Uuid,
     },
 }
 
-/// A write to the contact that holds a key, whether it is there already or not (contract §6).
+/// A write that updates the contact that holds a key, or creates the contact (`docs/api-reference.md#upsert`).
 #[derive(Debug, Clone)]
 pub struct Upsert {
-    /// The key, in the form it is compared by.
+    /// The key that identifies the contact, in the form that is compared.
     pub key: UniqueKey,
-    /// The field of the key, and its value as the caller spelt it: a new contact gets it.
-    pub named: (FieldId, Value),
-    /// What changes.
-    pub draft: Draft,
-    /// What must hold of the contact as it is. Without a contact only [`Precondition::None`] holds.
-    pub precondition: Precondition,
-    /// What must not hold of it (`If-None-Match`).
-    pub unless: Precondition,
+    /// The field of the key, and its value as the caller sent it. A new contact gets this value.
+    pub property_value: (FieldId, Value),
+    /// The changes.
+    pub patch: ContactPatch,
+    /// The condition on the current state of the contact (`If-Match`). If the contact does not exist, only
+    /// [`Precondition::None`] is met.
+    pub if_match: Precondition,
+    /// The condition that the contact must not meet (`If-None-Match`).
+    pub if_none_match: Precondition,
 }
 
 impl Upsert {
-    /// Reads the content of `fields` for the contact that a value of `property` names.
+    /// Parses the content of `fields` for the contact that `value`, a value of `property`, identifies.
     ///
     /// # Errors
-    /// An issue for each key that is refused, the named one too.
+    /// Returns an issue for each rejected key, `property` included.
     pub fn parse(
         property: &Field,
-        named: Result<Value, Issue>,
+        value: Result<Value, Issue>,
         fields: &Object<'_>,
         registry: &Registry,
     ) -> Result<Self, Vec<Issue>> {
-        match (Draft::parse(fields, registry), named) {
-            (Ok(draft), Ok(named)) => Self::of(property, named, draft).map_err(|issue| vec![issue]),
+        match (ContactPatch::parse(fields, registry), value) {
+            (Ok(patch), Ok(value)) => Self::new(property, value, patch).map_err(|issue| vec![issue]),
             (Ok(_), Err(issue)) => Err(vec![issue]),
             (Err(issues), Err(issue)) => Err([issues, vec![issue]].concat()),
-            (Err(mut issues), Ok(named)) => {
-                // What is wrong with other keys must not hide that this one names another contact.
-                let is_own = |(name, _): &&(_, _)| *name == property.internal_name;
-                let own = Draft::parse(&fields.iter().filter(is_own).cloned().collect(), registry);
-                issues.extend(own.ok().and_then(|own| Self::of(property, named, own).err()));
+            (Err(mut issues), Ok(value)) => {
+                // Report a conflicting value of `property` even if other keys are invalid.
+                let is_property = |(name, _): &&(_, _)| *name == property.internal_name;
+                let patch = ContactPatch::parse(&fields.iter().filter(is_property).cloned().collect(), registry);
+                issues.extend(patch.ok().and_then(|patch| Self::new(property, value, patch).err()));
                 Err(issues)
             }
         }
     }
 
-    /// The upsert of the contact that this value of `property` names, without preconditions. The same field can be sent
-    /// again, if it means the same.
+    /// Creates an upsert, without preconditions, of the contact that `value`, a value of `property`, identifies. The
+    /// patch may contain the same field with an equal value.
     ///
     /// # Errors
-    /// The draft sends another value of it.
-    pub fn of(property: &Field, named: Value, draft: Draft) -> Result<Self, Issue> {
-        let key = UniqueKey::of(property, &named);
-        let is_same = |value| UniqueKey::of(property, value) == key;
-        if draft.get(property.id).is_some_and(|sent| !sent.is_some_and(is_same)) {
-            let message = "must be what the request names the contact by: leave it out";
+    /// Returns an issue if the patch contains another value of `property`.
+    pub fn new(property: &Field, value: Value, patch: ContactPatch) -> Result<Self, Issue> {
+        let key = UniqueKey::from_value(property, &value);
+        let is_consistent = match patch.get(property.id) {
+            PatchedValue::Absent => true,
+            PatchedValue::Null => false,
+            PatchedValue::Value(sent) => UniqueKey::from_value(property, sent) == key,
+        };
+        if !is_consistent {
+            let message = "must equal the value that identifies the contact: leave it out, or send the same value";
             return Err(Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message));
         }
-        let (precondition, unless) = (Precondition::None, Precondition::None);
-        Ok(Self { key, named: (property.id, named), draft, precondition, unless })
+        let (if_match, if_none_match) = (Precondition::None, Precondition::None);
+        Ok(Self { key, property_value: (property.id, value), patch, if_match, if_none_match })
     }
 }
 
 impl Write {
-    /// The contact that it names.
+    /// Returns the contact that the write addresses; `None` for a creation.
     #[must_use]
-    pub fn target(&self) -> Option<Target> {
+    pub fn target(&self) -> Option<ContactTarget> {
         match self {
             Self::Create(_) => None,
             Self::Update { target, .. } | Self::Archive { target, .. } => Some(target.clone()),
-            Self::Upsert(upsert) => Some(Target::Key(upsert.key.clone())),
-            Self::Restore { id, .. } | Self::Purge { id } => Some(Target::Id(*id)),
+            Self::Upsert(upsert) => Some(ContactTarget::Key(upsert.key.clone())),
+            Self::Restore { id, .. } | Self::Purge { id } => Some(ContactTarget::Id(*id)),
         }
     }
 
-    /// The keys that it may claim, as far as that can be told without the contact.
+    /// Returns the keys that the write may claim. The keys that a restore claims are not included, because they depend
+    /// on the contact.
     #[must_use]
-    pub fn claims(&self, registry: &Registry) -> Vec<UniqueKey> {
+    pub fn claimed_keys(&self, registry: &Registry) -> Vec<UniqueKey> {
         match self {
-            Self::Create(draft) | Self::Update { draft, .. } => draft.keys(registry),
-            Self::Upsert(upsert) => upsert.draft.keys(registry),
+            Self::Create(patch) | Self::Update { patch, .. } => patch.unique_keys(registry),
+            Self::Upsert(upsert) => upsert.patch.unique_keys(registry),
             Self::Archive { .. } | Self::Restore { .. } | Self::Purge { .. } => vec![],
         }
     }
 }
 
-/// Why a write of a contact is refused.
+/// A contact after a write.
+#[derive(Debug, Clone)]
+pub struct WrittenContact {
+    /// The contact after the write, or the last state of a purged contact.
+    pub contact: Arc<Contact>,
+    /// The contact before the write; `None` if the write created it.
+    pub before: Option<Arc<Contact>>,
+    /// Whether the write created the contact.
+    pub created: bool,
+}
+
+impl WrittenContact {
+    /// Returns the result of a write after which the contact has no new state: it is unchanged or purged.
+    pub(super) fn unchanged(contact: Arc<Contact>) -> Self {
+        Self { before: Some(Arc::clone(&contact)), contact, created: false }
+    }
+}
+
+/// The result of a write.
+pub type WriteOutcome = Result<WrittenContact, WriteRejection>;
+
+/// The reason why a write of a contact is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WriteRefusal {
-    /// The account has no such contact (or where only active ones count: no active one).
+pub enum WriteRejection {
+    /// The account has no such contact, or the contact is archived and the write needs an active contact.
     #[error("no such contact")]
     NotFound,
     /// The contact is archived.
     #[error("the contact is archived")]
     Archived,
-    /// The caller's precondition does not hold.
-    #[error("the precondition does not hold")]
+    /// The contact does not meet the caller's precondition.
+    #[error("the contact does not meet the precondition")]
     PreconditionFailed,
     /// A new contact would have neither an email nor a name.
     #[error("a new contact needs an email or a name")]
     Incomplete,
-    /// These keys belong to other active contacts.
-    #[error("unique keys are taken")]
+    /// Other active contacts hold these keys.
+    #[error("other active contacts hold the same unique values")]
     Duplicate(Vec<Collision>),
-    /// Another write that it stands or falls with was refused.
-    #[error("another write of the same unit was refused")]
+    /// Another write of the same atomic batch was rejected.
+    #[error("another write of the same atomic batch was rejected")]
     NotApplied,
 }
 
-impl WriteRefusal {
-    /// The code that callers know it by (contract §2).
+impl WriteRejection {
+    /// Returns the code in responses (`docs/api-reference.md#error-codes`).
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

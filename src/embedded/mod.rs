@@ -1,24 +1,12 @@
-//! A private PostgreSQL for `contacts dev` and the tests: from installed binaries, on a Unix socket that only
-//! its user can open, gone when the process that started it is gone, however it went.
+//! A private PostgreSQL for `contacts dev` and the tests.
+//!
+//! PostgreSQL runs from installed or downloaded binaries, and listens only on a Unix socket that only its user can
+//! open. It stops when the process that started it ends, even after SIGKILL.
 
 mod binaries;
 mod cluster;
+mod error;
 mod owner;
 
 pub use cluster::{Cluster, Durability};
-
-/// Why there is no database: a line for the person at the terminal.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct EmbeddedError(String);
-
-impl EmbeddedError {
-    fn new(line: impl Into<String>) -> Self {
-        Self(line.into())
-    }
-
-    /// An error of the file system, with what was being done.
-    fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self(format!("could not {doing} {}: {error}", path.display()))
-    }
-}
+pub use error::EmbeddedError;

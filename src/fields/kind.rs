@@ -1,13 +1,11 @@
-//! The types a field can have. Each has a file of its own in `kinds/`; this one only picks among them.
+//! The types of fields. `kinds/` has a file with the rules of each type.
 
-use super::kinds::{checkbox, date, datetime, dropdown, email, multi_select, number, phone, text, url};
-use super::{Field, Issue, Value};
-use crate::json::{self, Json};
+use super::Value;
 
-/// The type of a field (contract §4).
+/// The type of a field (`docs/api-reference.md#field-types`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// An object's id. System only.
+    /// The id of an object. For system fields only.
     Uuid,
     /// Free text.
     Text,
@@ -29,14 +27,14 @@ pub enum Kind {
     Dropdown,
     /// A set of the field's options.
     MultiSelect,
-    /// A user, named by email.
+    /// A user, identified by email.
     User,
-    /// `false`, or when it was archived. System only.
+    /// `false` for an active contact, otherwise the time of archiving. For system fields only.
     Archived,
 }
 
 impl Kind {
-    /// The kinds that a custom field can have, in the order of the contract.
+    /// The types of custom fields, in the order of `docs/api-reference.md#field-types`.
     pub const CUSTOM: [Self; 11] = [
         Self::Text,
         Self::Email,
@@ -51,7 +49,7 @@ impl Kind {
         Self::User,
     ];
 
-    /// The name as it stands in requests, answers and the database.
+    /// Returns the name in requests, responses and the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,26 +69,26 @@ impl Kind {
         }
     }
 
-    /// The kind a custom field of this name has.
+    /// Returns the custom field type with this name.
     #[must_use]
     pub fn custom_from_str(name: &str) -> Option<Self> {
         Self::CUSTOM.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Whether fields of this kind carry a list of options.
+    /// Returns whether fields of this type have a list of options.
     #[must_use]
     pub fn has_options(self) -> bool {
         matches!(self, Self::Dropdown | Self::MultiSelect)
     }
 
-    /// Whether a custom field of this kind can be unique.
+    /// Returns whether a custom field of this type can be unique.
     #[must_use]
     pub fn can_be_unique(self) -> bool {
         matches!(self, Self::Text | Self::Email | Self::Phone | Self::Number | Self::Url)
     }
 
-    /// What two values of a unique field are compared by: the value itself, but for emails (ASCII
-    /// case-insensitive) and numbers (by value).
+    /// Returns the form in which values of a unique field are compared. Emails compare case-insensitively (ASCII),
+    /// numbers by value, and all other types exactly (`docs/api-reference.md#comparison-and-trimming`).
     #[must_use]
     pub fn unique_key(self, value: &Value) -> String {
         match value {
@@ -100,42 +98,5 @@ impl Kind {
             Value::Checkbox(checked) => checked.to_string(),
             Value::Options(names) => names.join(";"),
         }
-    }
-}
-
-impl Field {
-    /// Reads what a caller sent for this field. `None` clears it.
-    ///
-    /// # Errors
-    /// The one problem that the value has.
-    pub fn parse(&self, json: &Json<'_>) -> Result<Option<Value>, Issue> {
-        let parsed = match (self.kind, json) {
-            (_, Json::Null) => Ok(None),
-            (Kind::Text, _) => text::parse(json, self.max_length),
-            (Kind::Email | Kind::User, _) => email::parse(json),
-            (Kind::Phone, _) => phone::parse(json),
-            (Kind::Url, _) => url::parse(json, self.max_length),
-            (Kind::Number, _) => number::parse(json),
-            (Kind::Checkbox, _) => checkbox::parse(json),
-            (Kind::Date, _) => date::parse(json),
-            (Kind::Datetime, _) => datetime::parse(json),
-            (Kind::Dropdown, _) => dropdown::parse(json, &self.options),
-            (Kind::MultiSelect, _) => multi_select::parse(json, &self.options),
-            (Kind::Uuid | Kind::Archived, _) => Ok(None),
-        };
-        parsed.map_err(|refusal| refusal.of(&*self.internal_name))
-    }
-
-    /// Reads a value that stands somewhere as text, such as in a path: as a number where the field is one.
-    ///
-    /// # Errors
-    /// The one problem that the value has.
-    pub fn parse_text(&self, text: &str) -> Result<Option<Value>, Issue> {
-        let as_json = match self.kind {
-            // JSON allows blanks around a value: here they are a part of it.
-            Kind::Number | Kind::Checkbox if text.trim() == text => json::parse(text.as_bytes()).ok(),
-            _ => None,
-        };
-        self.parse(&as_json.unwrap_or_else(|| Json::String(text.into())))
     }
 }

@@ -1,26 +1,32 @@
-//! What a field is: its kind, its limits, and the registry that knows every field of an account (contract §4).
+//! Fields of contacts: their types, their limits, and the registry of all fields of an account
+//! (`docs/api-reference.md#fields`).
 //!
-//! Pure: no I/O, no axum, no sqlx.
+//! This module has no I/O and uses neither axum nor sqlx.
 
 mod definition;
-mod issue;
+mod field;
+mod field_id;
+mod internal_names;
+mod json_schema;
 mod kind;
 mod kinds;
-mod names;
+mod number;
+mod parse_value;
 mod registry;
-mod schema;
 mod selection;
 pub mod system;
+mod validation_issue;
 mod value;
 
-pub use definition::{FieldPatch, NewField, refuse_system_field};
-pub use issue::{Issue, IssueCode, Refusal};
+pub use definition::{FieldPatch, NewField, reject_system_field};
+pub use field::{Field, FieldOption};
+pub use field_id::FieldId;
 pub use kind::Kind;
 pub(crate) use kinds::datetime::format as format_instant;
-pub use kinds::number::Number;
-pub use registry::{Field, FieldId, FieldOption, MAX_CUSTOM_FIELDS, MAX_UNIQUE_FIELDS, Registry};
-pub use selection::Selection;
-pub use value::{Value, Values};
-
+pub use number::Number;
 #[cfg(test)]
-pub(crate) use registry::samples as registry_samples;
+pub(crate) use registry::fixtures as registry_fixtures;
+pub use registry::{MAX_CUSTOM_FIELDS, MAX_UNIQUE_FIELDS, Registry};
+pub use selection::Selection;
+pub use validation_issue::{InvalidValue, Issue, IssueCode};
+pub use value::{Value, Values};

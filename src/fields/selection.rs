@@ -1,21 +1,23 @@
-//! `?properties=`: which fields an answer shows besides the default ones (contract §5).
+//! `?properties=`: the fields that a response contains in addition to the default fields
+//! (`docs/api-reference.md#contacts`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Field, Issue, IssueCode, Registry};
 
-/// The fields asked for besides the default set, in the order asked for, once each.
+/// The requested fields that are not default fields, in the requested order, once each.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     extra: Vec<Arc<Field>>,
 }
 
 impl Selection {
-    /// Reads a list of names: blanks around a name are trimmed; empty, repeated and default names skipped.
+    /// Parses a list of names. Spaces around a name are trimmed. Empty names, repeated names and the names of default
+    /// fields are skipped.
     ///
     /// # Errors
-    /// An issue for each name that is no field of the account.
+    /// Returns an issue for each name that is not a field of the account.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>, registry: &Registry) -> Result<Self, Vec<Issue>> {
         let (mut extra, mut issues, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let names = names.into_iter().map(str::trim).filter(|name| !name.is_empty());
@@ -32,13 +34,13 @@ impl Selection {
         if issues.is_empty() { Ok(Self { extra }) } else { Err(issues) }
     }
 
-    /// Every field there is.
+    /// Returns a selection of every field.
     #[must_use]
     pub fn all(registry: &Registry) -> Self {
         Self { extra: registry.fields().iter().filter(|field| !field.default).cloned().collect() }
     }
 
-    /// The fields besides the default ones.
+    /// Returns the selected fields that are not default fields.
     #[must_use]
     pub fn extra(&self) -> &[Arc<Field>] {
         &self.extra
@@ -47,26 +49,26 @@ impl Selection {
 
 #[cfg(test)]
 mod tests {
-    use super::super::registry::samples;
+    use super::super::registry::fixtures;
     use super::*;
 
     fn parse(list: &str) -> Result<Vec<String>, Vec<String>> {
-        Selection::parse(list.split(','), &samples::registry())
+        Selection::parse(list.split(','), &fixtures::registry())
             .map(|selection| selection.extra().iter().map(|field| field.internal_name.clone()).collect())
             .map_err(|issues| issues.into_iter().map(|issue| issue.field).collect())
     }
 
     #[test]
-    fn skips_blanks_duplicates_and_default_names() {
-        assert_eq!(parse(" tags , ,email,phone,tags,,id").expect("known names"), ["tags", "phone"]);
-        assert_eq!(parse("").expect("nothing asked for"), [""; 0]);
-        assert_eq!(parse("archived_by").expect("readable"), ["archived_by"]);
+    fn selection_skips_empty_repeated_and_default_names() {
+        assert_eq!(parse(" tags , ,email,phone,tags,,id").expect("all names are known"), ["tags", "phone"]);
+        assert_eq!(parse("").expect("the list is empty"), [""; 0]);
+        assert_eq!(parse("archived_by").expect("archived_by is a field"), ["archived_by"]);
     }
 
     #[test]
-    fn names_each_unknown_property_once() {
+    fn each_unknown_name_is_one_issue() {
         assert_eq!(
-            parse("nope,phone,account_id,nope,Email").expect_err("unknown names"),
+            parse("nope,phone,account_id,nope,Email").expect_err("some names are unknown"),
             ["nope", "account_id", "Email"]
         );
     }

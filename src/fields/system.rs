@@ -1,129 +1,108 @@
-//! The table of system fields: the same for every account (contract §4).
+//! The system fields, which are the same for every account (`docs/api-reference.md#system-fields`).
 
 use std::sync::{Arc, LazyLock};
 
 use super::{Field, FieldId, Kind};
 
-/// `id`
-pub const ID: FieldId = FieldId(1);
-/// `first_name`
-pub const FIRST_NAME: FieldId = FieldId(2);
-/// `last_name`
-pub const LAST_NAME: FieldId = FieldId(3);
-/// `email`
-pub const EMAIL: FieldId = FieldId(4);
-/// `contact_owner`
-pub const CONTACT_OWNER: FieldId = FieldId(5);
-/// `external_id`
-pub const EXTERNAL_ID: FieldId = FieldId(6);
-/// `archived`
-pub const ARCHIVED: FieldId = FieldId(7);
-/// `created_at`
-pub const CREATED_AT: FieldId = FieldId(8);
-/// `updated_at`
-pub const UPDATED_AT: FieldId = FieldId(9);
-/// `archived_by`
-pub const ARCHIVED_BY: FieldId = FieldId(10);
-/// `phone`
-pub const PHONE: FieldId = FieldId(11);
-/// `mobile_phone`
-pub const MOBILE_PHONE: FieldId = FieldId(12);
-/// `job_title`
-pub const JOB_TITLE: FieldId = FieldId(13);
-/// `company_name`
-pub const COMPANY_NAME: FieldId = FieldId(14);
-/// `website`
-pub const WEBSITE: FieldId = FieldId(15);
+/// Defines the system fields, one per line. A line defines the constant with the field's id, and the field's entry in
+/// [`all`]. A `writable` field also needs a column of the same name in the table `contacts`: the SQL of the repository
+/// is derived from these names.
+macro_rules! system_fields {
+    ($($constant:ident = $id:literal, $name:literal, $label:literal, $kind:ident, max $max_length:expr, [$($property:ident),*];)+) => {
+        $(
+            #[doc = concat!("`", $name, "`")]
+            pub const $constant: FieldId = FieldId($id);
+        )+
 
-/// The system fields that callers can write, in the order of their columns in the database.
-pub const STORED: [FieldId; 10] =
-    [FIRST_NAME, LAST_NAME, EMAIL, CONTACT_OWNER, EXTERNAL_ID, PHONE, MOBILE_PHONE, JOB_TITLE, COMPANY_NAME, WEBSITE];
+        fn build_system_fields() -> Vec<Arc<Field>> {
+            vec![$(Arc::new(Field {
+                $($property: true,)*
+                ..plain_field($constant, $name, $label, Kind::$kind, $max_length)
+            })),+]
+        }
+    };
+}
 
-/// Names that no field can have: they are keys of requests and errors, or the tenant (contract §4).
-pub const RESERVED_NAMES: [&str; 8] =
-    ["account_id", "error", "code", "message", "details", "request_id", "fields", "properties"];
+/// The maximum length of names, in characters.
+const NAME_LENGTH: usize = 255;
+/// The maximum length of an actor, which is part of a token and therefore never longer than a token. Only the values in
+/// searches are checked against this limit.
+const MAX_ACTOR_LENGTH: usize = 8 * 1024;
 
-/// Every system field, in the order of answers.
+// In the order of responses.
+system_fields! {
+    ID = 1, "id", "ID", Uuid, max 0, [default, unique];
+    FIRST_NAME = 2, "first_name", "First name", Text, max NAME_LENGTH, [default, writable];
+    LAST_NAME = 3, "last_name", "Last name", Text, max NAME_LENGTH, [default, writable];
+    EMAIL = 4, "email", "Email", Email, max 254, [default, writable, unique];
+    CONTACT_OWNER = 5, "contact_owner", "Contact owner", User, max 254, [default, writable];
+    EXTERNAL_ID = 6, "external_id", "External ID", Text, max 255, [default, writable, unique];
+    ARCHIVED = 7, "archived", "Archived", Archived, max 0, [default];
+    CREATED_AT = 8, "created_at", "Created at", Datetime, max 0, [default];
+    UPDATED_AT = 9, "updated_at", "Updated at", Datetime, max 0, [default];
+    ARCHIVED_BY = 10, "archived_by", "Archived by", Text, max MAX_ACTOR_LENGTH, [];
+    PHONE = 11, "phone", "Phone", Phone, max 40, [writable];
+    MOBILE_PHONE = 12, "mobile_phone", "Mobile phone", Phone, max 40, [writable];
+    JOB_TITLE = 13, "job_title", "Job title", Text, max NAME_LENGTH, [writable];
+    COMPANY_NAME = 14, "company_name", "Company name", Text, max NAME_LENGTH, [writable];
+    WEBSITE = 15, "website", "Website", Url, max 2_048, [writable];
+}
+
+/// Returns every system field, in the order of responses.
 #[must_use]
 pub fn all() -> &'static [Arc<Field>] {
-    static ALL: LazyLock<Vec<Arc<Field>>> = LazyLock::new(table);
+    static ALL: LazyLock<Vec<Arc<Field>>> = LazyLock::new(build_system_fields);
     &ALL
 }
 
-/// The key of a body that names a part of the system that callers can't write. `account_id` is no field of
-/// an answer, but is refused in the same way.
+/// Returns the system fields that callers can write. Each field is stored in the column of the same name.
+#[must_use]
+pub fn stored() -> &'static [Arc<Field>] {
+    static STORED: LazyLock<Vec<Arc<Field>>> =
+        LazyLock::new(|| all().iter().filter(|field| field.writable).cloned().collect());
+    &STORED
+}
+
+/// The names that no field can have, because they are keys of requests and errors, or identify the account
+/// (`docs/api-reference.md#fields-api`).
+pub const RESERVED_NAMES: [&str; 8] =
+    ["account_id", "error", "code", "message", "details", "request_id", "fields", "properties"];
+
+/// Returns whether the key of a body names a value that only the system sets. `account_id` is not a field of responses,
+/// but is rejected in the same way.
 #[must_use]
 pub fn is_system_owned(name: &str) -> bool {
     name == "account_id" || all().iter().any(|field| field.internal_name == name && !field.writable)
 }
 
-fn table() -> Vec<Arc<Field>> {
-    const NAME_LENGTH: usize = 255;
-    // No actor is longer than the token that names it (contract §3); only a search is checked against it.
-    const MAX_ACTOR_LENGTH: usize = 8 * 1024;
-    let read_only = |id, name, label, kind| field(id, name, label, kind, 0, |field| field.writable = false);
-    vec![
-        field(ID, "id", "ID", Kind::Uuid, 0, |field| {
-            field.writable = false;
-            field.unique = true;
-        }),
-        field(FIRST_NAME, "first_name", "First name", Kind::Text, NAME_LENGTH, |_| {}),
-        field(LAST_NAME, "last_name", "Last name", Kind::Text, NAME_LENGTH, |_| {}),
-        field(EMAIL, "email", "Email", Kind::Email, 254, |field| field.unique = true),
-        field(CONTACT_OWNER, "contact_owner", "Contact owner", Kind::User, 254, |_| {}),
-        field(EXTERNAL_ID, "external_id", "External ID", Kind::Text, 255, |field| field.unique = true),
-        read_only(ARCHIVED, "archived", "Archived", Kind::Archived),
-        read_only(CREATED_AT, "created_at", "Created at", Kind::Datetime),
-        read_only(UPDATED_AT, "updated_at", "Updated at", Kind::Datetime),
-        field(ARCHIVED_BY, "archived_by", "Archived by", Kind::Text, MAX_ACTOR_LENGTH, |field| {
-            field.writable = false;
-            field.default = false;
-        }),
-        field(PHONE, "phone", "Phone", Kind::Phone, 40, |field| field.default = false),
-        field(MOBILE_PHONE, "mobile_phone", "Mobile phone", Kind::Phone, 40, |field| field.default = false),
-        field(JOB_TITLE, "job_title", "Job title", Kind::Text, NAME_LENGTH, |field| field.default = false),
-        field(COMPANY_NAME, "company_name", "Company name", Kind::Text, NAME_LENGTH, |field| field.default = false),
-        field(WEBSITE, "website", "Website", Kind::Url, 2_048, |field| field.default = false),
-    ]
-}
-
-/// A system field in every answer, writable and not unique, but for what `but` changes.
-fn field(
-    id: FieldId,
-    name: &str,
-    label: &str,
-    kind: Kind,
-    max_length: usize,
-    but: impl FnOnce(&mut Field),
-) -> Arc<Field> {
-    let mut field = Field {
+/// Returns a system field that is neither in every response, nor writable, nor unique.
+fn plain_field(id: FieldId, name: &str, label: &str, kind: Kind, max_length: usize) -> Field {
+    Field {
         id,
         internal_name: name.to_owned(),
         label: label.to_owned(),
         kind,
         system: true,
-        default: true,
-        writable: true,
+        default: false,
+        writable: false,
         unique: false,
         max_length,
         options: vec![],
         created_at: None,
         updated_at: None,
-    };
-    but(&mut field);
-    Arc::new(field)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names(keep: impl Fn(&Field) -> bool) -> Vec<&'static str> {
-        all().iter().filter(|field| keep(field)).map(|field| field.internal_name.as_str()).collect()
+    fn names_where(is_included: impl Fn(&Field) -> bool) -> Vec<&'static str> {
+        all().iter().filter(|field| is_included(field)).map(|field| field.internal_name.as_str()).collect()
     }
 
     #[test]
-    fn is_the_table_of_the_contract() {
+    fn system_fields_match_the_reference() {
         let default = [
             "id",
             "first_name",
@@ -135,14 +114,8 @@ mod tests {
             "created_at",
             "updated_at",
         ];
-        assert_eq!(names(|field| field.default), default);
-        assert_eq!(names(|field| field.unique), ["id", "email", "external_id"]);
-        assert_eq!(names(|field| !field.writable), ["id", "archived", "created_at", "updated_at", "archived_by"]);
-    }
-
-    #[test]
-    fn stores_exactly_the_writable_fields() {
-        let writable: Vec<_> = all().iter().filter(|field| field.writable).map(|field| field.id).collect();
-        assert_eq!(writable, STORED);
+        assert_eq!(names_where(|field| field.default), default);
+        assert_eq!(names_where(|field| field.unique), ["id", "email", "external_id"]);
+        assert_eq!(names_where(|field| !field.writable), ["id", "archived", "created_at", "updated_at", "archived_by"]);
     }
 }

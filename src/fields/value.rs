@@ -1,4 +1,5 @@
-//! A field's value in canonical form: two values are equal exactly when the contract says that they are.
+//! The values of fields in canonical form, so that `==` is the equality of
+//! `docs/api-reference.md#comparison-and-trimming`.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -6,22 +7,22 @@ use serde::{Serialize, Serializer};
 use super::{FieldId, Number};
 use crate::json::Json;
 
-/// A value that its field has accepted, in canonical form. Unset is the absence of a value.
+/// A valid value of a field, in canonical form. An unset field has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Every kind whose JSON is a string: text as sent, a date as `YYYY-MM-DD`, a datetime as
-    /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, an option's internal name.
+    /// A value of a type whose JSON is a string: text as sent, a date as `YYYY-MM-DD`, a datetime as
+    /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, or the internal name of an option.
     Text(String),
-    /// A number.
+    /// The value of a number field.
     Number(Number),
-    /// A checkbox.
+    /// The value of a checkbox.
     Checkbox(bool),
-    /// The internal names of the chosen options: sorted, once each, at least one.
+    /// The internal names of the chosen options: at least one, sorted, without duplicates.
     Options(Vec<String>),
 }
 
 impl Value {
-    /// Reads a value back from its stored JSON. `None` for what [`Value`] never serializes to.
+    /// Parses a value from its stored JSON. Returns `None` for JSON that a [`Value`] never serializes to.
     #[must_use]
     pub fn from_stored(json: Json<'_>) -> Option<Self> {
         match json {
@@ -40,7 +41,7 @@ impl Value {
         }
     }
 
-    /// The text of a string-like value.
+    /// Returns the text of a [`Value::Text`].
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -61,24 +62,24 @@ impl Serialize for Value {
     }
 }
 
-/// The set values of a contact, by field.
+/// The values of a contact, by field. Unset fields are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Values(Vec<(FieldId, Value)>);
 
 impl Values {
-    /// The value of a field, if it is set.
+    /// Returns the value of a field, if it is set.
     #[must_use]
     pub fn get(&self, field: FieldId) -> Option<&Value> {
         self.position(field).ok().map(|index| &self.0[index].1)
     }
 
-    /// The text of a string-like field, if it is set.
+    /// Returns the text of a field, if it is set to a [`Value::Text`].
     #[must_use]
     pub fn text(&self, field: FieldId) -> Option<&str> {
         self.get(field).and_then(Value::as_text)
     }
 
-    /// Sets (or with `None` clears) a field.
+    /// Sets a field, or clears it if `value` is `None`.
     pub fn set(&mut self, field: FieldId, value: Option<Value>) {
         match (self.position(field), value) {
             (Ok(index), Some(value)) => self.0[index].1 = value,
@@ -88,17 +89,17 @@ impl Values {
         }
     }
 
-    /// Keeps the values of those fields only for which `keep` holds.
+    /// Removes the values of all fields for which `keep` returns `false`.
     pub fn retain(&mut self, mut keep: impl FnMut(FieldId) -> bool) {
         self.0.retain(|(field, _)| keep(*field));
     }
 
-    /// The set values, ordered by field id.
+    /// Returns the values, ordered by field id.
     pub fn iter(&self) -> impl Iterator<Item = (FieldId, &Value)> {
         self.0.iter().map(|(field, value)| (*field, value))
     }
 
-    /// The custom part as it is stored: a JSON object keyed by field id.
+    /// Returns the values of custom fields for storage: a JSON object with field ids as keys.
     #[must_use]
     pub fn custom(&self) -> CustomValues<'_> {
         CustomValues(self)
@@ -109,7 +110,7 @@ impl Values {
     }
 }
 
-/// The custom values of a contact; serializes to the stored form, `{"100": value, …}`.
+/// The values of a contact's custom fields. Serializes to the stored form: `{"100": value, …}`.
 #[derive(Debug)]
 pub struct CustomValues<'a>(&'a Values);
 
@@ -129,23 +130,23 @@ mod tests {
     use crate::json;
 
     #[test]
-    fn stored_values_read_back_equal() {
+    fn stored_values_parse_to_equal_values() {
         let values = [
             Value::Text("Größe \"42\" 😀".into()),
-            Value::Number(Number::parse("18446744073709551615").expect("64 bits")),
+            Value::Number(Number::parse("18446744073709551615").expect("an integer of 64 bits")),
             Value::Number(Number::parse("-0.1").expect("a shortest double")),
             Value::Checkbox(false),
             Value::Options(vec!["a".into(), "b".into()]),
         ];
         for value in values {
-            let stored = serde_json::to_string(&value).expect("serializes");
+            let stored = serde_json::to_string(&value).expect("values serialize");
             let json = json::parse(stored.as_bytes()).expect("valid JSON");
             assert_eq!(Value::from_stored(json), Some(value));
         }
     }
 
     #[test]
-    fn values_are_a_map_and_only_custom_ones_are_stored_as_json() {
+    fn values_behave_as_a_map_and_serialize_only_custom_fields() {
         let (email, size, flag) = (FieldId(5), FieldId(100), FieldId(101));
         let mut values = Values::default();
         values.set(flag, Some(Value::Checkbox(true)));
@@ -156,7 +157,7 @@ mod tests {
         values.set(flag, None);
         assert_eq!(values.text(size), Some("39"));
         assert_eq!(values.get(flag), None);
-        assert_eq!(serde_json::to_string(&values.custom()).expect("serializes"), r#"{"100":"39"}"#);
+        assert_eq!(serde_json::to_string(&values.custom()).expect("values serialize"), r#"{"100":"39"}"#);
         values.retain(|field| field == email);
         assert_eq!(values.iter().count(), 1);
     }

@@ -1,108 +1,125 @@
-//! `/contacts` (contract §5). Each handler goes through the stages of contract §1 in their order.
+//! `/contacts` (`docs/api-reference.md#contacts`). Each handler runs the checks in the documented order
+//! (`docs/api-reference.md#order-of-checks`).
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
-use super::answer::{Answer, ListBody, Pagination, json};
-use super::caller::Caller;
-use super::conditional::Conditions;
+use super::app::App;
+use super::authentication::Caller;
+use super::conditional_headers::ConditionalHeaders;
 use super::error::ApiError;
-use super::extract::ContactPath;
+use super::extractors::ContactPath;
+use super::json_response::{JsonResponse, ListBody, Pagination};
 use super::openapi::parameters::{
-    DryRun, IdProperty, IdempotencyKey, IfMatch, IfNoneMatch, ListParameters, NeededIdProperty, ShowParameters,
-    UnlessThere,
+    ContactIdOrValue, ContactIdParameter, ContactValue, DryRun, IdProperty, IdempotencyKey, IfMatch, IfNoneMatch,
+    IfNoneMatchOnWrite, ListParameters, PropertiesParameter, PurgedContactId, RequiredIdProperty,
 };
 use super::openapi::responses::{
-    Changed, Conflict, ContactAnswer, CreatedAnswer, DuplicateKey, KeyReused, NotModified, Purged,
+    Conflict, ContactResponse, CreatedResponse, DuplicateKey, KeyReused, NotModified, PreconditionFailed, Purged,
 };
 use super::openapi::schemas::{ContactInput, ContactPage};
-use super::query::{Addressing, Asked, Query, Takes};
-use super::write::WriteRequest;
-use crate::contacts::{Cursor, Draft, Precondition, Start, Target, Upsert, Write};
-use crate::fields::Registry;
-use crate::json::Object;
+use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RouteParameters};
+use super::write_request::WriteRequest;
+use crate::contacts::{ContactPatch, ContactTarget, ListCursor, ListStart, Precondition, Upsert, Write};
 
-/// A route that names a contact by its id, or none, and writes.
-const BY_ID: Takes = Takes { dry_run: true, addressing: Addressing::Id, shows: true, fields: false };
-/// A route that names a contact by its id or a property, and writes.
-const BY_EITHER: Takes = Takes { addressing: Addressing::Either, ..BY_ID };
+/// The parameters of a route that creates a contact, or identifies it by id.
+const ID_PARAMETERS: RouteParameters =
+    RouteParameters { lookup: ContactLookup::Id, has_properties: true, has_dry_run: true };
+/// The parameters of a route that identifies a contact by its id or a unique property.
+const ID_OR_PROPERTY_PARAMETERS: RouteParameters =
+    RouteParameters { lookup: ContactLookup::IdOrProperty, has_properties: true, has_dry_run: true };
+const UPSERT_PARAMETERS: RouteParameters =
+    RouteParameters { lookup: ContactLookup::Property, has_properties: true, has_dry_run: true };
+const READ_PARAMETERS: RouteParameters =
+    RouteParameters { lookup: ContactLookup::IdOrProperty, has_properties: true, has_dry_run: false };
+const PURGE_PARAMETERS: RouteParameters =
+    RouteParameters { lookup: ContactLookup::Id, has_properties: false, has_dry_run: true };
 
 /// Create a contact
 ///
-/// At least one of `email`, `first_name` and `last_name` is needed.
+/// At least one of `email`, `first_name` and `last_name` is required.
 #[utoipa::path(post, path = "/contacts", tag = "contacts", operation_id = "createContact", security(("bearer" = [])),
-    params(ShowParameters, DryRun, IdempotencyKey), request_body = ContactInput,
-    responses(CreatedAnswer, DuplicateKey, KeyReused))]
-pub(super) async fn create(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
-    let build = |_: &Asked, fields: &Object<'_>, registry: &Registry| {
-        Draft::parse_new(fields, registry).map(Write::Create).map_err(ApiError::ValidationFailed)
-    };
-    request.send(caller, Takes { fields: true, ..BY_ID }, build, Answer::written).await
+    params(PropertiesParameter, DryRun, IdempotencyKey), request_body = ContactInput,
+    responses(CreatedResponse, DuplicateKey, KeyReused))]
+pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, ApiError> {
+    request
+        .retry_on_registry_change(async |attempt| {
+            let query = attempt.contact_query(ID_PARAMETERS)?;
+            let fields = attempt.body_fields().await?;
+            let patch = ContactPatch::parse_new(&fields, attempt.registry()).map_err(ApiError::ValidationFailed)?;
+            attempt.commit_contact(query, Write::Create(patch), JsonResponse::from_written_contact).await
+        })
+        .await
 }
 
-/// Change a contact
+/// Update a contact
 ///
-/// Only the fields sent change; `null` clears one. Values equal to the stored ones change nothing: neither
+/// Only the fields in the body change; `null` clears a field. Values that equal the stored values change neither
 /// `updated_at` nor the `ETag`.
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`", min_length = 1, example = "sample-1"), IdProperty, ShowParameters, DryRun, IfMatch),
-    request_body = ContactInput, responses(ContactAnswer, Conflict, Changed))]
-pub(super) async fn update(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
-    let precondition = request.conditions.if_match.clone();
-    let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
-        let draft = Draft::parse(fields, registry).map_err(ApiError::ValidationFailed)?;
-        let target = path.target(asked.property.as_deref())?;
-        Ok(Write::Update { target, draft, precondition: precondition.clone() })
-    };
-    request.send(caller, Takes { fields: true, ..BY_EITHER }, build, Answer::written).await
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IfMatch),
+    request_body = ContactInput, responses(ContactResponse, Conflict, PreconditionFailed))]
+pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, ApiError> {
+    request
+        .retry_on_registry_change(async |attempt| {
+            let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
+            let fields = attempt.body_fields().await?;
+            let patch = ContactPatch::parse(&fields, attempt.registry()).map_err(ApiError::ValidationFailed)?;
+            let target = attempt.path()?.target(query.id_property.as_deref())?;
+            let write = Write::Update { target, patch, precondition: attempt.if_match() };
+            attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
+        })
+        .await
 }
 
-/// Create or change a contact by a unique property
+/// Create or update a contact by a unique property
 ///
-/// The active contact that has the value in the path as its `id_property` changes; when there is none, one is created
-/// with that value. Safe to repeat, and among many callers at once. `If-Match: *` only changes, `If-None-Match: *`
-/// only creates.
+/// Updates the active contact whose `id_property` has the value in the path. If there is none, creates a contact with
+/// this value. Safe to repeat, and safe under concurrent calls. `If-Match: *` only updates, `If-None-Match: *` only
+/// creates.
 #[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The value of `id_property`", min_length = 1, example = "sample-1"), NeededIdProperty, ShowParameters, DryRun, IfMatch, UnlessThere),
-    request_body = ContactInput, responses(ContactAnswer, CreatedAnswer, DuplicateKey, Changed))]
-pub(super) async fn upsert(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
-    let takes = Takes { addressing: Addressing::Property, fields: true, ..BY_ID };
-    let conditions = request.conditions.clone();
-    let build = |asked: &Asked, fields: &Object<'_>, registry: &Registry| {
-        let property = asked.property.as_deref().ok_or(ApiError::NotFound)?;
-        let named = path.value(property);
-        let upsert = Upsert::parse(property, named, fields, registry).map_err(ApiError::ValidationFailed)?;
-        let (precondition, unless) = (conditions.if_match.clone(), conditions.if_none_match.clone());
-        Ok(Write::Upsert(Upsert { precondition, unless, ..upsert }))
-    };
-    request.send(caller, takes, build, Answer::written).await
+    params(ContactValue, RequiredIdProperty, PropertiesParameter, DryRun, IfMatch, IfNoneMatchOnWrite),
+    request_body = ContactInput, responses(ContactResponse, CreatedResponse, DuplicateKey, PreconditionFailed))]
+pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, ApiError> {
+    request
+        .retry_on_registry_change(async |attempt| {
+            let query = attempt.contact_query(UPSERT_PARAMETERS)?;
+            let fields = attempt.body_fields().await?;
+            let property = query.id_property.as_deref().ok_or(ApiError::NotFound)?;
+            let value = attempt.path()?.value(property);
+            let upsert = Upsert::parse(property, value, &fields, attempt.registry());
+            let upsert = upsert.map_err(ApiError::ValidationFailed)?;
+            let (if_match, if_none_match) = (attempt.if_match(), attempt.if_none_match());
+            let write = Write::Upsert(Upsert { if_match, if_none_match, ..upsert });
+            attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
+        })
+        .await
 }
 
 /// Read a contact
 ///
-/// Archived ones too, unless it is named by a property.
+/// By id, this also returns an archived contact. A lookup by a unique property finds active contacts only.
 #[utoipa::path(get, path = "/contacts/{contactId}", tag = "contacts", operation_id = "readContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`", min_length = 1, example = "sample-1"), IdProperty, ShowParameters, IfNoneMatch),
-    responses(ContactAnswer, NotModified))]
-pub(super) async fn read(
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, IfNoneMatch),
+    responses(ContactResponse, NotModified))]
+pub(super) async fn read_contact(
     State(app): State<App>,
     caller: Caller,
     path: ContactPath,
-    query: Query,
-    conditions: Conditions,
+    query: QueryString,
+    conditional_headers: ConditionalHeaders,
 ) -> Result<Response, ApiError> {
-    let takes = Takes { dry_run: false, ..BY_EITHER };
-    let asked = query.contact(&*app.registry(caller.account).await?, takes)?;
-    let contact = match path.target(asked.property.as_deref())? {
-        Target::Id(id) => app.repository().contact(caller.account, id).await?,
-        Target::Key(key) => app.repository().contacts_by_key(caller.account, &[key]).await?.pop().flatten(),
+    let query = ContactQuery::parse(&query, &*app.registry(caller.account).await?, READ_PARAMETERS)?;
+    let contact = match path.target(query.id_property.as_deref())? {
+        ContactTarget::Id(id) => app.repository().contact_by_id(caller.account, id).await?,
+        ContactTarget::Key(key) => app.repository().contacts_by_key(caller.account, &[key]).await?.pop().flatten(),
     };
-    let contact = contact.ok_or(ApiError::NotFound)?;
-    let mut response = Answer::contact(StatusCode::OK, &contact, &asked.selection)?.into_response();
-    if conditions.if_none_match != Precondition::None && conditions.if_none_match.holds(&contact) {
+    let contact = contact.ok_or(ApiError::ContactNotFound)?;
+    let mut response = JsonResponse::from_contact(StatusCode::OK, &contact, &query.selection)?.into_response();
+    let if_none_match = conditional_headers.if_none_match;
+    if if_none_match != Precondition::None && if_none_match.is_met_by(&contact) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::empty();
         response.headers_mut().remove(header::CONTENT_TYPE);
@@ -113,68 +130,81 @@ pub(super) async fn read(
 
 /// Archive a contact
 ///
-/// It gives up its unique keys, and can be restored. One that is archived already is not found.
+/// The contact releases its unique values and can be restored. Archiving an archived contact is 404.
 #[utoipa::path(delete, path = "/contacts/{contactId}", tag = "contacts", operation_id = "archiveContact", security(("bearer" = [])),
-    params(("contactId" = String, Path, description = "The contact's id, or its value of `id_property`", min_length = 1, example = "sample-1"), IdProperty, ShowParameters, DryRun, IfMatch),
-    responses(ContactAnswer, Changed))]
-pub(super) async fn archive(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
-    let precondition = request.conditions.if_match.clone();
-    let build = |asked: &Asked, _: &Object<'_>, _: &Registry| {
-        let target = path.target(asked.property.as_deref())?;
-        Ok(Write::Archive { target, precondition: precondition.clone() })
-    };
-    request.send(caller, BY_EITHER, build, Answer::written).await
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IfMatch),
+    responses(ContactResponse, PreconditionFailed))]
+pub(super) async fn archive_contact(request: WriteRequest) -> Result<Response, ApiError> {
+    request
+        .retry_on_registry_change(async |attempt| {
+            let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
+            let target = attempt.path()?.target(query.id_property.as_deref())?;
+            let write = Write::Archive { target, precondition: attempt.if_match() };
+            attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
+        })
+        .await
 }
 
 /// Restore an archived contact
 ///
-/// One that is active stays as it is.
+/// Restoring an active contact changes nothing.
 #[utoipa::path(post, path = "/contacts/{contactId}/restore", tag = "contacts", operation_id = "restoreContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id", example = "01980000-0000-7000-8000-000000000001"), ShowParameters, DryRun, IdempotencyKey, IfMatch),
-    responses(ContactAnswer, DuplicateKey, Changed, KeyReused))]
-pub(super) async fn restore(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
-    let precondition = request.conditions.if_match.clone();
-    let build = |_: &Asked, _: &Object<'_>, _: &Registry| {
-        Ok(Write::Restore { id: path.id_or_nil(), precondition: precondition.clone() })
-    };
-    request.send(caller, BY_ID, build, Answer::written).await
+    params(ContactIdParameter, PropertiesParameter, DryRun, IdempotencyKey, IfMatch),
+    responses(ContactResponse, DuplicateKey, PreconditionFailed, KeyReused))]
+pub(super) async fn restore_contact(request: WriteRequest) -> Result<Response, ApiError> {
+    request
+        .retry_on_registry_change(async |attempt| {
+            let query = attempt.contact_query(ID_PARAMETERS)?;
+            let write = Write::Restore { id: attempt.path()?.id_or_nil(), precondition: attempt.if_match() };
+            attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
+        })
+        .await
 }
 
-/// Erase a contact for good
+/// Permanently delete a contact
 ///
-/// Active or archived, with every value of it: in the feed, in its history, and in answers kept for repeats. The feed
-/// says that it was purged, and no more.
+/// Deletes an active or archived contact and all its values, in the change feed, in its history and in stored
+/// idempotent responses too. This cannot be undone. The change feed gets an entry `purged` without values.
 #[utoipa::path(post, path = "/contacts/{contactId}/purge", tag = "contacts", operation_id = "purgeContact", security(("bearer" = [])),
-    params(("contactId" = uuid::Uuid, Path, description = "The contact's id", example = "01980000-0000-7000-8000-000000000003"), DryRun, IdempotencyKey),
+    params(PurgedContactId, DryRun, IdempotencyKey),
     responses(Purged, KeyReused))]
-pub(super) async fn purge(caller: Caller, path: ContactPath, request: WriteRequest) -> Result<Response, ApiError> {
-    let build = |_: &Asked, _: &Object<'_>, _: &Registry| Ok(Write::Purge { id: path.id_or_nil() });
-    let takes = Takes { shows: false, ..BY_ID };
-    request.send(caller, takes, build, |_, _, _| Ok(Answer::empty(StatusCode::NO_CONTENT))).await
+pub(super) async fn purge_contact(request: WriteRequest) -> Result<Response, ApiError> {
+    request
+        .retry_on_registry_change(async |attempt| {
+            let query = attempt.contact_query(PURGE_PARAMETERS)?;
+            let write = Write::Purge { id: attempt.path()?.id_or_nil() };
+            attempt.commit_contact(query, write, |_, _, _| Ok(JsonResponse::empty(StatusCode::NO_CONTENT))).await
+        })
+        .await
 }
 
 /// List contacts
 ///
-/// In order of creation. By `offset` with the total count, or from one page to the next with `after`, which costs
-/// the same at any depth.
+/// Returns contacts in order of creation. Paging with `offset` also returns the total count. Paging with `after` is
+/// equally fast on every page.
 #[utoipa::path(get, path = "/contacts", tag = "contacts", operation_id = "listContacts", security(("bearer" = [])),
-    params(ListParameters, ShowParameters),
+    params(ListParameters, PropertiesParameter),
     responses((status = 200, description = "A page of contacts", body = ContactPage)))]
-pub(super) async fn list(State(app): State<App>, caller: Caller, query: Query) -> Result<Response, ApiError> {
-    let (listing, selection) = query.listing(caller.account, &*app.registry(caller.account).await?)?;
-    let page = app.repository().contacts(caller.account, &listing).await?;
-    let last = page.contacts.last().filter(|_| page.more);
+pub(super) async fn list_contacts(
+    State(app): State<App>,
+    caller: Caller,
+    query: QueryString,
+) -> Result<JsonResponse, ApiError> {
+    let account = caller.account;
+    let ListQuery { request, selection } = ListQuery::parse(&query, account, &*app.registry(account).await?)?;
+    let page = app.repository().list_contacts(account, &request).await?;
+    let last = page.contacts.last().filter(|_| page.has_more);
     let body = ListBody {
-        data: page.contacts.iter().map(|contact| contact.show(&selection)).collect(),
+        data: page.contacts.iter().map(|contact| contact.render(&selection)).collect(),
         pagination: Pagination {
-            limit: listing.limit,
-            offset: match listing.start {
-                Start::Offset(offset) => Some(offset),
-                Start::After(_) => None,
+            limit: request.limit,
+            offset: match request.start {
+                ListStart::Offset(offset) => Some(offset),
+                ListStart::After(_) => None,
             },
             count: page.count,
-            next: last.map(|last| Cursor::after(last.id, caller.account, &listing.filter)),
+            next: last.map(|last| ListCursor::encode_after(last.id, account, &request.filter)),
         },
     };
-    json(StatusCode::OK, &body)
+    JsonResponse::new(StatusCode::OK, &body)
 }

@@ -1,5 +1,5 @@
-//! Calls from pages of other origins (contract §2): who may read answers in a browser. Without the setting the layer is
-//! not there at all.
+//! CORS: which web pages may call the API (`docs/api-reference.md#requests-and-responses`). Without
+//! `CORS_ALLOWED_ORIGINS` the router leaves this middleware out.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use axum::response::Response;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{Any, CorsLayer};
 
-use crate::config::Origins;
+use crate::config::AllowedOrigins;
 
-/// How long a browser need not ask again: the most that any of them keeps to.
+/// How long browsers may cache a preflight: two hours, the longest time that any browser accepts.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// What the pages of these origins may send and read.
-pub(super) fn layer(origins: &Origins) -> CorsLayer {
+/// Returns the CORS rules for pages of these origins: the methods, request headers and response headers that they may
+/// use.
+pub(super) fn cors_layer(origins: &AllowedOrigins) -> CorsLayer {
     let name = HeaderName::from_static;
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
@@ -44,37 +45,38 @@ pub(super) fn layer(origins: &Origins) -> CorsLayer {
         ])
         .max_age(MAX_AGE);
     match origins {
-        Origins::Any => layer.allow_origin(Any),
-        Origins::These(origins) => layer
+        AllowedOrigins::Any => layer.allow_origin(Any),
+        AllowedOrigins::List(origins) => layer
             .allow_origin(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect::<Vec<_>>()),
     }
 }
 
-/// Answers preflights, and adds to other answers what lets a page read them.
-pub(super) async fn cors(State(layer): State<CorsLayer>, request: Request, next: Next) -> Response {
+/// Answers preflights, and adds CORS headers to other responses.
+pub(super) async fn apply_cors(State(layer): State<CorsLayer>, request: Request, next: Next) -> Response {
     let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
         && request.headers().contains_key(header::ORIGIN);
     if request.method() != Method::OPTIONS {
         let Ok(response) = layer.layer(next).oneshot(request).await;
         return response;
     }
-    // The layer answers any OPTIONS by itself, with 200 and for any path: the route has the first word (contract §1).
+    // The layer would answer OPTIONS with 200 for any path. The router must answer first, so that unknown paths are 404
+    // and the response has `Allow`. The layer then contributes only its headers.
     let mut preflight = Request::new(Body::empty());
     *preflight.method_mut() = Method::OPTIONS;
     *preflight.headers_mut() = request.headers().clone();
     let mut response = next.run(request).await;
     if is_preflight && response.status().is_success() {
-        let Ok(permission) = layer.layer(service_fn(nothing)).oneshot(preflight).await;
-        let (permission, _) = permission.into_parts();
-        response.headers_mut().extend(permission.headers.into_iter().filter(|(name, _)| {
-            // Of the layer's own empty body.
+        let Ok(cors_response) = layer.layer(service_fn(empty_response)).oneshot(preflight).await;
+        let (cors_parts, _) = cors_response.into_parts();
+        response.headers_mut().extend(cors_parts.headers.into_iter().filter(|(name, _)| {
+            // This header is the length of the layer's own empty body.
             name.as_ref() != Some(&header::CONTENT_LENGTH)
         }));
     }
     response
 }
 
-/// Never asked: the layer answers preflights without it.
-async fn nothing(_: Request) -> Result<Response, Infallible> {
+/// The inner service that the layer requires. Never called, because the layer answers preflights itself.
+async fn empty_response(_: Request) -> Result<Response, Infallible> {
     Ok(Response::default())
 }

@@ -1,129 +1,131 @@
-//! `/fields`: the registry (contract §4).
+//! `/fields`: the fields API (`docs/api-reference.md#fields-api`).
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::App;
-use super::answer::{Answer, json};
-use super::caller::Caller;
+use super::app::App;
+use super::authentication::Caller;
 use super::error::ApiError;
-use super::extract::{self, Payload, Segment};
-use super::idempotency::{Idempotency, RequestKey, replay};
+use super::extractors::{PathParameter, Payload, parse_object};
+use super::idempotency::{self, IdempotencyHeader};
+use super::json_response::JsonResponse;
 use super::openapi::parameters::IdempotencyKey;
 use super::openapi::responses::{FieldConflict, KeyReused};
 use super::openapi::schemas::{Field as FieldSchema, FieldChange, FieldInput, FieldList};
 use super::query::NoParameters;
 use crate::fields::{
-    Field, FieldOption, FieldPatch, NewField, Registry, Selection, format_instant, refuse_system_field,
+    Field, FieldOption, FieldPatch, NewField, Registry, Selection, format_instant, reject_system_field,
 };
-use crate::repository::{Done, Keep};
 
 /// List fields
 ///
-/// The system fields first, then the account's custom fields by name.
+/// Returns the system fields first, then the account's custom fields by name.
 #[utoipa::path(get, path = "/fields", tag = "fields", operation_id = "listFields", security(("bearer" = [])),
-    responses((status = 200, description = "Every field of the account's contacts", body = FieldList)))]
-pub(super) async fn list(State(app): State<App>, caller: Caller, _: NoParameters) -> Result<Response, ApiError> {
+    responses((status = 200, description = "All fields of the account's contacts", body = FieldList)))]
+pub(super) async fn list_fields(
+    State(app): State<App>,
+    caller: Caller,
+    _: NoParameters,
+) -> Result<JsonResponse, ApiError> {
     #[derive(Serialize)]
-    struct Body<'a> {
-        data: Vec<Shown<'a>>,
+    struct FieldListBody<'a> {
+        data: Vec<FieldResponse<'a>>,
     }
     let registry = app.registry(caller.account).await?;
-    json(StatusCode::OK, &Body { data: registry.fields().iter().map(|field| Shown::of(field)).collect() })
+    let data = registry.fields().iter().map(|field| FieldResponse::new(field)).collect();
+    JsonResponse::new(StatusCode::OK, &FieldListBody { data })
 }
 
 /// Create a custom field
 #[utoipa::path(post, path = "/fields", tag = "fields", operation_id = "createField", security(("bearer" = [])),
     params(IdempotencyKey), request_body = FieldInput,
     responses((status = 201, description = "The new field", body = FieldSchema), FieldConflict, KeyReused))]
-pub(super) async fn create(
+pub(super) async fn create_field(
     State(app): State<App>,
     caller: Caller,
     _: NoParameters,
-    idempotency: Idempotency,
+    idempotency_header: IdempotencyHeader,
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let body = payload.read().await?;
-    let new = NewField::parse(&extract::object(&body)?).map_err(ApiError::ValidationFailed)?;
-    let keep = idempotency.of(&caller, &body, &Selection::default())?.map(|RequestKey { key, fingerprint }| {
-        let name = new.internal_name.clone();
-        let answer =
-            move |registry: &Registry| show(StatusCode::CREATED, registry, &name).ok().map(|answer| answer.to_bytes());
-        Keep { key, fingerprint, answer: Box::new(answer) }
-    });
-    match app.repository().create_field(caller.account, &new, keep.as_ref()).await? {
-        Done::Replayed(answer) => replay(&answer),
-        Done::Fresh(registry) => Ok(show(StatusCode::CREATED, &registry, &new.internal_name)?.into_response()),
-    }
+    let new_field = NewField::parse(&parse_object(&body)?).map_err(ApiError::ValidationFailed)?;
+    let fingerprint = idempotency_header.fingerprint(&caller, &body, &Selection::default())?;
+    let name = new_field.internal_name.clone();
+    let build_response = move |registry: &Registry| field_response(StatusCode::CREATED, registry, &name);
+    let idempotent_request = fingerprint.map(|fingerprint| fingerprint.into_idempotent_request(build_response.clone()));
+    let created = app.repository().create_field(caller.account, &new_field, idempotent_request.as_ref()).await?;
+    idempotency::stored_or_new_response(created, |registry| build_response(registry))
 }
 
 /// Read a field
 #[utoipa::path(get, path = "/fields/{internalName}", tag = "fields", operation_id = "readField", security(("bearer" = [])),
     params(("internalName" = String, Path, description = "The field's internal name", example = "email")),
     responses((status = 200, description = "The field", body = FieldSchema)))]
-pub(super) async fn read(
+pub(super) async fn read_field(
     State(app): State<App>,
     caller: Caller,
-    Segment(name): Segment,
+    PathParameter(name): PathParameter,
     _: NoParameters,
-) -> Result<Response, ApiError> {
-    Ok(show(StatusCode::OK, &*app.registry(caller.account).await?, &name)?.into_response())
+) -> Result<JsonResponse, ApiError> {
+    field_response(StatusCode::OK, &*app.registry(caller.account).await?, &name)
 }
 
 /// Change a custom field
 ///
-/// Its label, or its whole list of options. An option that contacts still have can't go.
+/// Changes the label, or the whole list of options. An option that contacts still use cannot be removed.
 #[utoipa::path(patch, path = "/fields/{internalName}", tag = "fields", operation_id = "updateField", security(("bearer" = [])),
     params(("internalName" = String, Path, description = "The field's internal name", example = "shoe_size")),
-    request_body = FieldChange, responses((status = 200, description = "The changed field", body = FieldSchema), FieldConflict))]
-pub(super) async fn update(
+    request_body = FieldChange,
+    responses((status = 200, description = "The changed field", body = FieldSchema), FieldConflict))]
+pub(super) async fn update_field(
     State(app): State<App>,
     caller: Caller,
-    Segment(name): Segment,
+    PathParameter(name): PathParameter,
     _: NoParameters,
     payload: Payload,
-) -> Result<Response, ApiError> {
+) -> Result<JsonResponse, ApiError> {
     let body = payload.read().await?;
-    let body = extract::object(&body)?;
-    // As the database has it now: what can change depends on the field's type.
+    let body = parse_object(&body)?;
+    // Bypasses the cache, because another instance may have just created the field, and its type determines the valid
+    // changes.
     let registry = app.repository().reload_registry(caller.account).await?;
     let field = registry.get(&name).map(|field| &**field);
     let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
     let registry = app.repository().update_field(caller.account, &name, &patch).await?;
-    Ok(show(StatusCode::OK, &registry, &name)?.into_response())
+    field_response(StatusCode::OK, &registry, &name)
 }
 
 /// Delete a custom field
 ///
-/// With all its values. A field of the same name that is made later starts empty.
+/// Deletes the field with all its values. A field that is created later with the same name starts empty.
 #[utoipa::path(delete, path = "/fields/{internalName}", tag = "fields", operation_id = "deleteField", security(("bearer" = [])),
     params(("internalName" = String, Path, description = "The field's internal name", example = "loyalty_points")),
-    responses((status = 204, description = "The field is gone")))]
-pub(super) async fn delete(
+    responses((status = 204, description = "The field is deleted")))]
+pub(super) async fn delete_field(
     State(app): State<App>,
     caller: Caller,
-    Segment(name): Segment,
+    PathParameter(name): PathParameter,
     _: NoParameters,
-) -> Result<Response, ApiError> {
+) -> Result<StatusCode, ApiError> {
     let registry = app.registry(caller.account).await?;
     if let Some(field) = registry.get(&name) {
-        refuse_system_field(field).map_err(ApiError::ValidationFailed)?;
+        reject_system_field(field).map_err(ApiError::ValidationFailed)?;
     }
-    // Also when it is unknown here: another instance may just have made it.
+    // Deletes the field even if the cached registry lacks it, because another instance may have just created it.
     app.repository().delete_field(caller.account, &name).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(StatusCode::NO_CONTENT)
 }
 
-fn show(status: StatusCode, registry: &Registry, name: &str) -> Result<Answer, ApiError> {
-    Answer::of(status, &Shown::of(registry.get(name).ok_or(ApiError::NotFound)?))
+fn field_response(status: StatusCode, registry: &Registry, name: &str) -> Result<JsonResponse, ApiError> {
+    JsonResponse::new(status, &FieldResponse::new(registry.get(name).ok_or(ApiError::FieldNotFound)?))
 }
 
-/// A field as answers show it.
+/// A field in a response.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct FieldResponse<'a> {
     internal_name: &'a str,
     label: &'a str,
     r#type: &'static str,
@@ -137,8 +139,8 @@ struct Shown<'a> {
     updated_at: Option<String>,
 }
 
-impl<'a> Shown<'a> {
-    fn of(field: &'a Field) -> Self {
+impl<'a> FieldResponse<'a> {
+    fn new(field: &'a Field) -> Self {
         let format = |instant: Option<DateTime<Utc>>| instant.map(format_instant);
         Self {
             internal_name: &field.internal_name,

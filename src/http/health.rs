@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz` (contract §7). Neither takes a token.
+//! `GET /healthz` and `GET /readyz`, without authentication (`docs/api-reference.md#operations`).
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::App;
+use super::app::App;
 use super::error::ApiError;
 use super::openapi::responses::NotReady;
 use super::query::NoParameters;
 
-/// How long the database may take to answer before the service counts as cut off.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the database may take to answer before the service counts as not ready.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// That the process is up.
+/// The state of the process.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     /// Always `ok`.
@@ -29,14 +29,14 @@ pub(super) struct Health {
     version: &'static str,
 }
 
-/// Is the process up?
+/// Is the process running?
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "health",
-    responses((status = 200, description = "The process is up", body = Health)))]
+    responses((status = 200, description = "The process is running", body = Health)))]
 pub(super) async fn healthz(_: NoParameters) -> Json<Health> {
     Json(Health { status: "ok", name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") })
 }
 
-/// That the service can do its work.
+/// The state of a service that is ready for requests.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Readiness {
     /// Always `ready`.
@@ -44,18 +44,18 @@ pub(super) struct Readiness {
     status: &'static str,
 }
 
-/// Can the service do its work?
+/// Is the service ready for requests?
 ///
-/// The database answers, no migration is pending, and the service is not about to stop.
+/// It is ready if the database answers, no migration is pending, and the service is not shutting down.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readiness",
-    responses((status = 200, description = "The service can do its work", body = Readiness), NotReady))]
+    responses((status = 200, description = "The service is ready", body = Readiness), NotReady))]
 pub(super) async fn readyz(State(app): State<App>, _: NoParameters) -> Result<Json<Readiness>, ApiError> {
     if app.is_draining() {
         return Err(ApiError::Unavailable("shutting down".into()));
     }
-    let migrations = tokio::time::timeout(PATIENCE, app.repository().migrations()).await;
-    let migrations = migrations.map_err(|_| ApiError::Unavailable("the database does not answer in time".into()))??;
-    if migrations.pending > 0 {
+    let schema = tokio::time::timeout(DATABASE_TIMEOUT, app.repository().schema_state()).await;
+    let schema = schema.map_err(|_| ApiError::Unavailable("the database does not answer in time".into()))??;
+    if schema.pending > 0 {
         return Err(ApiError::Unavailable("migrations are pending".into()));
     }
     Ok(Json(Readiness { status: "ready" }))

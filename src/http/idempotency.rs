@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a repeat of a POST gets the first answer again (contract §6).
+//! `Idempotency-Key`: a repeated POST returns the response of the first request (`docs/api-reference.md#idempotency`).
 
 use std::convert::Infallible;
 
@@ -8,57 +8,62 @@ use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-use super::answer::Answer;
-use super::caller::Caller;
+use super::authentication::Caller;
 use super::error::ApiError;
-use super::state::App;
+use super::json_response::JsonResponse;
 use crate::fields::{Issue, IssueCode, Selection};
+use crate::repository::{Idempotent, IdempotentRequest};
 
 const HEADER: &str = "idempotency-key";
-const REPLAYED: &str = "idempotency-replayed";
+const REPLAYED_HEADER: &str = "idempotency-replayed";
 const MAX_LENGTH: usize = 255;
 
-/// The key that a request carries, if any, and the path and query that it is good for.
-pub(super) struct Idempotency(Option<Sent>);
+/// The `Idempotency-Key` header of a request. Methods other than POST ignore it, because repeating them is safe without
+/// a key.
+pub(super) struct IdempotencyHeader(Option<SentKey>);
 
-struct Sent {
-    /// `None` when it is malformed.
+struct SentKey {
+    /// The key. `None` if it is malformed.
     key: Option<String>,
-    /// Path and query. (Over HTTP/2 a URI also holds the host.)
+    /// The path and query of the request. The URI is not used, because over HTTP/2 it also contains the host.
     target: String,
 }
 
-/// A key, and the hash of the request it belongs to: of who sends what to where, and what he asks to see.
+/// An idempotency key and the fingerprint of its request: a hash of the actor, the target, the body and the requested
+/// properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RequestKey {
-    pub key: String,
-    pub fingerprint: [u8; 32],
+pub(super) struct RequestFingerprint {
+    key: String,
+    fingerprint: [u8; 32],
 }
 
-impl FromRequestParts<App> for Idempotency {
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyHeader {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let mut values = parts.headers.get_all(HEADER).iter();
-        // Every other method is idempotent as it is.
         let Some(first) = values.next().filter(|_| parts.method == Method::POST) else { return Ok(Self(None)) };
-        let is_good =
+        let is_valid =
             |key: &&str| (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-        let key = first.to_str().ok().filter(is_good).filter(|_| values.next().is_none());
+        let key = first.to_str().ok().filter(is_valid).filter(|_| values.next().is_none());
         let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        Ok(Self(Some(Sent { key: key.map(str::to_owned), target })))
+        Ok(Self(Some(SentKey { key: key.map(str::to_owned), target })))
     }
 }
 
-impl Idempotency {
-    /// The key, with the hash of the request that has this body and asks to see these fields.
-    pub(super) fn of(
+impl IdempotencyHeader {
+    /// Returns the key, and the fingerprint of a request with this body and these requested properties. Returns `None`
+    /// if the request has no key.
+    ///
+    /// # Errors
+    /// [`ApiError::ValidationFailed`] if the key is malformed.
+    pub(super) fn fingerprint(
         &self,
         caller: &Caller,
         body: &[u8],
         selection: &Selection,
-    ) -> Result<Option<RequestKey>, ApiError> {
-        let Some(Sent { key, target }) = &self.0 else { return Ok(None) };
+    ) -> Result<Option<RequestFingerprint>, ApiError> {
+        let Some(SentKey { key, target }) = &self.0 else { return Ok(None) };
         let Some(key) = key.clone() else {
             let message = "must be sent once, as 1 to 255 visible ASCII characters";
             let issue = Issue::new("Idempotency-Key", IssueCode::InvalidFormat, message);
@@ -71,15 +76,36 @@ impl Idempotency {
             hasher.update(part.len().to_be_bytes());
             hasher.update(part);
         }
-        // A name that has become another field's makes another request of it: the first answer shows what was deleted.
+        // The ids of the fields, not their names: if a field is deleted and a new field gets its name, the same query
+        // requests another field. The stored response contains values of the deleted field and must not be replayed.
         selection.extra().iter().for_each(|field| hasher.update(field.id.0.to_be_bytes()));
-        Ok(Some(RequestKey { key, fingerprint: hasher.finalize().into() }))
+        Ok(Some(RequestFingerprint { key, fingerprint: hasher.finalize().into() }))
     }
 }
 
-/// The kept answer, sent again.
-pub(super) fn replay(kept: &[u8]) -> Result<Response, ApiError> {
-    let mut response = Answer::from_bytes(kept)?.into_response();
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    Ok(response)
+impl RequestFingerprint {
+    /// Converts to the type that the repository takes. The repository stores the response that `build_response` returns
+    /// in the same transaction as the effect of the request. An error response is not stored.
+    pub(super) fn into_idempotent_request<T: ?Sized>(
+        self,
+        build_response: impl Fn(&T) -> Result<JsonResponse, ApiError> + Send + Sync + 'static,
+    ) -> IdempotentRequest<T> {
+        let response_bytes = move |outcome: &T| build_response(outcome).ok().map(|response| response.to_bytes());
+        IdempotentRequest { key: self.key, fingerprint: self.fingerprint, build_response: Box::new(response_bytes) }
+    }
+}
+
+/// Returns the stored response of a repeated request, or the response that `build_response` returns for a new request.
+pub(super) fn stored_or_new_response<T>(
+    outcome: Idempotent<T>,
+    build_response: impl FnOnce(&T) -> Result<JsonResponse, ApiError>,
+) -> Result<Response, ApiError> {
+    match outcome {
+        Idempotent::Fresh(outcome) => Ok(build_response(&outcome)?.into_response()),
+        Idempotent::Replayed(stored) => {
+            let mut response = JsonResponse::from_bytes(&stored)?.into_response();
+            response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+            Ok(response)
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Reads of contacts.
+//! Reads of contacts by id, by unique key, and as lists. (`batched_reads.rs` reads single contacts by id.)
 
 use std::collections::HashMap;
 
@@ -6,157 +6,168 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
-use super::rows::{self, contact_columns};
-use super::{Repository, StorageError};
-use crate::contacts::{Contact, Filter, Listing, Page, Start, UniqueKey};
+use super::Repository;
+use super::error::StorageError;
+use super::row_mapping::{self, contact_columns};
+use super::statement::sql;
+use crate::contacts::{Contact, ListFilter, ListRequest, ListStart, Page, UniqueKey};
 use crate::fields::{Kind, Value, system};
 
-/// The part of a condition that finds contacts by the index of unique keys: those that hold (or as archived ones
-/// held) this key of this field and, where given, this external id.
-macro_rules! holds_keys {
-    ($field:literal, $key:literal, $external_id:literal) => {
-        concat!(
-            "AND c.id IN (SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
-            $field,
-            " AND k.key = ",
-            $key,
-            " AND k.active UNION ALL \
-             SELECT k.contact_id FROM contact_keys k WHERE k.account_id = $1 AND k.field_id = ",
-            $field,
-            " AND k.key = ",
-            $key,
-            " AND NOT k.active) AND (",
-            $external_id,
-            "::text IS NULL OR c.external_id = ",
-            $external_id,
-            ")"
+/// Returns the SQL condition for the contacts with a unique key, active or archived. It reads the indexes of the keys.
+///
+/// The parameters from `first` on are the field, the key, and an external id. If the external id is not NULL, the
+/// contact must have it, too.
+fn key_condition_sql(first: usize) -> String {
+    let [field, key, external_id] = [first, first + 1, first + 2];
+    // There is one index for the keys of active contacts and one for the keys of archived contacts.
+    let contact_ids = |index_condition: &str| {
+        format!(
+            "SELECT k.contact_id FROM contact_keys k \
+             WHERE k.account_id = $1 AND k.field_id = ${field} AND k.key = ${key} AND {index_condition}"
         )
     };
+    format!(
+        "c.id IN ({} UNION ALL {}) AND (${external_id}::text IS NULL OR c.external_id = ${external_id})",
+        contact_ids("k.is_active"),
+        contact_ids("NOT k.is_active")
+    )
 }
 
 impl Repository {
-    /// The contacts with these ids, active or archived, in the order asked for.
+    /// Returns the contact with each id, active or archived, in the order of `ids`.
     ///
     /// # Errors
-    /// The database.
-    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
+    /// Returns a [`StorageError`] if the database fails or is overloaded.
+    #[tracing::instrument(
+        name = "read contacts",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
     pub async fn contacts_by_id(&self, account: Uuid, ids: &[Uuid]) -> Result<Vec<Option<Contact>>, StorageError> {
-        const FIND: &str =
-            concat!("SELECT ", contact_columns!(), " FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)");
-        let rows = sqlx::query(FIND).bind(account).bind(ids).fetch_all(&mut *self.pool.admit().await?).await?;
-        let found = rows.iter().map(rows::contact).map(|contact| contact.map(|contact| (contact.id, contact)));
-        let found = found.collect::<sqlx::Result<HashMap<_, _>>>()?;
-        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+        let select = sql!("SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)", contact_columns());
+        let rows = sqlx::query(select).bind(account).bind(ids).fetch_all(&mut *self.pool.admit().await?).await?;
+        let by_id =
+            rows.iter().map(row_mapping::contact_from_row).map(|contact| contact.map(|contact| (contact.id, contact)));
+        let by_id = by_id.collect::<sqlx::Result<HashMap<_, _>>>()?;
+        Ok(ids.iter().map(|id| by_id.get(id).cloned()).collect())
     }
 
-    /// The active contacts that hold these keys, in the order asked for.
+    /// Returns the active contact that holds each unique key, in the order of `keys`.
     ///
     /// # Errors
-    /// The database.
-    #[tracing::instrument(name = "read contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
+    /// Returns a [`StorageError`] if the database fails or is overloaded.
+    #[tracing::instrument(
+        name = "read contacts",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
     pub async fn contacts_by_key(
         &self,
         account: Uuid,
         keys: &[UniqueKey],
     ) -> Result<Vec<Option<Contact>>, StorageError> {
-        const FIND: &str = concat!(
-            "SELECT ",
-            contact_columns!(),
-            ", k.number FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (field_id, key, number) \
-             JOIN contact_keys h ON h.account_id = $1 AND h.field_id = k.field_id AND h.key = k.key AND h.active \
-             JOIN contacts c ON c.account_id = $1 AND c.id = h.contact_id"
+        let select = sql!(
+            "SELECT {}, k.number FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (field_id, key, number) \
+             JOIN contact_keys h ON h.account_id = $1 AND h.field_id = k.field_id AND h.key = k.key AND h.is_active \
+             JOIN contacts c ON c.account_id = $1 AND c.id = h.contact_id",
+            contact_columns()
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
-        let mut found = vec![None; keys.len()];
-        let find = sqlx::query(FIND).bind(account).bind(fields).bind(texts);
-        let rows = find.fetch_all(&mut *self.pool.admit().await?).await?;
-        for row in rows {
+        let mut holders = vec![None; keys.len()];
+        let select = sqlx::query(select).bind(account).bind(fields).bind(texts);
+        for row in select.fetch_all(&mut *self.pool.admit().await?).await? {
             let number: i64 = row.try_get("number")?;
-            if let Some(place) = usize::try_from(number - 1).ok().and_then(|index| found.get_mut(index)) {
-                *place = Some(rows::contact(&row)?);
+            if let Some(holder) = usize::try_from(number - 1).ok().and_then(|index| holders.get_mut(index)) {
+                *holder = Some(row_mapping::contact_from_row(&row)?);
             }
         }
-        Ok(found)
+        Ok(holders)
     }
 
-    /// One page of a list, in order of creation.
+    /// Returns a page of a list of contacts, in order of creation.
     ///
     /// # Errors
-    /// The database.
-    #[tracing::instrument(name = "list contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
-    pub async fn contacts(&self, account: Uuid, listing: &Listing) -> Result<Page, StorageError> {
-        let (after, offset) = match listing.start {
-            Start::After(id) => (id, 0),
-            Start::Offset(offset) => (Uuid::nil(), offset),
+    /// Returns a [`StorageError`] if the database fails or is overloaded.
+    #[tracing::instrument(
+        name = "list contacts",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
+    pub async fn list_contacts(&self, account: Uuid, request: &ListRequest) -> Result<Page, StorageError> {
+        let (after, offset) = match request.start {
+            ListStart::After(id) => (id, 0),
+            ListStart::Offset(offset) => (Uuid::nil(), offset),
         };
         let mut connection = self.pool.admit().await?;
-        let count = match listing.start {
-            Start::After(_) => None,
-            Start::Offset(_) => Some(count(&mut connection, account, &listing.filter).await?),
+        let count = match request.start {
+            ListStart::After(_) => None,
+            ListStart::Offset(_) => Some(count_contacts(&mut connection, account, &request.filter).await?),
         };
-        // One more than asked for tells whether more follow.
-        let found = page(&mut connection, account, &listing.filter, after, offset, listing.limit + 1).await?;
-        let mut contacts = found.iter().map(rows::contact).collect::<sqlx::Result<Vec<_>>>()?;
-        let more = contacts.len() as i64 > listing.limit;
-        contacts.truncate(usize::try_from(listing.limit).unwrap_or(usize::MAX));
-        Ok(Page { contacts, count, more })
+        // One more than the limit, to detect whether more contacts follow.
+        let rows = select_page(&mut connection, account, &request.filter, after, offset, request.limit + 1).await?;
+        let mut contacts = rows.iter().map(row_mapping::contact_from_row).collect::<sqlx::Result<Vec<_>>>()?;
+        let has_more = contacts.len() as i64 > request.limit;
+        contacts.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
+        Ok(Page { contacts, count, has_more })
     }
 }
 
-async fn page(
+/// Reads up to `limit` contacts with ids greater than `after`, after skipping `offset` of them.
+async fn select_page(
     connection: &mut PgConnection,
     account: Uuid,
-    filter: &Filter,
+    filter: &ListFilter,
     after: Uuid,
     offset: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<PgRow>> {
-    const ALL: &str = concat!(
-        "SELECT ",
-        contact_columns!(),
-        " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) \
-         ORDER BY c.id OFFSET $4 LIMIT $5"
+    let all = sql!(
+        "SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) \
+         ORDER BY c.id OFFSET $4 LIMIT $5",
+        contact_columns()
     );
-    const BY_KEY: &str = concat!(
-        "SELECT ",
-        contact_columns!(),
-        " FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) ",
-        holds_keys!("$6", "$7", "$8"),
-        " ORDER BY c.id OFFSET $4 LIMIT $5"
+    let by_key = sql!(
+        "SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) AND {} \
+         ORDER BY c.id OFFSET $4 LIMIT $5",
+        contact_columns(),
+        key_condition_sql(6)
     );
-    let keys = Keys::of(filter);
-    let query = sqlx::query(if keys.is_some() { BY_KEY } else { ALL });
-    let mut query = query.bind(account).bind(after).bind(filter.archived).bind(offset).bind(limit);
-    if let Some(keys) = keys {
-        query = query.bind(keys.field).bind(keys.key).bind(keys.external_id);
+    let key = FilterKey::from_filter(filter);
+    let query = sqlx::query(if key.is_some() { by_key } else { all });
+    let mut query = query.bind(account).bind(after).bind(filter.include_archived).bind(offset).bind(limit);
+    if let Some(key) = key {
+        query = query.bind(key.field).bind(key.key).bind(key.external_id);
     }
     query.fetch_all(connection).await
 }
 
-async fn count(connection: &mut PgConnection, account: Uuid, filter: &Filter) -> sqlx::Result<i64> {
+/// Counts all contacts that match a filter.
+async fn count_contacts(connection: &mut PgConnection, account: Uuid, filter: &ListFilter) -> sqlx::Result<i64> {
     const ALL: &str = "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2)";
-    const BY_KEY: &str = concat!(
-        "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2) ",
-        holds_keys!("$3", "$4", "$5")
+    let by_key = sql!(
+        "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2) AND {}",
+        key_condition_sql(3)
     );
-    let keys = Keys::of(filter);
-    let mut query = sqlx::query_scalar(if keys.is_some() { BY_KEY } else { ALL }).bind(account).bind(filter.archived);
-    if let Some(keys) = keys {
-        query = query.bind(keys.field).bind(keys.key).bind(keys.external_id);
+    let key = FilterKey::from_filter(filter);
+    let query = sqlx::query_scalar(if key.is_some() { by_key } else { ALL });
+    let mut query = query.bind(account).bind(filter.include_archived);
+    if let Some(key) = key {
+        query = query.bind(key.field).bind(key.key).bind(key.external_id);
     }
     query.fetch_one(connection).await
 }
 
-/// The key by which a filter finds its contacts, and what is left to compare.
-struct Keys<'a> {
+/// The unique key that selects the contacts of a filter.
+struct FilterKey<'a> {
     field: i32,
     key: String,
+    /// The external id that the contact with the key must also have; `None` when the filter does not require one.
     external_id: Option<&'a str>,
 }
 
-impl<'a> Keys<'a> {
-    /// `None` for a filter without keys.
-    fn of(filter: &'a Filter) -> Option<Self> {
+impl<'a> FilterKey<'a> {
+    /// Returns the key of a filter; `None` when it has neither an email nor an external id.
+    fn from_filter(filter: &'a ListFilter) -> Option<Self> {
         let external_id = filter.external_id.as_deref();
         if let Some(email) = &filter.email {
             let key = Kind::Email.unique_key(&Value::Text(email.clone()));

@@ -1,47 +1,49 @@
-//! What can go wrong with the database, by what it means to a caller.
+//! Errors of the repository, classified by what they mean to the caller.
 
 use std::sync::Arc;
 
-/// The database did not do what it was asked.
+/// A failed operation of the database.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
-    /// It is away, overloaded, or took too long: the caller may try again.
+    /// The database is down, overloaded, or took too long. The caller may retry later.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] Arc<sqlx::Error>),
-    /// More is asked of it than it can take: the caller may try again.
-    #[error("too many requests are waiting")]
+    /// Too many requests are queued. The caller may retry later.
+    #[error("too many requests are queued")]
     Overloaded,
-    /// Whether it was done is unknown: whoever did it ended without a word.
-    #[error("a write ended without an answer")]
+    /// The task that carried out the operation ended without a reply: it is unknown whether the operation was carried
+    /// out.
+    #[error("the operation ended without a reply")]
     Lost,
-    /// Someone else holds what it needs, for longer than it waits.
-    #[error("a lock was not had in time: {0}")]
+    /// Another transaction held a lock for longer than the lock timeout.
+    #[error("the lock timeout expired: {0}")]
     Locked(#[source] Arc<sqlx::Error>),
-    /// Two transactions stood in each other's way: trying again at once helps.
-    #[error("a conflict between transactions: {0}")]
+    /// Two transactions conflicted. An immediate retry helps.
+    #[error("the transaction conflicted with another one: {0}")]
     Conflict(#[source] Arc<sqlx::Error>),
-    /// What was read is no longer so: trying again at once helps.
-    #[error("someone else has written meanwhile")]
+    /// Another transaction has changed the data since it was read. An immediate retry helps.
+    #[error("the data has changed since it was read")]
     Stale,
-    /// Anything else is a bug of ours.
+    /// Any other error: a bug in this service.
     #[error("{0}")]
     Bug(#[source] Arc<sqlx::Error>),
 }
 
 impl StorageError {
-    /// Whether it is unknown if a write was done, or trying it again at once would not help.
-    pub(super) fn leaves_unknown(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded)
+    /// Whether an immediate retry is safe and may help. Returns false when the write may have been committed, and when
+    /// the database is down or overloaded.
+    pub(super) fn is_retryable(&self) -> bool {
+        !matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded)
     }
 }
 
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
-        let meaning = match &error {
+        let classify = match &error {
             Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed | BeginFailed | Protocol(_) => Self::Unavailable,
             sqlx::Error::Database(database) => match database.code().as_deref() {
-                // serialization_failure, deadlock_detected, unique_violation: someone else was faster.
+                // serialization_failure, deadlock_detected, unique_violation: another transaction was first.
                 Some("40001" | "40P01" | "23505") => Self::Conflict,
                 // lock_not_available
                 Some("55P03") => Self::Locked,
@@ -50,34 +52,35 @@ impl From<sqlx::Error> for StorageError {
             },
             _ => Self::Bug,
         };
-        meaning(Arc::new(error))
+        classify(Arc::new(error))
     }
 }
 
-/// The codes of a database that can't serve now, by class (PostgreSQL documentation, appendix A).
+/// Whether an SQLSTATE code means that the database cannot serve requests now (PostgreSQL documentation, appendix A).
 fn is_unavailable(code: &str) -> bool {
-    // Connection exceptions, insufficient resources (disk, memory, connections), operator intervention
-    // (shutdown, cancelled by time limit), system errors.
+    // By class: connection exceptions, insufficient resources (disk, memory, connections), operator intervention
+    // (shutdown, cancelled by a timeout), system errors.
     ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-        // A read-only database, a role or database that is not there (yet), one that takes no connections, no access.
+        // A read-only database; a role or database that does not exist (yet); a database that accepts no connections;
+        // failed authentication; missing privileges.
         || ["25006", "3D000", "55000", "28000", "28P01", "42501"].contains(&code)
-        // The schema is not there yet: migrations are pending.
+        // A table or column does not exist yet: migrations are pending.
         || ["42P01", "42703"].contains(&code)
 }
 
-/// Why work was not done. (A single write that is refused is no error of the work.)
+/// The reason why a set of writes was not carried out. The rejection of a single write is an outcome and not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The account's fields are others than those the writes were checked against: check again.
+    /// The account's registry has changed since the writes were validated. They must be validated again.
     #[error("the registry has changed")]
     RegistryChanged,
-    /// The `Idempotency-Key` belongs to another request.
-    #[error("the key belongs to another request")]
+    /// The `Idempotency-Key` was used for another request.
+    #[error("the Idempotency-Key belongs to another request")]
     KeyReused,
-    /// The answer that was kept under the key showed a contact that has been purged.
-    #[error("the answer has been purged")]
-    AnswerPurged,
-    /// The database.
+    /// The response stored under the `Idempotency-Key` was erased, because it contained a contact that was purged.
+    #[error("the stored response has been erased")]
+    ResponsePurged,
+    /// The database failed or is overloaded.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -88,30 +91,30 @@ impl From<sqlx::Error> for WriteError {
     }
 }
 
-/// Why a custom field was not written.
+/// The reason why a custom field was not created, changed or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum FieldError {
-    /// The account has no such field.
+    /// The account has no such custom field.
     #[error("no such field")]
     NotFound,
-    /// The name is taken.
-    #[error("the name is taken")]
+    /// The account has a field with this internal name.
+    #[error("a field with this name exists")]
     Duplicate,
-    /// The account has as many fields (or unique fields) as it can have.
+    /// The account has the maximum number of custom fields, or of unique custom fields.
     #[error("too many fields")]
     TooMany {
-        /// How many it can have.
+        /// The maximum number.
         limit: usize,
-        /// Whether of unique ones.
+        /// Whether the limit is the one for unique fields.
         unique: bool,
     },
-    /// These options are still used by contacts.
+    /// Contacts still use these options, which the change would remove.
     #[error("options are in use")]
     OptionsInUse(Vec<String>),
-    /// The `Idempotency-Key` belongs to another request.
-    #[error("the key belongs to another request")]
+    /// The `Idempotency-Key` was used for another request.
+    #[error("the Idempotency-Key belongs to another request")]
     KeyReused,
-    /// The database.
+    /// The database failed or is overloaded.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

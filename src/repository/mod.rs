@@ -1,26 +1,44 @@
-//! Every line of SQL. A transaction never leaves this room: a caller asks for one use case at a time.
+//! All SQL. Each method of `Repository` is one use case; a transaction never leaves this module.
 //!
-//! Knows contacts, fields and clients, nothing of HTTP.
+//! The module uses `contacts`, `fields` and `clients`, and is independent of HTTP. The use cases by file:
+//!
+//! | file | use cases |
+//! |---|---|
+//! | `batched_reads` | `contact_by_id`: reads single contacts, combined into batches |
+//! | `contacts` | `contacts_by_id`, `contacts_by_key`, `list_contacts`: reads several contacts |
+//! | `search` | `search_contacts`: reads a page of search results |
+//! | `writer` | `write_contacts`: creates, updates, upserts, archives, restores and purges contacts; `prepare_batch`, `store_prepared_batch`: the same for imports, as a pipeline |
+//! | `change_feed` | `read_changes`, `read_history`, `wait_for_change`: reads the feed and the history |
+//! | `fields` | `registry`, `registry_at_least`, `reload_registry`, `create_field`, `update_field`, `delete_field`: reads and changes custom fields |
+//! | `clients` | `create_client`, `list_clients`, `revoke_client`, `client_credentials`, `is_client_revoked`: manages API clients |
+//! | `export` | `export_contacts`: reads all contacts of an account in one snapshot |
+//! | `migrations` | `migrate`, `schema_state`: creates and checks the schema |
+//! | `cleanup` | `delete_expired_records`: deletes expired stored responses and expired changes |
+//! | `storage_metrics` | `update_gauges`: updates the gauges of queues and pools |
+//! | this file | `new`, `run_background_work`, `close` |
 
-mod changes;
+mod accounts;
+mod admission;
+mod batched_reads;
+mod batcher;
+mod change_feed;
+mod change_notifier;
+mod cleanup;
 mod clients;
 mod contacts;
-mod doorbells;
 mod error;
 mod export;
 mod fields;
-mod gather;
-mod kept;
-mod line;
-mod meters;
+mod idempotency;
 mod migrations;
 mod pool;
-mod reader;
-mod registries;
-mod revocations;
-mod rows;
+mod registry_cache;
+mod revoked_clients;
+mod row_mapping;
 mod search;
-mod sweep;
+mod shard;
+mod statement;
+mod storage_metrics;
 mod writer;
 
 use std::sync::Arc;
@@ -28,89 +46,92 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-pub use changes::{After, FeedError, FeedPage, FeedRequest, HistoryPage};
-pub use clients::Credentials;
-use doorbells::Doorbells;
-pub use error::{FieldError, StorageError, WriteError};
-pub use migrations::{MigrationError, Migrations};
-use pool::{Holders, Pool, Suspicion};
-use reader::Reader;
-use registries::Registries;
-use revocations::Revocations;
-use search::Searching;
-pub use writer::{Done, Keep, Outcomes, Outlook, Prepared, Unit, Work};
-use writer::{Lanes, Writer};
-
 use crate::config::{DatabaseSettings, SettingsError};
+use batched_reads::ContactReader;
+use change_notifier::ChangeNotifier;
+use pool::{DedicatedConnections, HealthEpoch, Pool, open_pool};
+use registry_cache::RegistryCache;
+use revoked_clients::RevokedClients;
+use search::SearchState;
+use writer::{AccountQueues, Writer};
 
-/// From how many shared connections on some are set apart for reads by id.
-const MANY_CONNECTIONS: u32 = 8;
+pub use change_feed::{FeedError, FeedPage, FeedRequest, FeedStart, HistoryPage};
+pub use clients::StoredCredentials;
+pub use error::{FieldError, StorageError, WriteError};
+pub use idempotency::{Idempotent, IdempotentRequest};
+pub use migrations::{MigrationError, SchemaState};
+pub use writer::{AccountWrites, Atomicity, Outcomes, PreparedBatch, Projection};
+
+/// Reads by id get their own connections only if at least this many connections are not reserved for writes.
+const MIN_CONNECTIONS_FOR_READERS: u32 = 8;
 
 /// The contacts, fields and clients of all accounts, in PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
+    /// The connections of all operations except batched writes and batched reads.
     pool: Pool,
-    /// How to reach the database outside the pool.
+    /// The options of connections outside the pools.
     options: Arc<PgConnectOptions>,
-    registries: Arc<Registries>,
-    revocations: Arc<Revocations>,
-    searching: Arc<Searching>,
-    reader: Arc<Reader>,
+    registry_cache: Arc<RegistryCache>,
+    revoked_clients: Arc<RevokedClients>,
+    search_state: Arc<SearchState>,
+    reader: Arc<ContactReader>,
     writer: Arc<Writer>,
-    doorbells: Arc<Doorbells>,
-    /// For how long entries of the feed are kept.
+    change_notifier: Arc<ChangeNotifier>,
+    /// How long entries of the change feed are stored.
     change_retention: Duration,
 }
 
 impl Repository {
-    /// A repository on the database of `settings`. Connects when first used, so the database may be away. To be
-    /// called within a runtime, on which its writer works.
+    /// Creates a repository on the database of `settings`. Connections are opened at their first use, so the database
+    /// may be down. Call this within a Tokio runtime, which runs the workers.
     ///
     /// # Errors
-    /// A `DATABASE_URL` that can't be parsed.
+    /// Fails if `DATABASE_URL` cannot be parsed.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
-        meters::describe();
+        storage_metrics::describe_metrics();
         let options = pool::connect_options(settings)?;
         let total = settings.max_connections;
-        let workers = if settings.write_batch_max > 1 { writer::workers().min(total - 1) } else { 0 };
-        let for_writes = if workers > 0 { workers } else { total / 4 * 3 };
-        let for_reads = if total - for_writes >= MANY_CONNECTIONS { reader::WORKERS } else { 0 };
-        let shared = total - for_writes - for_reads;
-        let suspicion = Suspicion::default();
-        let open = |name, options, connections| pool::open(name, settings, options, connections, &suspicion);
-        let pool = open("shared", options.clone(), shared);
-        // A pool goes through its connections in turn, each of which has its own caches: workers keep to their own.
-        let holders = |name, options, connections, workers| match connections {
-            0 => Holders::on_shared(pool.clone(), workers),
-            _ => Holders::on_own(open(name, options, connections), workers),
+        let writers = if settings.write_batch_max > 1 { writer::worker_count().min(total - 1) } else { 0 };
+        let write_connections = if writers > 0 { writers } else { total / 4 * 3 };
+        let has_readers = total - write_connections >= MIN_CONNECTIONS_FOR_READERS;
+        let read_connections = if has_readers { batched_reads::WORKERS } else { 0 };
+        let shared_connections = total - write_connections - read_connections;
+        let health_epoch = HealthEpoch::default();
+        let open = |name, options, connections| open_pool(name, settings, options, connections, &health_epoch);
+        let pool = open("shared", options.clone(), shared_connections);
+        // A pool hands out its connections in turn, and each connection has its own caches, such as the plans of
+        // prepared statements. So every worker keeps one connection.
+        let dedicated = |name, options, connections, workers| match connections {
+            0 => DedicatedConnections::with_shared_pool(pool.clone(), workers),
+            _ => DedicatedConnections::with_own_pool(open(name, options, connections), workers),
         };
-        let for_writes = holders("writer", pool::impatient(options.clone()), for_writes, workers);
-        let for_reads = holders("reader", options.clone(), for_reads, reader::WORKERS);
-        let lanes = Lanes::new(&pool, shared, settings.timeout);
+        let for_writes = dedicated("writer", pool::with_lock_timeout(options.clone()), write_connections, writers);
+        let for_reads = dedicated("reader", options.clone(), read_connections, batched_reads::WORKERS);
+        let account_queues = AccountQueues::new(&pool, shared_connections, settings.timeout);
         Ok(Self {
-            registries: Arc::new(Registries::new(pool.clone())),
-            revocations: Arc::new(Revocations::new(pool.clone())),
-            searching: Arc::new(Searching::new(shared)),
-            reader: Arc::new(Reader::start(for_reads, settings.timeout)),
-            writer: Arc::new(Writer::start(for_writes, lanes, settings)),
-            doorbells: Arc::new(Doorbells::new()),
+            registry_cache: Arc::new(RegistryCache::new(pool.clone())),
+            revoked_clients: Arc::new(RevokedClients::new(pool.clone())),
+            search_state: Arc::new(SearchState::new(shared_connections)),
+            reader: Arc::new(ContactReader::start(for_reads, settings.timeout)),
+            writer: Arc::new(Writer::start(for_writes, account_queues, settings)),
+            change_notifier: Arc::new(ChangeNotifier::new()),
             change_retention: settings.change_retention,
             options: Arc::new(options),
             pool,
         })
     }
 
-    /// Keeps the caches fresh and removes what was deleted, for as long as it is polled.
+    /// Refreshes the caches and deletes expired data, for as long as the future is polled.
     pub async fn run_background_work(&self) {
-        let (registries, revocations) = (&self.registries, &self.revocations);
         tokio::join!(
-            unending(|| Arc::clone(registries).keep_fresh()),
-            unending(|| Arc::clone(revocations).keep_fresh()),
-            unending(|| sweep::run(self.clone())),
+            restart_on_panic(|| Arc::clone(&self.registry_cache).refresh_periodically()),
+            restart_on_panic(|| Arc::clone(&self.revoked_clients).refresh_periodically()),
+            restart_on_panic(|| cleanup::run_periodically(self.clone())),
         );
     }
 
-    /// Closes the pools, after the statements under way.
+    /// Closes the connections after the running statements.
     pub async fn close(&self) {
         self.writer.close().await;
         self.reader.close().await;
@@ -118,8 +139,8 @@ impl Repository {
     }
 }
 
-/// Runs work that never ends, and begins it anew should it panic: the rest must go on.
-async fn unending<F: Future<Output = ()> + Send + 'static>(work: impl Fn() -> F) {
+/// Runs a task that never returns, and restarts it a second after a panic. A bug in one task must not end the others.
+async fn restart_on_panic<F: Future<Output = ()> + Send + 'static>(work: impl Fn() -> F) {
     loop {
         let mut task = tokio::task::JoinSet::new();
         task.spawn(work());

@@ -1,4 +1,4 @@
-//! Log lines: text or JSON, on standard error.
+//! The log: text or JSON lines on standard error.
 
 use std::io::IsTerminal;
 use std::panic;
@@ -8,37 +8,40 @@ use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt};
 
-use crate::config::{LogSettings, SettingsError, problem};
+use crate::config::{LogSettings, SettingsError};
 
-/// Which lines are written.
+/// Parses the log filter, which selects the messages to write.
 ///
 /// # Errors
-/// A `RUST_LOG` that can't be parsed.
-pub fn filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
-    EnvFilter::try_new(&settings.filter).map_err(|_| problem("RUST_LOG", "can't be parsed: try info"))
+/// Fails if `RUST_LOG` is malformed.
+pub fn parse_log_filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
+    let malformed = |_| SettingsError::new("RUST_LOG", "is malformed: use a level such as info");
+    EnvFilter::try_new(&settings.filter).map_err(malformed)
 }
 
-/// Whether a line may be written at all, whatever `RUST_LOG` says. Our own lines hold nothing of anyone's, of whatever
-/// level they are; libraries quote below `info` what they work on, such as the path of a request that is malformed.
-pub(super) fn may_be_told(metadata: &Metadata<'_>) -> bool {
-    let is_ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-    is_ours || *metadata.level() <= Level::INFO
+/// Returns whether a message or span may appear in the log. `RUST_LOG` cannot override this rule.
+///
+/// Messages of this service contain no data of callers, at any level. Libraries quote data below `info`, such as the
+/// path of a malformed request.
+pub(super) fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    let is_own_message = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    is_own_message || *metadata.level() <= Level::INFO
 }
 
-/// Writes lines as the settings want them.
-pub(super) fn lines<S>(settings: &LogSettings) -> Box<dyn Layer<S> + Send + Sync>
+/// Creates the layer that writes log lines to standard error, in the configured format.
+pub(super) fn log_layer<S>(settings: &LogSettings) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let is_colored = settings.color && std::io::stderr().is_terminal();
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(is_colored).with_target(false);
-    if settings.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() }
+    let has_color = settings.color && std::io::stderr().is_terminal();
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(has_color).with_target(false);
+    if settings.json { layer.json().flatten_event(true).boxed() } else { layer.boxed() }
 }
 
-/// Writes a line for each panic.
-pub(super) fn panics() {
+/// Logs a line for each panic.
+pub(super) fn log_panics() {
     panic::set_hook(Box::new(|panic| {
-        // The payload may hold data of a request: the place is enough to find the bug.
+        // The payload may contain data of a request. The location is enough to find the bug.
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(location, "panicked");
     }));

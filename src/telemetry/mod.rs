@@ -1,17 +1,18 @@
-//! What the service tells those who run it: a log, metrics, traces. Never a token, a body, or a value of a path or query.
+//! Telemetry for operators: the log, metrics and traces. It never contains a token, a body, or a value of a path or
+//! query.
 //!
-//! The other rooms write through the crates `tracing` and `metrics`, and need not know where it goes.
+//! The other modules use only the crates `tracing` and `metrics`. This module decides where the output goes.
 
-mod export;
+mod gauge_guard;
 mod log;
 pub mod metrics;
-mod raised;
+mod otlp_exporter;
 mod traces;
 
 use std::time::Duration;
 
-pub use log::filter;
-pub use raised::Raised;
+pub use gauge_guard::GaugeGuard;
+pub use log::parse_log_filter;
 
 use tracing::Metadata;
 use tracing_subscriber::Layer;
@@ -21,29 +22,29 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogSettings, SettingsError, TraceSettings};
 
-/// Installs the log for this process, panics included, and with `traces` sends these too.
+/// Installs the log of this process, which includes panics. If `traces` is set, also installs the export of traces.
 ///
 /// # Errors
-/// Settings that can't be followed.
+/// Fails if the log filter is malformed, or if the trace exporter cannot be created with these settings.
 pub fn install(log: &LogSettings, traces: Option<&TraceSettings>) -> Result<(), SettingsError> {
-    let filter = log::filter(log)?;
-    let is_for_log = |metadata: &Metadata<'_>| !traces::is_of_trace(metadata) && log::may_be_told(metadata);
-    // A second installation (as in tests) leaves the first in place.
+    let filter = log::parse_log_filter(log)?;
+    let is_for_log = |metadata: &Metadata<'_>| !traces::is_trace_span(metadata) && log::may_be_logged(metadata);
+    // Installing a second time, as in tests, has no effect.
     let _ = match traces {
-        // Filters of the whole cost less than those of a layer.
+        // Filters on the whole registry cost less than filters on a layer.
         None => {
-            tracing_subscriber::registry().with(filter_fn(is_for_log)).with(filter).with(log::lines(log)).try_init()
+            tracing_subscriber::registry().with(filter_fn(is_for_log)).with(filter).with(log::log_layer(log)).try_init()
         }
         Some(settings) => {
-            let lines = log::lines(log).with_filter(filter.and(filter_fn(is_for_log)));
-            tracing_subscriber::registry().with(lines).with(traces::start(settings)?).try_init()
+            let log_layer = log::log_layer(log).with_filter(filter.and(filter_fn(is_for_log)));
+            tracing_subscriber::registry().with(log_layer).with(traces::trace_layer(settings)?).try_init()
         }
     };
-    log::panics();
+    log::log_panics();
     Ok(())
 }
 
-/// Sends the spans that still wait to be sent, for as long as this at most. Blocks.
-pub fn finish(limit: Duration) {
-    traces::finish(limit);
+/// Sends the spans that are still queued, for at most `time_limit`. Blocks.
+pub fn flush_traces(time_limit: Duration) {
+    traces::flush(time_limit);
 }

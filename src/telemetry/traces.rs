@@ -1,7 +1,7 @@
-//! Traces: the spans of requests, sent by OTLP to whoever collects them.
+//! Traces: the spans of requests, sent to an OpenTelemetry collector.
 //!
-//! A span belongs to a trace when it has a field `otel.kind`; the log knows nothing of these. Without a collector none of
-//! this is installed, and such spans cost nothing.
+//! A span belongs to a trace if it has the field `otel.kind`; the log ignores these spans. Without a collector, this
+//! layer is not installed and such spans cost nothing.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,74 +15,76 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::export::Exporter;
+use super::otlp_exporter::OtlpExporter;
 use crate::config::{Sampling, SettingsError, TraceSettings};
 
-/// How many finished spans wait to be sent, at most: about a kilobyte each. More are dropped; the log says so the first
-/// time, and at the end how many.
-const MAX_WAITING: usize = 8_192;
-/// How many are sent together, at most.
-const MAX_BATCH: usize = 1_024;
-const SEND_EVERY: Duration = Duration::from_secs(1);
+/// The maximum number of queued spans, of about a kilobyte each. More spans are dropped. The log reports the first
+/// drop, and at shutdown the number of dropped spans.
+const MAX_QUEUED_SPANS: usize = 8_192;
+/// The maximum number of spans in one export request.
+const MAX_EXPORT_BATCH: usize = 1_024;
+const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
-/// Whether something is a span of a trace, and no matter of the log.
-pub(super) fn is_of_trace(metadata: &Metadata<'_>) -> bool {
+/// Returns whether the metadata describes a span of a trace, which the log ignores.
+pub(super) fn is_trace_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.fields().field("otel.kind").is_some()
 }
 
-/// Makes traces of the spans that are of one, and sends them.
+/// Creates the layer that collects trace spans and exports them.
 ///
 /// # Errors
-/// A collector that nothing can be sent to.
-pub(super) fn start<S>(settings: &TraceSettings) -> Result<impl Layer<S> + use<S>, SettingsError>
+/// Fails if the exporter cannot be created with these settings.
+pub(super) fn trace_layer<S>(settings: &TraceSettings) -> Result<impl Layer<S> + use<S>, SettingsError>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let provider = provider(settings)?;
+    let provider = build_provider(settings)?;
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(env!("CARGO_PKG_NAME")))
-        // Nobody asks the library for its current context, and readers of traces have no use for the rest.
+        // No code reads the current OpenTelemetry context.
         .with_context_activation(false)
+        // These attributes do not help readers of traces.
         .with_tracked_inactivity(false)
         .with_location(false)
         .with_threads(false)
         .with_target(false);
     let _ = PROVIDER.set(provider);
-    Ok(layer.with_filter(filter_fn(is_of_trace)))
+    Ok(layer.with_filter(filter_fn(is_trace_span)))
 }
 
-/// Sends what still waits, for as long as this at most. Spans that end later are lost.
-pub(super) fn finish(limit: Duration) {
+/// Exports the queued spans, for at most `time_limit`. Spans that end later are lost.
+pub(super) fn flush(time_limit: Duration) {
     if let Some(provider) = PROVIDER.get()
-        && let Err(error) = provider.shutdown_with_timeout(limit)
+        && let Err(error) = provider.shutdown_with_timeout(time_limit)
     {
-        tracing::warn!(%error, "stopped with spans unsent");
+        tracing::warn!(%error, "some spans were not sent before the shutdown");
     }
 }
 
-/// Everything that the library would read from the environment is set here: only `config` reads that.
-fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, SettingsError> {
-    let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(MAX_WAITING)
-        .with_max_export_batch_size(MAX_BATCH)
-        .with_scheduled_delay(SEND_EVERY)
+/// Builds the tracer provider. Sets everything that the library would otherwise read from the environment, because only
+/// the module `config` reads the environment.
+fn build_provider(settings: &TraceSettings) -> Result<SdkTracerProvider, SettingsError> {
+    let batch_config = BatchConfigBuilder::default()
+        .with_max_queue_size(MAX_QUEUED_SPANS)
+        .with_max_export_batch_size(MAX_EXPORT_BATCH)
+        .with_scheduled_delay(EXPORT_INTERVAL)
         .build();
     let resource = Resource::builder_empty().with_attributes([
         KeyValue::new("service.name", settings.service_name.clone()),
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
     ]);
-    let processor = BatchSpanProcessor::builder(Exporter::new(settings)?).with_batch_config(batches).build();
+    let processor = BatchSpanProcessor::builder(OtlpExporter::new(settings)?).with_batch_config(batch_config).build();
     Ok(SdkTracerProvider::builder()
         .with_span_processor(processor)
-        .with_sampler(sampler(settings.sampling))
+        .with_sampler(build_sampler(settings.sampling))
         .with_span_limits(SpanLimits::default())
         .with_resource(resource.build())
         .build())
 }
 
-fn sampler(Sampling { honours_parent, ratio }: Sampling) -> Sampler {
+fn build_sampler(Sampling { is_parent_based, ratio }: Sampling) -> Sampler {
     let own = Sampler::TraceIdRatioBased(ratio);
-    if honours_parent { Sampler::ParentBased(Box::new(own)) } else { own }
+    if is_parent_based { Sampler::ParentBased(Box::new(own)) } else { own }
 }

@@ -1,14 +1,14 @@
-//! `/docs`: the page and its files. Whether a browser makes something of them is seen in `tests/reference`.
+//! `/docs`: the page and its files. `tests/reference` checks that a browser renders them.
 
-use crate::support::{Account, Answer, Server};
+use crate::support::{Account, ApiResponse, Server};
 
-async fn get(path: &str) -> Answer {
+async fn get(path: &str) -> ApiResponse {
     Account::new().await.anonymous("GET", path).send().await
 }
 
-/// The value of a directive of the page's policy.
-fn directive<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-    let directives = answer.header("content-security-policy").split("; ");
+/// Returns the value of a directive of the `Content-Security-Policy` header.
+fn directive<'a>(response: &'a ApiResponse, name: &str) -> Option<&'a str> {
+    let directives = response.header("content-security-policy").split("; ");
     directives
         .filter_map(|directive| directive.split_once(' '))
         .find(|(other, _)| *other == name)
@@ -16,24 +16,24 @@ fn directive<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn is_a_page_with_all_its_files() {
+async fn docs_page_links_only_own_files_and_all_are_served() {
     let page = get("/docs").await.expect(200);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let files: Vec<_> = page.text.split("\"docs/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(files.len(), 5, "{files:?}");
     for file in files {
-        let answer = get(&format!("/docs/{file}")).await.expect(200);
-        assert_ne!(answer.text, "", "{file}");
-        assert_ne!(answer.header("content-type"), "text/plain", "{file}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{file}");
+        let response = get(&format!("/docs/{file}")).await.expect(200);
+        assert_ne!(response.text, "", "{file}");
+        assert_ne!(response.header("content-type"), "text/plain", "{file}");
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{file}");
     }
-    assert!(!page.text.contains("//"), "the page names another host");
+    assert!(!page.text.contains("//"), "the page refers to another host");
 }
 
 #[tokio::test]
-async fn allows_itself_as_little_as_it_needs() {
+async fn content_security_policy_of_docs_allows_only_own_files() {
     for path in ["/docs", "/docs/page.js"] {
-        let answer = get(path).await.expect(200);
+        let response = get(path).await.expect(200);
         for (name, value) in [
             ("default-src", "'none'"),
             ("script-src", "'self'"),
@@ -43,14 +43,14 @@ async fn allows_itself_as_little_as_it_needs() {
             ("form-action", "'none'"),
             ("frame-ancestors", "'none'"),
         ] {
-            assert_eq!(directive(&answer, name), Some(value), "{path} {name}");
+            assert_eq!(directive(&response, name), Some(value), "{path} {name}");
         }
-        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(response.header("referrer-policy"), "no-referrer");
     }
 }
 
 #[tokio::test]
-async fn is_fetched_once() {
+async fn docs_with_a_matching_if_none_match_are_304() {
     let account = Account::new().await;
     for path in ["/docs", "/docs/swagger-ui-bundle.js"] {
         let first = account.anonymous("GET", path).send().await.expect(200);
@@ -65,7 +65,7 @@ async fn is_fetched_once() {
 }
 
 #[tokio::test]
-async fn has_nothing_else() {
+async fn unknown_docs_path_is_404_and_post_is_405() {
     let account = Account::new().await;
     for path in ["/docs/", "/docs/nope.js", "/docs/swagger-initializer.js", "/docs/..%2fpage.js", "/docs/page.js/"] {
         account.anonymous("GET", path).send().await.expect_error(404, "route_not_found");
@@ -76,9 +76,9 @@ async fn has_nothing_else() {
 }
 
 #[tokio::test]
-async fn can_be_turned_off() {
-    let server = Server::on_own_database("without_docs", |settings| settings.docs_enabled = false);
-    let account = Account::on(&server);
+async fn docs_are_404_when_disabled() {
+    let server = Server::with_own_database("without_docs", |settings| settings.docs_enabled = false);
+    let account = Account::on_server(&server);
     for path in ["/docs", "/docs/page.js"] {
         account.anonymous("GET", path).send().await.expect_error(404, "route_not_found");
     }

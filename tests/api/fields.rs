@@ -1,19 +1,23 @@
-//! `/fields`
+//! `/fields`: listing, defining, changing and deleting fields.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Server, at_once};
+use crate::support::{Account, Server, run_concurrently};
 
 #[tokio::test]
-async fn lists_system_fields_first_then_custom_ones_by_name() {
+async fn list_has_system_fields_first_then_custom_fields_by_name() {
     let account = Account::new().await;
     account.define(json!({"label": "Zeta", "type": "text"})).await;
     account.define(json!({"label": "Alpha", "type": "text"})).await;
-    let answer = account.get("/fields").await.expect(200);
-    let names: Vec<_> =
-        answer.body["data"].as_array().unwrap().iter().map(|field| field["internal_name"].as_str().unwrap()).collect();
+    let response = account.get("/fields").await.expect(200);
+    let names: Vec<_> = response.body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| field["internal_name"].as_str().unwrap())
+        .collect();
     let system = [
         "id",
         "first_name",
@@ -35,18 +39,20 @@ async fn lists_system_fields_first_then_custom_ones_by_name() {
     assert_eq!(names[15..], ["alpha", "zeta"]);
     let email = json!({"internal_name": "email", "label": "Email", "type": "email", "system": true, "default": true,
                        "writable": true, "unique": true, "created_at": null, "updated_at": null});
-    assert_eq!(answer.body["data"][3], email);
+    assert_eq!(response.body["data"][3], email);
     assert_eq!(account.get("/fields/email").await.expect(200).body, email);
 }
 
 #[tokio::test]
-async fn creates_a_field_and_shows_it() {
+async fn created_field_is_returned_by_post_and_get() {
     let account = Account::new().await;
-    let body = json!({"label": "Größe (EU)", "type": "dropdown", "options": [{"label": "S"}, {"label": "M", "internal_name": "mid"}]});
+    let body = json!({"label": "Größe (EU)", "type": "dropdown",
+                      "options": [{"label": "S"}, {"label": "M", "internal_name": "mid"}]});
     let created = account.post("/fields", body).await.expect(201);
     let time = created.body["created_at"].clone();
-    let expected = json!({"internal_name": "grosse_eu", "label": "Größe (EU)", "type": "dropdown", "system": false, "default": false,
-                          "writable": true, "unique": false, "created_at": time, "updated_at": time,
+    let expected = json!({"internal_name": "grosse_eu", "label": "Größe (EU)", "type": "dropdown",
+                          "system": false, "default": false, "writable": true, "unique": false, "created_at": time,
+                          "updated_at": time,
                           "options": [{"internal_name": "s", "label": "S"}, {"internal_name": "mid", "label": "M"}]});
     assert_eq!(created.body, expected);
     assert_eq!(account.get("/fields/grosse_eu").await.expect(200).body, expected);
@@ -54,7 +60,7 @@ async fn creates_a_field_and_shows_it() {
 }
 
 #[tokio::test]
-async fn refuses_names_that_are_taken_or_reserved() {
+async fn taken_field_name_is_409_and_reserved_or_invalid_name_is_400() {
     let account = Account::new().await;
     account.define(json!({"label": "Shoe size", "type": "number"})).await;
     for name in ["shoe_size", "email", "id", "archived_by"] {
@@ -88,12 +94,12 @@ async fn refuses_names_that_are_taken_or_reserved() {
 }
 
 #[tokio::test]
-async fn refuses_a_malformed_definition_with_every_problem() {
+async fn malformed_field_definition_is_400_with_every_problem() {
     let account = Account::new().await;
-    let answer = account.post("/fields", json!({"type": "uuid", "unique": "yes", "colour": "red"})).await;
+    let response = account.post("/fields", json!({"type": "uuid", "unique": "yes", "colour": "red"})).await;
     let expected =
         [("colour", "unknown_field"), ("label", "required"), ("type", "invalid_option"), ("unique", "invalid_type")];
-    answer.expect_error(400, "validation_failed").expect_details(&expected);
+    response.expect_error(400, "validation_failed").expect_details(&expected);
     let too_many: Vec<_> = (0..1_001).map(|index| json!({"label": format!("o{index}")})).collect();
     account
         .post("/fields", json!({"label": "X", "type": "dropdown", "options": too_many}))
@@ -105,7 +111,7 @@ async fn refuses_a_malformed_definition_with_every_problem() {
 }
 
 #[tokio::test]
-async fn an_account_has_at_most_500_fields_and_10_unique_ones() {
+async fn account_is_limited_to_500_fields_and_10_unique_fields() {
     let account = Account::new().await;
     for index in 0..10 {
         account.define(json!({"label": format!("unique {index}"), "type": "text", "unique": true})).await;
@@ -114,13 +120,13 @@ async fn an_account_has_at_most_500_fields_and_10_unique_ones() {
         .post("/fields", json!({"label": "one more", "type": "text", "unique": true}))
         .await
         .expect_error(409, "too_many_fields");
-    // As many at once as there are connections to serve them: they take turns at the account's lock.
-    for some in (0..490).collect::<Vec<_>>().chunks(10) {
-        let fill = some.iter().map(|index| {
+    // Only as many at once as there are database connections: each definition waits for the lock of the account.
+    for chunk in (0..490).collect::<Vec<_>>().chunks(10) {
+        let definitions = chunk.iter().map(|index| {
             let (account, label) = (account.clone(), format!("field {index}"));
             async move { account.define(json!({"label": label, "type": "text"})).await }
         });
-        at_once(fill.collect::<Vec<_>>()).await;
+        run_concurrently(definitions.collect::<Vec<_>>()).await;
     }
     account.post("/fields", json!({"label": "one more", "type": "text"})).await.expect_error(409, "too_many_fields");
     account.delete("/fields/field_7").await.expect(204);
@@ -128,7 +134,7 @@ async fn an_account_has_at_most_500_fields_and_10_unique_ones() {
 }
 
 #[tokio::test]
-async fn changes_labels_and_options_only() {
+async fn patch_of_a_field_changes_only_label_and_options() {
     let account = Account::new().await;
     account.define(json!({"label": "Size", "type": "dropdown", "options": [{"label": "S"}, {"label": "M"}]})).await;
     let before = account.get("/fields/size").await;
@@ -137,8 +143,9 @@ async fn changes_labels_and_options_only() {
     let options = json!([{"internal_name": "m", "label": "Medium"}, {"label": "L"}, {"label": "S"}]);
     let after = patch(json!({"label": "Shirt size", "options": options})).await.expect(200);
     assert_eq!(after.body["label"], "Shirt size");
-    let shown = json!([{"internal_name": "m", "label": "Medium"}, {"internal_name": "l", "label": "L"}, {"internal_name": "s", "label": "S"}]);
-    assert_eq!(after.body["options"], shown);
+    let expected_options = json!([{"internal_name": "m", "label": "Medium"}, {"internal_name": "l", "label": "L"},
+                                  {"internal_name": "s", "label": "S"}]);
+    assert_eq!(after.body["options"], expected_options);
     assert!(after.body["updated_at"].as_str() > before.body["updated_at"].as_str());
     for key in ["type", "unique", "internal_name"] {
         patch(json!({key: before.body[key]}))
@@ -162,7 +169,7 @@ async fn changes_labels_and_options_only() {
 }
 
 #[tokio::test]
-async fn an_option_that_is_in_use_can_not_go() {
+async fn removing_an_option_in_use_is_409() {
     let account = Account::new().await;
     let options = json!([{"label": "red"}, {"label": "green"}, {"label": "blue"}]);
     account.define(json!({"label": "one", "type": "dropdown", "options": options})).await;
@@ -171,13 +178,17 @@ async fn an_option_that_is_in_use_can_not_go() {
     account.delete(&format!("/contacts/{id}")).await.expect(200);
     for (field, used) in [("one", vec!["red"]), ("many", vec!["green", "red"])] {
         let keep_blue = json!({"options": [{"label": "blue"}]});
-        let answer = account
+        let response = account
             .call("PATCH", &format!("/fields/{field}"))
             .json(&keep_blue)
             .send()
             .await
             .expect_error(409, "option_in_use");
-        assert!(used.iter().all(|option| answer.body["message"].as_str().unwrap().contains(option)), "{}", answer.text);
+        assert!(
+            used.iter().all(|option| response.body["message"].as_str().unwrap().contains(option)),
+            "{}",
+            response.text
+        );
     }
     let keep_red = json!({"options": [{"label": "red"}]});
     account.call("PATCH", "/fields/one").json(&keep_red).send().await.expect(200);
@@ -191,18 +202,20 @@ async fn an_option_that_is_in_use_can_not_go() {
 }
 
 #[tokio::test]
-async fn the_removal_of_an_option_and_a_racing_write_exclude_each_other() {
+async fn removing_an_option_and_writing_it_concurrently_never_both_succeed() {
     let account = Account::new().await;
-    let twin = account.at(&account.server.twin());
+    let other_instance = account.on_instance(&account.server.second_instance());
     for round in 0..5 {
         let field = format!("f{round}");
         account.define(json!({"label": field, "type": "dropdown", "options": [{"label": "a"}, {"label": "b"}]})).await;
         let id = account.create(json!({"first_name": "A"})).await;
-        twin.get(&format!("/contacts/{id}")).await.expect(200);
+        other_instance.get(&format!("/contacts/{id}")).await.expect(200);
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         let (path, body) = (format!("/fields/{field}"), json!({"options": [{"label": "b"}]}));
-        let (removal, write) =
-            tokio::join!(account.call("PATCH", &path).json(&body).send(), twin.patch(&id, json!({&*field: "a"})));
+        let (removal, write) = tokio::join!(
+            account.call("PATCH", &path).json(&body).send(),
+            other_instance.patch(&id, json!({&*field: "a"}))
+        );
         let value = account.get(&format!("/contacts/{id}?properties={field}")).await.body[&*field].clone();
         match (removal.status, write.status) {
             (200, 400) => assert_eq!(value, Value::Null),
@@ -213,7 +226,7 @@ async fn the_removal_of_an_option_and_a_racing_write_exclude_each_other() {
 }
 
 #[tokio::test]
-async fn a_deleted_field_is_gone_with_its_values_and_changes_no_contact() {
+async fn deleting_a_field_removes_its_values_and_leaves_contact_etags_unchanged() {
     let account = Account::new().await;
     account.define(json!({"label": "Badge", "type": "text", "unique": true})).await;
     let id = account.create(json!({"first_name": "A", "badge": "x"})).await;
@@ -240,26 +253,27 @@ async fn a_deleted_field_is_gone_with_its_values_and_changes_no_contact() {
 }
 
 #[tokio::test]
-async fn the_values_of_a_deleted_field_are_swept_away() {
-    let server = Server::on_own_database("sweep", |_| {});
-    let account = Account::on(&server);
+async fn cleanup_deletes_the_stored_values_of_a_deleted_field() {
+    let server = Server::with_own_database("field_cleanup", |_| {});
+    let account = Account::on_server(&server);
     account.define(json!({"label": "Badge", "type": "text", "unique": true})).await;
     account.define(json!({"label": "Other", "type": "text"})).await;
-    let id = account.create(json!({"first_name": "A", "badge": "x", "other": "kept"})).await;
+    let id = account.create(json!({"first_name": "A", "badge": "x", "other": "unchanged"})).await;
     let before = account.get(&format!("/contacts/{id}?properties=other")).await;
     account.delete("/fields/badge").await.expect(204);
     let mut database = account.database().await;
-    // It is swept when no write under way can know it any more.
-    let long_ago = "UPDATE fields SET deleted_at = deleted_at - interval '2 minutes'";
-    sqlx::query(long_ago).execute(&mut database).await.unwrap();
-    let left = "SELECT (SELECT count(*) FROM contact_keys WHERE field_id >= 100) + (SELECT count(*) FROM fields WHERE deleted_at IS NOT NULL) \
+    // The cleanup waits until no running write can still know the field.
+    let backdate_deletion = "UPDATE fields SET deleted_at = deleted_at - interval '2 minutes'";
+    sqlx::query(backdate_deletion).execute(&mut database).await.unwrap();
+    let remaining = "SELECT (SELECT count(*) FROM contact_keys WHERE field_id >= 100) \
+                + (SELECT count(*) FROM fields WHERE deleted_at IS NOT NULL) \
                 + (SELECT count(*) FROM contacts WHERE custom ? '100')";
     for attempt in 0.. {
-        let left: i64 = sqlx::query_scalar(left).fetch_one(&mut database).await.unwrap();
-        if left == 0 {
+        let remaining: i64 = sqlx::query_scalar(remaining).fetch_one(&mut database).await.unwrap();
+        if remaining == 0 {
             break;
         }
-        assert!(attempt < 100, "{left} rows are left of a deleted field");
+        assert!(attempt < 100, "{remaining} rows of the deleted field remain");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let after = account.get(&format!("/contacts/{id}?properties=other")).await;
@@ -267,20 +281,20 @@ async fn the_values_of_a_deleted_field_are_swept_away() {
 }
 
 #[tokio::test]
-async fn a_change_is_seen_at_once_here_and_within_5_seconds_elsewhere() {
+async fn field_change_is_visible_at_once_on_its_instance_and_within_5_seconds_on_others() {
     let account = Account::new().await;
-    let twin = account.at(&account.server.twin());
-    let id = twin.create(json!({"first_name": "A"})).await;
+    let other_instance = account.on_instance(&account.server.second_instance());
+    let id = other_instance.create(json!({"first_name": "A"})).await;
     account.define(json!({"label": "Shoe size", "type": "number"})).await;
     account.patch(&id, json!({"shoe_size": 38})).await.expect(200);
     for attempt in 0.. {
-        if twin.get(&format!("/contacts/{id}?properties=shoe_size")).await.status == 200 {
+        if other_instance.get(&format!("/contacts/{id}?properties=shoe_size")).await.status == 200 {
             break;
         }
-        assert!(attempt < 50, "not seen within 5 s");
+        assert!(attempt < 50, "the field is not visible on the other instance within 5 s");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     account.delete("/fields/shoe_size").await.expect(204);
-    // The twin may not know yet, but a write is checked again in its transaction.
-    twin.patch(&id, json!({"shoe_size": 39})).await.expect_error(400, "validation_failed");
+    // The other instance may not know of the deletion yet, but every write checks its fields again in its transaction.
+    other_instance.patch(&id, json!({"shoe_size": 39})).await.expect_error(400, "validation_failed");
 }

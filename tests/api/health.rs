@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{Account, Server};
 
 #[tokio::test]
-async fn says_that_it_is_up_and_ready_without_a_token() {
+async fn healthz_and_readyz_are_200_without_a_token() {
     let account = Account::new().await;
     let health = account.anonymous("GET", "/healthz").send().await.expect(200);
     assert_eq!(
@@ -19,51 +19,51 @@ async fn says_that_it_is_up_and_ready_without_a_token() {
 }
 
 #[tokio::test]
-async fn is_not_ready_while_a_migration_is_pending() {
-    let server = Server::on_own_database("pending", |_| {});
-    let account = Account::on(&server);
+async fn readyz_is_503_while_a_migration_is_pending() {
+    let server = Server::with_own_database("pending", |_| {});
+    let account = Account::on_server(&server);
     let mut database = account.database().await;
     sqlx::query("DELETE FROM _sqlx_migrations").execute(&mut database).await.unwrap();
-    let answer = account.anonymous("GET", "/readyz").send().await.expect_error(503, "unavailable");
-    assert_eq!(answer.header("retry-after"), "1");
+    let response = account.anonymous("GET", "/readyz").send().await.expect_error(503, "unavailable");
+    assert_eq!(response.header("retry-after"), "1");
     account.anonymous("GET", "/healthz").send().await.expect(200);
 }
 
 #[tokio::test]
-async fn is_unavailable_while_the_database_takes_no_connections() {
-    let server = Server::on_own_database("closed", |_| {});
-    let account = Account::on(&server);
+async fn requests_are_503_while_the_database_refuses_connections() {
+    let server = Server::with_own_database("closed", |_| {});
+    let account = Account::on_server(&server);
     let id = account.create(json!({"first_name": "A"})).await;
-    let mut elsewhere = Account::new().await.database().await;
-    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS false").execute(&mut elsewhere).await.unwrap();
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'closed'";
-    sqlx::query(cut).execute(&mut elsewhere).await.unwrap();
-    // More often than the pool has connections that it does not know to be dead.
+    let mut other_database = Account::new().await.database().await;
+    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS false").execute(&mut other_database).await.unwrap();
+    let terminate_connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'closed'";
+    sqlx::query(terminate_connections).execute(&mut other_database).await.unwrap();
+    // More attempts than the pool has connections, so that every dead connection is taken from it once.
     for _ in 0..20 {
         account.anonymous("GET", "/readyz").send().await.expect_error(503, "unavailable");
         account.get(&format!("/contacts/{id}")).await.expect_error(503, "unavailable");
         account.patch(&id, json!({"last_name": "B"})).await.expect_error(503, "unavailable");
     }
-    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS true").execute(&mut elsewhere).await.unwrap();
+    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS true").execute(&mut other_database).await.unwrap();
     account.anonymous("GET", "/readyz").send().await.expect(200);
 }
 
 #[tokio::test]
-async fn whoever_came_before_it_stopped_listening_is_answered() {
+async fn requests_sent_before_shutdown_are_answered() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut callers = vec![];
+    let mut clients = vec![];
     for _ in 0..16 {
-        let mut caller = TcpStream::connect(address).await.unwrap();
-        caller.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        callers.push(caller);
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        clients.push(client);
     }
-    // Told to stop before it has accepted any.
+    // The shutdown signal is set before the service has accepted any connection.
     contacts::http::listen(Server::shared().app.clone(), listener, std::future::ready(())).await;
-    for mut caller in callers {
-        let mut answer = String::new();
-        caller.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for mut client in clients {
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }
-    assert!(TcpStream::connect(address).await.is_err(), "it still listens");
+    assert!(TcpStream::connect(address).await.is_err(), "the service still accepts connections");
 }

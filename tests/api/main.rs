@@ -1,4 +1,4 @@
-//! The API from outside, over real HTTP and a real PostgreSQL. The tree mirrors that of the URLs.
+//! Tests of the API over HTTP, against a real PostgreSQL. The modules follow the structure of the URLs.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
@@ -8,18 +8,18 @@ mod cors;
 mod docs;
 mod errors;
 mod fields;
+#[path = "../../src/auth/fixtures.rs"]
+mod fixtures;
 mod fuzz;
 mod health;
 mod idempotency;
 mod isolation;
-mod keys;
+mod jwks;
 mod limits;
 mod metrics;
 mod oauth;
 mod openapi;
 mod order_of_checks;
-#[path = "../../src/auth/samples.rs"]
-mod samples;
 mod scopes;
 mod support;
 mod tokens;

@@ -1,11 +1,11 @@
-//! `/openapi.json`: frozen, complete, and true.
+//! `/openapi.json`: it matches its snapshot, is complete and agrees with the responses of the service.
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, in_seconds, sign};
+use crate::support::{Account, sign, timestamp_in};
 
-/// The one route that answers in another format, and takes no token: see `oauth.rs`.
-const TOKENS: &str = "/oauth2/token";
+/// The only route with another error format and without a bearer token. `oauth.rs` tests it.
+const TOKEN_ROUTE: &str = "/oauth2/token";
 
 async fn document() -> Value {
     Account::new().await.anonymous("GET", "/openapi.json").send().await.expect(200).body
@@ -24,34 +24,34 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 #[tokio::test]
-async fn changes_only_on_purpose() {
+async fn openapi_document_matches_its_snapshot() {
     insta::assert_json_snapshot!(document().await);
 }
 
 #[tokio::test]
-async fn is_of_version_3_1_and_all_its_references_lead_somewhere() {
+async fn document_is_openapi_3_1_and_every_reference_resolves() {
     let document = document().await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1) {
         let pointer = reference.split('"').next().unwrap();
-        assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
+        assert!(document.pointer(pointer).is_some(), "{pointer} does not resolve");
     }
 }
 
 #[tokio::test]
-async fn every_operation_is_described_and_routed() {
+async fn every_operation_is_described_and_served() {
     let account = Account::new().await;
     let document = document().await;
-    for (method, path, operation) in operations(&document).into_iter().filter(|(_, path, _)| path != TOKENS) {
+    for (method, path, operation) in operations(&document).into_iter().filter(|(_, path, _)| path != TOKEN_ROUTE) {
         let route = format!("{method} {path}");
         assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{route}");
-        let is_open = ["/healthz", "/readyz", "/openapi.json", "/metrics"].contains(&path.as_str());
-        let needs_none = |security: &Value| security.as_array().is_none_or(|ways| ways.contains(&json!({})));
-        assert_eq!(needs_none(&operation["security"]), is_open, "{route}");
+        let is_public = ["/healthz", "/readyz", "/openapi.json", "/metrics"].contains(&path.as_str());
+        let allows_no_token = |security: &Value| security.as_array().is_none_or(|schemes| schemes.contains(&json!({})));
+        assert_eq!(allows_no_token(&operation["security"]), is_public, "{route}");
         let sent =
             account.anonymous(&method, &path.replace("{contactId}", "x").replace("{internalName}", "x")).send().await;
-        assert_eq!(sent.status, if is_open { 200 } else { 401 }, "{route} {}", sent.text);
+        assert_eq!(sent.status, if is_public { 200 } else { 401 }, "{route} {}", sent.text);
         let responses = operation["responses"].as_object().unwrap();
         let documented: Vec<_> = responses.keys().map(String::as_str).collect();
         assert!(
@@ -71,7 +71,7 @@ async fn every_operation_is_described_and_routed() {
 }
 
 #[tokio::test]
-async fn the_router_has_no_route_that_is_not_in_it() {
+async fn allow_header_of_every_path_matches_the_documented_methods() {
     let account = Account::new().await;
     let document = document().await;
     for path in document["paths"].as_object().unwrap().keys() {
@@ -84,20 +84,20 @@ async fn the_router_has_no_route_that_is_not_in_it() {
             documented.push("HEAD".to_owned());
         }
         let path = path.replace("{contactId}", "x").replace("{internalName}", "x");
-        let answer = account.anonymous("OPTIONS", &path).send().await.expect(204);
-        let mut allowed: Vec<_> = answer.header("allow").split(',').map(str::to_owned).collect();
+        let response = account.anonymous("OPTIONS", &path).send().await.expect(204);
+        let mut allowed: Vec<_> = response.header("allow").split(',').map(str::to_owned).collect();
         allowed.sort();
         documented.sort();
         assert_eq!(allowed, documented, "{path}");
     }
 }
 
-/// That every example of a schema is valid is seen by a validator in `.ci/api-document`, and that the examples of
-/// operations succeed in `tests/reference`. Here: what is writable can be written as its example says.
+/// The validator in `.ci/api-document` checks that every schema example is valid, and `tests/reference` that the
+/// examples of operations succeed. This test checks that the example of every writable field can be written.
 #[tokio::test]
-async fn the_examples_of_fields_can_be_written() {
+async fn field_examples_can_be_written() {
     let account = Account::new().await;
-    define_every_type(&account).await;
+    define_fields_of_every_type(&account).await;
     let document = account.get("/openapi.json").await.expect(200).body;
     let writable = document["components"]["schemas"]["ContactFields"]["properties"].as_object().unwrap();
     let examples = writable.iter().filter(|(_, schema)| schema["examples"].is_array());
@@ -117,12 +117,12 @@ async fn the_examples_of_fields_can_be_written() {
     }
 }
 
-const TYPES: [&str; 11] =
+const FIELD_TYPES: [&str; 11] =
     ["text", "email", "phone", "url", "number", "checkbox", "date", "datetime", "dropdown", "multi_select", "user"];
 
-/// A custom field of each type, with the type's name before it.
-async fn define_every_type(account: &Account) {
-    for kind in TYPES {
+/// Defines a custom field of each type, named `my_` and the type.
+async fn define_fields_of_every_type(account: &Account) {
+    for kind in FIELD_TYPES {
         let mut field = json!({"label": format!("My {kind}"), "internal_name": format!("my_{kind}"), "type": kind});
         if ["dropdown", "multi_select"].contains(&kind) {
             field["options"] = json!([{"label": "Red"}, {"label": "Green"}]);
@@ -132,16 +132,16 @@ async fn define_every_type(account: &Account) {
 }
 
 #[tokio::test]
-async fn with_a_token_it_holds_the_accounts_fields() {
+async fn document_with_a_token_has_the_custom_fields_of_the_account() {
     let account = Account::new().await;
-    define_every_type(&account).await;
+    define_fields_of_every_type(&account).await;
     account.define(json!({"label": "Badge", "type": "text", "unique": true})).await;
-    let answer = account.get("/openapi.json").await.expect(200);
-    assert_eq!(answer.header("cache-control"), "private, no-cache");
-    assert_eq!(answer.header("vary"), "authorization");
-    let schemas = &answer.body["components"]["schemas"];
-    for shape in ["Contact", "ContactFields"] {
-        let schema = |name: &str| schemas[shape]["properties"][format!("my_{name}")].clone();
+    let response = account.get("/openapi.json").await.expect(200);
+    assert_eq!(response.header("cache-control"), "private, no-cache");
+    assert_eq!(response.header("vary"), "authorization");
+    let schemas = &response.body["components"]["schemas"];
+    for schema_name in ["Contact", "ContactFields"] {
+        let schema = |name: &str| schemas[schema_name]["properties"][format!("my_{name}")].clone();
         for (kind, expected) in [
             ("text", json!({"type": ["string", "null"], "maxLength": 4096})),
             ("email", json!({"type": ["string", "null"], "format": "email"})),
@@ -155,7 +155,7 @@ async fn with_a_token_it_holds_the_accounts_fields() {
             ("user", json!({"type": ["string", "null"], "format": "email"})),
         ] {
             for (keyword, value) in expected.as_object().unwrap() {
-                assert_eq!(schema(kind)[keyword], *value, "{shape} {kind} {keyword}");
+                assert_eq!(schema(kind)[keyword], *value, "{schema_name} {kind} {keyword}");
             }
         }
     }
@@ -165,40 +165,41 @@ async fn with_a_token_it_holds_the_accounts_fields() {
 }
 
 #[tokio::test]
-async fn it_follows_the_fields() {
+async fn document_and_etag_change_with_the_custom_fields() {
     let account = Account::new().await;
     let public = document().await;
     let before = account.get("/openapi.json").await.expect(200);
     account.define(json!({"label": "Shoe size", "type": "number"})).await;
-    let known = |tag: String| account.call("GET", "/openapi.json").header("if-none-match", &tag).send();
-    let after = known(before.etag()).await.expect(200);
+    let get_if_none_match = |tag: String| account.call("GET", "/openapi.json").header("if-none-match", &tag).send();
+    let after = get_if_none_match(before.etag()).await.expect(200);
     assert!(after.body["components"]["schemas"]["Contact"]["properties"]["shoe_size"].is_object());
-    let same = known(after.etag()).await.expect(304);
+    let same = get_if_none_match(after.etag()).await.expect(304);
     assert_eq!((same.header("cache-control"), same.header("vary")), ("private, no-cache", "authorization"));
     account.delete("/fields/shoe_size").await.expect(204);
-    let last = account.get("/openapi.json").await.expect(200);
-    assert_eq!((last.etag(), &last.body), (before.etag(), &before.body));
-    assert_eq!(last.body["paths"], public["paths"]);
+    let restored = account.get("/openapi.json").await.expect(200);
+    assert_eq!((restored.etag(), &restored.body), (before.etag(), &before.body));
+    assert_eq!(restored.body["paths"], public["paths"]);
 }
 
 #[tokio::test]
-async fn it_says_nothing_to_a_token_that_is_not_good() {
+async fn document_with_an_invalid_token_is_401() {
     let account = Account::new().await;
     let public = account.anonymous("GET", "/openapi.json").send().await.expect(200);
     assert_eq!((public.header("cache-control"), public.header("vary")), ("no-cache", "authorization"));
-    for token in ["", "nonsense", &sign(&json!({"account_id": account.id, "exp": in_seconds(-60)}))] {
+    for token in ["", "nonsense", &sign(&json!({"account_id": account.id, "exp": timestamp_in(-60)}))] {
         let refused = account.with_token(token).get("/openapi.json").await.expect_error(401, "unauthorized");
         assert_eq!(refused.header("cache-control"), "no-store");
     }
-    let nobody = account.with_token(sign(&json!({"exp": in_seconds(60)})));
-    nobody.get("/openapi.json").await.expect_error(401, "missing_account_context");
-    let known = account.with_token("nonsense").call("GET", "/openapi.json").header("if-none-match", &public.etag());
-    known.send().await.expect_error(401, "unauthorized");
+    let without_account = account.with_token(sign(&json!({"exp": timestamp_in(60)})));
+    without_account.get("/openapi.json").await.expect_error(401, "missing_account_context");
+    let conditional =
+        account.with_token("nonsense").call("GET", "/openapi.json").header("if-none-match", &public.etag());
+    conditional.send().await.expect_error(401, "unauthorized");
 }
 
-/// A label is anyone's text; the document is read by programs and shown by pages.
+/// Labels are arbitrary text of users, but programs parse the document and pages render it.
 #[tokio::test]
-async fn it_stays_whole_whatever_fields_are_called() {
+async fn document_stays_valid_with_hostile_field_names_and_labels() {
     let account = Account::new().await;
     let labels =
         ["</script><script>alert(1)</script>", "\"}]\n\u{2028}\\", "[x](javascript:alert(1)) `y` **z**", "名前 👩‍👩‍👧"];
@@ -207,7 +208,7 @@ async fn it_stays_whole_whatever_fields_are_called() {
         let name = format!("odd_{index}");
         account.define(json!({"internal_name": name, "label": label, "type": "dropdown", "options": options})).await;
     }
-    // Names of keywords of the schema language, too.
+    // Field names that are also keywords of JSON Schema.
     for name in ["type", "properties_", "ref", "const", "class", "x"] {
         account.define(json!({"internal_name": name, "label": "L", "type": "text"})).await;
     }

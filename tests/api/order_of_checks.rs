@@ -1,21 +1,29 @@
-//! The order of checks of contract §1: of two problems, the one of the earlier stage answers.
+//! The order of checks (`docs/api-reference.md#conventions`): a request with several problems gets the error of the
+//! earliest check that fails.
 
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::Account;
 
-/// Bodies by what is wrong with them.
+/// A body that is not JSON.
 const NOT_JSON: &str = "{";
-const INVALID: &str = r#"{"fields": {"nope": 1}}"#;
+/// A body with an unknown field.
+const UNKNOWN_FIELD: &str = r#"{"fields": {"nope": 1}}"#;
+/// A valid body.
 const VALID: &str = r#"{"fields": {"first_name": "B"}}"#;
 
 #[tokio::test]
-async fn route_then_method_then_size_then_token() {
+async fn route_method_body_size_and_token_are_checked_in_this_order() {
     let account = Account::new().await;
-    let huge = "x".repeat(1024 * 1024 + 1);
+    let too_large = "x".repeat(1024 * 1024 + 1);
     for path in ["/nope", "/contacts/x/y", "/contacts/x/restore/", "/fields/", "/healthz/", "/Contacts", "//contacts"] {
-        account.anonymous("PUT", path).bare(huge.clone()).send().await.expect_error(404, "route_not_found");
+        account
+            .anonymous("PUT", path)
+            .body_without_content_type(too_large.clone())
+            .send()
+            .await
+            .expect_error(404, "route_not_found");
     }
     for (method, path, allow) in [
         ("PUT", "/contacts", "GET,HEAD,POST"),
@@ -25,25 +33,34 @@ async fn route_then_method_then_size_then_token() {
         ("POST", "/healthz", "GET,HEAD"),
         ("BREW", "/fields/x", "GET,HEAD,PATCH,DELETE"),
     ] {
-        let answer =
-            account.anonymous(method, path).bare(huge.clone()).send().await.expect_error(405, "method_not_allowed");
-        let mut allowed: Vec<_> = answer.header("allow").split(',').collect();
+        let response = account
+            .anonymous(method, path)
+            .body_without_content_type(too_large.clone())
+            .send()
+            .await
+            .expect_error(405, "method_not_allowed");
+        let mut allowed: Vec<_> = response.header("allow").split(',').collect();
         let mut expected: Vec<_> = allow.split(',').collect();
         allowed.sort_unstable();
         expected.sort_unstable();
         assert_eq!(allowed, expected, "{path}");
     }
-    account.anonymous("PATCH", "/contacts/x").bare(huge).send().await.expect_error(413, "payload_too_large");
+    account
+        .anonymous("PATCH", "/contacts/x")
+        .body_without_content_type(too_large)
+        .send()
+        .await
+        .expect_error(413, "payload_too_large");
     account
         .anonymous("PATCH", "/contacts/%20?properties=nope")
-        .bare(NOT_JSON)
+        .body_without_content_type(NOT_JSON)
         .send()
         .await
         .expect_error(401, "unauthorized");
 }
 
 #[tokio::test]
-async fn path_then_query_then_type_then_body_then_object() {
+async fn path_query_content_type_body_and_object_are_checked_in_this_order() {
     let account = Account::new().await;
     let missing = Uuid::now_v7();
     let patch = |path: &str, content_type: &str, body: &'static str| {
@@ -56,13 +73,15 @@ async fn path_then_query_then_type_then_body_then_object() {
     patch("/contacts/x", "text/plain", NOT_JSON).await.expect_error(415, "unsupported_media_type");
     patch("/contacts/x", "application/json", NOT_JSON).await.expect_error(400, "invalid_json");
     for id in ["x", &*missing.to_string()] {
-        patch(&format!("/contacts/{id}"), "application/json", INVALID).await.expect_error(400, "validation_failed");
+        patch(&format!("/contacts/{id}"), "application/json", UNKNOWN_FIELD)
+            .await
+            .expect_error(400, "validation_failed");
         patch(&format!("/contacts/{id}"), "application/json", VALID).await.expect_error(404, "not_found");
     }
 }
 
 #[tokio::test]
-async fn object_then_archived_then_precondition_then_unique_keys() {
+async fn archived_state_precondition_and_unique_keys_are_checked_in_this_order() {
     let account = Account::new().await;
     account.create(json!({"email": "taken@example.com"})).await;
     let id = account.create(json!({"email": "a@example.com"})).await;
@@ -84,5 +103,10 @@ async fn object_then_archived_then_precondition_then_unique_keys() {
         .send()
         .await
         .expect_error(409, "contact_archived");
-    account.call("PATCH", &path).body("application/json", INVALID).send().await.expect_error(400, "validation_failed");
+    account
+        .call("PATCH", &path)
+        .body("application/json", UNKNOWN_FIELD)
+        .send()
+        .await
+        .expect_error(400, "validation_failed");
 }

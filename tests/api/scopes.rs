@@ -1,11 +1,11 @@
-//! What tokens may do (contract §6, "Scopes").
+//! Which calls a token allows (`docs/api-reference.md#scopes`).
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Account, Answer, in_seconds, sign};
+use crate::support::{Account, ApiResponse, sign, timestamp_in};
 
-/// Every documented route that takes a token, with the one scope that it needs. A new route needs a line here.
+/// Every documented route that takes a token, with the scope that it requires. Add each new route here.
 const ROUTES: [(&str, &str, &str); 23] = [
     ("GET", "/contacts", "contacts:read"),
     ("POST", "/contacts", "contacts:write"),
@@ -28,75 +28,80 @@ const ROUTES: [(&str, &str, &str); 23] = [
     ("GET", "/fields/{internalName}", "contacts:read"),
     ("PATCH", "/fields/{internalName}", "fields:write"),
     ("DELETE", "/fields/{internalName}", "fields:write"),
-    // Needs no token, but shows what one covers.
+    // Requires no token, but with one it shows the custom fields of the account.
     ("GET", "/openapi.json", "contacts:read"),
-    // Not documented, as it is a mistake: any method is answered, once the token is.
+    // Not documented, because it is a client error: a valid token gets 400 for any method.
     ("PUT", "/contacts/", "contacts:write"),
 ];
 
 const SCOPES: [&str; 4] = ["contacts:read", "contacts:write", "contacts:purge", "fields:write"];
 
-/// The account with a token that has this claim.
-fn limited(account: &Account, scope: Value) -> Account {
-    let claims = json!({"account_id": account.id, "sub": "limited", "exp": in_seconds(60), "scope": scope});
+/// Returns the account with a token that has this `scope` claim.
+fn with_scope(account: &Account, scope: Value) -> Account {
+    let claims = json!({"account_id": account.id, "sub": "limited", "exp": timestamp_in(60), "scope": scope});
     account.with_token(sign(&claims))
 }
 
-async fn send(account: &Account, method: &str, path: &str) -> Answer {
+async fn send(account: &Account, method: &str, path: &str) -> ApiResponse {
     let path = path.replace("{contactId}", &Uuid::now_v7().to_string()).replace("{internalName}", "nothing");
     account.call(method, &path).json(&json!({})).send().await
 }
 
-/// That the call is refused for want of this scope, or (`None`) is not.
+/// Checks that the call is rejected because this scope is missing, or is not rejected for its scope (`None`).
 #[track_caller]
-fn expect(answer: Answer, missing: Option<&str>, call: &str) {
-    assert_eq!(answer.status == 403, missing.is_some(), "{call}: {}", answer.text);
+fn expect_missing_scope(response: ApiResponse, missing: Option<&str>, call: &str) {
+    assert_eq!(response.status == 403, missing.is_some(), "{call}: {}", response.text);
     if let Some(missing) = missing {
-        let answer = answer.expect_error(403, "insufficient_scope");
-        assert_eq!(answer.header("www-authenticate"), "Bearer error=\"insufficient_scope\"", "{call}");
-        assert!(answer.body["message"].as_str().unwrap().contains(missing), "{call}");
+        let response = response.expect_error(403, "insufficient_scope");
+        assert_eq!(response.header("www-authenticate"), "Bearer error=\"insufficient_scope\"", "{call}");
+        assert!(response.body["message"].as_str().unwrap().contains(missing), "{call}");
     }
 }
 
 #[tokio::test]
-async fn each_route_needs_its_own_and_none_implies_another() {
+async fn each_route_requires_its_own_scope_and_no_scope_implies_another() {
     let account = Account::new().await;
     for scope in SCOPES {
-        let caller = limited(&account, json!(scope));
+        let caller = with_scope(&account, json!(scope));
         for (method, path, needed) in ROUTES {
             let missing = Some(needed).filter(|needed| *needed != scope);
-            expect(send(&caller, method, path).await, missing, &format!("{method} {path} with {scope}"));
+            expect_missing_scope(send(&caller, method, path).await, missing, &format!("{method} {path} with {scope}"));
         }
     }
 }
 
 #[tokio::test]
-async fn a_token_has_all_that_it_names() {
+async fn token_with_several_scopes_allows_the_calls_of_each() {
     let account = Account::new().await;
-    let caller = limited(&account, json!("openid  fields:write contacts:read contacts:everything"));
+    let caller = with_scope(&account, json!("openid  fields:write contacts:read contacts:everything"));
     for (method, path, needed) in ROUTES {
         let missing = Some(needed).filter(|needed| !["fields:write", "contacts:read"].contains(needed));
-        expect(send(&caller, method, path).await, missing, &format!("{method} {path}"));
+        expect_missing_scope(send(&caller, method, path).await, missing, &format!("{method} {path}"));
     }
 }
 
 #[tokio::test]
-async fn a_token_without_the_claim_may_do_everything_and_an_empty_one_nothing() {
+async fn token_without_scope_claim_allows_everything_and_with_an_empty_claim_nothing() {
     let account = Account::new().await;
     for (method, path, needed) in ROUTES {
-        expect(send(&account, method, path).await, None, &format!("{method} {path}"));
+        expect_missing_scope(send(&account, method, path).await, None, &format!("{method} {path}"));
         for claim in [json!(""), json!(" "), json!("Contacts:Read"), json!(null), json!([needed]), json!({}), json!(1)]
         {
-            let caller = limited(&account, claim.clone());
-            expect(send(&caller, method, path).await, Some(needed), &format!("{method} {path} with {claim}"));
+            let caller = with_scope(&account, claim.clone());
+            expect_missing_scope(
+                send(&caller, method, path).await,
+                Some(needed),
+                &format!("{method} {path} with {claim}"),
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn a_method_counts_as_what_it_does() {
+async fn get_and_head_require_the_read_scope_and_other_methods_the_write_scope() {
     let account = Account::new().await;
-    let (reader, writer) = (limited(&account, json!("contacts:read")), limited(&account, json!("contacts:write")));
+    let (reader, writer) =
+        (with_scope(&account, json!("contacts:read")), with_scope(&account, json!("contacts:write")));
     reader.call("HEAD", "/contacts").send().await.expect(200);
     assert_eq!(writer.call("HEAD", "/contacts").send().await.expect(403).text, "");
     for method in ["GET", "HEAD"] {
@@ -106,41 +111,45 @@ async fn a_method_counts_as_what_it_does() {
     for (method, path) in
         [("PATCH", "/contacts"), ("DELETE", "/contacts"), ("POST", "/contacts/"), ("PATCH", "/contacts/%20")]
     {
-        expect(reader.call(method, path).send().await, Some("contacts:write"), method);
+        expect_missing_scope(reader.call(method, path).send().await, Some("contacts:write"), method);
         writer.call(method, path).send().await.expect_error(400, "missing_contact_id");
     }
 }
 
 #[tokio::test]
-async fn is_checked_after_the_token_and_before_the_path() {
+async fn scope_is_checked_after_the_token_and_before_the_path() {
     let account = Account::new().await;
-    let reader = limited(&account, json!("contacts:read"));
+    let reader = with_scope(&account, json!("contacts:read"));
     let send = |method: &str, path: &str| reader.call(method, path).body("text/plain", "{").send();
     send("POST", "/nope").await.expect_error(404, "route_not_found");
     send("DELETE", "/fields").await.expect_error(405, "method_not_allowed");
-    let huge = "x".repeat(1024 * 1024 + 1);
-    reader.call("POST", "/contacts").bare(huge).send().await.expect_error(413, "payload_too_large");
+    let too_large = "x".repeat(1024 * 1024 + 1);
+    reader
+        .call("POST", "/contacts")
+        .body_without_content_type(too_large)
+        .send()
+        .await
+        .expect_error(413, "payload_too_large");
     for path in ["/contacts?properties=nope", "/contacts?x=%ff"] {
         send("POST", path).await.expect_error(403, "insufficient_scope");
     }
     send("PATCH", "/contacts/%ff").await.expect_error(403, "insufficient_scope");
-    let nobody = sign(&json!({"exp": in_seconds(60), "scope": ""}));
-    account.with_token(nobody).get("/contacts").await.expect_error(401, "missing_account_context");
-    let late = sign(&json!({"account_id": account.id, "exp": in_seconds(-60), "scope": ""}));
-    account.with_token(late).get("/contacts").await.expect_error(401, "unauthorized");
+    let without_account = sign(&json!({"exp": timestamp_in(60), "scope": ""}));
+    account.with_token(without_account).get("/contacts").await.expect_error(401, "missing_account_context");
+    let expired = sign(&json!({"account_id": account.id, "exp": timestamp_in(-60), "scope": ""}));
+    account.with_token(expired).get("/contacts").await.expect_error(401, "unauthorized");
 }
 
-/// The document says what the service does.
 #[tokio::test]
-async fn no_route_is_left_out() {
-    let document = serde_json::to_value(contacts::http::openapi::complete()).unwrap();
+async fn openapi_document_states_the_scope_of_every_route() {
+    let document = serde_json::to_value(contacts::http::openapi_document()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let mut ways = operation["security"].as_array().into_iter().flatten();
-            let Some(documented) = ways.find_map(|way| way.get("bearer")) else { continue };
+            let mut requirements = operation["security"].as_array().into_iter().flatten();
+            let Some(documented) = requirements.find_map(|requirement| requirement.get("bearer")) else { continue };
             let route = (method.to_uppercase(), path);
-            let case = ROUTES.iter().find(|(method, path, _)| (*method, *path) == (&*route.0, &**route.1));
-            let (_, _, needed) = case.unwrap_or_else(|| panic!("{route:?} has no case here"));
+            let entry = ROUTES.iter().find(|(method, path, _)| (*method, *path) == (&*route.0, &**route.1));
+            let (_, _, needed) = entry.unwrap_or_else(|| panic!("{route:?} is missing in ROUTES"));
             assert_eq!(*documented, json!([needed]), "{route:?}");
             assert!(operation["responses"]["403"].is_object(), "{route:?}");
         }

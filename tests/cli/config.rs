@@ -1,4 +1,4 @@
-//! Settings: `contacts config check`, mounted secrets, and keys of an issuer.
+//! Settings: `contacts config check`, secrets in mounted files, and the key set of an issuer.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,16 +7,16 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
-use super::{ACCOUNT, Running, SECRET, free_address, lines, program, request, serve, wait_for};
+use super::{ACCOUNT, ChildGuard, SECRET, free_address, program, send_request, serve_command, stderr_lines, wait_for};
 
 const URL: &str = "postgres://contacts:s3cret-of-the-database@127.0.0.1:1/contacts";
 
-fn check(folder: &TempDir, variables: &[(&str, &str)]) -> Output {
+fn run_config_check(folder: &TempDir, variables: &[(&str, &str)]) -> Output {
     program(folder).args(["config", "check"]).envs(variables.iter().copied()).output().unwrap()
 }
 
-/// The row of a setting: where it comes from, and its value.
-fn row(output: &Output, name: &str) -> (String, String) {
+/// Returns the source and the value that `config check` printed for a setting.
+fn printed_row(output: &Output, name: &str) -> (String, String) {
     let printed = String::from_utf8(output.stdout.clone()).unwrap();
     let row = printed.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap().to_owned();
     let rest = row[name.len()..].trim_start();
@@ -25,7 +25,7 @@ fn row(output: &Output, name: &str) -> (String, String) {
 }
 
 #[test]
-fn check_shows_every_setting_and_where_it_comes_from_but_no_secret() {
+fn config_check_prints_every_setting_and_its_source_but_no_secret() {
     let folder = TempDir::new().unwrap();
     let mounted = folder.path().join("previous");
     fs::write(&mounted, "the secret that was used before this\n").unwrap();
@@ -38,30 +38,30 @@ fn check_shows_every_setting_and_where_it_comes_from_but_no_secret() {
         ("JWT_ISSUER", ""),
         ("DATABASE_MAX_CONECTIONS", "4"),
     ];
-    let output = check(&folder, &variables);
-    assert_eq!(output.status.code(), Some(0), "{:?}", lines(&output));
-    let is = |name: &str, origin: &str, value: &str| {
-        assert_eq!(row(&output, name), (origin.to_owned(), value.to_owned()), "{name}");
+    let output = run_config_check(&folder, &variables);
+    assert_eq!(output.status.code(), Some(0), "{:?}", stderr_lines(&output));
+    let expect_row = |name: &str, origin: &str, value: &str| {
+        assert_eq!(printed_row(&output, name), (origin.to_owned(), value.to_owned()), "{name}");
     };
-    is("BIND_ADDR", "environment", "127.0.0.1:9000");
-    is("LOG_FORMAT", ".env", "json");
-    is("JWT_SECRET", ".env", "[hidden]");
-    is("JWT_SECRET_PREVIOUS", "file of JWT_SECRET_PREVIOUS_FILE", "[hidden]");
-    is("DATABASE_URL", "environment", "postgres://contacts:hidden@127.0.0.1:1/contacts");
-    is("REQUEST_TIMEOUT_MS", "default", "10000");
-    is("CHANGE_RETENTION_DAYS", "default", "30");
-    is("JWT_ISSUER", "not set", "–");
-    let said = lines(&output);
-    assert_eq!(said, ["warning: DATABASE_MAX_CONECTIONS is no setting: is DATABASE_MAX_CONNECTIONS meant?"]);
+    expect_row("BIND_ADDR", "environment", "127.0.0.1:9000");
+    expect_row("LOG_FORMAT", ".env", "json");
+    expect_row("JWT_SECRET", ".env", "[hidden]");
+    expect_row("JWT_SECRET_PREVIOUS", "file of JWT_SECRET_PREVIOUS_FILE", "[hidden]");
+    expect_row("DATABASE_URL", "environment", "postgres://contacts:hidden@127.0.0.1:1/contacts");
+    expect_row("REQUEST_TIMEOUT_MS", "default", "10000");
+    expect_row("CHANGE_RETENTION_DAYS", "default", "30");
+    expect_row("JWT_ISSUER", "not set", "–");
+    let reported = stderr_lines(&output);
+    assert_eq!(reported, ["warning: unknown setting DATABASE_MAX_CONECTIONS: did you mean DATABASE_MAX_CONNECTIONS?"]);
     let printed = String::from_utf8(output.stdout).unwrap();
     for secret in [SECRET, "s3cret-of-the-database", "that was used before"] {
         assert!(!printed.contains(secret), "{printed}");
     }
-    assert!(!printed.contains('\u{1b}'), "colours, but no terminal");
+    assert!(!printed.contains('\u{1b}'), "the output has colors although it is not a terminal");
 }
 
 #[test]
-fn check_says_all_that_is_wrong() {
+fn config_check_reports_every_invalid_setting() {
     let folder = TempDir::new().unwrap();
     let variables = [
         ("DATABASE_URL", "mysql://contacts:s3cret-of-the-database@db/contacts"),
@@ -77,19 +77,19 @@ fn check_says_all_that_is_wrong() {
     command.args(["config", "check"]).envs(variables).env("JWT_AUDIENCE", OsStr::from_bytes(b"\xff"));
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = lines(&output);
-    assert_eq!(said.len(), variables.len() + 1, "{said:?}");
+    let reported = stderr_lines(&output);
+    assert_eq!(reported.len(), variables.len() + 1, "{reported:?}");
     for (name, _) in variables.into_iter().chain([("JWT_AUDIENCE", "")]) {
-        assert!(said.iter().any(|line| line.starts_with(&format!("error: {name} "))), "{name}: {said:?}");
+        assert!(reported.iter().any(|line| line.starts_with(&format!("error: {name} "))), "{name}: {reported:?}");
     }
-    assert!(!said.iter().any(|line| line.contains("s3cret") || line.contains("too short")), "{said:?}");
+    assert!(!reported.iter().any(|line| line.contains("s3cret") || line.contains("too short")), "{reported:?}");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(!printed.contains("s3cret") && !printed.contains("too short"), "{printed}");
-    assert_eq!(row(&output, "REQUEST_TIMEOUT_MS"), ("environment".to_owned(), "soon".to_owned()));
+    assert_eq!(printed_row(&output, "REQUEST_TIMEOUT_MS"), ("environment".to_owned(), "soon".to_owned()));
 }
 
 #[test]
-fn a_secret_may_be_mounted() {
+fn secrets_can_be_read_from_mounted_files() {
     let folder = TempDir::new().unwrap();
     let secret = folder.path().join("secret");
     let file = secret.to_str().unwrap();
@@ -99,17 +99,17 @@ fn a_secret_may_be_mounted() {
     fs::write(&secret, format!("{SECRET}\n")).unwrap();
     assert!(token(&[("JWT_SECRET_FILE", file)]).status.success());
     let both = token(&[("JWT_SECRET_FILE", file), ("JWT_SECRET", SECRET)]);
-    assert_eq!(lines(&both), ["error: JWT_SECRET and JWT_SECRET_FILE are both set: unset one of them"]);
+    assert_eq!(stderr_lines(&both), ["error: JWT_SECRET and JWT_SECRET_FILE are both set: unset one of them"]);
     fs::write(&secret, "\n").unwrap();
-    assert_eq!(lines(&token(&[("JWT_SECRET_FILE", file)])), ["error: JWT_SECRET_FILE names an empty file"]);
+    assert_eq!(stderr_lines(&token(&[("JWT_SECRET_FILE", file)])), ["error: JWT_SECRET_FILE names an empty file"]);
 }
 
 #[test]
-fn serve_tells_on_which_ports_it_listens() {
+fn serve_logs_the_addresses_it_listens_on() {
     let folder = TempDir::new().unwrap();
-    let mut command = serve(&folder, URL, "127.0.0.1:0");
+    let mut command = serve_command(&folder, URL, "127.0.0.1:0");
     command.env("METRICS_ADDR", "127.0.0.1:0").env("LOG_FORMAT", "json");
-    let running = command.spawn().map(Running).unwrap();
+    let running = command.spawn().map(ChildGuard).unwrap();
     let address = |message: &str| {
         let log = fs::read_to_string(folder.path().join("log")).unwrap();
         let line = log.lines().find(|line| line.contains(&format!("\"{message}\"")))?;
@@ -117,26 +117,28 @@ fn serve_tells_on_which_ports_it_listens() {
     };
     for (message, path) in [("serving", "/healthz"), ("serving metrics", "/metrics")] {
         let address = wait_for(message, || address(message));
-        let answer = request(&address, &format!("GET {path}"), "").unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let response = send_request(&address, &format!("GET {path}"), "").unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }
     drop(running);
 }
 
 #[test]
-fn serve_starts_with_the_keys_of_an_issuer_that_is_away() {
+fn serve_starts_while_the_key_set_of_the_issuer_is_unreachable() {
     let folder = TempDir::new().unwrap();
     let address = free_address();
-    let mut command = serve(&folder, URL, &address);
+    let mut command = serve_command(&folder, URL, &address);
     command.env_remove("JWT_SECRET").env("JWT_JWKS_URL", "http://user:s3cret-of-the-issuer@127.0.0.1:1/jwks");
-    let running = command.spawn().map(Running).unwrap();
-    wait_for("the start", || request(&address, "GET /healthz", "").filter(|answer| answer.starts_with("HTTP/1.1 200")));
-    let answer = request(&address, "GET /contacts", "").unwrap();
-    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
-    let answer = request(&address, "POST /oauth2/token", "").unwrap();
-    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let running = command.spawn().map(ChildGuard).unwrap();
+    wait_for("the start", || {
+        send_request(&address, "GET /healthz", "").filter(|response| response.starts_with("HTTP/1.1 200"))
+    });
+    let response = send_request(&address, "GET /contacts", "").unwrap();
+    assert!(response.starts_with("HTTP/1.1 401"), "{response}");
+    let response = send_request(&address, "POST /oauth2/token", "").unwrap();
+    assert!(response.starts_with("HTTP/1.1 404"), "{response}");
     let log = || fs::read_to_string(folder.path().join("log")).unwrap();
-    wait_for("a line about the keys", || log().contains("could not read the key set").then_some(()));
+    wait_for("the log line about the key set", || log().contains("could not read the key set").then_some(()));
     assert!(!log().contains("s3cret-of-the-issuer"), "{}", log());
     drop(running);
 }

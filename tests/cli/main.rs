@@ -1,4 +1,4 @@
-//! The program, as a process: what it needs, what it prints, how it starts and stops.
+//! Tests of the program as a process: required settings, output, start and shutdown.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod descriptors;
 mod help;
+mod import_export;
 mod metrics;
 mod open_docs;
 mod pipes;
@@ -17,7 +18,6 @@ mod statements;
 #[path = "../api/support/stopwatch.rs"]
 mod stopwatch;
 mod traces;
-mod transfer;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -34,9 +34,11 @@ use tempfile::TempDir;
 
 const SECRET: &str = "a secret for tests that is long enough";
 const ACCOUNT: &str = "0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e";
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time that [`wait_for`] waits.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The program in an empty folder, with no setting but what finds PostgreSQL.
+/// Returns a command for the program in an empty folder. Its environment holds only the variables that locate
+/// PostgreSQL.
 fn program(folder: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_contacts"));
     command.env_clear().current_dir(folder.path()).stdin(Stdio::null());
@@ -48,23 +50,27 @@ fn program(folder: &TempDir) -> Command {
     command
 }
 
-fn lines(output: &Output) -> Vec<String> {
+/// Returns the lines of standard error.
+fn stderr_lines(output: &Output) -> Vec<String> {
     String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect()
 }
 
-fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+/// Repeats an attempt until it returns a value.
+fn wait_for<T>(condition: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(found) = attempt() {
-            return found;
+        if let Some(value) = attempt() {
+            return value;
         }
-        assert!(started.elapsed() < PATIENCE, "{what} took too long");
+        assert!(started.elapsed() < WAIT_TIMEOUT, "timed out waiting for {condition}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// A request on a connection of its own: the whole answer as text.
-fn request(address: &str, head: &str, body: &str) -> Option<String> {
+/// Sends a request on a new connection and returns the complete response as text.
+///
+/// Requests of `/contacts` carry a valid token.
+fn send_request(address: &str, head: &str, body: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let length = body.len();
@@ -72,9 +78,9 @@ fn request(address: &str, head: &str, body: &str) -> Option<String> {
     let token =
         if head.contains("/contacts") { format!("authorization: Bearer {}\r\n", token()) } else { String::new() };
     write!(stream, "{token}\r\n{body}").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
+    let mut response = String::new();
+    stream.read_to_string(&mut response).ok()?;
+    Some(response)
 }
 
 fn token() -> String {
@@ -84,20 +90,20 @@ fn token() -> String {
         .args(["token", "--account", ACCOUNT, "--sub", "u1"])
         .output()
         .unwrap();
-    assert!(output.status.success(), "{:?}", lines(&output));
+    assert!(output.status.success(), "{:?}", stderr_lines(&output));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A process that is killed when the test is done with it.
-struct Running(Child);
+/// A child process that is killed when this value is dropped.
+struct ChildGuard(Child);
 
-impl Running {
+impl ChildGuard {
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -108,13 +114,13 @@ fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// A database of its own, and the URL of it.
-fn database(name: &str) -> (Cluster, String) {
+/// Starts a separate PostgreSQL with an empty database, and returns the database's URL.
+fn start_database(name: &str) -> (Cluster, String) {
     let folder = std::env::temp_dir().join(format!("contacts-cli-{name}-{}", std::process::id()));
     let settings = EmbeddedSettings::read(&Environment::read().unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let cluster = runtime.block_on(async {
-        let cluster = Cluster::start(&settings, &folder, Durability::ThrowAway).await.unwrap();
+        let cluster = Cluster::start(&settings, &folder, Durability::Disposable).await.unwrap();
         cluster.create_database("contacts", None).await.unwrap();
         cluster
     });
@@ -122,7 +128,8 @@ fn database(name: &str) -> (Cluster, String) {
     (cluster, url)
 }
 
-fn serve(folder: &TempDir, url: &str, address: &str) -> Command {
+/// Returns the command `contacts serve`, which appends its log to the file `log` in the folder.
+fn serve_command(folder: &TempDir, url: &str, address: &str) -> Command {
     let mut command = program(folder);
     command.arg("serve").env("DATABASE_URL", url).env("JWT_SECRET", SECRET).env("BIND_ADDR", address);
     command.stderr(fs::File::options().create(true).append(true).open(folder.path().join("log")).unwrap());
@@ -130,11 +137,11 @@ fn serve(folder: &TempDir, url: &str, address: &str) -> Command {
 }
 
 fn is_ready(address: &str) -> bool {
-    request(address, "GET /readyz", "").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    send_request(address, "GET /readyz", "").is_some_and(|response| response.starts_with("HTTP/1.1 200"))
 }
 
 #[test]
-fn says_its_version_and_its_commands() {
+fn version_prints_the_crate_version_and_help_lists_the_commands() {
     let folder = TempDir::new().unwrap();
     let version = program(&folder).arg("--version").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("contacts {}\n", env!("CARGO_PKG_VERSION")));
@@ -147,7 +154,7 @@ fn says_its_version_and_its_commands() {
 }
 
 #[test]
-fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
+fn serve_reports_each_missing_or_malformed_setting_in_one_line() {
     let good = [("DATABASE_URL", "postgres://x@127.0.0.1:1/x"), ("JWT_SECRET", SECRET)];
     for (name, value) in [
         ("DATABASE_URL", ""),
@@ -182,7 +189,7 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
     ] {
         let folder = TempDir::new().unwrap();
         let output = program(&folder).arg("serve").envs(good).env(name, value).output().unwrap();
-        let lines = lines(&output);
+        let lines = stderr_lines(&output);
         assert!(!output.status.success(), "{name}={value}");
         assert_eq!(lines.len(), 1, "{name}={value}: {lines:?}");
         assert!(lines[0].starts_with(&format!("error: {name}")), "{name}={value}: {lines:?}");
@@ -190,17 +197,17 @@ fn serve_names_each_setting_that_is_missing_or_malformed_in_a_line() {
 }
 
 #[test]
-fn settings_come_from_a_file_that_the_environment_beats() {
+fn environment_variables_override_the_env_file() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join(".env"), format!("JWT_SECRET='{SECRET}'\nDATABASE_URL=mysql://x/x\n")).unwrap();
     let output = program(&folder).arg("serve").env("JWT_SECRET", "too short").output().unwrap();
-    assert_eq!(lines(&output).len(), 2, "{:?}", lines(&output));
+    assert_eq!(stderr_lines(&output).len(), 2, "{:?}", stderr_lines(&output));
     let output = program(&folder).args(["token", "--account", ACCOUNT]).env("JWT_SECRET", "").output().unwrap();
-    assert!(output.status.success() && output.stdout.len() > 100, "{:?}", lines(&output));
+    assert!(output.status.success() && output.stdout.len() > 100, "{:?}", stderr_lines(&output));
 }
 
 #[test]
-fn token_prints_a_token_alone() {
+fn token_command_prints_only_the_token() {
     let folder = TempDir::new().unwrap();
     assert_eq!(token().split('.').count(), 3);
     for (secret, arguments) in
@@ -212,27 +219,28 @@ fn token_prints_a_token_alone() {
 }
 
 #[test]
-fn serve_waits_for_its_database_migrates_it_and_stops_without_cutting_off_anyone() {
-    let (cluster, url) = database("serve");
+fn serve_waits_for_the_database_migrates_it_and_finishes_requests_in_flight_on_sigterm() {
+    let (cluster, url) = start_database("serve");
     let folder = TempDir::new().unwrap();
     let address = free_address();
-    let away = serve(&folder, "postgres://x@127.0.0.1:1/x", &address).spawn().map(Running).unwrap();
-    let health = || request(&address, "GET /healthz", "").filter(|answer| answer.starts_with("HTTP/1.1 200"));
+    let without_database =
+        serve_command(&folder, "postgres://x@127.0.0.1:1/x", &address).spawn().map(ChildGuard).unwrap();
+    let health = || send_request(&address, "GET /healthz", "").filter(|response| response.starts_with("HTTP/1.1 200"));
     wait_for("the start", health);
-    let unready = request(&address, "GET /readyz", "").unwrap();
+    let unready = send_request(&address, "GET /readyz", "").unwrap();
     assert!(unready.starts_with("HTTP/1.1 503") && unready.contains("retry-after"), "{unready}");
-    assert!(request(&address, "GET /contacts", "").unwrap().starts_with("HTTP/1.1 503"));
-    drop(away);
+    assert!(send_request(&address, "GET /contacts", "").unwrap().starts_with("HTTP/1.1 503"));
+    drop(without_database);
 
     let address = free_address();
-    let mut running = serve(&folder, &url, &address).env("LOG_FORMAT", "json").spawn().map(Running).unwrap();
+    let mut running = serve_command(&folder, &url, &address).env("LOG_FORMAT", "json").spawn().map(ChildGuard).unwrap();
     wait_for("readiness", || is_ready(&address).then_some(()));
     let created =
-        request(&address, "POST /contacts?x=queryvalue", r#"{"fields": {"first_name": "bodyvalue"}}"#).unwrap();
+        send_request(&address, "POST /contacts?x=queryvalue", r#"{"fields": {"first_name": "bodyvalue"}}"#).unwrap();
     assert!(created.starts_with("HTTP/1.1 201"), "{created}");
     let id = created.split("location: /contacts/").nth(1).unwrap().split('\r').next().unwrap().to_owned();
 
-    // A request in flight: it waits for a lock that is held on purpose.
+    // A request in flight: it waits for a row lock that this test holds.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut lock = runtime.block_on(async {
         use sqlx::Connection;
@@ -241,15 +249,17 @@ fn serve_waits_for_its_database_migrates_it_and_stops_without_cutting_off_anyone
         connection
     });
     let (patch, target) = (format!("PATCH /contacts/{id}"), address.clone());
-    let in_flight = std::thread::spawn(move || request(&target, &patch, r#"{"fields": {"first_name": "B"}}"#));
+    let in_flight = std::thread::spawn(move || send_request(&target, &patch, r#"{"fields": {"first_name": "B"}}"#));
     std::thread::sleep(Duration::from_millis(500));
     running.signal(Signal::SIGTERM);
-    wait_for("the drain", || request(&address, "GET /readyz", "").filter(|answer| answer.starts_with("HTTP/1.1 503")));
+    wait_for("the drain", || {
+        send_request(&address, "GET /readyz", "").filter(|response| response.starts_with("HTTP/1.1 503"))
+    });
     std::thread::sleep(Duration::from_millis(700));
-    assert!(running.0.try_wait().unwrap().is_none(), "it did not wait for the request in flight");
+    assert!(running.0.try_wait().unwrap().is_none(), "the service stopped before it answered the request in flight");
     runtime.block_on(async { sqlx::raw_sql("COMMIT").execute(&mut lock).await.unwrap() });
-    let answer = in_flight.join().unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let response = in_flight.join().unwrap().unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
 
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
@@ -263,105 +273,109 @@ fn serve_waits_for_its_database_migrates_it_and_stops_without_cutting_off_anyone
 }
 
 #[test]
-fn serve_leaves_a_schema_alone_that_it_is_told_to() {
-    let (cluster, url) = database("migrate");
+fn serve_with_migrate_on_start_false_does_not_migrate() {
+    let (cluster, url) = start_database("migrate");
     let folder = TempDir::new().unwrap();
     let address = free_address();
-    let running = serve(&folder, &url, &address).env("MIGRATE_ON_START", "false").spawn().map(Running).unwrap();
-    wait_for("the start", || request(&address, "GET /healthz", ""));
+    let running =
+        serve_command(&folder, &url, &address).env("MIGRATE_ON_START", "false").spawn().map(ChildGuard).unwrap();
+    wait_for("the start", || send_request(&address, "GET /healthz", ""));
     let is_healthy = || program(&folder).arg("health").env("BIND_ADDR", &address).output().unwrap().status.success();
     assert!(!is_ready(&address) && !is_healthy());
     let migrated = program(&folder).arg("migrate").env("DATABASE_URL", &url).output().unwrap();
-    assert!(migrated.status.success(), "{:?}", lines(&migrated));
+    assert!(migrated.status.success(), "{:?}", stderr_lines(&migrated));
     wait_for("readiness", || is_ready(&address).then_some(()));
     assert!(is_healthy());
     drop(running);
     drop(cluster);
 }
 
-/// The first lines of `contacts dev`: where it serves, and the command to paste.
-struct Dev {
-    running: Running,
+/// A running `contacts dev`, with the address and the `curl` command that it printed.
+struct DevServer {
+    running: ChildGuard,
     address: String,
     curl: String,
 }
 
-fn dev(folder: &TempDir, data: &Path) -> Dev {
-    start_dev(program(folder), data, Stdio::null())
+/// Starts `contacts dev` with this data folder.
+fn start_dev(folder: &TempDir, data: &Path) -> DevServer {
+    start_dev_command(program(folder), data, Stdio::null())
 }
 
-fn start_dev(mut command: Command, data: &Path, log: Stdio) -> Dev {
+/// Starts a `contacts dev` command and waits until it has printed its `curl` command.
+fn start_dev_command(mut command: Command, data: &Path, log: Stdio) -> DevServer {
     command.env("CONTACTS_DATA_DIR", data).env("BIND_ADDR", "127.0.0.1:0");
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let serving = output.next().expect("a first line");
-    let curl = output.find(|line| line.starts_with("curl ")).expect("a curl line");
-    // Its end of the pipe must stay open.
+    let serving = output.next().expect("no line was printed");
+    let curl = output.find(|line| line.starts_with("curl ")).expect("no curl command was printed");
+    // Keeps reading: the pipe must stay open while the process runs.
     std::thread::spawn(move || output.for_each(drop));
-    Dev { running: Running(child), address: serving.split("http://").nth(1).unwrap().to_owned(), curl }
+    DevServer { running: ChildGuard(child), address: serving.split("http://").nth(1).unwrap().to_owned(), curl }
 }
 
-fn paste(curl: &str) -> String {
+/// Runs a printed `curl` command in a shell and returns the response with its headers.
+fn run_curl(curl: &str) -> String {
     let output = Command::new("sh").args(["-c", &format!("{curl} -s -i")]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Whether any process still uses this data folder.
-fn has_postgres(data: &Path) -> bool {
+/// Returns whether PostgreSQL still uses this data folder.
+fn is_postgres_running(data: &Path) -> bool {
     data.join("postgres/postmaster.pid").exists()
 }
 
 #[test]
-fn dev_serves_a_sample_that_outlives_every_kind_of_end() {
+fn dev_serves_a_sample_and_keeps_its_data_after_sigkill_and_sigint() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
-    let first = dev(&folder, &data);
-    let answer = paste(&first.curl);
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"job_title\":\"Countess\""), "{answer}");
+    let first = start_dev(&folder, &data);
+    let response = run_curl(&first.curl);
+    assert!(response.starts_with("HTTP/1.1 200") && response.contains("\"job_title\":\"Countess\""), "{response}");
     let second_start =
         program(&folder).env("CONTACTS_DATA_DIR", &data).env("BIND_ADDR", "127.0.0.1:0").output().unwrap();
     assert!(
-        !second_start.status.success() && lines(&second_start)[0].contains("another process uses"),
+        !second_start.status.success() && stderr_lines(&second_start)[0].contains("another process uses"),
         "{:?}",
-        lines(&second_start)
+        stderr_lines(&second_start)
     );
     first.running.signal(Signal::SIGKILL);
     drop(first);
-    wait_for("the end of its database", || (!has_postgres(&data)).then_some(()));
+    wait_for("the shutdown of its database", || (!is_postgres_running(&data)).then_some(()));
 
-    let mut second = dev(&folder, &data);
+    let mut second = start_dev(&folder, &data);
     let read = second.curl.replace("-X PATCH", "-X GET").split(" -d ").next().unwrap().to_owned();
-    let answer = paste(&read);
-    assert!(answer.contains("\"job_title\":\"Countess\""), "what was acknowledged is gone: {answer}");
+    let response = run_curl(&read);
+    assert!(response.contains("\"job_title\":\"Countess\""), "an acknowledged change is lost: {response}");
     assert!(is_ready(&second.address));
     second.running.signal(Signal::SIGINT);
     assert_eq!(second.running.0.wait().unwrap().code(), Some(0));
-    assert!(!has_postgres(&data), "it left its database running");
+    assert!(!is_postgres_running(&data), "PostgreSQL is still running");
 }
 
 #[test]
-fn dev_stays_on_this_machine() {
+fn dev_refuses_addresses_other_than_loopback() {
     let folder = TempDir::new().unwrap();
     for name in ["BIND_ADDR", "METRICS_ADDR"] {
         let output =
             program(&folder).env(name, "0.0.0.0:8080").env("CONTACTS_DATA_DIR", folder.path()).output().unwrap();
-        let lines = lines(&output);
+        let lines = stderr_lines(&output);
         assert!(!output.status.success() && lines[0].starts_with(&format!("error: {name}")), "{lines:?}");
     }
 }
 
 #[test]
-fn dev_says_in_one_line_that_there_is_no_postgres() {
+fn dev_reports_a_missing_postgres_in_one_line() {
     let folder = TempDir::new().unwrap();
     if Path::new("/usr/lib/postgresql").exists() && nix::unistd::geteuid().is_root() {
-        // Installed where it is always looked for: an unknown version is the way to miss it.
+        // The program always searches this folder. A data folder of an unknown version makes the search fail.
         fs::create_dir_all(folder.path().join("data/postgres")).unwrap();
         fs::write(folder.path().join("data/postgres/PG_VERSION"), "9\n").unwrap();
     }
     let mut command = program(&folder);
     command.env("PATH", "/nowhere").env("HOME", folder.path()).env("BIND_ADDR", "127.0.0.1:0");
     let output = command.env("CONTACTS_DATA_DIR", folder.path().join("data")).output().unwrap();
-    let lines = lines(&output);
+    let lines = stderr_lines(&output);
     assert!(
         !output.status.success() && lines.len() == 1 && lines[0].contains("was not found: install it"),
         "{lines:?}"

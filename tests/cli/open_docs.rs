@@ -1,4 +1,4 @@
-//! `contacts dev --open-docs`: the browser opens; where there is none, all else goes on.
+//! `contacts dev --open-docs`: opens the API reference in the browser, and works without a browser too.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,10 +7,10 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use super::{Dev, is_ready, program, start_dev, wait_for};
+use super::{DevServer, is_ready, program, start_dev_command, wait_for};
 
-/// `contacts dev --open-docs` on a machine whose way to open a page is this script.
-fn dev_with_opener(folder: &TempDir, script: &str) -> Dev {
+/// Starts `contacts dev --open-docs` with this script in place of the program that opens a page.
+fn dev_with_opener(folder: &TempDir, script: &str) -> DevServer {
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
     for name in ["xdg-open", "open"] {
@@ -21,27 +21,28 @@ fn dev_with_opener(folder: &TempDir, script: &str) -> Dev {
     let mut command = program(folder);
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     command.args(["dev", "--open-docs"]).env("PATH", path);
-    start_dev(command, &folder.path().join("data"), Stdio::null())
+    start_dev_command(command, &folder.path().join("data"), Stdio::null())
 }
 
-fn content(path: &Path) -> Option<String> {
+/// Returns the text of a file once its last line is complete.
+fn complete_content(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'))
 }
 
 #[test]
-fn opens_the_page_of_the_service_that_listens() {
+fn open_docs_opens_the_page_of_the_running_service() {
     let folder = TempDir::new().unwrap();
     let opened = folder.path().join("opened");
     let dev = dev_with_opener(&folder, &format!("echo \"$@\" >'{}'", opened.display()));
-    let page = wait_for("the browser", || content(&opened));
+    let page = wait_for("the browser", || complete_content(&opened));
     assert_eq!(page, format!("http://{}/docs\n", dev.address));
 }
 
 #[test]
-fn goes_on_without_a_browser() {
+fn open_docs_without_a_browser_still_serves() {
     let folder = TempDir::new().unwrap();
-    let asked = folder.path().join("asked");
-    let dev = dev_with_opener(&folder, &format!("echo >'{}'; exit 3", asked.display()));
-    wait_for("the browser", || content(&asked));
+    let attempted = folder.path().join("attempted");
+    let dev = dev_with_opener(&folder, &format!("echo >'{}'; exit 3", attempted.display()));
+    wait_for("the browser", || complete_content(&attempted));
     wait_for("readiness", || is_ready(&dev.address).then_some(()));
 }

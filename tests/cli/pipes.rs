@@ -1,15 +1,15 @@
-//! What prints does not mind that no one reads.
+//! Commands whose standard output is closed.
 
 use std::fs;
 use std::io::pipe;
 
 use tempfile::TempDir;
 
-use super::{ACCOUNT, SECRET, database, lines, program};
+use super::{ACCOUNT, SECRET, program, start_database, stderr_lines};
 
 #[test]
-fn commands_end_well_when_no_one_reads_what_they_print() {
-    let (_cluster, url) = database("unread");
+fn commands_succeed_when_their_standard_output_is_closed() {
+    let (_cluster, url) = start_database("unread");
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("people.csv"), "email\na@b.cd\n").unwrap();
     for arguments in [
@@ -24,6 +24,6 @@ fn commands_end_well_when_no_one_reads_what_they_print() {
         let mut command = program(&folder);
         command.args(arguments).env("DATABASE_URL", &url).env("JWT_SECRET", SECRET).stdout(writer);
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {:?}", lines(&output));
+        assert!(output.status.success(), "{arguments:?}: {:?}", stderr_lines(&output));
     }
 }

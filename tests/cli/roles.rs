@@ -1,4 +1,5 @@
-//! The roles that docker compose makes (`ops/database`): one migrates, one serves, and neither may do more than that.
+//! The database roles of the docker compose file (`ops/database`): `contacts_owner` migrates and `contacts_app` serves.
+//! Neither role has any further right.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,13 +11,15 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{ACCOUNT, Running, database, free_address, is_ready, lines, program, serve, token, wait_for};
+use super::{
+    ACCOUNT, ChildGuard, free_address, is_ready, program, serve_command, start_database, stderr_lines, token, wait_for,
+};
 
 const ROLES: &str = include_str!("../../ops/database/10-roles.sql");
-/// What PostgreSQL says to those who may not.
+/// The SQLSTATE `insufficient_privilege`.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
-/// The same database for another role.
+/// Returns the URL of the same database for another role.
 fn as_role(url: &str, role: &str) -> String {
     url.replacen("//contacts@", &format!("//{role}@"), 1)
 }
@@ -28,17 +31,17 @@ async fn connect(url: &str) -> PgConnection {
 fn migrate(url: &str) {
     let folder = TempDir::new().unwrap();
     let output = program(&folder).arg("migrate").env("DATABASE_URL", url).output().unwrap();
-    assert!(output.status.success(), "{:?}", lines(&output));
+    assert!(output.status.success(), "{:?}", stderr_lines(&output));
 }
 
-/// Runs a command of the program on this database; returns what it printed.
-fn run(folder: &TempDir, url: &str, arguments: &[&str]) -> String {
+/// Runs a command of the program on this database and returns its standard output.
+fn run_command(folder: &TempDir, url: &str, arguments: &[&str]) -> String {
     let output = program(folder).env("DATABASE_URL", url).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {:?}", lines(&output));
+    assert!(output.status.success(), "{arguments:?}: {:?}", stderr_lines(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Each of these statements is one that the role may not run.
+/// Checks that the role has no right to run any of these statements.
 async fn assert_forbidden(url: &str, statements: &[&str]) {
     let mut connection = connect(url).await;
     for statement in statements {
@@ -48,8 +51,8 @@ async fn assert_forbidden(url: &str, statements: &[&str]) {
     }
 }
 
-/// Calls the service, and remembers which operations of its document have been called.
-struct Caller {
+/// A client that records which operations of the OpenAPI document it has called.
+struct OperationRecorder {
     client: Client,
     address: String,
     token: String,
@@ -57,13 +60,13 @@ struct Caller {
     calls: usize,
 }
 
-impl Caller {
+impl OperationRecorder {
     async fn document(&self) -> Value {
         let url = format!("http://{}/openapi.json", self.address);
         self.client.get(url).send().await.unwrap().json().await.unwrap()
     }
 
-    /// Calls an operation at this path; its answer has to have this status.
+    /// Calls an operation at this path and checks the status of the response.
     async fn call(&mut self, method: Method, route: &str, path: &str, body: Option<Value>, status: u16) -> Value {
         self.called.insert((route.to_owned(), method.as_str().to_ascii_lowercase()));
         self.calls += 1;
@@ -72,14 +75,14 @@ impl Caller {
         if let Some(body) = &body {
             request = request.json(body).header("idempotency-key", path.replace('/', "-") + &self.calls.to_string());
         }
-        let answer = request.send().await.unwrap();
-        let got = answer.status().as_u16();
-        let text = answer.text().await.unwrap();
+        let response = request.send().await.unwrap();
+        let got = response.status().as_u16();
+        let text = response.text().await.unwrap();
         assert_eq!(got, status, "{method} {path}: {text}");
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Every operation of the document, in an order in which each has something to do.
+    /// Calls every operation of the document, in an order in which each finds data to work on.
     async fn call_everything(&mut self, client_id: &str, client_secret: &str) {
         for field in ["size", "gone"] {
             let definition = json!({"internal_name": field, "label": field, "type": "text", "unique": true});
@@ -137,17 +140,17 @@ impl Caller {
     }
 }
 
-/// What was written has grown old, and a field was deleted long ago: the background work finds something to do.
-const AGE: &str = "UPDATE changes SET at = now() - interval '90 days'; \
-                   UPDATE kept_answers SET created_at = now() - interval '90 days'; \
+/// Makes all stored data old enough for the background cleanup.
+const MAKE_ROWS_OLD: &str = "UPDATE changes SET at = now() - interval '90 days'; \
+                   UPDATE idempotency_keys SET created_at = now() - interval '90 days'; \
                    UPDATE fields SET deleted_at = deleted_at - interval '1 hour' WHERE deleted_at IS NOT NULL;";
-/// (The newest entry of the feed stays, however old it is.)
-const LEFT_TO_SWEEP: &str = "SELECT (SELECT count(*) - 1 FROM changes) + (SELECT count(*) FROM kept_answers) \
+/// Counts the rows that the cleanup has not deleted yet. It never deletes the newest entry of the feed.
+const COUNT_OLD_ROWS: &str = "SELECT (SELECT count(*) - 1 FROM changes) + (SELECT count(*) FROM idempotency_keys) \
                              + (SELECT count(*) FROM fields WHERE deleted_at IS NOT NULL)";
 
 #[test]
-fn the_application_needs_to_read_and_write_rows_and_may_do_nothing_else() {
-    let (cluster, url) = database("roles");
+fn application_role_runs_every_operation_and_may_only_read_and_write_rows() {
+    let (cluster, url) = start_database("roles");
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async { sqlx::raw_sql(ROLES).execute(&mut connect(&url).await).await.unwrap() });
     let (owner, app) = (as_role(&url, "contacts_owner"), as_role(&url, "contacts_app"));
@@ -155,50 +158,61 @@ fn the_application_needs_to_read_and_write_rows_and_may_do_nothing_else() {
 
     let folder = TempDir::new().unwrap();
     let address = free_address();
-    let running = serve(&folder, &app, &address).env("MIGRATE_ON_START", "false").spawn().map(Running).unwrap();
+    let running =
+        serve_command(&folder, &app, &address).env("MIGRATE_ON_START", "false").spawn().map(ChildGuard).unwrap();
     wait_for("readiness", || is_ready(&address).then_some(()));
-    let made = run(&folder, &app, &["client", "create", "--account", ACCOUNT, "--name", "Sync"]);
-    let value = |name: &str| made.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    let mut caller =
-        Caller { client: Client::new(), address: address.clone(), token: token(), called: BTreeSet::new(), calls: 0 };
+    let created = run_command(&folder, &app, &["client", "create", "--account", ACCOUNT, "--name", "Sync"]);
+    let value = |name: &str| created.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let mut recorder = OperationRecorder {
+        client: Client::new(),
+        address: address.clone(),
+        token: token(),
+        called: BTreeSet::new(),
+        calls: 0,
+    };
     runtime.block_on(async {
-        caller.call_everything(value("client_id: "), value("client_secret: ")).await;
-        for (route, operations) in caller.document().await["paths"].as_object().unwrap() {
+        recorder.call_everything(value("client_id: "), value("client_secret: ")).await;
+        for (route, operations) in recorder.document().await["paths"].as_object().unwrap() {
             for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters") {
-                assert!(caller.called.contains(&(route.clone(), method.clone())), "{method} {route} was not called");
+                assert!(recorder.called.contains(&(route.clone(), method.clone())), "{method} {route} was not called");
             }
         }
     });
     fs::write(folder.path().join("people.csv"), "external_id,first_name,tier\nx9,Mary,gold\n").unwrap();
-    run(&folder, &app, &["import", "people.csv", "--account", ACCOUNT, "--match", "external_id", "--create-fields"]);
-    assert!(run(&folder, &app, &["export", "--account", ACCOUNT, "--format", "csv"]).contains("Mary"));
-    assert!(run(&folder, &app, &["client", "list"]).contains("Sync"));
-    run(&folder, &app, &["client", "revoke", value("client_id: ")]);
+    run_command(
+        &folder,
+        &app,
+        &["import", "people.csv", "--account", ACCOUNT, "--match", "external_id", "--create-fields"],
+    );
+    assert!(run_command(&folder, &app, &["export", "--account", ACCOUNT, "--format", "csv"]).contains("Mary"));
+    assert!(run_command(&folder, &app, &["client", "list"]).contains("Sync"));
+    run_command(&folder, &app, &["client", "revoke", value("client_id: ")]);
 
-    // The service looks for what is old soon after its start, so it is started anew.
+    // The cleanup runs soon after the start of the service, so this restarts the service.
     drop(running);
-    runtime.block_on(async { sqlx::raw_sql(AGE).execute(&mut connect(&url).await).await.unwrap() });
-    let running = serve(&folder, &app, &address).env("MIGRATE_ON_START", "true").spawn().map(Running).unwrap();
+    runtime.block_on(async { sqlx::raw_sql(MAKE_ROWS_OLD).execute(&mut connect(&url).await).await.unwrap() });
+    let running =
+        serve_command(&folder, &app, &address).env("MIGRATE_ON_START", "true").spawn().map(ChildGuard).unwrap();
     wait_for("readiness", || is_ready(&address).then_some(()));
-    wait_for("the end of what is old", || {
-        let left =
-            async { sqlx::query_scalar::<_, i64>(LEFT_TO_SWEEP).fetch_one(&mut connect(&url).await).await.unwrap() };
-        (runtime.block_on(left) == 0).then_some(())
+    wait_for("the cleanup of old rows", || {
+        let remaining =
+            async { sqlx::query_scalar::<_, i64>(COUNT_OLD_ROWS).fetch_one(&mut connect(&url).await).await.unwrap() };
+        (runtime.block_on(remaining) == 0).then_some(())
     });
     drop(running);
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains("the schema is up to date"), "{log}");
-    for trouble in ["permission denied", "could not", "WARN", "ERROR"] {
-        assert!(!log.contains(trouble), "{log}");
+    for message in ["permission denied", "could not", "WARN", "ERROR"] {
+        assert!(!log.contains(message), "{log}");
     }
-    runtime.block_on(assert_forbidden(&app, &OF_THE_OWNER));
-    runtime.block_on(assert_forbidden(&app, &OF_THE_SUPERUSER));
-    runtime.block_on(assert_forbidden(&owner, &OF_THE_SUPERUSER));
+    runtime.block_on(assert_forbidden(&app, &OWNER_STATEMENTS));
+    runtime.block_on(assert_forbidden(&app, &SUPERUSER_STATEMENTS));
+    runtime.block_on(assert_forbidden(&owner, &SUPERUSER_STATEMENTS));
     drop(cluster);
 }
 
-/// What the application may not do.
-const OF_THE_OWNER: [&str; 16] = [
+/// Statements that the application role may not run.
+const OWNER_STATEMENTS: [&str; 16] = [
     "CREATE TABLE mine (id integer)",
     "CREATE TABLE public.mine (id integer)",
     "CREATE VIEW public.mine AS SELECT 1",
@@ -217,8 +231,8 @@ const OF_THE_OWNER: [&str; 16] = [
     "ALTER DEFAULT PRIVILEGES FOR ROLE contacts_owner GRANT ALL ON TABLES TO PUBLIC",
 ];
 
-/// What neither role may do.
-const OF_THE_SUPERUSER: [&str; 14] = [
+/// Statements that neither role may run.
+const SUPERUSER_STATEMENTS: [&str; 14] = [
     "CREATE TEMPORARY TABLE mine (id integer)",
     "CREATE SCHEMA mine",
     "CREATE DATABASE mine",
@@ -236,8 +250,8 @@ const OF_THE_SUPERUSER: [&str; 14] = [
 ];
 
 #[test]
-fn a_database_that_is_there_already_is_handed_over() {
-    let (cluster, url) = database("handover");
+fn roles_script_transfers_an_existing_database_to_the_roles() {
+    let (cluster, url) = start_database("handover");
     migrate(&url);
     let (owner, app) = (as_role(&url, "contacts_owner"), as_role(&url, "contacts_app"));
     let runtime = Runtime::new().unwrap();
@@ -249,29 +263,29 @@ fn a_database_that_is_there_already_is_handed_over() {
         }
         let refused = PgConnection::connect(&as_role(&url, "stranger")).await.unwrap_err();
         assert_eq!(refused.as_database_error().unwrap().code().unwrap(), INSUFFICIENT_PRIVILEGE);
-        let strangers =
+        let not_transferred =
             "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tableowner <> 'contacts_owner'";
-        let strangers: Vec<String> = sqlx::query_scalar(strangers).fetch_all(&mut superuser).await.unwrap();
-        assert_eq!(strangers, [""; 0]);
-        // A migration to come: the application can work with its table, and the owner can make it.
+        let not_transferred: Vec<String> = sqlx::query_scalar(not_transferred).fetch_all(&mut superuser).await.unwrap();
+        assert_eq!(not_transferred, [""; 0]);
+        // A later migration: the owner can create tables, and the application role can read and write them.
         let next =
-            "CREATE TABLE next (id integer); ALTER TABLE contacts ADD COLUMN next integer; DROP TABLE kept_contacts";
+            "CREATE TABLE next (id integer); ALTER TABLE contacts ADD COLUMN next integer; DROP TABLE idempotency_key_contacts";
         sqlx::raw_sql(next).execute(&mut connect(&owner).await).await.unwrap();
         let work =
             "INSERT INTO next VALUES (1); SELECT * FROM next FOR UPDATE; UPDATE next SET id = 2; DELETE FROM next";
         sqlx::raw_sql(work).execute(&mut connect(&app).await).await.unwrap();
     });
-    runtime.block_on(assert_forbidden(&app, &OF_THE_OWNER));
+    runtime.block_on(assert_forbidden(&app, &OWNER_STATEMENTS));
     drop(cluster);
 }
 
-/// What stands in the compose file is what is tested here.
+/// Checks that the compose file uses the roles that the tests above use.
 #[test]
-fn docker_compose_serves_and_migrates_as_these_roles() {
+fn docker_compose_serves_and_migrates_with_these_roles() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let compose = fs::read_to_string(root.join("docker-compose.yml")).unwrap();
-    let part = |name: &str| compose.split(&format!("\n  {name}:\n")).nth(1).unwrap().split("\n\n").next().unwrap();
-    let (serves, migrates, database) = (part("contacts"), part("migrate"), part("database"));
+    let service = |name: &str| compose.split(&format!("\n  {name}:\n")).nth(1).unwrap().split("\n\n").next().unwrap();
+    let (serves, migrates, database) = (service("contacts"), service("migrate"), service("database"));
     assert!(serves.contains("postgres://contacts_app:${CONTACTS_APP_PASSWORD:?") && !serves.contains("contacts_owner"));
     assert!(serves.contains("MIGRATE_ON_START: \"false\"") && serves.contains("CONTACTS_OWNER_PASSWORD: \"\""));
     assert!(migrates.contains("postgres://contacts_owner:${CONTACTS_OWNER_PASSWORD:?"));

@@ -1,7 +1,6 @@
-//! Restarts and migrations that nobody notices: two instances on one database behind a proxy.
+//! Restarts and migrations without failed requests: two instances on one database behind a proxy.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,26 +13,25 @@ use axum::response::{IntoResponse, Response};
 use nix::sys::signal::Signal;
 use reqwest::Client;
 use serde_json::{Value, json};
-use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Running, database, free_address, is_ready, request, serve, token, wait_for};
+use super::{ChildGuard, free_address, is_ready, send_request, serve_command, start_database, token, wait_for};
 
-/// How often the proxy asks an instance whether it is ready.
-const PROBE: Duration = Duration::from_millis(50);
+/// The interval between two readiness probes of an instance.
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// An instance, as the proxy sees it.
+/// An instance behind the proxy.
 struct Backend {
     address: String,
     is_ready: AtomicBool,
-    /// How many requests it has answered.
+    /// The number of requests that it has answered.
     answered: AtomicUsize,
 }
 
-/// A proxy as simple as they come: it takes the instances that say they are ready in turn, over connections that it
-/// keeps, and tries another one only where it can't connect at all.
+/// A minimal load balancer. It forwards requests in turn to the instances that are ready, over persistent connections.
+/// It tries another instance only when it cannot connect.
 struct Proxy {
     backends: Vec<Backend>,
     turn: AtomicUsize,
@@ -51,7 +49,7 @@ impl Proxy {
         Arc::new(Self { backends: addresses.iter().map(backend).collect(), turn: AtomicUsize::new(0), client })
     }
 
-    /// Serves at the address that it returns.
+    /// Starts to serve and returns the address.
     async fn start(self: &Arc<Self>) -> String {
         for index in 0..self.backends.len() {
             let proxy = Arc::clone(self);
@@ -67,9 +65,9 @@ impl Proxy {
     async fn probe(&self, index: usize) {
         let backend = &self.backends[index];
         loop {
-            let answer = self.client.get(format!("http://{}/readyz", backend.address)).send().await;
-            backend.is_ready.store(answer.is_ok_and(|answer| answer.status() == 200), Ordering::Relaxed);
-            tokio::time::sleep(PROBE).await;
+            let response = self.client.get(format!("http://{}/readyz", backend.address)).send().await;
+            backend.is_ready.store(response.is_ok_and(|response| response.status() == 200), Ordering::Relaxed);
+            tokio::time::sleep(PROBE_INTERVAL).await;
         }
     }
 
@@ -92,10 +90,10 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Response 
         match sent.send().await {
             Err(error) if error.is_connect() => {}
             Err(error) => return (StatusCode::BAD_GATEWAY, format!("{index}: {error:?}")).into_response(),
-            Ok(answer) => {
+            Ok(response) => {
                 backend.answered.fetch_add(1, Ordering::Relaxed);
-                let status = answer.status();
-                return match answer.bytes().await {
+                let status = response.status();
+                return match response.bytes().await {
                     Ok(bytes) => (status, Body::from(bytes)).into_response(),
                     Err(error) => (StatusCode::BAD_GATEWAY, format!("{index}: {error:?}")).into_response(),
                 };
@@ -105,25 +103,25 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Response 
     (StatusCode::BAD_GATEWAY, "no instance is ready").into_response()
 }
 
-/// What clients were answered.
+/// The responses that all clients received.
 #[derive(Default)]
-struct Tally {
-    /// How many answers there were, by method and status.
-    answers: Mutex<BTreeMap<(String, u16), usize>>,
+struct ResponseTally {
+    /// The number of responses, by method and status.
+    responses: Mutex<BTreeMap<(String, u16), usize>>,
     failures: Mutex<Vec<String>>,
     is_over: AtomicBool,
 }
 
-/// One who calls without a pause, and takes nothing but success.
-struct Caller {
+/// A client that sends requests without a pause and records every response that is not a success.
+struct LoadClient {
     name: usize,
     base: String,
     token: String,
     client: Client,
-    tally: Arc<Tally>,
+    tally: Arc<ResponseTally>,
 }
 
-impl Caller {
+impl LoadClient {
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let url = format!("http://{}{path}", self.base);
         let mut call = self.client.request(method.parse().unwrap(), url).bearer_auth(&self.token);
@@ -134,17 +132,17 @@ impl Caller {
             call = call.header("idempotency-key", uuid::Uuid::now_v7().to_string());
         }
         let (status, text) = match call.send().await {
-            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
+            Ok(response) => (response.status().as_u16(), response.text().await.unwrap_or_default()),
             Err(error) => (0, format!("{error:?}")),
         };
-        *self.tally.answers.lock().unwrap().entry((method.to_owned(), status)).or_default() += 1;
+        *self.tally.responses.lock().unwrap().entry((method.to_owned(), status)).or_default() += 1;
         if !(200..300).contains(&status) {
             self.tally.failures.lock().unwrap().push(format!("{method} {path}: {status} {text}"));
         }
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Creates, changes, reads and puts contacts; what it has been told is done has to stay done.
+    /// Creates, updates, reads and upserts contacts. Records a failure when an acknowledged update is not read back.
     async fn run(self) {
         for round in 0.. {
             if self.tally.is_over.load(Ordering::Relaxed) {
@@ -165,11 +163,11 @@ impl Caller {
 }
 
 #[test]
-fn two_instances_are_restarted_in_turn_and_no_request_fails() {
-    let (cluster, url) = database("rolling");
+fn rolling_restart_of_two_instances_fails_no_request() {
+    let (cluster, url) = start_database("rolling");
     let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     let addresses = [free_address(), free_address()];
-    let start = |index: usize| serve(&folders[index], &url, &addresses[index]).spawn().map(Running).unwrap();
+    let start = |index: usize| serve_command(&folders[index], &url, &addresses[index]).spawn().map(ChildGuard).unwrap();
     let mut instances = [start(0), start(1)];
     let runtime = Runtime::new().unwrap();
     let proxy = Proxy::new(&addresses);
@@ -177,10 +175,10 @@ fn two_instances_are_restarted_in_turn_and_no_request_fails() {
     let await_ready = |index: usize| wait_for("readiness", || proxy.is_ready(index).then_some(()));
     (0..2).for_each(await_ready);
 
-    let tally = Arc::new(Tally::default());
+    let tally = Arc::new(ResponseTally::default());
     let token = token();
     let callers: Vec<_> = (0..24)
-        .map(|name| Caller {
+        .map(|name| LoadClient {
             name,
             base: base.clone(),
             token: token.clone(),
@@ -202,24 +200,25 @@ fn two_instances_are_restarted_in_turn_and_no_request_fails() {
 
     let failures = tally.failures.lock().unwrap();
     assert!(failures.is_empty(), "{} failed: {:#?}", failures.len(), &failures[..failures.len().min(5)]);
-    let answers = tally.answers.lock().unwrap();
-    let total: usize = answers.values().sum();
+    let responses = tally.responses.lock().unwrap();
+    let total: usize = responses.values().sum();
     let by_instance = [0, 1].map(|index| proxy.backends[index].answered.load(Ordering::Relaxed));
-    println!("{total} answers, {by_instance:?} by each instance: {answers:?}");
+    println!("{total} responses, {by_instance:?} by each instance: {responses:?}");
     assert!(total >= 200 && by_instance.iter().all(|answered| answered * 4 >= total), "{total}: {by_instance:?}");
     drop((instances, cluster));
 }
 
-/// A service of the version before, as far as the database can tell: what it reads and writes must go on.
-async fn predecessor(url: String, is_over: Arc<AtomicBool>) -> (usize, Duration) {
+/// Runs the statements of another version of the service, on tables of its own, until `is_over` is set.
+///
+/// Returns the number of statements, and the longest duration of a statement.
+async fn run_other_version(url: String, is_over: Arc<AtomicBool>) -> (usize, Duration) {
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let (mut count, mut longest) = (0, Duration::ZERO);
     while !is_over.load(Ordering::Relaxed) {
         for statement in [
-            "INSERT INTO contacts (account_id, id, version, first_name, created_at, updated_at) VALUES (gen_random_uuid(), gen_random_uuid(), 1, 'A', now(), now())",
-            "UPDATE contacts SET version = version + 1, last_name = 'B' WHERE id = (SELECT id FROM contacts LIMIT 1)",
-            "INSERT INTO accounts (account_id, registry_version, last_field_id) VALUES (gen_random_uuid(), 1, 100)",
-            "SELECT account_id, id, version, first_name, custom, archived_at FROM contacts LIMIT 10",
+            "INSERT INTO other_version (id, version) VALUES (gen_random_uuid(), 1)",
+            "UPDATE other_version SET version = version + 1 WHERE id = (SELECT id FROM other_version LIMIT 1)",
+            "SELECT id, version FROM other_version LIMIT 10",
         ] {
             let started = Instant::now();
             sqlx::query(statement).execute(&mut connection).await.unwrap();
@@ -230,48 +229,49 @@ async fn predecessor(url: String, is_over: Arc<AtomicBool>) -> (usize, Duration)
     (count, longest)
 }
 
+/// There is one migration so far, so no version precedes it. An open transaction that has created one of its tables
+/// stands in for the previous version: the migration has to wait for its end.
 #[test]
-fn migrations_run_beside_the_version_before() {
-    let (cluster, url) = database("beside");
+fn migrations_wait_for_open_transactions_while_another_version_reads_and_writes() {
+    let (cluster, url) = start_database("migration_wait");
     let runtime = Runtime::new().unwrap();
-    // A database that is behind by migrations of which one needs a table for itself.
-    runtime.block_on(async {
-        let migrator = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).await.unwrap();
+    let mut long_transaction = runtime.block_on(async {
         let mut connection = PgConnection::connect(&url).await.unwrap();
-        migrator.run_to(2, &mut connection).await.unwrap();
-    });
-    let is_over = Arc::new(AtomicBool::new(false));
-    let before = runtime.spawn(predecessor(url.clone(), Arc::clone(&is_over)));
-    // Something long that the version before has under way, of which the migration has to wait for the end.
-    let mut under_way = runtime.block_on(async {
-        let mut connection = PgConnection::connect(&url).await.unwrap();
-        sqlx::raw_sql("BEGIN; SELECT count(*) FROM contacts, accounts").execute(&mut connection).await.unwrap();
+        for statement in [
+            "CREATE TABLE other_version (id uuid PRIMARY KEY, version bigint NOT NULL)",
+            "BEGIN",
+            "CREATE TABLE contacts (id uuid)",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
         connection
     });
+    let is_over = Arc::new(AtomicBool::new(false));
+    let before = runtime.spawn(run_other_version(url.clone(), Arc::clone(&is_over)));
     let folder = TempDir::new().unwrap();
     let addresses = [free_address(), free_address(), free_address()];
     let instances: Vec<_> = ["false", "true", "true"]
         .iter()
         .zip(&addresses)
-        .map(|(migrates, address)| serve(&folder, &url, address).env("MIGRATE_ON_START", migrates).spawn())
-        .map(|child| child.map(Running).unwrap())
+        .map(|(migrates, address)| serve_command(&folder, &url, address).env("MIGRATE_ON_START", migrates).spawn())
+        .map(|child| child.map(ChildGuard).unwrap())
         .collect();
     for address in &addresses {
-        wait_for("the start", || request(address, "GET /healthz", ""));
+        wait_for("the start", || send_request(address, "GET /healthz", ""));
     }
     std::thread::sleep(Duration::from_secs(1));
     assert!(addresses.iter().all(|address| !is_ready(address)));
-    runtime.block_on(async { sqlx::raw_sql("COMMIT").execute(&mut under_way).await.unwrap() });
-    // The one that does not migrate learns of it without a restart.
+    runtime.block_on(async { sqlx::raw_sql("ROLLBACK").execute(&mut long_transaction).await.unwrap() });
+    // The instance that does not migrate notices the migration without a restart.
     for address in &addresses {
         wait_for("readiness", || is_ready(address).then_some(()));
-        let created = request(address, "POST /contacts", r#"{"fields": {"first_name": "A"}}"#).unwrap();
+        let created = send_request(address, "POST /contacts", r#"{"fields": {"first_name": "A"}}"#).unwrap();
         assert!(created.starts_with("HTTP/1.1 201"), "{created}");
     }
     std::thread::sleep(Duration::from_millis(300));
     is_over.store(true, Ordering::Relaxed);
     let (count, longest) = runtime.block_on(before).unwrap();
-    println!("{count} statements of the version before, the longest took {longest:?}");
+    println!("{count} statements of the other version, the longest took {longest:?}");
     assert!(count > 100 && longest < Duration::from_secs(7), "{count}, {longest:?}");
     drop((instances, cluster));
 }

@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them.
+//! Traces, as an OpenTelemetry collector receives them.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -22,9 +22,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::stopwatch::Stopwatch;
-use super::{ACCOUNT, Running, SECRET, database, free_address, is_ready, request, serve, token, wait_for};
+use super::{
+    ACCOUNT, ChildGuard, SECRET, free_address, is_ready, send_request, serve_command, start_database, token, wait_for,
+};
 
-/// A collector that keeps what it is sent.
+/// A collector that stores every request it receives.
 struct Collector {
     address: SocketAddr,
     received: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
@@ -35,11 +37,11 @@ impl Collector {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let received = Arc::new(Mutex::new(vec![]));
-        let kept = Arc::clone(&received);
-        let keep = post(async move |headers: HeaderMap, body: Bytes| kept.lock().unwrap().push((headers, body)));
+        let stored = Arc::clone(&received);
+        let store = post(async move |headers: HeaderMap, body: Bytes| stored.lock().unwrap().push((headers, body)));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(async move { axum::serve(listener, axum::Router::new().route("/v1/traces", keep)).await });
+        runtime.spawn(async move { axum::serve(listener, axum::Router::new().route("/v1/traces", store)).await });
         Self { address, received, _runtime: runtime }
     }
 
@@ -48,22 +50,23 @@ impl Collector {
         received.iter().map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap()).collect()
     }
 
-    /// All spans so far, but for those of `/readyz`, which the tests ask for as often as they like.
+    /// Returns all spans received so far, except those of `/readyz`, whose number depends on how often the tests poll
+    /// it.
     fn spans(&self) -> Vec<Span> {
         let scopes = self.requests().into_iter().flat_map(|sent| sent.resource_spans).flat_map(|sent| sent.scope_spans);
         scopes.flat_map(|sent| sent.spans).filter(|span| span.name != "GET /readyz").collect()
     }
 
-    /// The span of a request that has been sent.
-    fn wait_for(&self, what: &str, is_it: impl Fn(&Span) -> bool) -> Span {
-        wait_for(what, || self.spans().into_iter().find(&is_it))
+    /// Waits for a span that matches.
+    fn wait_for(&self, condition: &str, is_it: impl Fn(&Span) -> bool) -> Span {
+        wait_for(condition, || self.spans().into_iter().find(&is_it))
     }
 }
 
-/// The text of an attribute, or of a number that it is; empty when there is none.
+/// Returns the value of a text or integer attribute as text, or an empty text when the attribute is missing.
 fn attribute(attributes: &[KeyValue], name: &str) -> String {
-    let found = attributes.iter().find(|attribute| attribute.key == name).and_then(|found| found.value.clone());
-    match found.and_then(|AnyValue { value }| value) {
+    let value = attributes.iter().find(|attribute| attribute.key == name).and_then(|attribute| attribute.value.clone());
+    match value.and_then(|AnyValue { value }| value) {
         Some(Value::StringValue(text)) => text,
         Some(Value::IntValue(number)) => number.to_string(),
         _ => String::new(),
@@ -74,44 +77,44 @@ fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A service that is traced.
-struct Traced {
+/// A service that sends its traces to a collector.
+struct TracedService {
     address: String,
-    running: Running,
+    running: ChildGuard,
     cluster: Option<Cluster>,
     folder: TempDir,
 }
 
-impl Traced {
+impl TracedService {
     fn new(name: &str, collector: &str, change: impl Fn(&mut Command)) -> Self {
-        let (cluster, url) = database(name);
+        let (cluster, url) = start_database(name);
         let (folder, address) = (TempDir::new().unwrap(), free_address());
-        let mut command = serve(&folder, &url, &address);
+        let mut command = serve_command(&folder, &url, &address);
         command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector);
         change(&mut command);
-        let running = command.spawn().map(Running).unwrap();
+        let running = command.spawn().map(ChildGuard).unwrap();
         wait_for("readiness", || is_ready(&address).then_some(()));
         Self { address, running, cluster: Some(cluster), folder }
     }
 
-    /// Sends a request with further headers; returns its answer.
+    /// Sends a request with additional headers and returns the response.
     fn send(&self, call: &str, headers: &[(&str, &str)], body: &str) -> String {
         let headers: String = headers.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
-        request(&self.address, &format!("{call} HTTP/1.1{headers}\r\nx-rest:"), body).unwrap()
+        send_request(&self.address, &format!("{call} HTTP/1.1{headers}\r\nx-rest:"), body).unwrap()
     }
 
     fn create(&self, headers: &[(&str, &str)]) -> String {
-        let answer =
+        let response =
             self.send("POST /contacts?properties=phone", headers, r#"{"fields": {"first_name": "bodyvalue"}}"#);
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-        answer.split("location: /contacts/").nth(1).unwrap().split('\r').next().unwrap().to_owned()
+        assert!(response.starts_with("HTTP/1.1 201"), "{response}");
+        response.split("location: /contacts/").nth(1).unwrap().split('\r').next().unwrap().to_owned()
     }
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// Ends it, and returns its log.
+    /// Stops the service with SIGTERM and returns its log.
     fn stop(mut self) -> String {
         self.running.signal(Signal::SIGTERM);
         assert_eq!(self.running.0.wait().unwrap().code(), Some(0));
@@ -127,9 +130,9 @@ fn traceparent(flags: &str) -> String {
 }
 
 #[test]
-fn a_request_is_a_span_of_its_callers_trace_and_says_nothing_private() {
+fn request_span_joins_the_callers_trace_and_contains_no_private_values() {
     let collector = Collector::new();
-    let service = Traced::new("traced", &format!("http://{}", collector.address), |command| {
+    let service = TracedService::new("traced", &format!("http://{}", collector.address), |command| {
         command.env("OTEL_SERVICE_NAME", "crm").env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc");
     });
     let id = service.create(&[("traceparent", &*traceparent("01"))]);
@@ -153,11 +156,11 @@ fn a_request_is_a_span_of_its_callers_trace_and_says_nothing_private() {
     assert!(service.log().lines().any(|line| line.contains(TRACE) && line.contains("answered")), "{}", service.log());
 
     service.send(&format!("PATCH /contacts/{id}?x=queryvalue"), &[], r#"{"fields": {"first_name": "B"}}"#);
-    let patch = collector.wait_for("the next", |span| span.name == "PATCH /contacts/{contactId}");
+    let patch = collector.wait_for("the span of the update", |span| span.name == "PATCH /contacts/{contactId}");
     assert!(patch.parent_span_id.is_empty());
     assert_ne!(patch.trace_id, span.trace_id);
     service.send("BREW /pathvalue", &[], "");
-    let unknown = collector.wait_for("that of nothing", |span| span.name == "HTTP");
+    let unknown = collector.wait_for("the span of the unknown route", |span| span.name == "HTTP");
     assert_eq!(attribute(&unknown.attributes, "http.request.method"), "_OTHER");
     assert_eq!(attribute(&unknown.attributes, "http.response.status_code"), "404");
     assert!(!unknown.attributes.iter().any(|attribute| attribute.key == "http.route"));
@@ -172,21 +175,21 @@ fn a_request_is_a_span_of_its_callers_trace_and_says_nothing_private() {
         assert_eq!(headers["authorization"], "Basic abc");
         let text = String::from_utf8_lossy(body);
         for private in [ACCOUNT, &*id, "queryvalue", "bodyvalue", "pathvalue", SECRET, &token()[..40], "BREW"] {
-            assert!(!text.contains(private), "a span holds {private}");
+            assert!(!text.contains(private), "a span contains {private}");
         }
     }
     assert!(!service.log().contains("Basic abc"));
 }
 
 #[test]
-fn who_takes_part_in_a_trace_decides_whether_it_is_recorded() {
+fn sampled_flag_of_a_valid_traceparent_decides_whether_a_span_is_recorded() {
     let collector = Collector::new();
-    let service = Traced::new("sampled", &format!("http://{}/", collector.address), |command| {
+    let service = TracedService::new("sampled", &format!("http://{}/", collector.address), |command| {
         command.env("OTEL_TRACES_SAMPLER", "parentbased_always_off");
     });
     service.send("GET /contacts", &[("traceparent", &*traceparent("00"))], "");
     service.send("GET /contacts", &[], "");
-    // Malformed: as good as none, whatever their flag says.
+    // A malformed traceparent is ignored, so its sampled flag has no effect.
     for malformed in [
         format!("00-{TRACE}-{PARENT}"),
         format!("00-{TRACE}-{PARENT}-01-more"),
@@ -200,23 +203,23 @@ fn who_takes_part_in_a_trace_decides_whether_it_is_recorded() {
         "nonsense".to_owned(),
         String::new(),
     ] {
-        let answer = service.send("GET /contacts", &[("traceparent", &*malformed)], "");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{malformed}: {answer}");
+        let response = service.send("GET /contacts", &[("traceparent", &*malformed)], "");
+        assert!(response.starts_with("HTTP/1.1 200"), "{malformed}: {response}");
     }
     let twice = traceparent("01");
     service.send("GET /contacts", &[("traceparent", &*twice), ("traceparent", &*twice)], "");
     service.send("GET /fields", &[("traceparent", &*traceparent("01"))], "");
-    // A later version may say more.
+    // A later version of the header may have further parts.
     service.send("DELETE /fields", &[("traceparent", &*format!("01-{TRACE}-{PARENT}-01-more"))], "");
-    collector.wait_for("what was to be recorded", |span| span.name == "DELETE /fields");
+    collector.wait_for("the sampled spans", |span| span.name == "DELETE /fields");
     let names: Vec<_> = collector.spans().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["GET /fields", "DELETE /fields"]);
 }
 
 #[test]
-fn only_what_is_our_fault_makes_a_span_an_error() {
+fn only_server_errors_set_the_error_status_of_a_span() {
     let collector = Collector::new();
-    let mut service = Traced::new("faults", &format!("http://{}", collector.address), |_| {});
+    let mut service = TracedService::new("faults", &format!("http://{}", collector.address), |_| {});
     service.send("GET /contacts?limit=none", &[], "");
     let refused = collector.wait_for("the span", |span| span.name == "GET /contacts");
     assert_eq!(refused.status.unwrap_or_default().code(), StatusCode::Unset);
@@ -227,25 +230,25 @@ fn only_what_is_our_fault_makes_a_span_an_error() {
             .send("PUT /contacts/a%40example.com?id_property=email", &[], r#"{"fields": {}}"#)
             .starts_with("HTTP/1.1 503")
     );
-    let failed = collector.wait_for("the failure", |span| span.name == "PUT /contacts/{contactId}");
+    let failed = collector.wait_for("the span of the failed request", |span| span.name == "PUT /contacts/{contactId}");
     assert_eq!(failed.status.unwrap_or_default().code(), StatusCode::Error);
     assert_eq!(attribute(&failed.attributes, "error.type"), "unavailable");
     assert_eq!(attribute(&failed.attributes, "http.response.status_code"), "503");
 }
 
 #[test]
-fn sends_the_last_spans_before_it_ends() {
+fn sigterm_sends_the_remaining_spans_before_exit() {
     let collector = Collector::new();
-    let service = Traced::new("flushed", &format!("http://{}", collector.address), |_| {});
+    let service = TracedService::new("flushed", &format!("http://{}", collector.address), |_| {});
     service.create(&[]);
     service.stop();
     assert!(collector.spans().iter().any(|span| span.name == "POST /contacts"));
 }
 
 #[test]
-fn a_collector_that_needs_no_certificates_is_sent_to_where_there_are_none() {
+fn http_collector_works_on_a_machine_without_certificates() {
     let collector = Collector::new();
-    let service = Traced::new("no_certificates", &format!("http://{}", collector.address), |command| {
+    let service = TracedService::new("no_certificates", &format!("http://{}", collector.address), |command| {
         command.env("SSL_CERT_FILE", "/nowhere/certificates.pem").env("SSL_CERT_DIR", "/nowhere");
     });
     service.create(&[]);
@@ -253,28 +256,28 @@ fn a_collector_that_needs_no_certificates_is_sent_to_where_there_are_none() {
     service.stop();
 }
 
-/// Nobody waits for a collector, whether it is away or never answers, and the log is not filled with it.
+/// Covers a collector that refuses connections and one that never responds. Either is logged once.
 #[test]
-fn a_collector_that_does_not_take_spans_is_no_concern_of_callers() {
+fn unavailable_collector_delays_no_request_and_is_logged_once() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    for (name, collector) in [("away", free_address()), ("silent", silent.local_addr().unwrap().to_string())] {
-        let service = Traced::new(name, &format!("http://{collector}"), |_| {});
+    for (name, collector) in [("unreachable", free_address()), ("silent", silent.local_addr().unwrap().to_string())] {
+        let service = TracedService::new(name, &format!("http://{collector}"), |_| {});
         let lost = || {
-            let metrics = request(&service.address, "GET /metrics", "").unwrap();
+            let metrics = send_request(&service.address, "GET /metrics", "").unwrap();
             let lost =
                 metrics.lines().find_map(|line| line.strip_prefix("contacts_trace_spans_total{outcome=\"lost\"} "));
             lost.unwrap().parse::<u64>().unwrap()
         };
         let started = Instant::now();
-        wait_for("spans that are lost", || {
-            let asked = Stopwatch::start();
+        wait_for("lost spans", || {
+            let request_time = Stopwatch::start();
             service.create(&[]);
-            assert!(asked.elapsed() < Duration::from_secs(3), "{name}: a caller had to wait");
+            assert!(request_time.elapsed() < Duration::from_secs(3), "{name}: a request waited for the collector");
             (lost() > 0 && started.elapsed() > Duration::from_secs(3)).then_some(())
         });
         let stopping = Stopwatch::start();
         let log = service.stop();
         assert!(stopping.elapsed() < Duration::from_secs(8), "{name}: {:?}", stopping.elapsed());
-        assert_eq!(log.matches("the collector does not take spans").count(), 1, "{name}: {log}");
+        assert_eq!(log.matches("the trace collector does not accept spans").count(), 1, "{name}: {log}");
     }
 }

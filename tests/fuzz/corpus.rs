@@ -1,17 +1,17 @@
-//! The corpus and the dictionary of `fuzz/`, which cargo-fuzz reads as well.
+//! The corpus and the dictionary in `fuzz/`, which cargo-fuzz reads too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The inputs that a target begins with.
+/// The initial inputs of a target.
 pub struct Corpus {
     pub entries: Vec<Vec<u8>>,
 }
 
 impl Corpus {
-    /// That of a target, in the order of its files' names.
-    pub fn of(target: &str) -> Self {
-        let files = fs::read_dir(folder().join("corpus").join(target)).unwrap();
+    /// Reads the corpus of a target, in the order of the file names.
+    pub fn read(target: &str) -> Self {
+        let files = fs::read_dir(fuzz_folder().join("corpus").join(target)).unwrap();
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         paths.sort();
         assert!(!paths.is_empty(), "{target} has no corpus");
@@ -19,14 +19,16 @@ impl Corpus {
     }
 }
 
-/// The words that inputs are made of: a `"word"` a line, with `\xNN` for any byte (the form of libFuzzer).
+/// Reads the words that mutations insert. The file has one `"word"` a line, with `\xNN` for any byte (libFuzzer's
+/// format).
 pub fn dictionary() -> Vec<Vec<u8>> {
-    let text = fs::read_to_string(folder().join("dictionary")).unwrap();
+    let text = fs::read_to_string(fuzz_folder().join("dictionary")).unwrap();
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| unescaped(line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).expect(line))).collect()
+    lines.map(|line| unescape(line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).expect(line))).collect()
 }
 
-fn unescaped(word: &str) -> Vec<u8> {
+/// Resolves the escape sequences of a word.
+fn unescape(word: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (vec![], word);
     while let Some((plain, escape)) = rest.split_once('\\') {
         bytes.extend_from_slice(plain.as_bytes());
@@ -41,6 +43,6 @@ fn unescaped(word: &str) -> Vec<u8> {
     [bytes, rest.into()].concat()
 }
 
-fn folder() -> PathBuf {
+fn fuzz_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
 }

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by WebDriver (W3C): a few calls of JSON over HTTP.
+//! A headless Chromium that is controlled by the W3C WebDriver protocol, which is JSON over HTTP.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,13 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The key by which WebDriver names an element (§12.1).
+/// The longest wait for a condition of the page.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The key of an element's id in WebDriver responses (W3C WebDriver, web element identifier).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// Select all: Control and A, then Control again.
+/// The keys for "select all": Control and A, then the release of Control.
 const SELECT_ALL: &str = "\u{e009}a\u{e000}";
 
-/// A browser with one window.
+/// A browser with one window. The process is killed when this value is dropped.
 pub struct Browser {
     driver: Child,
     client: Client,
@@ -24,33 +25,34 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one with a fresh profile.
+    /// Starts a browser with a new profile.
     pub async fn start() -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver: install chromium and chromium-driver");
+            .expect("chromedriver does not start: install chromium and chromium-driver");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port = lines.find_map(|line| {
             let port = line.split("started successfully on port ").nth(1)?;
             port.trim_end_matches('.').parse::<u16>().ok()
         });
         std::thread::spawn(move || lines.for_each(drop));
-        let sessions = format!("http://127.0.0.1:{}/session", port.expect("a port"));
+        let sessions = format!("http://127.0.0.1:{}/session", port.expect("chromedriver printed no port"));
         let mut browser = Self { driver, client: Client::new(), session: sessions.clone() };
         let created = browser.call(Method::POST, "", Some(capabilities())).await;
         browser.session = format!("{sessions}/{}", created["sessionId"].as_str().unwrap());
         browser
     }
 
+    /// Sends a WebDriver command. Returns the error of the driver if the command fails.
     async fn try_call(&self, method: Method, command: &str, body: Option<Value>) -> Result<Value, Value> {
         let request = self.client.request(method, format!("{}{command}", self.session));
         let request = if let Some(body) = &body { request.json(body) } else { request };
-        let answer = request.send().await.unwrap();
-        let is_success = answer.status().is_success();
-        let value = answer.json::<Value>().await.unwrap()["value"].take();
+        let response = request.send().await.unwrap();
+        let is_success = response.status().is_success();
+        let value = response.json::<Value>().await.unwrap()["value"].take();
         if is_success { Ok(value) } else { Err(value) }
     }
 
@@ -58,17 +60,17 @@ impl Browser {
         self.try_call(method, command, body).await.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// Goes to a URL.
+    /// Opens a URL.
     pub async fn open(&self, url: &str) {
         self.call(Method::POST, "/url", Some(json!({"url": url}))).await;
     }
 
-    /// What a script returns.
+    /// Runs a script and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         self.call(Method::POST, "/execute/sync", Some(json!({"script": script, "args": []}))).await
     }
 
-    /// Waits until a script returns something true; returns that.
+    /// Repeats a script until its result is neither null nor false, and returns the result.
     pub async fn wait_for(&self, script: &str) -> Value {
         let started = Instant::now();
         loop {
@@ -77,57 +79,57 @@ impl Browser {
                 return value;
             }
             assert!(
-                started.elapsed() < PATIENCE,
-                "in vain: {script}\n{}",
+                started.elapsed() < WAIT_TIMEOUT,
+                "timed out: {script}\n{}",
                 self.run("return document.body.innerText").await
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Does something with the element of a selector, as soon as it can be done.
+    /// Sends a command to the element of a selector, and repeats it until it succeeds.
     async fn act(&self, selector: &str, command: &str, body: Value) {
         let started = Instant::now();
         loop {
             let find = json!({"using": "css selector", "value": selector});
-            let done = match self.try_call(Method::POST, "/element", Some(find)).await {
+            let result = match self.try_call(Method::POST, "/element", Some(find)).await {
                 Ok(element) => {
                     let element = element[ELEMENT].as_str().unwrap();
                     self.try_call(Method::POST, &format!("/element/{element}/{command}"), Some(body.clone())).await
                 }
                 Err(error) => Err(error),
             };
-            match done {
+            match result {
                 Ok(_) => return,
-                Err(error) if started.elapsed() > PATIENCE => panic!("{command} {selector}: {error}"),
+                Err(error) if started.elapsed() > WAIT_TIMEOUT => panic!("{command} {selector}: {error}"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
     }
 
-    /// Clicks.
+    /// Clicks an element.
     pub async fn click(&self, selector: &str) {
         self.act(selector, "click", json!({})).await;
     }
 
     /// Replaces the text of an input.
-    pub async fn write(&self, selector: &str, text: &str) {
+    pub async fn replace_text(&self, selector: &str, text: &str) {
         self.act(selector, "value", json!({"text": format!("{SELECT_ALL}{text}")})).await;
     }
 
-    /// The entries of a log since it was last asked for.
-    pub async fn log(&self, name: &str) -> Vec<Value> {
+    /// Returns the log entries since the last call.
+    pub async fn take_log(&self, name: &str) -> Vec<Value> {
         let entries = self.call(Method::POST, "/se/log", Some(json!({"type": name}))).await;
         entries.as_array().unwrap().clone()
     }
 
-    /// Keeps a picture of the window.
-    pub async fn picture(&self, file: &Path) {
-        let picture = self.call(Method::GET, "/screenshot", None).await;
-        std::fs::write(file, STANDARD.decode(picture.as_str().unwrap()).unwrap()).unwrap();
+    /// Saves a screenshot of the window.
+    pub async fn save_screenshot(&self, file: &Path) {
+        let screenshot = self.call(Method::GET, "/screenshot", None).await;
+        std::fs::write(file, STANDARD.decode(screenshot.as_str().unwrap()).unwrap()).unwrap();
     }
 
-    /// Ends it.
+    /// Closes the browser.
     pub async fn stop(self) {
         self.call(Method::DELETE, "", None).await;
     }
@@ -140,7 +142,9 @@ impl Drop for Browser {
     }
 }
 
-/// A window without a screen, which logs what it prints and fetches. (As root there is no sandbox.)
+/// Returns the capabilities of a headless window that logs console messages and requests.
+///
+/// The sandbox is off, because Chromium does not run as root with it.
 fn capabilities() -> Value {
     let arguments = [
         "--headless=new",

@@ -1,11 +1,13 @@
-//! Every operation, with the examples of the document, as the page sends it: what a reader tries first must succeed.
+//! Sends every operation with the examples of the document, as the page at `/docs` sends it. Every example must
+//! succeed.
 
 use reqwest::{Client, Method, Url};
 use serde_json::Value;
 
-use crate::dev::Dev;
+use crate::dev_server::DevServer;
 
-/// Every operation, in an order that makes sense on the sample account: what is archived is restored after.
+/// Every operation, in an order that works on the sample account. For example, a contact is archived before it is
+/// restored.
 const ORDER: [&str; 26] = [
     "health",
     "metrics",
@@ -32,11 +34,11 @@ const ORDER: [&str; 26] = [
     "createField",
     "updateField",
     "deleteField",
-    // Needs the credentials of a client, which nobody has beforehand.
+    // Needs the credentials of an API client, which the sample account does not have.
     "createToken",
 ];
 
-/// An operation of the document.
+/// An operation of the OpenAPI document.
 struct Operation<'a> {
     document: &'a Value,
     method: Method,
@@ -45,29 +47,32 @@ struct Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
+    /// Returns the operation with this `operationId`.
     fn find(document: &'a Value, id: &str) -> Self {
         let all = document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
             item.as_object().unwrap().iter().map(move |(method, content)| (path, method, content))
         });
-        let (path, method, content) =
-            all.into_iter().find(|(_, _, content)| content["operationId"] == id).unwrap_or_else(|| panic!("no {id}"));
+        let (path, method, content) = all
+            .into_iter()
+            .find(|(_, _, content)| content["operationId"] == id)
+            .unwrap_or_else(|| panic!("the document has no operation {id}"));
         Self { document, method: method.to_uppercase().parse().unwrap(), path, content }
     }
 
-    /// What a reference of the document leads to.
-    fn follow(&self, schema: &'a Value) -> &'a Value {
+    /// Resolves a `$ref` of the document.
+    fn resolve(&self, schema: &'a Value) -> &'a Value {
         match schema["$ref"].as_str() {
             Some(reference) => self.document.pointer(reference.trim_start_matches('#')).unwrap(),
             None => schema,
         }
     }
 
-    /// The URL with its parameters filled by examples and defaults, lists joined by commas.
+    /// Returns the URL with the examples and defaults of the parameters. Lists are joined by commas.
     fn url(&self, origin: &str) -> Url {
         let mut url = Url::parse(origin).unwrap();
         let mut segments: Vec<_> = self.path.split('/').skip(1).map(str::to_owned).collect();
         for parameter in self.content["parameters"].as_array().into_iter().flatten() {
-            let example = parameter.get("example").or_else(|| self.follow(&parameter["schema"]).get("default"));
+            let example = parameter.get("example").or_else(|| self.resolve(&parameter["schema"]).get("default"));
             let Some(value) = example.map(text) else {
                 assert_ne!(parameter["required"], true, "{} {} has no example", self.path, parameter["name"]);
                 continue;
@@ -79,20 +84,21 @@ impl<'a> Operation<'a> {
                     .filter(|segment| **segment == format!("{{{name}}}"))
                     .for_each(|segment| segment.clone_from(&value)),
                 Some("query") => drop(url.query_pairs_mut().append_pair(name, &value)),
-                other => panic!("an example for {name} in {other:?}"),
+                other => panic!("the parameter {name} has an example but is in {other:?}"),
             }
         }
         url.path_segments_mut().unwrap().pop_if_empty().extend(segments);
         url
     }
 
-    /// The body that the page starts with.
+    /// Returns the first example of the body, which the page shows at first.
     fn body(&self) -> Option<&'a Value> {
         let content = self.content["requestBody"]["content"].get("application/json")?;
-        Some(&self.follow(&content["schema"])["examples"][0])
+        Some(&self.resolve(&content["schema"])["examples"][0])
     }
 }
 
+/// Returns a parameter value as it is written in a URL.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -102,8 +108,8 @@ fn text(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn succeed_on_the_sample_account() {
-    let dev = Dev::start();
+async fn example_of_every_operation_succeeds_on_the_sample_account() {
+    let dev = DevServer::start();
     let client = Client::new();
     let document: Value = {
         let request = client.get(format!("{}/openapi.json", dev.origin)).bearer_auth(&dev.token);
@@ -116,17 +122,17 @@ async fn succeed_on_the_sample_account() {
             Some(body) => request.json(body),
             None => request,
         };
-        let answer = request.send().await.unwrap();
-        let (status, body) = (answer.status(), answer.text().await.unwrap());
-        // A batch of which a part failed is a success to HTTP, but not to its reader.
+        let response = request.send().await.unwrap();
+        let (status, body) = (response.status(), response.text().await.unwrap());
+        // 207 is a success in HTTP, but it means that a part of a batch has failed.
         assert!(status.is_success() && status != 207, "{id}: {status} {body}");
         if *id == "listContacts" {
-            assert!(body.contains("sample-1"), "the example of a list finds nothing: {body}");
+            assert!(body.contains("sample-1"), "the example of a list returns no contact: {body}");
         }
     }
     let operations =
         document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
     for operation in operations {
-        assert!(ORDER.iter().any(|id| operation["operationId"] == *id), "{} is not tried", operation["operationId"]);
+        assert!(ORDER.iter().any(|id| operation["operationId"] == *id), "{} was not sent", operation["operationId"]);
     }
 }

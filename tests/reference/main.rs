@@ -1,8 +1,8 @@
-//! The API reference as its reader meets it: on `contacts dev`, with the examples that stand in the document.
+//! Tests of the API reference on `contacts dev`: the examples of the OpenAPI document, and the page in a browser.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod browser;
-mod dev;
+mod dev_server;
 mod examples;
 mod page;

@@ -1,4 +1,4 @@
-//! The service does what a simple model of the contract does, whatever the order of the calls.
+//! Random sequences of calls have the same results in the service as in a simple model of the API.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,17 @@ use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRn
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
-use crate::model::{Call, Contact, Expected, FIELDS, Model, PROPERTIES, Target};
-use crate::support::{Account, Answer};
+use crate::model::{Call, Contact, ExpectedResponse, FIELDS, Model, PROPERTIES, Target};
+use crate::support::{Account, ApiResponse};
 
+/// The number of accounts of a case.
 const ACCOUNTS: usize = 2;
-/// The most calls of one case.
+/// The largest number of calls of a case.
 const CALLS: usize = 60;
-/// How many cases there are, unless `CONSISTENCY_CASES` says otherwise. They have half of [`CALLS`] on average.
+/// The number of cases without `CONSISTENCY_CASES`. A case has half of [`CALLS`] calls on average.
 const CASES: u32 = 100;
 
-fn value(name: &'static str) -> BoxedStrategy<Value> {
+fn value_strategy(name: &'static str) -> BoxedStrategy<Value> {
     let good = match name {
         "email" => vec![json!("a@example.com"), json!("A@Example.com"), json!("b@example.com")],
         "external_id" => vec![json!("k1"), json!("k2"), json!("K1")],
@@ -34,41 +35,41 @@ fn value(name: &'static str) -> BoxedStrategy<Value> {
     .boxed()
 }
 
-fn fields() -> impl Strategy<Value = Map<String, Value>> {
-    let fields: Vec<_> = FIELDS.iter().map(|(name, _)| prop::option::weighted(0.35, value(name))).collect();
+fn fields_strategy() -> impl Strategy<Value = Map<String, Value>> {
+    let fields: Vec<_> = FIELDS.iter().map(|(name, _)| prop::option::weighted(0.35, value_strategy(name))).collect();
     fields.prop_map(|values| {
         let named = FIELDS.iter().zip(values);
         named.filter_map(|((name, _), value)| Some(((*name).to_owned(), value?))).collect()
     })
 }
 
-fn call() -> impl Strategy<Value = Call> {
+fn call_strategy() -> impl Strategy<Value = Call> {
     let number = || 0..8_usize;
     let key = || prop::sample::select(vec!["k1", "k2", "K1", "k3"]).prop_map(str::to_owned);
     let target = || prop_oneof![3 => number().prop_map(Target::Contact), 1 => key().prop_map(Target::Key)];
     prop_oneof![
-        5 => fields().prop_map(Call::Create),
+        5 => fields_strategy().prop_map(Call::Create),
         3 => target().prop_map(Call::Get),
-        8 => (target(), fields()).prop_map(|(target, fields)| Call::Patch(target, fields)),
-        4 => (key(), fields()).prop_map(|(key, fields)| Call::Put(key, fields)),
+        8 => (target(), fields_strategy()).prop_map(|(target, fields)| Call::Patch(target, fields)),
+        4 => (key(), fields_strategy()).prop_map(|(key, fields)| Call::Put(key, fields)),
         3 => target().prop_map(Call::Archive),
         3 => number().prop_map(Call::Restore),
         1 => number().prop_map(Call::Purge),
     ]
 }
 
-/// The real accounts, beside the model of them.
-struct Beside {
+/// Accounts of the service, and the model that they are compared with.
+struct ModelComparison {
     accounts: Vec<Account>,
     model: Model,
-    /// The ids of contacts by their number, and the accounts that created them.
+    /// The ids of contacts by their number. `owners` holds the index of the account of each.
     ids: Vec<String>,
     owners: Vec<usize>,
-    /// The last tag and the last time of change of each.
+    /// The latest `ETag` and `updated_at` of each contact, by its number.
     states: HashMap<usize, (String, String)>,
 }
 
-impl Beside {
+impl ModelComparison {
     async fn new() -> Self {
         let mut accounts = vec![];
         for _ in 0..ACCOUNTS {
@@ -83,15 +84,15 @@ impl Beside {
     fn path(&self, target: &Target) -> String {
         match target {
             Target::Contact(number) => {
-                let nobody = uuid::Uuid::nil().to_string();
-                format!("/contacts/{}?properties={PROPERTIES}", self.ids.get(*number).unwrap_or(&nobody))
+                let unknown_id = uuid::Uuid::nil().to_string();
+                format!("/contacts/{}?properties={PROPERTIES}", self.ids.get(*number).unwrap_or(&unknown_id))
             }
             Target::Key(key) => format!("/contacts/{key}?id_property=external_id&properties={PROPERTIES}"),
         }
     }
 
-    async fn send(&self, account: usize, call: &Call) -> Answer {
-        let of =
+    async fn send(&self, account: usize, call: &Call) -> ApiResponse {
+        let action_path =
             |number: &usize, action: &str| self.path(&Target::Contact(*number)).replace('?', &format!("/{action}?"));
         let (method, path, fields) = match call {
             Call::Create(fields) => ("POST", format!("/contacts?properties={PROPERTIES}"), Some(fields)),
@@ -99,8 +100,8 @@ impl Beside {
             Call::Patch(target, fields) => ("PATCH", self.path(target), Some(fields)),
             Call::Put(key, fields) => ("PUT", self.path(&Target::Key(key.clone())), Some(fields)),
             Call::Archive(target) => ("DELETE", self.path(target), None),
-            Call::Restore(number) => ("POST", of(number, "restore"), None),
-            Call::Purge(number) => ("POST", of(number, "purge"), None),
+            Call::Restore(number) => ("POST", action_path(number, "restore"), None),
+            Call::Purge(number) => ("POST", action_path(number, "purge"), None),
         };
         let call = self.accounts[account].call(method, &path);
         match fields {
@@ -109,45 +110,52 @@ impl Beside {
         }
     }
 
-    /// Makes a call, and compares what it is answered. Numbers beyond those of contacts begin anew; the caller is the
-    /// owner of the contact it is about, if there is one, or a stranger.
-    async fn step(&mut self, caller: usize, is_stranger: bool, mut call: Call) -> Result<u16, TestCaseError> {
+    /// Sends a call and compares the response with the model. Returns its status.
+    ///
+    /// A call that addresses a contact by number is sent by the account that owns the contact, or by another account if
+    /// `is_stranger` is set. The number is taken modulo the number of contacts. `caller` sends all other calls.
+    async fn send_and_compare(
+        &mut self,
+        caller: usize,
+        is_stranger: bool,
+        mut call: Call,
+    ) -> Result<u16, TestCaseError> {
         let mut account = caller;
         if let Some(number) = call.number().filter(|_| !self.ids.is_empty()) {
             *number %= self.ids.len();
             account = (self.owners[*number] + usize::from(is_stranger)) % ACCOUNTS;
         }
         let call = &call;
-        let answer = self.send(account, call).await;
+        let response = self.send(account, call).await;
         match self.model.apply(account, call) {
-            Expected::Gone => prop_assert_eq!((answer.status, &*answer.text), (204, "")),
-            Expected::Refused { status, code, fields } => {
-                prop_assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)), "{}", answer.text);
-                let mut named: Vec<_> = answer.details().into_iter().map(|(field, _)| field).collect();
+            ExpectedResponse::Purged => prop_assert_eq!((response.status, &*response.text), (204, "")),
+            ExpectedResponse::Error { status, code, fields } => {
+                prop_assert_eq!((response.status, &response.body["code"]), (status, &json!(code)), "{}", response.text);
+                let mut named: Vec<_> = response.details().into_iter().map(|(field, _)| field).collect();
                 named.sort_unstable();
                 prop_assert_eq!(named, fields);
             }
-            Expected::Contact { status, number, is_changed } => {
-                prop_assert_eq!(answer.status, status, "{}", answer.text);
+            ExpectedResponse::Contact { status, number, is_changed } => {
+                prop_assert_eq!(response.status, status, "{}", response.text);
                 if status == 201 {
-                    self.ids.push(answer.id());
+                    self.ids.push(response.id());
                     self.owners.push(account);
                 }
-                prop_assert_eq!(&answer.id(), &self.ids[number]);
-                expect_values(&answer.body, &self.model.contacts[&number])?;
-                let state = (answer.etag(), answer.body["updated_at"].as_str().unwrap().to_owned());
+                prop_assert_eq!(&response.id(), &self.ids[number]);
+                expect_values(&response.body, &self.model.contacts[&number])?;
+                let state = (response.etag(), response.body["updated_at"].as_str().unwrap().to_owned());
                 let before = self.states.insert(number, state.clone());
                 if let Some((tag, time)) = before {
-                    prop_assert_eq!(is_changed, tag != state.0, "the tag");
+                    prop_assert_eq!(is_changed, tag != state.0, "the ETag");
                     prop_assert!(if is_changed { time < state.1 } else { time == state.1 }, "updated_at");
                 }
             }
         }
-        Ok(answer.status)
+        Ok(response.status)
     }
 
-    /// Compares what there is in the end, as lists show it.
-    async fn finish(&self) -> Result<(), TestCaseError> {
+    /// Compares the lists of all accounts with the model.
+    async fn compare_lists(&self) -> Result<(), TestCaseError> {
         for (index, account) in self.accounts.iter().enumerate() {
             let list = account.get(&format!("/contacts?archived=true&limit=100&properties={PROPERTIES}")).await;
             let listed = list.body["data"].as_array().unwrap();
@@ -162,16 +170,17 @@ impl Beside {
     }
 }
 
-fn expect_values(shown: &Value, contact: &Contact) -> Result<(), TestCaseError> {
+/// Compares the fields of a contact in a response with the model.
+fn expect_values(returned: &Value, contact: &Contact) -> Result<(), TestCaseError> {
     for (name, _) in FIELDS {
-        prop_assert_eq!(&shown[name], contact.values.get(name).unwrap_or(&Value::Null), "{}", name);
+        prop_assert_eq!(&returned[name], contact.values.get(name).unwrap_or(&Value::Null), "{}", name);
     }
-    prop_assert_eq!(shown["archived"].is_string(), contact.is_archived);
+    prop_assert_eq!(returned["archived"].is_string(), contact.is_archived);
     Ok(())
 }
 
 #[test]
-fn does_what_the_model_does() {
+fn random_calls_have_the_same_results_as_in_the_model() {
     let cases = std::env::var("CONSISTENCY_CASES").map_or(CASES, |cases| cases.parse().unwrap());
     let config = Config {
         cases,
@@ -181,21 +190,21 @@ fn does_what_the_model_does() {
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
     let runtime = Runtime::new().unwrap();
     let statuses = std::cell::RefCell::new(HashMap::new());
-    let calls = prop::collection::vec((0..ACCOUNTS, prop::bool::weighted(0.05), call()), 1..CALLS);
+    let calls = prop::collection::vec((0..ACCOUNTS, prop::bool::weighted(0.05), call_strategy()), 1..CALLS);
     let run = |calls: Vec<(usize, bool, Call)>| {
         runtime.block_on(async {
-            let mut beside = Beside::new().await;
+            let mut comparison = ModelComparison::new().await;
             for (caller, is_stranger, call) in calls {
-                let status = beside.step(caller, is_stranger, call).await?;
+                let status = comparison.send_and_compare(caller, is_stranger, call).await?;
                 *statuses.borrow_mut().entry(status).or_insert(0) += 1;
             }
-            beside.finish().await
+            comparison.compare_lists().await
         })
     };
     runner.run(&calls, run).unwrap();
     let statuses = statuses.into_inner();
     println!("calls by status: {statuses:?}");
-    // They were of every kind.
+    // The cases covered every status.
     for status in [200, 201, 204, 400, 404, 409] {
         assert!(statuses.get(&status).is_some_and(|count| *count >= 5), "{statuses:?}");
     }

@@ -1,92 +1,99 @@
-//! Nothing that was acknowledged is lost: many callers write and remember what they were answered, while the service,
-//! its database or both are killed at random moments.
+//! Acknowledged writes survive crashes: many clients write and record the responses, while the service, its database or
+//! both are killed at random times.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::process::Process;
-use crate::storm::{self, Log, PROPERTIES};
-use crate::support::{Account, Dice, OwnCluster, Reader, Replay};
+use crate::concurrent_writers::{self, PROPERTIES, WriteLog};
+use crate::service_process::ServiceProcess;
+use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, SeededRandom};
 
+/// The number of concurrent writers.
 const WRITERS: u64 = 16;
-/// How many kills there are, unless `CRASH_ROUNDS` says otherwise.
+/// The number of kills without `CRASH_ROUNDS`.
 const ROUNDS: u64 = 5;
-/// How long a slow machine may take until the writers have done something of every kind.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait after the last kill until the writers have recorded a write of every kind.
+const WRITES_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is killed in a round.
+/// The processes that are killed in a round.
 #[derive(Debug, Clone, Copy)]
-enum Victim {
+enum KillTarget {
     Service,
     Database,
     Both,
 }
 
-/// Kills, starts again what was killed, and returns how long it took from the kill until the service was ready.
-async fn strike(victim: Victim, service: &mut Process, database: &mut OwnCluster) -> Duration {
-    let struck = Instant::now();
-    if matches!(victim, Victim::Service | Victim::Both) {
+/// Kills processes and restarts them. Returns the time from the kill until the service is ready.
+async fn kill_and_restart(
+    target: KillTarget,
+    service: &mut ServiceProcess,
+    database: &mut DedicatedCluster,
+) -> Duration {
+    let killed_at = Instant::now();
+    if matches!(target, KillTarget::Service | KillTarget::Both) {
         service.kill();
     }
-    if matches!(victim, Victim::Database | Victim::Both) {
-        database.kill();
+    if matches!(target, KillTarget::Database | KillTarget::Both) {
+        database.kill_postmaster();
         database.start().await;
     }
     service.start();
-    service.ready().await;
-    struck.elapsed()
+    service.wait_until_ready().await;
+    killed_at.elapsed()
 }
 
-/// Everyone's account of what happened agrees: callers, feed, and what there is.
-async fn expect_nothing_lost(account: &Account, log: &Log) {
-    let feed = Reader::all_of(account).await;
-    log.expect_told(&feed);
-    let replay = Replay::of(&feed);
-    replay.expect_state_of(account, PROPERTIES).await;
+/// Checks that the writers' log, the feed and the stored contacts agree.
+async fn expect_no_lost_writes(account: &Account, log: &WriteLog) {
+    let feed = FeedReader::read_entire_feed(account).await;
+    log.expect_matches_feed(&feed);
+    let replay = FeedReplay::from_entries(&feed);
+    replay.expect_matches_contacts_of(account, PROPERTIES).await;
     let active = replay.contacts.values().filter(|contact| contact["archived"] == false);
     for key in ["external_id", "badge"] {
-        let mut held = HashSet::new();
+        let mut values = HashSet::new();
         let holders = active.clone().filter_map(|contact| contact.get(key)?.as_str());
-        holders.for_each(|value| assert!(held.insert(value), "two contacts have the {key} {value}"));
+        holders.for_each(|value| assert!(values.insert(value), "two contacts have the {key} {value}"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_whatever_is_killed() {
+async fn acknowledged_writes_survive_kills_of_the_service_and_its_database() {
     let rounds = std::env::var("CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    let mut database = OwnCluster::new().await;
-    let mut service = Process::new(database.url(), &[]);
+    let mut database = DedicatedCluster::new().await;
+    let mut service = ServiceProcess::new(database.url(), &[]);
     service.start();
-    service.ready().await;
-    let account = Account::on(&database.server()).at_address(service.address());
-    storm::prepare(&account).await;
-    let log = Arc::new(Log::default());
-    let write = |seed| tokio::spawn(storm::write(account.clone(), Arc::clone(&log), seed, usize::MAX));
+    service.wait_until_ready().await;
+    let account = Account::on_server(&database.server()).on_address(service.address());
+    concurrent_writers::define_fields(&account).await;
+    let log = Arc::new(WriteLog::default());
+    let write = |seed| {
+        tokio::spawn(concurrent_writers::send_random_writes(account.clone(), Arc::clone(&log), seed, usize::MAX))
+    };
     let writers: Vec<_> = (0..WRITERS).map(write).collect();
 
-    let mut dice = Dice::new(rounds);
+    let mut random = SeededRandom::new(rounds);
     let mut recoveries = vec![];
     for round in 0..rounds {
-        tokio::time::sleep(Duration::from_millis(300 + dice.roll(400))).await;
-        let victim = [Victim::Service, Victim::Database, Victim::Both][usize::try_from(round % 3).unwrap()];
-        recoveries.push(strike(victim, &mut service, &mut database).await);
+        tokio::time::sleep(Duration::from_millis(300 + random.below(400))).await;
+        let target = [KillTarget::Service, KillTarget::Database, KillTarget::Both][usize::try_from(round % 3).unwrap()];
+        recoveries.push(kill_and_restart(target, &mut service, &mut database).await);
     }
-    let calm = Instant::now();
-    while !log.tells_enough() && calm.elapsed() < PATIENCE {
+    let last_kill = Instant::now();
+    while !log.has_enough_writes() && last_kill.elapsed() < WRITES_TIMEOUT {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     log.stop();
     for writer in writers {
         writer.await.unwrap();
     }
-    assert!(log.unknown() > 0, "no writer has noticed");
-    expect_nothing_lost(&account, &log).await;
+    assert!(log.unknown_count() > 0, "no write was interrupted");
+    expect_no_lost_writes(&account, &log).await;
     recoveries.sort();
     println!(
-        "{} writes acknowledged, {} left unknown, {rounds} kills, 0 lost; ready again after {:?} (median), {:?} (longest)",
-        log.acknowledged(),
-        log.unknown(),
+        "{} writes acknowledged, {} unknown, {rounds} kills, 0 lost; ready again after {:?} (median), {:?} (longest)",
+        log.acknowledged_count(),
+        log.unknown_count(),
         recoveries[recoveries.len() / 2],
         recoveries[recoveries.len() - 1],
     );

@@ -1,5 +1,6 @@
-//! What many callers see at the same time, on two instances, could have happened one call after another, each between
-//! its start and its end. The feed says in which order: it is held against what every caller saw, and when.
+//! Linearizability: concurrent calls on two instances have results that are possible if the calls run one after
+//! another, each between its start and its end. The change feed gives that order. The test compares it with the
+//! response and the times of every call.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,150 +8,163 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer, Dice, Reader, Server, at_once};
+use crate::support::{Account, ApiResponse, FeedReader, SeededRandom, Server, run_concurrently};
 
-const CALLERS: u64 = 16;
+/// The number of concurrent clients.
+const CLIENTS: u64 = 16;
 const CONTACTS: usize = 5;
 const KEYS: [&str; 3] = ["k0", "k1", "k2"];
-/// How many calls each caller makes, unless `LINEARIZABLE_CALLS` says otherwise.
+/// The number of calls of each client without `LINEARIZABLE_CALLS`.
 const CALLS: usize = 150;
 
-/// A call, when it was under way, and what it was answered.
-struct Event {
+/// A call with its start, its end and its response.
+struct CompletedCall {
     start: Instant,
     end: Instant,
     contact: String,
-    /// The value that a write sets, which no other does.
+    /// The value that a write sets. No other write sets the same value.
     mark: Option<String>,
     /// The key that a write claims.
     key: Option<&'static str>,
-    answer: Answer,
+    response: ApiResponse,
 }
 
-impl Event {
+impl CompletedCall {
     fn is_write(&self) -> bool {
-        self.mark.is_some() && self.answer.status == 200
+        self.mark.is_some() && self.response.status == 200
     }
 
-    /// Whether this was over before the other began.
+    /// Returns whether this call ended before the other one started.
     fn precedes(&self, other: &Self) -> bool {
         self.end < other.start
     }
 }
 
-async fn calls(account: Account, contacts: Arc<Vec<String>>, seed: u64, count: usize) -> Vec<Event> {
-    let mut dice = Dice::new(seed);
-    let mut events = vec![];
+/// Sends random reads and writes and returns them with their responses.
+async fn send_calls(account: Account, contacts: Arc<Vec<String>>, seed: u64, count: usize) -> Vec<CompletedCall> {
+    let mut random = SeededRandom::new(seed);
+    let mut calls = vec![];
     for turn in 0..count {
-        let contact = dice.pick(&contacts).clone();
+        let contact = random.choose(&contacts).clone();
         let start = Instant::now();
-        let (mark, key, answer) = if dice.hits(3) {
+        let (mark, key, response) = if random.one_in(3) {
             (None, None, account.get(&format!("/contacts/{contact}?properties=job_title")).await)
         } else {
             let mark = format!("{seed}-{turn}");
-            let key = dice.hits(2).then(|| *dice.pick(&KEYS));
+            let key = random.one_in(2).then(|| *random.choose(&KEYS));
             let mut fields = json!({"job_title": mark});
-            if dice.hits(2) {
+            if random.one_in(2) {
                 fields["external_id"] = json!(key);
             }
             let claimed = key.filter(|_| fields["external_id"].is_string());
             (Some(mark), claimed, account.patch(&format!("{contact}?properties=job_title"), fields).await)
         };
-        events.push(Event { start, end: Instant::now(), contact, mark, key, answer });
+        calls.push(CompletedCall { start, end: Instant::now(), contact, mark, key, response });
     }
-    events
+    calls
 }
 
-/// The story by the feed: at which place each mark was set, and who held which key from which place on.
-struct Story {
-    places: HashMap<String, usize>,
-    /// Of each key: its holder, the places from which on and until which it was held.
-    holds: Vec<(String, String, usize, usize)>,
+/// The order of all writes according to the feed.
+struct FeedOrder {
+    /// The position in the feed at which each mark was set.
+    positions: HashMap<String, usize>,
+    /// For each period in which a contact held a key: the key, the contact, and the first and the last position.
+    key_periods: Vec<(String, String, usize, usize)>,
 }
 
-impl Story {
-    fn of(feed: &[Value]) -> Self {
-        let mut story = Self { places: HashMap::new(), holds: vec![] };
+impl FeedOrder {
+    fn from_feed(feed: &[Value]) -> Self {
+        let mut order = Self { positions: HashMap::new(), key_periods: vec![] };
         let mut held: HashMap<String, (String, usize)> = HashMap::new();
-        for (place, entry) in feed.iter().enumerate() {
+        for (position, entry) in feed.iter().enumerate() {
             let contact = entry["contact_id"].as_str().unwrap();
             if let Some(mark) = entry["changed"]["job_title"]["new"].as_str() {
-                assert_eq!(story.places.insert(mark.to_owned(), place), None, "{mark} was set twice");
+                assert_eq!(order.positions.insert(mark.to_owned(), position), None, "{mark} was set twice");
             }
             let Some(change) = entry["changed"].get("external_id") else { continue };
             if let Some(key) = change["old"].as_str() {
-                let (holder, since) = held.remove(key).unwrap_or_else(|| panic!("{key} was given up by no holder"));
+                let (holder, since) =
+                    held.remove(key).unwrap_or_else(|| panic!("{key} was released, but no contact held it"));
                 assert_eq!(holder, contact);
-                story.holds.push((key.to_owned(), holder, since, place));
+                order.key_periods.push((key.to_owned(), holder, since, position));
             }
             if let Some(key) = change["new"].as_str() {
-                let before = held.insert(key.to_owned(), (contact.to_owned(), place));
+                let before = held.insert(key.to_owned(), (contact.to_owned(), position));
                 assert_eq!(before, None, "{key} was claimed while it was held");
             }
         }
-        story.holds.extend(held.into_iter().map(|(key, (holder, since))| (key, holder, since, usize::MAX)));
-        story
+        order.key_periods.extend(held.into_iter().map(|(key, (holder, since))| (key, holder, since, usize::MAX)));
+        order
     }
 
-    /// The place of the state that an answer shows.
-    fn place_of(&self, answer: &Answer) -> usize {
-        answer.body["job_title"].as_str().map_or(0, |mark| self.places[mark])
+    /// Returns the position of the state that a response contains.
+    fn position_of(&self, response: &ApiResponse) -> usize {
+        response.body["job_title"].as_str().map_or(0, |mark| self.positions[mark])
     }
 }
 
-/// Checks that the order of places is one of those that the times allow.
-fn expect_in_time(events: &[Event], story: &Story) {
-    let seen: Vec<_> = events.iter().filter(|event| event.answer.status == 200).collect();
-    for event in &seen {
-        let place = story.place_of(&event.answer);
-        if event.is_write() {
-            assert_eq!(event.answer.body["job_title"], json!(event.mark), "an answer shows another's write");
+/// Checks that the order of the feed agrees with the times: a call that ended before another one has an earlier
+/// position.
+fn expect_order_matches_times(calls: &[CompletedCall], order: &FeedOrder) {
+    let seen: Vec<_> = calls.iter().filter(|call| call.response.status == 200).collect();
+    for call in &seen {
+        let position = order.position_of(&call.response);
+        if call.is_write() {
+            assert_eq!(
+                call.response.body["job_title"],
+                json!(call.mark),
+                "the response of a write contains another write"
+            );
         }
-        let others = seen.iter().filter(|other| other.contact == event.contact && event.precedes(other));
+        let others = seen.iter().filter(|other| other.contact == call.contact && call.precedes(other));
         for later in others {
-            let later_place = story.place_of(&later.answer);
-            let is_in_order = if later.is_write() { place < later_place } else { place <= later_place };
-            assert!(is_in_order, "{} was seen before {}", event.answer.text, later.answer.text);
+            let later_position = order.position_of(&later.response);
+            let is_in_order = if later.is_write() { position < later_position } else { position <= later_position };
+            assert!(is_in_order, "{} was returned before {}", call.response.text, later.response.text);
         }
     }
 }
 
-/// Checks that whoever was refused a key could have met the contact that he was told holds it.
-fn expect_holders(events: &[Event], story: &Story) {
-    let by_place: HashMap<usize, &Event> =
-        events.iter().filter(|event| event.is_write()).map(|event| (story.place_of(&event.answer), event)).collect();
-    for refused in events.iter().filter(|event| event.answer.status == 409) {
-        let holder = refused.answer.body["details"][0]["existing_id"].as_str().unwrap();
-        let could_meet = story.holds.iter().any(|(key, held_by, since, until)| {
-            Some(&**key) == refused.key
+/// Checks that each conflict names a contact that held the key at some time during the call.
+fn expect_conflicts_name_holders(calls: &[CompletedCall], order: &FeedOrder) {
+    let by_position: HashMap<usize, &CompletedCall> =
+        calls.iter().filter(|call| call.is_write()).map(|call| (order.position_of(&call.response), call)).collect();
+    for conflict in calls.iter().filter(|call| call.response.status == 409) {
+        let holder = conflict.response.body["details"][0]["existing_id"].as_str().unwrap();
+        let is_possible = order.key_periods.iter().any(|(key, held_by, since, until)| {
+            Some(&**key) == conflict.key
                 && held_by == holder
-                && by_place.get(since).is_none_or(|claim| claim.start <= refused.end)
-                && by_place.get(until).is_none_or(|release| release.end >= refused.start)
+                && by_position.get(since).is_none_or(|claim| claim.start <= conflict.end)
+                && by_position.get(until).is_none_or(|release| release.end >= conflict.start)
         });
-        assert!(could_meet, "{:?} was refused for {holder}, which did not hold it then", refused.key);
+        assert!(
+            is_possible,
+            "{:?} was rejected because of {holder}, which did not hold it during the call",
+            conflict.key
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_calls_could_have_come_one_after_another() {
+async fn concurrent_calls_on_two_instances_are_linearizable() {
     let count = std::env::var("LINEARIZABLE_CALLS").map_or(CALLS, |calls| calls.parse().unwrap());
     let account = Account::new().await;
-    let both = [account.clone(), account.at(&Server::shared().twin())];
+    let both = [account.clone(), account.on_instance(&Server::shared().second_instance())];
     let mut contacts = vec![];
     for index in 0..CONTACTS {
         contacts.push(account.create(json!({"first_name": index.to_string()})).await);
     }
     let contacts = Arc::new(contacts);
-    let caller = |seed: u64| both[usize::try_from(seed).unwrap() % 2].clone();
-    let callers = (0..CALLERS).map(|seed| calls(caller(seed), Arc::clone(&contacts), seed, count));
-    let events: Vec<_> = at_once(callers.collect::<Vec<_>>()).await.into_iter().flatten().collect();
+    let client_account = |seed: u64| both[usize::try_from(seed).unwrap() % 2].clone();
+    let clients = (0..CLIENTS).map(|seed| send_calls(client_account(seed), Arc::clone(&contacts), seed, count));
+    let calls: Vec<_> = run_concurrently(clients.collect::<Vec<_>>()).await.into_iter().flatten().collect();
 
-    let statuses = |status| events.iter().filter(|event| event.answer.status == status).count();
-    assert!(events.iter().all(|event| [200, 409].contains(&event.answer.status)));
-    let story = Story::of(&Reader::all_of(&account).await);
-    assert_eq!(story.places.len(), events.iter().filter(|event| event.is_write()).count());
-    expect_in_time(&events, &story);
-    expect_holders(&events, &story);
-    println!("{} calls, {} refused", events.len(), statuses(409));
+    let statuses = |status| calls.iter().filter(|call| call.response.status == status).count();
+    assert!(calls.iter().all(|call| [200, 409].contains(&call.response.status)));
+    let order = FeedOrder::from_feed(&FeedReader::read_entire_feed(&account).await);
+    assert_eq!(order.positions.len(), calls.iter().filter(|call| call.is_write()).count());
+    expect_order_matches_times(&calls, &order);
+    expect_conflicts_name_holders(&calls, &order);
+    println!("{} calls, {} conflicts", calls.len(), statuses(409));
     assert!(statuses(409) > 20 && statuses(200) > 100);
 }

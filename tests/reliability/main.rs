@@ -1,19 +1,19 @@
-//! What is promised when things break: the service as a process, its database, and someone who breaks them.
+//! Tests of the service, as a process, under failures: crashes, an unavailable database, overload and long runs.
 //!
-//! Each test has a short form, and a long one for figures: see docs/reliability.md.
+//! `cargo test` runs a short form of each test. `docs/reliability.md` describes the long forms and their results.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
-mod away;
+#[path = "../api/changes/concurrent_writers.rs"]
+mod concurrent_writers;
 mod consistency;
 mod crash;
+mod database_proxy;
 mod linearizable;
 mod model;
 mod overload;
-mod process;
-mod proxy;
+mod service_process;
 mod soak;
-#[path = "../api/changes/storm.rs"]
-mod storm;
 #[path = "../api/support/mod.rs"]
 mod support;
+mod unavailable_database;

@@ -1,10 +1,12 @@
-//! The contract as a few lines: what contacts there are, and what each call does to them. Simple enough to be right.
+//! A model of the API: the contacts that exist, and the effect of each call on them.
+//!
+//! The model is simple, so that its correctness is evident.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// The fields that calls write, and whether they are unique.
+/// The fields that calls write, and whether each is unique.
 pub const FIELDS: [(&str, bool); 6] = [
     ("first_name", false),
     ("email", true),
@@ -13,23 +15,24 @@ pub const FIELDS: [(&str, bool); 6] = [
     ("score", false),
     ("badge", true),
 ];
-/// A new contact needs one of these.
+/// A new contact needs at least one of these fields.
 const IDENTIFYING: [&str; 3] = ["email", "first_name", "last_name"];
-/// What answers have to show for that.
+/// The value of `properties` that makes responses contain all of [`FIELDS`].
 pub const PROPERTIES: &str = "job_title,score,badge";
 
-/// A contact of an account, by the number of its creation. No two accounts share one.
-pub type Number = usize;
+/// The number of a contact, in the order of creation across all accounts.
+pub type ContactNumber = usize;
 
-/// What a call is about.
+/// The contact that a call addresses.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// A contact, perhaps another account's, or one that is gone.
-    Contact(Number),
-    /// Whoever holds this `external_id`.
+    /// A contact by its number. It may be purged or belong to another account.
+    Contact(ContactNumber),
+    /// The active contact with this `external_id`.
     Key(String),
 }
 
+/// A call of the API.
 #[derive(Debug, Clone)]
 pub enum Call {
     Create(Map<String, Value>),
@@ -37,13 +40,13 @@ pub enum Call {
     Patch(Target, Map<String, Value>),
     Put(String, Map<String, Value>),
     Archive(Target),
-    Restore(Number),
-    Purge(Number),
+    Restore(ContactNumber),
+    Purge(ContactNumber),
 }
 
 impl Call {
-    /// The number of the contact that it is about, if it names one by that.
-    pub fn number(&mut self) -> Option<&mut Number> {
+    /// Returns the number of the addressed contact, if the call addresses it by number.
+    pub fn number(&mut self) -> Option<&mut ContactNumber> {
         match self {
             Self::Get(Target::Contact(number))
             | Self::Patch(Target::Contact(number), _)
@@ -55,21 +58,22 @@ impl Call {
     }
 }
 
-/// What a call has to be answered.
+/// The response that the model expects.
 #[derive(Debug, PartialEq)]
-pub enum Expected {
-    /// A contact as it is now.
-    Contact { status: u16, number: Number, is_changed: bool },
-    /// Nothing: the contact is gone.
-    Gone,
-    /// An error, and the fields that its details name.
-    Refused { status: u16, code: &'static str, fields: Vec<&'static str> },
+pub enum ExpectedResponse {
+    /// The contact in its current state.
+    Contact { status: u16, number: ContactNumber, is_changed: bool },
+    /// No content: the contact has been purged.
+    Purged,
+    /// An error, with the fields that its details name.
+    Error { status: u16, code: &'static str, fields: Vec<&'static str> },
 }
 
+/// A contact of the model.
 #[derive(Debug, Clone, Default)]
 pub struct Contact {
     pub account: usize,
-    /// The values that are set.
+    /// The values that are not null.
     pub values: BTreeMap<&'static str, Value>,
     pub is_archived: bool,
 }
@@ -77,42 +81,44 @@ pub struct Contact {
 /// All contacts of all accounts.
 #[derive(Debug, Default)]
 pub struct Model {
-    pub contacts: BTreeMap<Number, Contact>,
-    /// How many were ever created.
-    pub created: Number,
+    pub contacts: BTreeMap<ContactNumber, Contact>,
+    /// The number of contacts ever created.
+    pub created: ContactNumber,
 }
 
 impl Model {
-    /// Does what an account calls for.
-    pub fn apply(&mut self, account: usize, call: &Call) -> Expected {
+    /// Applies a call of an account and returns the expected response.
+    pub fn apply(&mut self, account: usize, call: &Call) -> ExpectedResponse {
         match call {
-            Call::Create(fields) => match draft(fields, None) {
+            Call::Create(fields) => match parse_fields(fields, None) {
                 Ok(values) => self.create(account, values),
-                // Both kinds of fault are of one stage: all are named.
-                Err(Expected::Refused { status, code, fields: wrong }) => {
+                // Invalid values and missing required fields belong to the same check, so the error names both.
+                Err(ExpectedResponse::Error { status, code, fields: wrong }) => {
                     let is_named = |name| fields.get(name).is_some_and(|value| !value.is_null() && value != "");
-                    let lacking = if is_named("email") || is_named("first_name") { &[][..] } else { &IDENTIFYING };
-                    refused(status, code, wrong.into_iter().chain(lacking.iter().copied()))
+                    let missing = if is_named("email") || is_named("first_name") { &[][..] } else { &IDENTIFYING };
+                    error_response(status, code, wrong.into_iter().chain(missing.iter().copied()))
                 }
                 Err(other) => other,
             },
             Call::Get(target) => match self.find(account, target) {
-                Some(number) => Expected::Contact { status: 200, number, is_changed: false },
+                Some(number) => ExpectedResponse::Contact { status: 200, number, is_changed: false },
                 None => not_found(),
             },
-            Call::Patch(target, fields) => match (draft(fields, None), self.find(account, target)) {
+            Call::Patch(target, fields) => match (parse_fields(fields, None), self.find(account, target)) {
                 (Err(refused), _) => refused,
                 (_, None) => not_found(),
                 (Ok(values), Some(number)) => self.update(number, values),
             },
-            Call::Put(key, fields) => match (draft(fields, Some(key)), self.find(account, &Target::Key(key.clone()))) {
-                (Err(refused), _) => refused,
-                (Ok(values), Some(number)) => self.update(number, values),
-                (Ok(mut values), None) => {
-                    values.insert("external_id", json!(key));
-                    self.create(account, values)
+            Call::Put(key, fields) => {
+                match (parse_fields(fields, Some(key)), self.find(account, &Target::Key(key.clone()))) {
+                    (Err(refused), _) => refused,
+                    (Ok(values), Some(number)) => self.update(number, values),
+                    (Ok(mut values), None) => {
+                        values.insert("external_id", json!(key));
+                        self.create(account, values)
+                    }
                 }
-            },
+            }
             Call::Archive(target) => match self.active(account, target) {
                 Some(number) => self.set_archived(number, true),
                 None => not_found(),
@@ -121,51 +127,51 @@ impl Model {
             Call::Purge(number) => match self.find(account, &Target::Contact(*number)) {
                 Some(number) => {
                     self.contacts.remove(&number);
-                    Expected::Gone
+                    ExpectedResponse::Purged
                 }
                 None => not_found(),
             },
         }
     }
 
-    fn find(&self, account: usize, target: &Target) -> Option<Number> {
+    fn find(&self, account: usize, target: &Target) -> Option<ContactNumber> {
         match target {
             Target::Contact(number) => {
                 self.contacts.get(number).filter(|contact| contact.account == account).map(|_| *number)
             }
             Target::Key(key) => {
-                let holds = |contact: &Contact| contact.values.get("external_id") == Some(&json!(key));
+                let has_key = |contact: &Contact| contact.values.get("external_id") == Some(&json!(key));
                 let mut active =
                     self.contacts.iter().filter(|(_, contact)| contact.account == account && !contact.is_archived);
-                active.find(|(_, contact)| holds(contact)).map(|(number, _)| *number)
+                active.find(|(_, contact)| has_key(contact)).map(|(number, _)| *number)
             }
         }
     }
 
-    fn active(&self, account: usize, target: &Target) -> Option<Number> {
+    fn active(&self, account: usize, target: &Target) -> Option<ContactNumber> {
         self.find(account, target).filter(|number| !self.contacts[number].is_archived)
     }
 
-    fn create(&mut self, account: usize, values: BTreeMap<&'static str, Value>) -> Expected {
+    fn create(&mut self, account: usize, values: BTreeMap<&'static str, Value>) -> ExpectedResponse {
         let values: BTreeMap<_, _> = values.into_iter().filter(|(_, value)| !value.is_null()).collect();
         if !values.contains_key("email") && !values.contains_key("first_name") {
-            return refused(400, "validation_failed", IDENTIFYING);
+            return error_response(400, "validation_failed", IDENTIFYING);
         }
         let contact = Contact { account, values, is_archived: false };
-        let taken = self.taken(usize::MAX, &contact);
+        let taken = self.taken_fields(usize::MAX, &contact);
         if !taken.is_empty() {
-            return refused(409, "duplicate_contact", taken);
+            return error_response(409, "duplicate_contact", taken);
         }
         let number = self.created;
         self.created += 1;
         self.contacts.insert(number, contact);
-        Expected::Contact { status: 201, number, is_changed: true }
+        ExpectedResponse::Contact { status: 201, number, is_changed: true }
     }
 
-    fn update(&mut self, number: Number, values: BTreeMap<&'static str, Value>) -> Expected {
+    fn update(&mut self, number: ContactNumber, values: BTreeMap<&'static str, Value>) -> ExpectedResponse {
         let before = self.contacts[&number].clone();
         if before.is_archived {
-            return refused(409, "contact_archived", []);
+            return error_response(409, "contact_archived", []);
         }
         let mut after = before.clone();
         for (name, value) in values {
@@ -175,33 +181,37 @@ impl Model {
                 after.values.insert(name, value);
             }
         }
-        let taken = self.taken(number, &after);
+        let taken = self.taken_fields(number, &after);
         if !taken.is_empty() {
-            return refused(409, "duplicate_contact", taken);
+            return error_response(409, "duplicate_contact", taken);
         }
         let is_changed = before.values != after.values;
         self.contacts.insert(number, after);
-        Expected::Contact { status: 200, number, is_changed }
+        ExpectedResponse::Contact { status: 200, number, is_changed }
     }
 
-    fn restore(&mut self, account: usize, number: Number) -> Expected {
+    fn restore(&mut self, account: usize, number: ContactNumber) -> ExpectedResponse {
         let Some(number) = self.find(account, &Target::Contact(number)) else { return not_found() };
         let contact = &self.contacts[&number];
         if !contact.is_archived {
-            return Expected::Contact { status: 200, number, is_changed: false };
+            return ExpectedResponse::Contact { status: 200, number, is_changed: false };
         }
-        let taken = self.taken(number, contact);
-        if taken.is_empty() { self.set_archived(number, false) } else { refused(409, "duplicate_contact", taken) }
+        let taken = self.taken_fields(number, contact);
+        if taken.is_empty() {
+            self.set_archived(number, false)
+        } else {
+            error_response(409, "duplicate_contact", taken)
+        }
     }
 
-    fn set_archived(&mut self, number: Number, is_archived: bool) -> Expected {
+    fn set_archived(&mut self, number: ContactNumber, is_archived: bool) -> ExpectedResponse {
         self.contacts.entry(number).and_modify(|contact| contact.is_archived = is_archived);
-        Expected::Contact { status: 200, number, is_changed: true }
+        ExpectedResponse::Contact { status: 200, number, is_changed: true }
     }
 
-    /// The unique fields whose value another active contact of the account holds.
-    fn taken(&self, number: Number, contact: &Contact) -> Vec<&'static str> {
-        let key = |contact: &Contact, name| contact.values.get(name).map(|value| folded(name, value));
+    /// Returns the unique fields whose value another active contact of the account holds.
+    fn taken_fields(&self, number: ContactNumber, contact: &Contact) -> Vec<&'static str> {
+        let key = |contact: &Contact, name| contact.values.get(name).map(|value| normalized(name, value));
         let others = self
             .contacts
             .iter()
@@ -213,13 +223,21 @@ impl Model {
     }
 }
 
-/// A value as it is compared with others.
-fn folded(name: &str, value: &Value) -> Value {
+/// Returns a value in the form in which unique values are compared: emails in lower case.
+fn normalized(name: &str, value: &Value) -> Value {
     if name == "email" { json!(value.as_str().unwrap().to_ascii_lowercase()) } else { value.clone() }
 }
 
-/// The values that a body sets and clears (null), or why it is refused. `key` is the `external_id` in the path.
-fn draft(fields: &Map<String, Value>, key: Option<&str>) -> Result<BTreeMap<&'static str, Value>, Expected> {
+/// Returns the values that a body sets, with null for each value that it clears. `key` is the `external_id` in the
+/// path.
+///
+/// # Errors
+///
+/// The expected error response if a value is invalid.
+fn parse_fields(
+    fields: &Map<String, Value>,
+    key: Option<&str>,
+) -> Result<BTreeMap<&'static str, Value>, ExpectedResponse> {
     let mut values = BTreeMap::new();
     let mut wrong = vec![];
     for (name, _) in FIELDS {
@@ -233,15 +251,15 @@ fn draft(fields: &Map<String, Value>, key: Option<&str>) -> Result<BTreeMap<&'st
             wrong.push(name);
         }
     }
-    if wrong.is_empty() { Ok(values) } else { Err(refused(400, "validation_failed", wrong)) }
+    if wrong.is_empty() { Ok(values) } else { Err(error_response(400, "validation_failed", wrong)) }
 }
 
-fn not_found() -> Expected {
-    refused(404, "not_found", [])
+fn not_found() -> ExpectedResponse {
+    error_response(404, "not_found", [])
 }
 
-fn refused(status: u16, code: &'static str, fields: impl IntoIterator<Item = &'static str>) -> Expected {
+fn error_response(status: u16, code: &'static str, fields: impl IntoIterator<Item = &'static str>) -> ExpectedResponse {
     let mut fields: Vec<_> = fields.into_iter().collect();
     fields.sort_unstable();
-    Expected::Refused { status, code, fields }
+    ExpectedResponse::Error { status, code, fields }
 }

@@ -1,4 +1,4 @@
-//! More is asked than can be served: as much is served as before, and whoever is turned away learns it at once.
+//! Overload: throughput does not fall, and excess requests are rejected quickly.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,40 +7,40 @@ use rstest::rstest;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::process::Process;
-use crate::proxy::{Network, Proxy};
-use crate::support::{Account, Answer, OwnCluster, at_once};
+use crate::database_proxy::{DatabaseProxy, NetworkState};
+use crate::service_process::ServiceProcess;
+use crate::support::{Account, ApiResponse, DedicatedCluster, run_concurrently};
 
-/// For how long callers find out how much can be served. None of them is turned away.
-const CALM: Duration = Duration::from_secs(3);
-/// How much more is asked than can be served.
-const TIMES: f64 = 10.0;
-/// How long it takes until lines have formed, and for how long it goes on then.
-const RISE: Duration = Duration::from_secs(3);
-const HEIGHT: Duration = Duration::from_secs(5);
-/// How soon whoever is turned away has to learn it: a line that is too long is seen without standing in it.
-const MAX_REFUSAL: Duration = Duration::from_secs(1);
-/// How long whoever is served may have to wait: after ten seconds he would get nothing.
-const MAX_ANSWER: Duration = Duration::from_secs(8);
-/// What the service may need for what waits, in KiB.
-const MAX_GROWTH: u64 = 32 * 1024;
+/// How long clients measure the throughput without overload. No request is rejected meanwhile.
+const BASELINE_DURATION: Duration = Duration::from_secs(3);
+/// The request rate under overload, as a multiple of the measured throughput.
+const OVERLOAD_FACTOR: f64 = 10.0;
+/// How long the queues take to fill up, and how long the throughput is measured after that.
+const RAMP_UP: Duration = Duration::from_secs(3);
+const MEASUREMENT: Duration = Duration::from_secs(5);
+/// The longest time until a rejection. A request is rejected before it waits in a queue that is too long.
+const MAX_REJECTION_TIME: Duration = Duration::from_secs(1);
+/// The longest time until a success. It is below the request timeout of ten seconds.
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(8);
+/// The most memory that the service may use for waiting requests, in KiB.
+const MAX_MEMORY_GROWTH_KIB: u64 = 32 * 1024;
 
-/// What is asked for. Each kind waits in another line.
+/// A kind of request. Each kind waits in a different queue.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
-    /// For a connection.
+enum Workload {
+    /// Waits for a database connection.
     List,
-    /// For a connection, and before that for one of few turns.
+    /// Waits for one of the few search permits, and then for a database connection.
     Search,
-    /// For a batch of the writer.
+    /// Waits for a batch of the writer.
     Patch,
-    /// For the account's lane.
+    /// Waits in the queue of its account.
     Batch,
 }
 
-impl Kind {
-    /// How many callers it takes to ask for all that can be served.
-    fn callers(self) -> usize {
+impl Workload {
+    /// Returns the number of clients that reach the full throughput.
+    fn client_count(self) -> usize {
         match self {
             Self::List | Self::Patch => 16,
             Self::Search => 6,
@@ -49,158 +49,160 @@ impl Kind {
     }
 }
 
-/// Who asks.
+/// A client that sends one kind of request.
 #[derive(Clone)]
-struct Caller {
+struct OverloadClient {
     account: Account,
     contact: String,
-    kind: Kind,
+    workload: Workload,
 }
 
-impl Caller {
-    /// Asks once. Returns the answer, and how long it took.
-    async fn ask(&self) -> (Answer, Duration) {
+impl OverloadClient {
+    /// Sends a request. Returns the response and its duration.
+    async fn send(&self) -> (ApiResponse, Duration) {
         static NUMBERS: AtomicUsize = AtomicUsize::new(0);
         let fields = json!({"job_title": NUMBERS.fetch_add(1, Ordering::Relaxed).to_string()});
         let started = Instant::now();
-        let answer = match self.kind {
-            Kind::List => self.account.get("/contacts?limit=5").await,
-            Kind::Search => self.account.post("/contacts/search", json!({"sorts": ["-first_name"]})).await,
-            Kind::Patch => self.account.patch(&self.contact, fields).await,
-            Kind::Batch => {
+        let response = match self.workload {
+            Workload::List => self.account.get("/contacts?limit=5").await,
+            Workload::Search => self.account.post("/contacts/search", json!({"sorts": ["-first_name"]})).await,
+            Workload::Patch => self.account.patch(&self.contact, fields).await,
+            Workload::Batch => {
                 let inputs = vec![json!({"id": self.contact, "fields": fields}); 50];
                 self.account.batch("update", json!({"inputs": inputs})).await
             }
         };
-        (answer, started.elapsed())
+        (response, started.elapsed())
     }
 
-    /// Asks again and again until then. Returns how often it was answered.
-    async fn ask_until(self, end: Instant) -> u32 {
+    /// Sends requests one after another until `end`. Returns the number of responses.
+    async fn send_until(self, end: Instant) -> u32 {
         let mut answered = 0;
         while Instant::now() < end {
-            self.ask().await.0.expect(200);
+            self.send().await.0.expect(200);
             answered += 1;
         }
         answered
     }
 }
 
-/// The service with a database that is far away: what it can serve is bounded by that, and not by this machine, which has
-/// to ask for ten times as much.
-struct Stage {
-    caller: Caller,
-    service: Process,
-    _proxy: Proxy,
-    _database: OwnCluster,
+/// A service with a slow network to its database. The network limits the throughput, so this machine is fast enough to
+/// send ten times as many requests.
+struct OverloadFixture {
+    client: OverloadClient,
+    service: ServiceProcess,
+    _proxy: DatabaseProxy,
+    _database: DedicatedCluster,
 }
 
-impl Stage {
-    async fn new(kind: Kind) -> Self {
-        let database = OwnCluster::new().await;
-        // Nor may it be bounded by what the disk has to do for others.
-        database.set("fsync = off").await;
-        let proxy = Proxy::to(&database.url()).await;
+impl OverloadFixture {
+    async fn new(workload: Workload) -> Self {
+        let database = DedicatedCluster::new().await;
+        // Without fsync, other users of the disk do not limit the throughput either.
+        database.alter_system("fsync = off").await;
+        let proxy = DatabaseProxy::start(&database.url()).await;
         let settings = [("DATABASE_MAX_CONNECTIONS", "8"), ("WRITE_BATCH_MAX", "4")];
-        let mut service = Process::new(proxy.url(), &settings);
+        let mut service = ServiceProcess::new(proxy.url(), &settings);
         service.start();
-        service.ready().await;
-        let account = Account::on(&database.server()).at_address(service.address());
+        service.wait_until_ready().await;
+        let account = Account::on_server(&database.server()).on_address(service.address());
         let contact = account.create(json!({"first_name": "Ada"})).await;
-        proxy.set(Network::Delayed(Duration::from_millis(60)));
-        Self { caller: Caller { account, contact, kind }, service, _proxy: proxy, _database: database }
+        proxy.set_state(NetworkState::Delayed(Duration::from_millis(60)));
+        Self { client: OverloadClient { account, contact, workload }, service, _proxy: proxy, _database: database }
     }
 
-    /// Has callers ask who wait for their answers. Returns how many there are in a second.
-    async fn serve_calmly(&self) -> f64 {
+    /// Runs clients that wait for each response before the next request. Returns the responses a second.
+    async fn measure_throughput(&self) -> f64 {
         let started = Instant::now();
-        let calls = (0..self.caller.kind.callers()).map(|_| self.caller.clone().ask_until(started + CALM));
-        let answered: u32 = at_once(calls).await.into_iter().sum();
+        let calls = (0..self.client.workload.client_count())
+            .map(|_| self.client.clone().send_until(started + BASELINE_DURATION));
+        let answered: u32 = run_concurrently(calls).await.into_iter().sum();
         f64::from(answered) / started.elapsed().as_secs_f64()
     }
 
-    /// Has callers ask at this rate, whether others have been answered or not.
-    async fn storm(&self, rate: f64) -> Storm {
+    /// Sends requests at a fixed rate, without waiting for responses.
+    async fn overload(&self, rate: f64) -> OverloadResult {
         let mut pace = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
-        let (started, mut calls, mut storm) = (Instant::now(), JoinSet::new(), Storm::default());
-        while started.elapsed() < RISE + HEIGHT {
+        let (started, mut calls, mut result) = (Instant::now(), JoinSet::new(), OverloadResult::default());
+        while started.elapsed() < RAMP_UP + MEASUREMENT {
             pace.tick().await;
-            let caller = self.caller.clone();
-            calls.spawn(async move { (caller.ask().await, started.elapsed()) });
-            storm.memory_kib = storm.memory_kib.max(self.service.memory_kib());
+            let client = self.client.clone();
+            calls.spawn(async move { (client.send().await, started.elapsed()) });
+            result.memory_kib = result.memory_kib.max(self.service.memory_kib());
         }
         while let Some(call) = calls.join_next().await {
-            let ((answer, took), at) = call.unwrap();
-            storm.note(&answer, took, (RISE..RISE + HEIGHT).contains(&at));
+            let ((response, took), at) = call.unwrap();
+            result.add(&response, took, (RAMP_UP..RAMP_UP + MEASUREMENT).contains(&at));
         }
-        storm
+        result
     }
 }
 
-/// What came of a storm.
+/// The outcome of an overload.
 #[derive(Default)]
-struct Storm {
-    /// How many were answered while it was at its height.
+struct OverloadResult {
+    /// The number of successes among the requests of the measurement period.
     answered: u32,
-    longest_answer: Duration,
-    /// How long each of those took that were turned away.
-    refusals: Vec<Duration>,
+    longest_response: Duration,
+    /// The duration of each rejected request.
+    rejections: Vec<Duration>,
     memory_kib: u64,
 }
 
-impl Storm {
-    fn note(&mut self, answer: &Answer, took: Duration, at_its_height: bool) {
-        match answer.status {
+impl OverloadResult {
+    fn add(&mut self, response: &ApiResponse, took: Duration, is_measured: bool) {
+        match response.status {
             200 => {
-                self.answered += u32::from(at_its_height);
-                self.longest_answer = self.longest_answer.max(took);
+                self.answered += u32::from(is_measured);
+                self.longest_response = self.longest_response.max(took);
             }
             503 => {
-                assert!(!answer.header("retry-after").is_empty());
-                self.refusals.push(took);
+                assert!(!response.header("retry-after").is_empty());
+                self.rejections.push(took);
             }
-            _ => panic!("{}", answer.text),
+            _ => panic!("{}", response.text),
         }
     }
 
+    /// Returns the successes a second during the measurement.
     fn rate(&self) -> f64 {
-        f64::from(self.answered) / HEIGHT.as_secs_f64()
+        f64::from(self.answered) / MEASUREMENT.as_secs_f64()
     }
 
-    /// How long a refusal took, but for one in a hundred.
-    fn refusal(&self) -> Duration {
-        let mut refusals = self.refusals.clone();
-        refusals.sort_unstable();
-        refusals.get(refusals.len() * 99 / 100).copied().unwrap_or_default()
+    /// Returns the 99th percentile of the durations of rejected requests.
+    fn rejection_p99(&self) -> Duration {
+        let mut rejections = self.rejections.clone();
+        rejections.sort_unstable();
+        rejections.get(rejections.len() * 99 / 100).copied().unwrap_or_default()
     }
 }
 
 #[rstest]
-#[case::for_a_connection(Kind::List)]
-#[case::for_a_turn(Kind::Search)]
-#[case::for_a_batch(Kind::Patch)]
-#[case::for_the_lane_of_the_account(Kind::Batch)]
+#[case::list(Workload::List)]
+#[case::search(Workload::Search)]
+#[case::patch(Workload::Patch)]
+#[case::batch(Workload::Batch)]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures what can be served, so it needs the machine to itself; .ci/run runs it"]
-async fn ten_times_too_much_is_asked(#[case] kind: Kind) {
-    let stage = Stage::new(kind).await;
-    let calm = stage.serve_calmly().await;
-    let before = stage.service.memory_kib();
-    let storm = stage.storm(calm * TIMES).await;
-    let after = stage.serve_calmly().await;
+#[ignore = "measures throughput, so it needs the machine to itself; .ci/run runs it"]
+async fn tenfold_load_keeps_throughput_and_rejects_the_excess_quickly(#[case] workload: Workload) {
+    let fixture = OverloadFixture::new(workload).await;
+    let baseline = fixture.measure_throughput().await;
+    let before = fixture.service.memory_kib();
+    let result = fixture.overload(baseline * OVERLOAD_FACTOR).await;
+    let after = fixture.measure_throughput().await;
     println!(
-        "{kind:?}: {calm:.0}/s; asked {TIMES} times that: {:.0}/s, answered within {:.1?}, {} turned away within {:.1?}, {} KiB more; \
-         then {after:.0}/s",
-        storm.rate(),
-        storm.longest_answer,
-        storm.refusals.len(),
-        storm.refusal(),
-        storm.memory_kib.saturating_sub(before),
+        "{workload:?}: {baseline:.0}/s; at {OVERLOAD_FACTOR} times that rate: {:.0}/s within {:.1?}, {} rejected within {:.1?}, {} KiB more; \
+         afterwards {after:.0}/s",
+        result.rate(),
+        result.longest_response,
+        result.rejections.len(),
+        result.rejection_p99(),
+        result.memory_kib.saturating_sub(before),
     );
-    assert!(storm.rate() >= 0.8 * calm, "it served less");
-    assert!(storm.refusals.len() > 100);
-    assert!(storm.refusal() < MAX_REFUSAL, "a refusal took long");
-    assert!(storm.longest_answer < MAX_ANSWER, "an answer took long");
-    assert!(storm.memory_kib < before + MAX_GROWTH, "it took more and more memory");
-    assert!(after >= 0.8 * calm, "it has not recovered");
+    assert!(result.rate() >= 0.8 * baseline, "overload has reduced the throughput");
+    assert!(result.rejections.len() > 100);
+    assert!(result.rejection_p99() < MAX_REJECTION_TIME, "rejections took too long");
+    assert!(result.longest_response < MAX_RESPONSE_TIME, "a success took too long");
+    assert!(result.memory_kib < before + MAX_MEMORY_GROWTH_KIB, "the memory of the service grew too much");
+    assert!(after >= 0.8 * baseline, "the throughput has not recovered");
 }

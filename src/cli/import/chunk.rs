@@ -1,85 +1,92 @@
-//! Rows that are written together.
+//! Chunks: consecutive rows of a file that are written in one transaction.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::rows::Row;
+use super::csv_rows::CsvRow;
 use crate::contacts::{Write, WriteOutcome};
-use crate::repository::{Unit, Work};
-use crate::transfer::{Columns, Refusal};
+use crate::import_export::{ColumnMapping, RejectedRow};
+use crate::repository::{AccountWrites, Atomicity};
 
-/// Rows that follow one another, and the writes that they ask for.
+/// Consecutive rows of a file, and the writes for them.
 pub(super) struct Chunk {
-    rows: Vec<Row>,
-    /// How many bytes of the file have been taken with them.
-    pub(super) consumed: u64,
-    pub(super) checked: Checked,
+    rows: Vec<CsvRow>,
+    /// The number of bytes of the file up to the end of this chunk.
+    pub(super) end_offset: u64,
+    pub(super) checked: CheckedRows,
 }
 
 impl Chunk {
-    pub(super) fn of(rows: Vec<Row>, consumed: u64, columns: &Arc<Columns>) -> Self {
-        let checked = Checked::of(&rows, columns);
-        Self { rows, consumed, checked }
+    pub(super) fn new(rows: Vec<CsvRow>, end_offset: u64, columns: &Arc<ColumnMapping>) -> Self {
+        let checked = CheckedRows::from_rows(&rows, columns);
+        Self { rows, end_offset, checked }
     }
 
-    pub(super) fn len(&self) -> u64 {
+    /// Returns the number of rows.
+    pub(super) fn row_count(&self) -> u64 {
         self.rows.len() as u64
     }
 
-    /// The line of its last row.
+    /// Returns the line on which the last row begins.
     pub(super) fn last_line(&self) -> u64 {
         self.rows.last().map_or(0, |row| row.line)
     }
 
-    /// What its rows ask for. To be had once: see [`Self::check`].
-    pub(super) fn work(&mut self, account: Uuid, actor: &Arc<str>, dry_run: bool) -> Work {
-        Work {
+    /// Takes the writes for the rows out of the chunk. [`Self::recheck`] creates them again.
+    pub(super) fn take_writes(&mut self, account: Uuid, actor: &Arc<str>, dry_run: bool) -> AccountWrites {
+        AccountWrites {
             account,
             registry: Arc::clone(self.checked.columns.registry()),
             actor: Some(Arc::clone(actor)),
             writes: std::mem::take(&mut self.checked.writes),
-            unit: Unit::Each,
+            atomicity: Atomicity::Independent,
             dry_run,
-            keep: None,
+            idempotent_request: None,
         }
     }
 
-    /// Checks its rows anew, for writes are used up by trying them, and fields can change.
-    pub(super) fn check(&mut self, columns: &Arc<Columns>) {
-        self.checked = Checked::of(&self.rows, columns);
+    /// Checks the rows and creates their writes again, for another attempt to write them or because the fields of the
+    /// account have changed.
+    pub(super) fn recheck(&mut self, columns: &Arc<ColumnMapping>) {
+        self.checked = CheckedRows::from_rows(&self.rows, columns);
     }
 }
 
-/// What rows ask for, by one version of the account's registry.
-pub(super) struct Checked {
-    pub(super) columns: Arc<Columns>,
+/// The writes for rows, checked against one version of the account's field registry.
+pub(super) struct CheckedRows {
+    pub(super) columns: Arc<ColumnMapping>,
     pub(super) writes: Vec<Write>,
-    /// The line of each write.
+    /// The line of the file for each write.
     lines: Vec<u64>,
-    refused: Vec<(u64, Refusal)>,
+    /// The rows that failed the check, with their lines.
+    rejected: Vec<(u64, RejectedRow)>,
 }
 
-impl Checked {
-    fn of(rows: &[Row], columns: &Arc<Columns>) -> Self {
+impl CheckedRows {
+    fn from_rows(rows: &[CsvRow], columns: &Arc<ColumnMapping>) -> Self {
         let columns = Arc::clone(columns);
         let (writes, lines) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let mut checked = Self { columns, writes, lines, refused: vec![] };
+        let mut checked = Self { columns, writes, lines, rejected: vec![] };
         for row in rows {
-            match row.cells().ok_or_else(Refusal::of_encoding).and_then(|cells| checked.columns.write(cells)) {
+            match row
+                .cells()
+                .ok_or_else(RejectedRow::for_invalid_encoding)
+                .and_then(|cells| checked.columns.parse_row(cells))
+            {
                 Ok(write) => {
                     checked.writes.push(write);
                     checked.lines.push(row.line);
                 }
-                Err(refusal) => checked.refused.push((row.line, refusal)),
+                Err(rejected) => checked.rejected.push((row.line, rejected)),
             }
         }
         checked
     }
 
-    /// What has become of the rows, once their writes are done.
+    /// Counts the rows by result. `outcomes` are the outcomes of the writes.
     pub(super) fn tally(&self, outcomes: &[WriteOutcome]) -> Tally {
-        let mut tally = Tally { refused: self.refused.clone(), ..Tally::default() };
+        let mut tally = Tally { rejected: self.rejected.clone(), ..Tally::default() };
         for (line, outcome) in self.lines.iter().zip(outcomes) {
             match outcome {
                 Ok(written) if written.created => tally.created += 1,
@@ -87,20 +94,22 @@ impl Checked {
                     tally.unchanged += 1;
                 }
                 Ok(_) => tally.updated += 1,
-                Err(refusal) => tally.refused.push((*line, Refusal::of_write(refusal, self.columns.registry()))),
+                Err(rejection) => {
+                    tally.rejected.push((*line, RejectedRow::from_write_rejection(rejection, self.columns.registry())));
+                }
             }
         }
-        tally.refused.sort_by_key(|(line, _)| *line);
+        tally.rejected.sort_by_key(|(line, _)| *line);
         tally
     }
 }
 
-/// What has become of rows.
+/// The number of rows by result, and the rejected rows.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) created: u64,
     pub(super) updated: u64,
     pub(super) unchanged: u64,
-    /// Each with the line that it begins on, in order.
-    pub(super) refused: Vec<(u64, Refusal)>,
+    /// The rejected rows, each with the line on which it begins, in the order of the file.
+    pub(super) rejected: Vec<(u64, RejectedRow)>,
 }

@@ -1,15 +1,16 @@
-//! `contacts import`: the rows of a CSV file as upserts, through the same engine that the API writes with.
+//! `contacts import`: creates and updates contacts from the rows of a CSV file, with the same code that the API uses.
 //!
-//! One thread reads and checks rows; the chunk before them is prepared, while the one before that is stored. Each chunk
-//! is a transaction: what is stopped in between can be run again, and finds what is there already.
+//! Three steps run at the same time on consecutive chunks of rows: a thread reads and checks a chunk, the chunk before
+//! it is prepared, and the chunk before that is stored. Each chunk is one transaction. An interrupted import can be run
+//! again: rows that are already imported do not change.
 
 mod chunk;
-mod preparing;
+mod csv_rows;
+mod prepare_chunks;
 mod progress;
-mod reading;
-mod report;
-mod rows;
-mod writing;
+mod read_chunks;
+mod rejected_rows_report;
+mod write_chunks;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,116 +21,118 @@ use arc_swap::ArcSwap;
 use clap::Args;
 use uuid::Uuid;
 
-use super::{CliError, stop};
+use super::error::CliError;
+use super::graceful_shutdown::wait_for_shutdown_signal;
 use crate::config::{DatabaseSettings, Environment};
+use crate::import_export::{ColumnMapping, MappingOptions};
 use crate::repository::{FieldError, Repository};
-use crate::transfer::{Columns, Naming};
-use preparing::Preparing;
-use progress::Progress;
-use reading::Reading;
-use report::Report;
-use rows::Rows;
-use writing::Writing;
+use csv_rows::CsvRows;
+use prepare_chunks::ChunkPreparer;
+use progress::ImportProgress;
+use read_chunks::ChunkReader;
+use rejected_rows_report::RejectedRowsReport;
+use write_chunks::ChunkWriter;
+
+const INTERRUPTED: &str =
+    "import interrupted. To import the remaining rows, run it again: rows already imported stay unchanged";
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The file: CSV in UTF-8, with a header of internal names. `-` reads standard input
+pub(super) struct ImportArguments {
+    /// CSV file in UTF-8. Its header row contains the internal names of fields. `-` reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The account
+    /// Account id
     #[arg(long, value_name = "UUID")]
     account: Uuid,
-    /// The unique field whose column names the contact of each row: it is changed, or created when there is none
+    /// Unique field that identifies a contact. Existing contacts are updated, others are created
     #[arg(long = "match", value_name = "FIELD")]
-    property: String,
-    /// What a header stands for, as "E-mail=email"; "Notes=" leaves a column out. May be repeated
-    #[arg(long = "map", value_name = "HEADER=FIELD", value_parser = map)]
+    match_field: String,
+    /// Map a CSV column to a field, for example "E-mail=email". "Notes=" skips the column Notes. Can be repeated
+    #[arg(long = "map", value_name = "HEADER=FIELD", value_parser = parse_map)]
     maps: Vec<(String, String)>,
-    /// Check the file, and write nothing
+    /// Validate every row without saving anything
     #[arg(long)]
     dry_run: bool,
-    /// Make a text field for each header that is unknown
+    /// Create a text field for each unknown column
     #[arg(long)]
     create_fields: bool,
-    /// On whose behalf: what the change feed shows as the actor
+    /// Actor that the change feed and the history record
     #[arg(long, value_name = "NAME", default_value = "import")]
     actor: String,
-    /// Where refused rows are told of [default: beside FILE, as NAME.refused.csv]
+    /// File for rejected rows [default: NAME.refused.csv beside FILE]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
 
-/// What `--map` says. The last `=` counts: a header may hold one, a name can't.
-fn map(text: &str) -> Result<(String, String), String> {
-    let (header, name) = text.rsplit_once('=').ok_or("say it as \"header=field\"")?;
+/// Parses `--map HEADER=FIELD`. The last `=` separates the two: a header may contain `=`, a field name cannot.
+fn parse_map(text: &str) -> Result<(String, String), String> {
+    let (header, name) = text.rsplit_once('=').ok_or("expected \"header=field\", for example \"E-mail=email\"")?;
     Ok((header.trim().to_owned(), name.trim().to_owned()))
 }
 
-pub(super) async fn run(environment: &Environment, arguments: &Arguments) -> Result<(), CliError> {
+pub(super) async fn run(environment: &Environment, arguments: &ImportArguments) -> Result<(), CliError> {
     let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
     let input = (arguments.file != Path::new("-")).then_some(&*arguments.file);
-    let (source, size) = open(input).map_err(|error| unreadable(&arguments.file, &error))?;
-    let mut rows = Rows::new(source);
-    let header = header(&mut rows, &arguments.file)?;
-    let mut report = Report::create(arguments.report.as_deref(), input)?;
-    let written = write(&repository, arguments, &header, rows, size, &mut report).await;
-    let refused = report.rows();
+    let (source, size) = open_input(input).map_err(|error| unreadable(&arguments.file, &error))?;
+    let mut rows = CsvRows::new(source);
+    let header = read_header(&mut rows, &arguments.file)?;
+    let mut report = RejectedRowsReport::create(arguments.report.as_deref(), input)?;
+    let written = import_rows(&repository, arguments, &header, rows, size, &mut report).await;
+    let rejected = report.row_count();
     let path = report.finish();
     written?;
     match path {
-        Some(path) if refused > 0 => {
-            let rows = if refused == 1 { "1 row was".to_owned() } else { format!("{refused} rows were") };
-            Err(CliError::Other(format!("{rows} refused: see {}", path.display())))
+        Some(path) if rejected > 0 => {
+            let rows = if rejected == 1 { "1 row was".to_owned() } else { format!("{rejected} rows were") };
+            Err(CliError::Other(format!("{rows} rejected: see {}", path.display())))
         }
         _ => Ok(()),
     }
 }
 
-/// Writes what the rows ask for, and tells what has been done, however it ends.
-async fn write(
+/// Imports the rows and prints a summary, even if the import fails or is interrupted.
+async fn import_rows(
     repository: &Repository,
-    arguments: &Arguments,
+    arguments: &ImportArguments,
     header: &[String],
-    rows: Rows<Box<dyn Read + Send>>,
+    rows: CsvRows<Box<dyn Read + Send>>,
     size: Option<u64>,
-    report: &mut Report,
+    report: &mut RejectedRowsReport,
 ) -> Result<(), CliError> {
-    let naming = Naming {
+    let options = MappingOptions {
         maps: arguments.maps.clone(),
-        property: arguments.property.clone(),
+        match_field: arguments.match_field.clone(),
         create_fields: arguments.create_fields,
     };
-    let columns = columns(repository, arguments, header, &naming).await?;
+    let columns = map_columns(repository, arguments, header, &options).await?;
     let columns = Arc::new(ArcSwap::from_pointee(columns));
     let (account, dry_run) = (arguments.account, arguments.dry_run);
     let actor: Arc<str> = arguments.actor.as_str().into();
-    let reading = Reading::start(rows, Arc::clone(&columns));
-    let preparing = Preparing { repository, reading, account, actor: Arc::clone(&actor), dry_run, outlook: None };
-    let mut writing = Writing {
+    let reader = ChunkReader::start(rows, Arc::clone(&columns));
+    let preparer = ChunkPreparer { repository, reader, account, actor: Arc::clone(&actor), dry_run, projection: None };
+    let mut writer = ChunkWriter {
         repository,
         account,
         actor,
         dry_run,
         header,
-        naming: &naming,
+        options: &options,
         columns: &columns,
-        progress: Progress::start(size),
+        progress: ImportProgress::start(size),
         report,
-        done: writing::Done::default(),
+        totals: write_chunks::ImportTotals::default(),
     };
-    // What is under way when the signal comes is committed as a whole or not at all.
+    // A signal can interrupt the transaction of a chunk. The transaction is then committed completely or not at all.
     let written = tokio::select! {
-        written = writing.write_all(preparing) => written,
-        () = stop::told_to_stop() => Err(CliError::Other(
-            "stopped: run it again to do the rest, what is done already counts as unchanged then".to_owned()
-        )),
+        written = writer.write_all(preparer) => written,
+        () = wait_for_shutdown_signal() => Err(CliError::Other(INTERRUPTED.to_owned())),
     };
-    let told = writing.summarise();
-    written.and(told)
+    let printed = writer.print_summary();
+    written.and(printed)
 }
 
-/// The input, and its size where it has one.
-fn open(input: Option<&Path>) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+/// Opens the input, and returns it with its size if it is a regular file.
+fn open_input(input: Option<&Path>) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
     let Some(path) = input else { return Ok((Box::new(io::stdin()), None)) };
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -140,40 +143,43 @@ fn unreadable(file: &Path, error: &io::Error) -> CliError {
     CliError::Other(format!("could not read {}: {error}", file.display()))
 }
 
-fn header<R: Read>(rows: &mut Rows<R>, file: &Path) -> Result<Vec<String>, CliError> {
+fn read_header<R: Read>(rows: &mut CsvRows<R>, file: &Path) -> Result<Vec<String>, CliError> {
     let row = rows.next().map_err(|error| unreadable(file, &error))?;
-    let row = row.ok_or_else(|| CliError::Other(format!("{} is empty: it needs a header", file.display())))?;
+    let row = row.ok_or_else(|| {
+        CliError::Other(format!("{} is empty. The first row must be a header with field names", file.display()))
+    })?;
     let cells = row.cells().ok_or_else(|| {
-        CliError::Other(format!("the header of {} is not UTF-8: save the file as \"CSV UTF-8\"", file.display()))
+        CliError::Other(format!("the header of {} is not UTF-8. Save the file as \"CSV UTF-8\"", file.display()))
     })?;
     Ok(cells.map(str::to_owned).collect())
 }
 
-/// What the columns of a header mean. Makes the fields that are yet to be made, unless it is only tried.
-async fn columns(
+/// Maps the columns of a header to fields. Creates the missing fields of `--create-fields`, except in a dry run.
+async fn map_columns(
     repository: &Repository,
-    arguments: &Arguments,
+    arguments: &ImportArguments,
     header: &[String],
-    naming: &Naming,
-) -> Result<Columns, CliError> {
-    let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not prepare the fields: {error}"));
+    options: &MappingOptions,
+) -> Result<ColumnMapping, CliError> {
+    let failed =
+        |error: &dyn std::fmt::Display| CliError::Other(format!("could not load or create the fields: {error}"));
     let account = arguments.account;
     let registry = repository.registry(account).await.map_err(|error| failed(&error))?;
-    let columns = Columns::read(header, naming, &registry).map_err(|error| CliError::Other(error.to_string()))?;
-    if !columns.left_out().is_empty() {
-        eprintln!("left out, for the system sets them: {}", columns.left_out().join(", "));
+    let columns = ColumnMapping::new(header, options, &registry).map_err(|error| CliError::Other(error.to_string()))?;
+    if !columns.skipped_columns().is_empty() {
+        eprintln!("Skipped read-only columns: {}", columns.skipped_columns().join(", "));
     }
     if arguments.dry_run || columns.new_fields().is_empty() {
         return Ok(columns);
     }
     for new in columns.new_fields() {
         match repository.create_field(account, new, None).await {
-            Ok(_) => eprintln!("made the field {} (text)", new.internal_name),
-            // Someone else was faster: what it is shows when the header is read again.
+            Ok(_) => eprintln!("Created text field {}", new.internal_name),
+            // Another process created the field first. Its type is checked when the header is mapped again.
             Err(FieldError::Duplicate) => {}
             Err(error) => return Err(failed(&error)),
         }
     }
     let registry = repository.reload_registry(account).await.map_err(|error| failed(&error))?;
-    Columns::read(header, naming, &registry).map_err(|error| CliError::Other(error.to_string()))
+    ColumnMapping::new(header, options, &registry).map_err(|error| CliError::Other(error.to_string()))
 }

@@ -1,72 +1,72 @@
-//! How far an import is: a bar on a terminal, a line now and then anywhere else. On standard error.
+//! The progress of an import on standard error: a progress bar on a terminal, else a line every few seconds.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often a line is written where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// The minimum time between two progress lines if there is no terminal.
+const PRINT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is shown of an import under way.
-pub(super) struct Progress {
-    /// None where there is no terminal.
+/// Counts the imported rows and shows the progress.
+pub(super) struct ImportProgress {
+    /// `None` if standard error is not a terminal.
     bar: Option<ProgressBar>,
-    /// Of the input in bytes, where it is known.
+    /// The size of the input in bytes, if it is known.
     size: Option<u64>,
     started: Instant,
     last_line: Instant,
     rows: u64,
 }
 
-impl Progress {
-    /// Begins to show the progress through an input of this many bytes.
+impl ImportProgress {
+    /// Starts showing the progress. `size` is the size of the input in bytes, if it is known.
     pub(super) fn start(size: Option<u64>) -> Self {
         let now = Instant::now();
-        Self { bar: stderr().is_terminal().then(|| bar(size)), size, started: now, last_line: now, rows: 0 }
+        Self { bar: stderr().is_terminal().then(|| progress_bar(size)), size, started: now, last_line: now, rows: 0 }
     }
 
-    /// So many rows more are done, and so many bytes in all.
-    pub(super) fn advance(&mut self, rows: u64, consumed: u64) {
+    /// Adds imported rows. `offset` is the number of bytes of the input that are imported now.
+    pub(super) fn advance(&mut self, rows: u64, offset: u64) {
         self.rows += rows;
         let message = format!("{} rows, {} rows/s", self.rows, self.rate());
         if let Some(bar) = &self.bar {
-            bar.set_position(consumed);
+            bar.set_position(offset);
             bar.set_message(message);
-        } else if self.last_line.elapsed() >= LINE_EVERY {
+        } else if self.last_line.elapsed() >= PRINT_INTERVAL {
             self.last_line = Instant::now();
             match self.size {
-                Some(size) => eprintln!("{message}, {} %", consumed * 100 / size.max(1)),
+                Some(size) => eprintln!("{message}, {} %", offset * 100 / size.max(1)),
                 None => eprintln!("{message}"),
             }
         }
     }
 
-    /// Writes a line for people, beside the bar.
-    pub(super) fn say(&self, line: &str) {
+    /// Prints a line above the progress bar.
+    pub(super) fn print_line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
             None => eprintln!("{line}"),
         }
     }
 
-    /// How many rows are done.
-    pub(super) fn rows(&self) -> u64 {
+    /// Returns the number of imported rows.
+    pub(super) fn row_count(&self) -> u64 {
         self.rows
     }
 
-    /// Since the start.
+    /// Returns the time since the start.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Rows a second, since the start.
+    /// Returns the average number of rows a second since the start.
     pub(super) fn rate(&self) -> u64 {
-        // Whole rows are exact enough.
+        // The cast drops the fraction.
         (self.rows as f64 / self.elapsed().as_secs_f64().max(1e-6)) as u64
     }
 
-    /// Clears the bar away.
+    /// Removes the progress bar.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -74,12 +74,12 @@ impl Progress {
     }
 }
 
-fn bar(size: Option<u64>) -> ProgressBar {
+fn progress_bar(size: Option<u64>) -> ProgressBar {
     let (bar, template) = match size {
         Some(size) => (ProgressBar::new(size), "{wide_bar} {percent} %  {msg}, {eta} left"),
         None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
     };
     bar.set_draw_target(ProgressDrawTarget::stderr());
-    // The template is our own: one that is malformed only shows another bar.
+    // The templates are constants. If one were invalid, the default style would be used.
     ProgressStyle::with_template(template).map_or(bar.clone(), |style| bar.with_style(style))
 }

@@ -1,4 +1,4 @@
-//! What must hold of a contact: the filters of a search, understood.
+//! The parsed filters of a search.
 
 use std::sync::Arc;
 
@@ -6,46 +6,46 @@ use serde::{Serialize, Serializer};
 
 use crate::fields::{Field, Value};
 
-/// What must hold of a field.
+/// A condition on the value of one field.
 #[derive(Debug, Clone)]
 pub struct Condition {
     /// The field.
     pub field: Arc<Field>,
-    /// What must hold of its value.
-    pub test: Test,
+    /// The predicate that its value must satisfy.
+    pub predicate: Predicate,
 }
 
-/// What must hold of a value. One that is unset passes `IsUnset` and `NoneOf` only, or a choice that includes it.
+/// A predicate on a value. An unset value satisfies only `IsUnset`, `NoneOf`, and a `OneOf` that includes unset values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum Test {
-    /// It has one.
+pub enum Predicate {
+    /// The field is set.
     IsSet,
-    /// It has none.
+    /// The field is unset.
     IsUnset,
-    /// It is one of these.
-    OneOf(Choice),
-    /// It is none of these.
-    NoneOf(Choice),
-    /// It stands so to each of these.
+    /// The value is one of these values.
+    OneOf(ValueSet),
+    /// The value is none of these values.
+    NoneOf(ValueSet),
+    /// The value satisfies every one of these comparisons.
     Compared(Vec<(Comparison, Value)>),
-    /// The text holds this part, in any case.
+    /// The text contains this text, ignoring case.
     Contains(String),
-    /// The text begins with this part, in any case.
+    /// The text starts with this text, ignoring case.
     StartsWith(String),
-    /// The set holds this option.
-    Holds(String),
+    /// The set of options contains this option.
+    ContainsOption(String),
 }
 
 /// The values of `eq`, `neq`, `in` and `not_in`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Choice {
-    /// The values; emails in lower case, in which they are compared.
+pub struct ValueSet {
+    /// The values. Emails are in lower case, because they compare case-insensitively.
     pub values: Vec<Value>,
-    /// Unset as well: `archived: false` is the one value that stands for it.
-    pub unset: bool,
+    /// Whether the set includes unset values: `archived: false` matches contacts without a time of archiving.
+    pub includes_unset: bool,
 }
 
-/// How a value stands to another.
+/// A comparison of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Comparison {
     /// `lt`
@@ -60,12 +60,12 @@ pub enum Comparison {
 
 impl PartialEq for Condition {
     fn eq(&self, other: &Self) -> bool {
-        self.field.id == other.field.id && self.test == other.test
+        self.field.id == other.field.id && self.predicate == other.predicate
     }
 }
 
 impl Serialize for Condition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.field.id.0, &self.test).serialize(serializer)
+        (self.field.id.0, &self.predicate).serialize(serializer)
     }
 }

@@ -1,30 +1,33 @@
-//! One filter as it is sent: a property, an operator that fits its type, and a value that is one of it.
+//! Parses one filter of a search: a property, an operator that the property's type supports, and a value of that type.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::operand::{self, Operand};
 use super::operator::Operator;
-use super::{Choice, Comparison, Condition, Test};
-use crate::fields::{Field, Issue, IssueCode, Kind, Refusal, Registry, Value};
+use super::{Comparison, Condition, Predicate, ValueSet};
+use crate::fields::{Field, InvalidValue, Issue, IssueCode, Kind, Registry, Value};
 use crate::json::{Json, Object};
 
-/// The most values that `in` and `not_in` take.
+/// The maximum number of values of `in` and `not_in`.
 const MAX_VALUES: usize = 100;
-/// The most unknown keys of a filter that are named: an answer is not to grow far beyond its request.
+/// The maximum number of unknown keys of a filter that an error lists, so that responses stay small.
 const MAX_UNKNOWN_KEYS: usize = 10;
-/// The most characters of a name that is repeated to the caller.
-const SHOWN_CHARACTERS: usize = 100;
+/// The maximum number of characters of an unknown name that an error repeats.
+const MAX_REPEATED_CHARACTERS: usize = 100;
 
-/// Reads a filter that stands at `place` in the body, such as `filters[0]`.
+/// Parses a filter at `path` in the body, such as `filters[0]`.
 ///
 /// # Errors
-/// An issue for each part of it that is refused.
-pub(super) fn parse(filter: &Object<'_>, place: &str, registry: &Registry) -> Result<Condition, Vec<Issue>> {
-    let mut issues = unknown_keys(filter, place);
+/// Returns an issue for each rejected part.
+pub(super) fn parse(filter: &Object<'_>, path: &str, registry: &Registry) -> Result<Condition, Vec<Issue>> {
+    let mut issues = unknown_key_issues(filter, path);
     let sent = |key: &str| filter.iter().find(|(name, _)| name == key).map(|(_, json)| json);
-    let field = property(sent("property"), registry).map_err(|refusal| refusal.of(format!("{place}.property")));
+    let field = parse_property(sent("property"), registry);
+    let field = field.map_err(|invalid| invalid.for_field(format!("{path}.property")));
     let kind = field.as_ref().ok().map(|field| field.kind);
-    let operator = operator(sent("operator"), kind).map_err(|refusal| refusal.of(format!("{place}.operator")));
+    let operator = parse_operator(sent("operator"), kind);
+    let operator = operator.map_err(|invalid| invalid.for_field(format!("{path}.operator")));
     let (field, operator) = match (field, operator) {
         (Ok(field), Ok(operator)) => (field, operator),
         (field, operator) => {
@@ -33,9 +36,8 @@ pub(super) fn parse(filter: &Object<'_>, place: &str, registry: &Registry) -> Re
             return Err(issues);
         }
     };
-    let parsed = test(&field, operator, sent("value"), &format!("{place}.value"));
-    match parsed {
-        Ok(test) if issues.is_empty() => Ok(Condition { field, test }),
+    match parse_predicate(&field, operator, sent("value"), &format!("{path}.value")) {
+        Ok(predicate) if issues.is_empty() => Ok(Condition { field, predicate }),
         parsed => {
             issues.extend(parsed.err().unwrap_or_default());
             Err(issues)
@@ -43,156 +45,177 @@ pub(super) fn parse(filter: &Object<'_>, place: &str, registry: &Registry) -> Re
     }
 }
 
-fn unknown_keys(filter: &Object<'_>, place: &str) -> Vec<Issue> {
-    let known = |name: &str| ["property", "operator", "value"].contains(&name);
-    let message = "is not known: a filter takes property, operator and value";
-    let unknown = filter.iter().map(|(name, _)| name).filter(|name| !known(name)).take(MAX_UNKNOWN_KEYS);
-    unknown.map(|name| Issue::new(format!("{place}.{}", shown(name)), IssueCode::UnknownField, message)).collect()
+/// Returns an issue for each unknown key of a filter.
+fn unknown_key_issues(filter: &Object<'_>, path: &str) -> Vec<Issue> {
+    let is_known = |name: &str| ["property", "operator", "value"].contains(&name);
+    let message = "is not a known key: a filter takes property, operator and value";
+    let unknown = filter.iter().map(|(name, _)| name).filter(|name| !is_known(name)).take(MAX_UNKNOWN_KEYS);
+    unknown
+        .map(|name| Issue::new(format!("{path}.{}", truncate_name(name)), IssueCode::UnknownField, message))
+        .collect()
 }
 
-fn property(sent: Option<&Json<'_>>, registry: &Registry) -> Result<Arc<Field>, Refusal> {
+fn parse_property(sent: Option<&Json<'_>>, registry: &Registry) -> Result<Arc<Field>, InvalidValue> {
     match sent {
-        Some(Json::String(name)) => find(name, registry),
-        Some(_) => Err(Refusal::new(IssueCode::InvalidType, "must be a string, the name of a property")),
-        None => Err(Refusal::new(IssueCode::Required, "is required: the name of a property")),
+        Some(Json::String(name)) => find_property(name, registry),
+        Some(_) => Err(InvalidValue::new(IssueCode::InvalidType, "must be a string: the name of a property")),
+        None => Err(InvalidValue::new(IssueCode::Required, "is required: the name of a property")),
     }
 }
 
-/// The field of this name.
-pub(super) fn find(name: &str, registry: &Registry) -> Result<Arc<Field>, Refusal> {
+/// Returns the field with this name.
+pub(super) fn find_property(name: &str, registry: &Registry) -> Result<Arc<Field>, InvalidValue> {
     registry.get(name).cloned().ok_or_else(|| {
-        let message = format!("{} is not a property of this account's contacts", shown(name));
-        Refusal::new(IssueCode::UnknownField, message)
+        let message = format!("{} is not a property of this account's contacts", truncate_name(name));
+        InvalidValue::new(IssueCode::UnknownField, message)
     })
 }
 
-/// A name that a caller sent, but not at any length.
-fn shown(name: &str) -> String {
-    name.chars().take(SHOWN_CHARACTERS).collect()
+/// Truncates a name that a caller sent, so that an error response stays small.
+fn truncate_name(name: &str) -> String {
+    name.chars().take(MAX_REPEATED_CHARACTERS).collect()
 }
 
-/// `kind` is the property's, where that is known: then the operator must also fit it.
-fn operator(sent: Option<&Json<'_>>, kind: Option<Kind>) -> Result<Operator, Refusal> {
-    let names = || kind.map_or_else(|| "the name of an operator".to_owned(), Operator::names_for);
+/// Parses an operator. `kind` is the type of the property, which must support the operator; `None` if the property is
+/// invalid.
+fn parse_operator(sent: Option<&Json<'_>>, kind: Option<Kind>) -> Result<Operator, InvalidValue> {
+    let names = || {
+        kind.map_or_else(Operator::all_names, |kind| {
+            format!("{} (for a property of type {})", Operator::names_for(kind), kind.as_str())
+        })
+    };
     match sent {
         Some(Json::String(name)) => match Operator::from_str(name) {
-            Some(operator) if kind.is_none_or(|kind| operator.fits(kind)) => Ok(operator),
-            _ => Err(Refusal::new(IssueCode::InvalidOption, format!("must, for this property, be one of {}", names()))),
+            Some(operator) if kind.is_none_or(|kind| operator.is_supported_by(kind)) => Ok(operator),
+            _ => Err(InvalidValue::new(IssueCode::InvalidOption, format!("must be one of {}", names()))),
         },
-        Some(_) => Err(Refusal::new(IssueCode::InvalidType, format!("must be a string: {}", names()))),
-        None => Err(Refusal::new(IssueCode::Required, format!("is required: {}", names()))),
+        Some(_) => Err(InvalidValue::new(IssueCode::InvalidType, format!("must be a string: one of {}", names()))),
+        None => Err(InvalidValue::new(IssueCode::Required, format!("is required: one of {}", names()))),
     }
 }
 
-fn test(field: &Field, operator: Operator, sent: Option<&Json<'_>>, place: &str) -> Result<Test, Vec<Issue>> {
-    let at_place = |refusal: Refusal| vec![refusal.of(place)];
-    let takes_none = matches!(operator, Operator::HasValue | Operator::HasNoValue);
+/// Parses the value of a filter, which the operator may forbid, and returns the resulting predicate.
+fn parse_predicate(
+    field: &Field,
+    operator: Operator,
+    sent: Option<&Json<'_>>,
+    path: &str,
+) -> Result<Predicate, Vec<Issue>> {
+    let at_path = |invalid: InvalidValue| vec![invalid.for_field(path)];
+    let takes_no_value = matches!(operator, Operator::HasValue | Operator::HasNoValue);
     let json = match sent {
-        Some(_) if takes_none => {
-            let message = format!("must be left out: {} takes none", operator.as_str());
-            return Err(at_place(Refusal::new(IssueCode::ForbiddenField, message)));
+        Some(_) if takes_no_value => {
+            let message = format!("must be left out: {} takes no value", operator.as_str());
+            return Err(at_path(InvalidValue::new(IssueCode::ForbiddenField, message)));
         }
-        None if takes_none => &Json::Null,
+        None if takes_no_value => &Json::Null,
         Some(json) => json,
-        None => return Err(at_place(Refusal::new(IssueCode::Required, "is required"))),
+        None => return Err(at_path(InvalidValue::new(IssueCode::Required, "is required"))),
     };
     let compared =
-        |comparison| operand::parse_ordered(field, json).map(|value| Test::Compared(vec![(comparison, value)]));
-    let one = || operand::parse(field, json).map(|value| choice(field, [value]));
+        |comparison| operand::parse_ordered(field, json).map(|value| Predicate::Compared(vec![(comparison, value)]));
+    let single = || operand::parse(field, json).map(|value| value_set(field, [value]));
     match operator {
-        Operator::HasValue => Ok(Test::IsSet),
-        Operator::HasNoValue => Ok(Test::IsUnset),
-        Operator::Eq => one().map(Test::OneOf),
-        Operator::Neq => one().map(Test::NoneOf),
+        Operator::HasValue => Ok(Predicate::IsSet),
+        Operator::HasNoValue => Ok(Predicate::IsUnset),
+        Operator::Eq => single().map(Predicate::OneOf),
+        Operator::Neq => single().map(Predicate::NoneOf),
         Operator::Lt => compared(Comparison::Less),
         Operator::Lte => compared(Comparison::AtMost),
         Operator::Gt => compared(Comparison::Greater),
         Operator::Gte => compared(Comparison::AtLeast),
-        Operator::Contains if field.kind == Kind::MultiSelect => option(field, json).map(Test::Holds),
-        Operator::Contains => operand::parse_part(json).map(Test::Contains),
-        Operator::StartsWith => operand::parse_part(json).map(Test::StartsWith),
-        Operator::In => return many(field, json, place).map(Test::OneOf),
-        Operator::NotIn => return many(field, json, place).map(Test::NoneOf),
-        Operator::Between => return between(field, json, place),
+        Operator::Contains if field.kind == Kind::MultiSelect => {
+            parse_option(field, json).map(Predicate::ContainsOption)
+        }
+        Operator::Contains => operand::parse_text_part(json).map(Predicate::Contains),
+        Operator::StartsWith => operand::parse_text_part(json).map(Predicate::StartsWith),
+        Operator::In => return parse_value_list(field, json, path).map(Predicate::OneOf),
+        Operator::NotIn => return parse_value_list(field, json, path).map(Predicate::NoneOf),
+        Operator::Between => return parse_between(field, json, path),
     }
-    .map_err(at_place)
+    .map_err(at_path)
 }
 
-fn choice(field: &Field, operands: impl IntoIterator<Item = Operand>) -> Choice {
-    let mut choice = Choice { values: vec![], unset: false };
+/// Returns the set of these operands, with emails in lower case.
+fn value_set(field: &Field, operands: impl IntoIterator<Item = Operand>) -> ValueSet {
+    let mut set = ValueSet { values: vec![], includes_unset: false };
     for operand in operands {
         match operand {
             Some(Value::Text(text)) if field.kind == Kind::Email => {
-                choice.values.push(Value::Text(text.to_ascii_lowercase()));
+                set.values.push(Value::Text(text.to_ascii_lowercase()));
             }
-            Some(value) => choice.values.push(value),
-            None => choice.unset = true,
+            Some(value) => set.values.push(value),
+            None => set.includes_unset = true,
         }
     }
-    choice
+    set
 }
 
-/// The one option that a set is to hold.
-fn option(field: &Field, json: &Json<'_>) -> Result<String, Refusal> {
+/// Parses one option of a `multi_select` field.
+fn parse_option(field: &Field, json: &Json<'_>) -> Result<String, InvalidValue> {
     let Json::String(name) = json else {
-        return Err(Refusal::new(IssueCode::InvalidType, "must be a string, the name of one option"));
+        return Err(InvalidValue::new(IssueCode::InvalidType, "must be a string: the name of one option"));
     };
     operand::parse(field, &Json::Array(vec![json.clone()])).map(|_| name.clone().into_owned())
 }
 
-/// Every value of an array that is no longer than a list of values may be.
-fn many(field: &Field, json: &Json<'_>, place: &str) -> Result<Choice, Vec<Issue>> {
+/// Parses an array of 1 to [`MAX_VALUES`] values.
+fn parse_value_list(field: &Field, json: &Json<'_>, path: &str) -> Result<ValueSet, Vec<Issue>> {
     let rule = format!("must be an array of 1 to {MAX_VALUES} values");
-    let items = items(json, 1..=MAX_VALUES, &rule).map_err(|refusal| vec![refusal.of(place)])?;
-    all(items, place, |item| operand::parse(field, item)).map(|operands| choice(field, operands))
+    let items = array_items(json, 1..=MAX_VALUES, &rule).map_err(|invalid| vec![invalid.for_field(path)])?;
+    parse_all(items, path, |item| operand::parse(field, item)).map(|operands| value_set(field, operands))
 }
 
-fn between(field: &Field, json: &Json<'_>, place: &str) -> Result<Test, Vec<Issue>> {
-    let items =
-        items(json, 2..=2, "must be an array of two values, [low, high]").map_err(|refusal| vec![refusal.of(place)])?;
-    let bounds = all(items, place, |item| operand::parse_ordered(field, item))?;
-    Ok(Test::Compared([Comparison::AtLeast, Comparison::AtMost].into_iter().zip(bounds).collect()))
+/// Parses the lower and the upper bound of `between`.
+fn parse_between(field: &Field, json: &Json<'_>, path: &str) -> Result<Predicate, Vec<Issue>> {
+    let rule = "must be an array of two values, [low, high]";
+    let items = array_items(json, 2..=2, rule).map_err(|invalid| vec![invalid.for_field(path)])?;
+    let bounds = parse_all(items, path, |item| operand::parse_ordered(field, item))?;
+    Ok(Predicate::Compared([Comparison::AtLeast, Comparison::AtMost].into_iter().zip(bounds).collect()))
 }
 
-fn items<'a>(
+/// Returns the items of an array. Fails with the message `rule` if the number of items is not in `count`.
+fn array_items<'a>(
     json: &'a Json<'_>,
-    count: std::ops::RangeInclusive<usize>,
+    count: RangeInclusive<usize>,
     rule: &str,
-) -> Result<&'a [Json<'a>], Refusal> {
+) -> Result<&'a [Json<'a>], InvalidValue> {
     match json {
         Json::Array(items) if count.contains(&items.len()) => Ok(items),
-        Json::Array(items) if items.len() < *count.start() => Err(Refusal::new(IssueCode::Required, rule.to_owned())),
-        Json::Array(_) => Err(Refusal::new(IssueCode::TooLong, rule.to_owned())),
-        _ => Err(Refusal::new(IssueCode::InvalidType, rule.to_owned())),
+        Json::Array(items) if items.len() < *count.start() => {
+            Err(InvalidValue::new(IssueCode::Required, rule.to_owned()))
+        }
+        Json::Array(_) => Err(InvalidValue::new(IssueCode::TooLong, rule.to_owned())),
+        _ => Err(InvalidValue::new(IssueCode::InvalidType, rule.to_owned())),
     }
 }
 
-/// Each item read, or an issue for each that is refused.
-fn all<T>(
+/// Parses every item. Returns an issue for each item that is rejected.
+fn parse_all<T>(
     items: &[Json<'_>],
-    place: &str,
-    read: impl Fn(&Json<'_>) -> Result<T, Refusal>,
+    path: &str,
+    parse: impl Fn(&Json<'_>) -> Result<T, InvalidValue>,
 ) -> Result<Vec<T>, Vec<Issue>> {
-    let (mut read_items, mut issues) = (Vec::with_capacity(items.len()), vec![]);
+    let (mut values, mut issues) = (Vec::with_capacity(items.len()), vec![]);
     for (index, item) in items.iter().enumerate() {
-        match read(item) {
-            Ok(read_item) => read_items.push(read_item),
-            Err(refusal) => issues.push(refusal.of(format!("{place}[{index}]"))),
+        match parse(item) {
+            Ok(value) => values.push(value),
+            Err(invalid) => issues.push(invalid.for_field(format!("{path}[{index}]"))),
         }
     }
-    if issues.is_empty() { Ok(read_items) } else { Err(issues) }
+    if issues.is_empty() { Ok(values) } else { Err(issues) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::{Number, registry_samples as samples};
+    use crate::fields::{Number, registry_fixtures as fixtures};
     use crate::json;
 
-    fn test_of(filter: &str) -> Result<Test, Vec<(String, IssueCode)>> {
-        let filter = json::parse(filter.as_bytes()).ok().and_then(Json::into_object).expect("an object");
-        super::parse(&filter, "filters[0]", &samples::registry())
-            .map(|condition| condition.test)
+    fn parse_filter(filter: &str) -> Result<Predicate, Vec<(String, IssueCode)>> {
+        let filter = json::parse(filter.as_bytes()).ok().and_then(Json::into_object).expect("a JSON object");
+        super::parse(&filter, "filters[0]", &fixtures::registry())
+            .map(|condition| condition.predicate)
             .map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code)).collect())
     }
 
@@ -204,34 +227,43 @@ mod tests {
         Value::Number(Number::parse(digits).expect("a number"))
     }
 
-    fn texts(texts: &[&str]) -> Choice {
-        Choice { values: texts.iter().map(|text| Value::Text((*text).to_owned())).collect(), unset: false }
+    fn texts(texts: &[&str]) -> ValueSet {
+        ValueSet { values: texts.iter().map(|text| Value::Text((*text).to_owned())).collect(), includes_unset: false }
     }
 
     #[test]
-    fn reads_every_operator() {
+    fn every_operator_is_parsed_to_its_predicate() {
         use Comparison::*;
-        for (property, operator, value, test) in [
-            ("email", "eq", r#"" A@B.cd ""#, Test::OneOf(texts(&["a@b.cd"]))),
-            ("first_name", "neq", r#"" A ""#, Test::NoneOf(texts(&[" A "]))),
-            ("badge", "in", r#"["a", "A"]"#, Test::OneOf(texts(&["a", "A"]))),
-            ("badge", "not_in", r#"["a"]"#, Test::NoneOf(texts(&["a"]))),
-            ("archived", "in", "[false]", Test::OneOf(Choice { values: vec![], unset: true })),
-            ("shoe_size", "lt", "1", Test::Compared(vec![(Less, number("1"))])),
-            ("shoe_size", "gte", "1.50", Test::Compared(vec![(AtLeast, number("1.5"))])),
-            ("shoe_size", "between", "[1, 2]", Test::Compared(vec![(AtLeast, number("1")), (AtMost, number("2"))])),
-            ("first_name", "contains", r#""%""#, Test::Contains("%".into())),
-            ("email", "starts_with", r#""ada@""#, Test::StartsWith("ada@".into())),
-            ("tags", "contains", r#""red""#, Test::Holds("red".into())),
+        for (property, operator, value, predicate) in [
+            ("email", "eq", r#"" A@B.cd ""#, Predicate::OneOf(texts(&["a@b.cd"]))),
+            ("first_name", "neq", r#"" A ""#, Predicate::NoneOf(texts(&[" A "]))),
+            ("badge", "in", r#"["a", "A"]"#, Predicate::OneOf(texts(&["a", "A"]))),
+            ("badge", "not_in", r#"["a"]"#, Predicate::NoneOf(texts(&["a"]))),
+            ("archived", "in", "[false]", Predicate::OneOf(ValueSet { values: vec![], includes_unset: true })),
+            ("shoe_size", "lt", "1", Predicate::Compared(vec![(Less, number("1"))])),
+            ("shoe_size", "gte", "1.50", Predicate::Compared(vec![(AtLeast, number("1.5"))])),
+            (
+                "shoe_size",
+                "between",
+                "[1, 2]",
+                Predicate::Compared(vec![(AtLeast, number("1")), (AtMost, number("2"))]),
+            ),
+            ("first_name", "contains", r#""%""#, Predicate::Contains("%".into())),
+            ("email", "starts_with", r#""ada@""#, Predicate::StartsWith("ada@".into())),
+            ("tags", "contains", r#""red""#, Predicate::ContainsOption("red".into())),
         ] {
-            assert_eq!(test_of(&filter(property, operator, value)), Ok(test), "{property} {operator} {value}");
+            assert_eq!(
+                parse_filter(&filter(property, operator, value)),
+                Ok(predicate),
+                "{property} {operator} {value}"
+            );
         }
-        assert_eq!(test_of(r#"{"property": "id", "operator": "has_value"}"#), Ok(Test::IsSet));
-        assert_eq!(test_of(r#"{"property": "tags", "operator": "has_no_value"}"#), Ok(Test::IsUnset));
+        assert_eq!(parse_filter(r#"{"property": "id", "operator": "has_value"}"#), Ok(Predicate::IsSet));
+        assert_eq!(parse_filter(r#"{"property": "tags", "operator": "has_no_value"}"#), Ok(Predicate::IsUnset));
     }
 
     #[test]
-    fn names_the_place_of_every_problem() {
+    fn every_invalid_part_of_a_filter_is_reported_with_its_path() {
         use IssueCode::*;
         let long = format!("[{}]", vec!["1"; 101].join(","));
         for (sent, expected) in [
@@ -267,7 +299,7 @@ mod tests {
             (r#"{"property": "email", "operator": "eq"}"#.into(), vec![("filters[0].value", Required)]),
         ] {
             let expected: Vec<_> = expected.into_iter().map(|(field, code)| (field.to_owned(), code)).collect();
-            assert_eq!(test_of(&sent), Err(expected), "{sent}");
+            assert_eq!(parse_filter(&sent), Err(expected), "{sent}");
         }
     }
 }

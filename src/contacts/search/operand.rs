@@ -1,80 +1,84 @@
-//! The values that a filter (or a cursor) compares with: by the field's own rule, nothing coerced.
+//! The values that a filter or a cursor compares with. They follow the rules of the field, and are never converted.
 
 use crate::contacts::parse_id;
-use crate::fields::{Field, IssueCode, Kind, Refusal, Value};
+use crate::fields::{Field, InvalidValue, IssueCode, Kind, Value};
 use crate::json::Json;
 
-/// A value to compare with; `None` for `archived: false`, which is how an active contact lacks the time.
+/// A value to compare with; `None` for `archived: false`, which matches contacts without a time of archiving.
 pub(super) type Operand = Option<Value>;
 
-/// The most characters that a part of a text (`contains`, `starts_with`) may have: as many as a text itself.
+/// The maximum number of characters of the value of `contains` and `starts_with`, the same as of a text field.
 const MAX_PART_CHARACTERS: usize = 4_096;
 
-/// Reads a value of `field`.
-pub(super) fn parse(field: &Field, json: &Json<'_>) -> Result<Operand, Refusal> {
+/// Parses a value of `field`.
+pub(super) fn parse(field: &Field, json: &Json<'_>) -> Result<Operand, InvalidValue> {
     match (field.kind, json) {
-        (_, Json::Null) => Err(empty()),
+        (_, Json::Null) => Err(empty_value()),
         (Kind::Archived, Json::Bool(false)) => Ok(None),
-        (Kind::Archived, Json::String(_)) => time(field, json).map(Some),
-        (Kind::Uuid, Json::String(text)) => id(text).map(Some),
-        (kind, json) if !fits(kind, json) => Err(Refusal::new(IssueCode::InvalidType, type_of(kind))),
-        _ => own(field, json).map(Some),
+        (Kind::Archived, Json::String(_)) => parse_datetime(field, json).map(Some),
+        (Kind::Uuid, Json::String(text)) => parse_contact_id(text).map(Some),
+        (kind, json) if !has_type_of(kind, json) => Err(InvalidValue::new(IssueCode::InvalidType, type_rule(kind))),
+        _ => parse_field_value(field, json).map(Some),
     }
 }
 
-/// Reads a value that is a point in an order: of `archived` that is a time only.
-pub(super) fn parse_ordered(field: &Field, json: &Json<'_>) -> Result<Value, Refusal> {
-    parse(field, json)?
-        .ok_or_else(|| Refusal::new(IssueCode::InvalidType, "must be a time: false has no place in an order"))
+/// Parses a value that has an order. For `archived`, this is a datetime but not `false`.
+pub(super) fn parse_ordered(field: &Field, json: &Json<'_>) -> Result<Value, InvalidValue> {
+    parse(field, json)?.ok_or_else(|| InvalidValue::new(IssueCode::InvalidType, "use a datetime here, not false"))
 }
 
-/// Reads a part of a text.
-pub(super) fn parse_part(json: &Json<'_>) -> Result<String, Refusal> {
+/// Parses the value of `contains` or `starts_with`.
+pub(super) fn parse_text_part(json: &Json<'_>) -> Result<String, InvalidValue> {
     let text = match json {
         Json::String(text) => text,
-        Json::Null => return Err(empty()),
-        _ => return Err(Refusal::new(IssueCode::InvalidType, "must be a string")),
+        Json::Null => return Err(empty_value()),
+        _ => return Err(InvalidValue::new(IssueCode::InvalidType, "must be a string")),
     };
     if text.is_empty() {
-        return Err(empty());
+        return Err(empty_value());
     }
     check_text(text, MAX_PART_CHARACTERS)?;
     Ok(text.clone().into_owned())
 }
 
-/// Refuses a text that is too long, or that PostgreSQL can't take.
-pub(super) fn check_text(text: &str, max_characters: usize) -> Result<(), Refusal> {
+/// Rejects a text that is too long, or that PostgreSQL cannot store.
+pub(super) fn check_text(text: &str, max_characters: usize) -> Result<(), InvalidValue> {
     if text.contains('\0') {
-        return Err(Refusal::new(IssueCode::InvalidFormat, "must not contain the character U+0000"));
+        return Err(InvalidValue::new(IssueCode::InvalidFormat, "must not contain the character U+0000"));
     }
     if text.chars().count() > max_characters {
-        return Err(Refusal::new(IssueCode::TooLong, format!("must be at most {max_characters} characters")));
+        return Err(InvalidValue::new(IssueCode::TooLong, format!("must be at most {max_characters} characters")));
     }
     Ok(())
 }
 
-/// By the field's own rule.
-fn own(field: &Field, json: &Json<'_>) -> Result<Value, Refusal> {
+/// Parses a value by the rules of the field.
+fn parse_field_value(field: &Field, json: &Json<'_>) -> Result<Value, InvalidValue> {
     match field.parse(json) {
-        Ok(value) => value.ok_or_else(empty),
-        Err(issue) => Err(Refusal::new(issue.code, issue.message)),
+        Ok(value) => value.ok_or_else(empty_value),
+        Err(issue) => Err(InvalidValue::new(issue.code, issue.message)),
     }
 }
 
-fn time(field: &Field, json: &Json<'_>) -> Result<Value, Refusal> {
-    own(&Field { kind: Kind::Datetime, ..field.clone() }, json)
+fn parse_datetime(field: &Field, json: &Json<'_>) -> Result<Value, InvalidValue> {
+    parse_field_value(&Field { kind: Kind::Datetime, ..field.clone() }, json)
 }
 
-fn id(text: &str) -> Result<Value, Refusal> {
-    let id = parse_id(text).ok_or_else(|| Refusal::new(IssueCode::InvalidFormat, "must be the id of a contact"))?;
+fn parse_contact_id(text: &str) -> Result<Value, InvalidValue> {
+    let id = parse_id(text)
+        .ok_or_else(|| InvalidValue::new(IssueCode::InvalidFormat, "must be the id of a contact (a UUID)"))?;
     Ok(Value::Text(id.to_string()))
 }
 
-fn empty() -> Refusal {
-    Refusal::new(IssueCode::Required, "must not be empty: has_no_value finds contacts without one")
+fn empty_value() -> InvalidValue {
+    InvalidValue::new(
+        IssueCode::Required,
+        "must not be empty: to find contacts without a value, use the operator has_no_value",
+    )
 }
 
-fn fits(kind: Kind, json: &Json<'_>) -> bool {
+/// Returns whether the JSON has the type of the values of `kind`.
+fn has_type_of(kind: Kind, json: &Json<'_>) -> bool {
     match kind {
         Kind::Number => matches!(json, Json::Number(_)),
         Kind::Checkbox => matches!(json, Json::Bool(_)),
@@ -84,12 +88,13 @@ fn fits(kind: Kind, json: &Json<'_>) -> bool {
     }
 }
 
-fn type_of(kind: Kind) -> &'static str {
+/// Returns the message for a value that has the wrong JSON type.
+fn type_rule(kind: Kind) -> &'static str {
     match kind {
         Kind::Number => "must be a number",
         Kind::Checkbox => "must be true or false",
         Kind::MultiSelect => "must be an array of option names",
-        Kind::Archived => "must be false or a time: has_value finds the contacts that are archived",
+        Kind::Archived => "must be false or a datetime: to find archived contacts, use the operator has_value",
         _ => "must be a string",
     }
 }
@@ -97,13 +102,13 @@ fn type_of(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::{Number, registry_samples as samples};
+    use crate::fields::{Number, registry_fixtures as fixtures};
     use crate::json;
 
     fn operand(field: &str, value: &str) -> Result<Operand, IssueCode> {
-        let registry = samples::registry();
-        let json = json::parse(value.as_bytes()).expect("JSON");
-        parse(registry.get(field).expect("a field"), &json).map_err(|refusal| refusal.code)
+        let registry = fixtures::registry();
+        let json = json::parse(value.as_bytes()).expect("valid JSON");
+        parse(registry.get(field).expect("a field"), &json).map_err(|invalid| invalid.code)
     }
 
     fn text(text: &str) -> Result<Operand, IssueCode> {
@@ -111,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn are_values_of_the_field() {
+    fn operand_is_parsed_by_the_rules_of_its_field() {
         assert_eq!(operand("shoe_size", "38.0"), Ok(Number::parse("38").map(Value::Number)));
         assert_eq!(operand("tags", r#"["red", "blue"]"#), Ok(Some(Value::Options(vec!["blue".into(), "red".into()]))));
         assert_eq!(operand("created_at", r#""2026-05-01T01:30:00+02:00""#), text("2026-04-30T23:30:00.000Z"));
@@ -123,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn are_refused_where_the_field_refuses_them() {
+    fn operand_that_is_invalid_for_its_field_is_rejected() {
         use IssueCode::*;
         for (field, value, code) in [
             ("first_name", "1", InvalidType),
@@ -143,19 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn are_never_empty() {
+    fn empty_operand_is_rejected() {
         for (field, value) in [("first_name", "null"), ("first_name", r#""""#), ("email", r#"" ""#), ("tags", "[]")] {
             assert_eq!(operand(field, value), Err(IssueCode::Required), "{field} {value}");
         }
     }
 
     #[test]
-    fn parts_of_texts_are_any_text_but_nothing() {
-        let part = |text: &str| parse_part(&Json::String(text.into())).map_err(|refusal| refusal.code);
+    fn text_to_search_for_is_any_text_except_an_empty_one() {
+        let part = |text: &str| parse_text_part(&Json::String(text.into())).map_err(|invalid| invalid.code);
         assert_eq!(part(" % "), Ok(" % ".to_owned()));
         assert_eq!(part(""), Err(IssueCode::Required));
         assert_eq!(part("\0"), Err(IssueCode::InvalidFormat));
         assert_eq!(part(&"ü".repeat(4_097)), Err(IssueCode::TooLong));
-        assert_eq!(parse_part(&Json::Number("1")).map_err(|refusal| refusal.code), Err(IssueCode::InvalidType));
+        assert_eq!(parse_text_part(&Json::Number("1")).map_err(|invalid| invalid.code), Err(IssueCode::InvalidType));
     }
 }

@@ -1,8 +1,8 @@
-//! The operators, and the kinds of fields that they fit.
+//! The operators of filters, and the field types that support them.
 
 use crate::fields::Kind;
 
-/// How a filter compares a field with its value.
+/// The operator of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
     Eq,
@@ -37,12 +37,12 @@ impl Operator {
         Self::StartsWith,
     ];
 
-    /// The operator of this name.
+    /// Returns the operator with this name.
     pub(super) fn from_str(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operator| operator.as_str() == name)
     }
 
-    /// The name as it stands in requests.
+    /// Returns the name in requests.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Eq => "eq",
@@ -61,8 +61,8 @@ impl Operator {
         }
     }
 
-    /// Whether fields of this kind take it. `archived` is a time where it is set, and compares as one.
-    pub(super) fn fits(self, kind: Kind) -> bool {
+    /// Returns whether fields of this type support the operator. A set value of `archived` compares as a datetime.
+    pub(super) fn is_supported_by(self, kind: Kind) -> bool {
         match self {
             Self::Eq | Self::Neq | Self::In | Self::NotIn | Self::HasValue | Self::HasNoValue => true,
             Self::Lt | Self::Lte | Self::Gt | Self::Gte | Self::Between => {
@@ -73,14 +73,20 @@ impl Operator {
         }
     }
 
-    /// The names of all that fields of this kind take.
+    /// Returns the names of all operators that fields of this type support.
     pub(super) fn names_for(kind: Kind) -> String {
-        let fitting = Self::ALL.into_iter().filter(|operator| operator.fits(kind));
-        fitting.map(Self::as_str).collect::<Vec<_>>().join(", ")
+        let supported = Self::ALL.into_iter().filter(|operator| operator.is_supported_by(kind));
+        supported.map(Self::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the names of all operators.
+    pub(super) fn all_names() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
     }
 }
 
-/// Whether a part of a value means anything: it does not of dates, ids and the names of options.
+/// Returns whether the values of this type are texts that can be searched by a part. Dates, ids and names of options
+/// cannot.
 fn is_text(kind: Kind) -> bool {
     matches!(kind, Kind::Text | Kind::Email | Kind::Phone | Kind::Url | Kind::User)
 }
@@ -90,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fit_the_kinds_of_the_contract() {
+    fn supported_operators_of_each_type_match_the_reference() {
         const ALL: &str = "eq, neq, in, not_in, has_value, has_no_value";
         for kind in [Kind::Uuid, Kind::Checkbox, Kind::Dropdown] {
             assert_eq!(Operator::names_for(kind), ALL);
@@ -105,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn are_read_by_their_exact_names() {
+    fn operator_is_parsed_by_its_exact_name() {
         assert_eq!(Operator::from_str("not_in"), Some(Operator::NotIn));
         for other in ["", "EQ", "=", "eq ", "like"] {
             assert_eq!(Operator::from_str(other), None);

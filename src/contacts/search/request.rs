@@ -1,72 +1,74 @@
-//! One page of a search, read from the body of a request.
+//! A request for one page of a search, parsed from its body.
 
 use uuid::Uuid;
 
-use super::shape::Shape;
-use super::{Condition, Place, Search, SearchError, Sort, filter, words};
-use crate::fields::{Issue, IssueCode, Refusal, Registry, Selection};
+use super::search_body::SearchBody;
+use super::{Condition, SearchCriteria, SearchCursor, SearchError, Sort, filter, query_words};
+use crate::fields::{InvalidValue, Issue, IssueCode, Registry, Selection};
 use crate::json::{Json, Object};
 
 const DEFAULT_LIMIT: i64 = 10;
 const MAX_LIMIT: i64 = 100;
 const MAX_FILTERS: usize = 50;
 const MAX_GROUPS: usize = 5;
-/// More names than an account can have fields.
+/// The maximum number of names in `properties`. It exceeds the number of fields that an account can have.
 const MAX_PROPERTIES: usize = 1_000;
 
-/// What a caller asks for.
+/// A request for one page of a search.
 #[derive(Debug, Clone)]
 pub struct SearchRequest {
-    /// What to look for, and in which order.
-    pub search: Search,
-    /// Where the page before ended; `None` for the first page.
-    pub after: Option<Place>,
-    /// At most this many contacts.
+    /// The contacts to find, and their order.
+    pub criteria: SearchCriteria,
+    /// The cursor after the previous page; `None` for the first page.
+    pub cursor: Option<SearchCursor>,
+    /// The maximum number of contacts.
     pub limit: i64,
-    /// What to show of them.
+    /// The fields that the response contains.
     pub selection: Selection,
 }
 
 impl SearchRequest {
-    /// Reads the body of `POST /contacts/search`.
+    /// Parses the body of `POST /contacts/search`.
     ///
     /// # Errors
-    /// [`SearchError`], with every problem that the body has once its shape is right.
+    /// Returns [`SearchError::InvalidBody`] if the structure is wrong, otherwise every problem of the body.
     pub fn parse(body: &Object<'_>, account: Uuid, registry: &Registry) -> Result<Self, SearchError> {
-        let shape = Shape::read(body)?;
-        let mut found = Found::default();
-        let (conditions, groups) = filters(&shape, registry, &mut found);
-        let words = found.or_default("query", shape.query.map_or(Ok(vec![]), query));
-        let sorts = found.all_or_default(Sort::parse(&shape.sorts, registry));
-        let archived = found.or_default("archived", shape.archived.map_or(Ok(false), flag));
-        let limit = found.or_default("limit", shape.limit.map_or(Ok(DEFAULT_LIMIT), limit));
-        let search = Search { conditions, groups, words, sorts, archived };
-        // Whose search it is can only be told when all of that is understood.
-        let read = |json: &Json<'_>| place(json, account, &search, found.0.is_empty());
-        let after = shape.after.map(read).transpose();
-        let after = found.or_default("after", after);
-        let selection = properties(&shape.properties, registry);
-        match selection {
-            Ok(selection) if found.0.is_empty() => Ok(Self { search, after: after.flatten(), limit, selection }),
-            Err(unknown) if found.0.is_empty() => Err(SearchError::Properties(unknown)),
+        let body = SearchBody::parse(body)?;
+        let mut issues = IssueList::default();
+        let (conditions, condition_groups) = parse_conditions(&body, registry, &mut issues);
+        let query_words = issues.value_or_default("query", body.query.map_or(Ok(vec![]), parse_query));
+        let sorts = issues.values_or_default(Sort::parse(&body.sorts, registry));
+        let include_archived = issues.value_or_default("archived", body.archived.map_or(Ok(false), parse_bool));
+        let limit = issues.value_or_default("limit", body.limit.map_or(Ok(DEFAULT_LIMIT), parse_limit));
+        let criteria = SearchCriteria { conditions, condition_groups, query_words, sorts, include_archived };
+        // A cursor can be decoded only if the rest of the search is valid, because it is valid for that search only.
+        let criteria_are_valid = issues.0.is_empty();
+        let parse_after = |json: &Json<'_>| parse_cursor(json, account, &criteria, criteria_are_valid);
+        let cursor = body.after.map(parse_after).transpose();
+        let cursor = issues.value_or_default("after", cursor);
+        match parse_properties(&body.properties, registry) {
+            Ok(selection) if issues.0.is_empty() => Ok(Self { criteria, cursor: cursor.flatten(), limit, selection }),
+            Err(unknown) if issues.0.is_empty() => Err(SearchError::InvalidProperties(unknown)),
             selection => {
-                found.0.extend(selection.err().unwrap_or_default());
-                Err(SearchError::Query(found.0))
+                issues.0.extend(selection.err().unwrap_or_default());
+                Err(SearchError::InvalidQuery(issues.0))
             }
         }
     }
 }
 
-/// What was found wrong so far: all of it is said at once.
+/// The issues found so far. An error response contains all of them.
 #[derive(Default)]
-struct Found(Vec<Issue>);
+struct IssueList(Vec<Issue>);
 
-impl Found {
-    fn or_default<T: Default>(&mut self, place: &str, parsed: Result<T, Refusal>) -> T {
-        self.all_or_default(parsed.map_err(|refusal| vec![refusal.of(place)]))
+impl IssueList {
+    /// Returns the value, or records the problem of the value at `path` and returns a default.
+    fn value_or_default<T: Default>(&mut self, path: &str, parsed: Result<T, InvalidValue>) -> T {
+        self.values_or_default(parsed.map_err(|invalid| vec![invalid.for_field(path)]))
     }
 
-    fn all_or_default<T: Default>(&mut self, parsed: Result<T, Vec<Issue>>) -> T {
+    /// Returns the value, or records its issues and returns a default.
+    fn values_or_default<T: Default>(&mut self, parsed: Result<T, Vec<Issue>>) -> T {
         parsed.unwrap_or_else(|issues| {
             self.0.extend(issues);
             T::default()
@@ -74,78 +76,92 @@ impl Found {
     }
 }
 
-/// The filters that stand alone, and those in groups; none where there are too many.
-fn filters(shape: &Shape<'_>, registry: &Registry, found: &mut Found) -> (Vec<Condition>, Vec<Vec<Condition>>) {
-    let count = shape.filters.len() + shape.groups.iter().map(Vec::len).sum::<usize>();
-    if count > MAX_FILTERS || shape.groups.len() > MAX_GROUPS {
-        let too_long = |place, message| Issue::new(place, IssueCode::TooLong, message);
+/// Parses `filters` and `filter_groups`. If there are too many, records an issue and parses none of them.
+fn parse_conditions(
+    body: &SearchBody<'_>,
+    registry: &Registry,
+    issues: &mut IssueList,
+) -> (Vec<Condition>, Vec<Vec<Condition>>) {
+    let count = body.filters.len() + body.filter_groups.iter().map(Vec::len).sum::<usize>();
+    if count > MAX_FILTERS || body.filter_groups.len() > MAX_GROUPS {
+        let too_long = |path, message| Issue::new(path, IssueCode::TooLong, message);
         if count > MAX_FILTERS {
-            found
-                .0
-                .push(too_long("filters", format!("must be at most {MAX_FILTERS}, those of filter_groups included")));
+            let message = format!("must contain at most {MAX_FILTERS} filters, including those in filter_groups");
+            issues.0.push(too_long("filters", message));
         }
-        if shape.groups.len() > MAX_GROUPS {
-            found.0.push(too_long("filter_groups", format!("must be at most {MAX_GROUPS}")));
+        if body.filter_groups.len() > MAX_GROUPS {
+            issues.0.push(too_long("filter_groups", format!("must contain at most {MAX_GROUPS} groups")));
         }
         return (vec![], vec![]);
     }
-    let conditions = conditions(&shape.filters, "filters", registry, found);
+    let conditions = parse_filters(&body.filters, "filters", registry, issues);
     let mut groups = vec![];
-    for (index, filters) in shape.groups.iter().enumerate() {
-        let place = format!("filter_groups[{index}].filters");
+    for (index, filters) in body.filter_groups.iter().enumerate() {
+        let path = format!("filter_groups[{index}].filters");
         if filters.is_empty() {
-            // It would find every contact, whatever the other groups say.
-            found.0.push(Issue::new(&*place, IssueCode::Required, "must hold at least one filter"));
+            // An empty group would match every contact, whatever the other groups contain.
+            issues.0.push(Issue::new(&*path, IssueCode::Required, "must contain at least one filter"));
         }
-        groups.push(self::conditions(filters, &place, registry, found));
+        groups.push(parse_filters(filters, &path, registry, issues));
     }
     (conditions, groups)
 }
 
-fn conditions(filters: &[&Object<'_>], place: &str, registry: &Registry, found: &mut Found) -> Vec<Condition> {
-    let parse = |(index, filter): (usize, &&Object<'_>)| {
-        let condition = filter::parse(filter, &format!("{place}[{index}]"), registry);
-        found.all_or_default(condition.map(Some))
+fn parse_filters(filters: &[&Object<'_>], path: &str, registry: &Registry, issues: &mut IssueList) -> Vec<Condition> {
+    let parse_filter = |(index, filter): (usize, &&Object<'_>)| {
+        let condition = filter::parse(filter, &format!("{path}[{index}]"), registry);
+        issues.values_or_default(condition.map(Some))
     };
-    filters.iter().enumerate().filter_map(parse).collect()
+    filters.iter().enumerate().filter_map(parse_filter).collect()
 }
 
-fn query(json: &Json<'_>) -> Result<Vec<String>, Refusal> {
+fn parse_query(json: &Json<'_>) -> Result<Vec<String>, InvalidValue> {
     match json {
-        Json::String(text) => words::parse(text),
-        _ => Err(Refusal::new(IssueCode::InvalidType, "must be a string of words")),
+        Json::String(text) => query_words::parse(text),
+        _ => Err(InvalidValue::new(IssueCode::InvalidType, "must be a string of words to search for")),
     }
 }
 
-fn flag(json: &Json<'_>) -> Result<bool, Refusal> {
+fn parse_bool(json: &Json<'_>) -> Result<bool, InvalidValue> {
     match json {
         Json::Bool(flag) => Ok(*flag),
-        _ => Err(Refusal::new(IssueCode::InvalidType, "must be true or false")),
+        _ => Err(InvalidValue::new(IssueCode::InvalidType, "must be true or false")),
     }
 }
 
-fn limit(json: &Json<'_>) -> Result<i64, Refusal> {
-    let rule = "must be a whole number from 1 to 100";
-    let Json::Number(digits) = json else { return Err(Refusal::new(IssueCode::InvalidType, rule)) };
+fn parse_limit(json: &Json<'_>) -> Result<i64, InvalidValue> {
+    let rule = "must be an integer from 1 to 100";
+    let Json::Number(digits) = json else { return Err(InvalidValue::new(IssueCode::InvalidType, rule)) };
     let limit = digits.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| Refusal::new(IssueCode::OutOfRange, rule))
+    limit.ok_or_else(|| InvalidValue::new(IssueCode::OutOfRange, rule))
 }
 
-/// `None` where the search itself is not understood, so that nobody is told that the cursor is at fault.
-fn place(json: &Json<'_>, account: Uuid, search: &Search, understood: bool) -> Result<Option<Place>, Refusal> {
+/// Parses a cursor. Returns `None` if the criteria are invalid, because the cursor can be checked only against valid
+/// criteria.
+fn parse_cursor(
+    json: &Json<'_>,
+    account: Uuid,
+    criteria: &SearchCriteria,
+    criteria_are_valid: bool,
+) -> Result<Option<SearchCursor>, InvalidValue> {
     let Json::String(cursor) = json else {
-        return Err(Refusal::new(IssueCode::InvalidType, "must be a string, the `next` of the page before"));
+        return Err(InvalidValue::new(
+            IssueCode::InvalidType,
+            "must be a string: the `next` cursor of the previous page",
+        ));
     };
-    if !understood {
+    if !criteria_are_valid {
         return Ok(None);
     }
-    let message = "must be the `next` of an answer to the same search: only limit and properties may differ";
-    Place::read(cursor, account, search).map(Some).ok_or_else(|| Refusal::new(IssueCode::InvalidFormat, message))
+    let message = "must be the `next` cursor of the same search: only limit and properties may change between pages";
+    SearchCursor::decode(cursor, account, criteria)
+        .map(Some)
+        .ok_or_else(|| InvalidValue::new(IssueCode::InvalidFormat, message))
 }
 
-fn properties(names: &[&str], registry: &Registry) -> Result<Selection, Vec<Issue>> {
+fn parse_properties(names: &[&str], registry: &Registry) -> Result<Selection, Vec<Issue>> {
     if names.len() > MAX_PROPERTIES {
-        let message = format!("must be at most {MAX_PROPERTIES} names");
+        let message = format!("must contain at most {MAX_PROPERTIES} names");
         return Err(vec![Issue::new("properties", IssueCode::TooLong, message)]);
     }
     Selection::parse(names.iter().copied(), registry)
@@ -156,38 +172,41 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::fields::registry_samples as samples;
+    use crate::fields::registry_fixtures as fixtures;
     use crate::json;
 
     fn parse(body: &str) -> Result<SearchRequest, SearchError> {
-        let body = json::parse(body.as_bytes()).ok().and_then(Json::into_object).expect("an object");
-        SearchRequest::parse(&body, Uuid::nil(), &samples::registry())
+        let body = json::parse(body.as_bytes()).ok().and_then(Json::into_object).expect("a JSON object");
+        SearchRequest::parse(&body, Uuid::nil(), &fixtures::registry())
     }
 
-    fn places(issues: &[Issue]) -> Vec<&str> {
+    fn paths(issues: &[Issue]) -> Vec<&str> {
         issues.iter().map(|issue| &*issue.field).collect()
     }
 
     #[test]
-    fn an_empty_body_finds_all_active_contacts() {
-        let request = parse("{}").expect("a search");
-        let Search { conditions, groups, words, sorts, archived } = request.search;
-        assert!(conditions.is_empty() && groups.is_empty() && words.is_empty() && !archived);
-        assert_eq!((sorts.len(), request.limit, request.after), (1, 10, None));
+    fn empty_body_matches_all_active_contacts() {
+        let request = parse("{}").expect("a valid search");
+        let SearchCriteria { conditions, condition_groups, query_words, sorts, include_archived } = request.criteria;
+        assert!(conditions.is_empty() && condition_groups.is_empty() && query_words.is_empty() && !include_archived);
+        assert_eq!((sorts.len(), request.limit, request.cursor), (1, 10, None));
     }
 
     #[test]
-    fn reads_every_part() {
+    fn every_part_of_the_body_is_parsed() {
         let request = parse(
             r#"{"filters": [{"property": "email", "operator": "has_value"}],
                 "filter_groups": [{"filters": [{"property": "tags", "operator": "contains", "value": "red"}]}],
                 "sorts": ["-shoe_size"], "query": "ada", "properties": ["phone", "tags"], "limit": 100, "after": null,
                 "archived": true}"#,
         )
-        .expect("a search");
-        let search = request.search;
-        assert_eq!((search.conditions.len(), search.groups.len(), search.sorts.len()), (1, 1, 2));
-        assert_eq!((search.words, search.archived, request.limit), (vec!["ada".to_owned()], true, 100));
+        .expect("a valid search");
+        let criteria = request.criteria;
+        assert_eq!((criteria.conditions.len(), criteria.condition_groups.len(), criteria.sorts.len()), (1, 1, 2));
+        assert_eq!(
+            (criteria.query_words, criteria.include_archived, request.limit),
+            (vec!["ada".to_owned()], true, 100)
+        );
         assert_eq!(request.selection.extra().len(), 2);
     }
 
@@ -201,30 +220,34 @@ mod tests {
     #[case(r#"{"filter_groups": [{"filters": []}]}"#, &["filter_groups[0].filters"])]
     #[case(r#"{"filter_groups": [{"filters": [{"property": "x", "operator": "eq"}]}], "sorts": ["y"], "properties": ["z"]}"#,
         &["filter_groups[0].filters[0].property", "sorts[0]", "z"])]
-    fn names_every_malformed_part(#[case] body: &str, #[case] expected: &[&str]) {
-        let Err(SearchError::Query(issues)) = parse(body) else { panic!("{body}") };
-        assert_eq!(places(&issues), expected);
+    fn every_invalid_part_is_reported(#[case] body: &str, #[case] expected: &[&str]) {
+        let Err(SearchError::InvalidQuery(issues)) = parse(body) else { panic!("{body} is accepted") };
+        assert_eq!(paths(&issues), expected);
     }
 
     #[test]
-    fn tells_unknown_properties_from_a_malformed_search() {
-        let Err(SearchError::Properties(issues)) = parse(r#"{"properties": ["nope", "phone"]}"#) else { panic!() };
-        assert_eq!(places(&issues), ["nope"]);
+    fn unknown_properties_alone_are_a_separate_error() {
+        let Err(SearchError::InvalidProperties(issues)) = parse(r#"{"properties": ["nope", "phone"]}"#) else {
+            panic!("expected unknown properties")
+        };
+        assert_eq!(paths(&issues), ["nope"]);
     }
 
     #[test]
-    fn bounds_filters_and_groups() {
+    fn number_of_filters_and_groups_is_limited() {
         let filters = |count: usize| vec![r#"{"property": "email", "operator": "has_value"}"#; count].join(",");
         let groups = |count: usize| vec![format!(r#"{{"filters": [{}]}}"#, filters(5)); count].join(",");
-        let body = |alone: usize, grouped: usize| {
-            parse(&format!(r#"{{"filters": [{}], "filter_groups": [{}]}}"#, filters(alone), groups(grouped)))
+        let body = |filter_count: usize, group_count: usize| {
+            parse(&format!(r#"{{"filters": [{}], "filter_groups": [{}]}}"#, filters(filter_count), groups(group_count)))
         };
         assert!(body(25, 5).is_ok() && body(50, 0).is_ok());
-        for (alone, grouped, expected) in
+        for (filter_count, group_count, expected) in
             [(26, 5, vec!["filters"]), (0, 6, vec!["filter_groups"]), (50, 6, vec!["filters", "filter_groups"])]
         {
-            let Err(SearchError::Query(issues)) = body(alone, grouped) else { panic!("{alone} {grouped}") };
-            assert_eq!(places(&issues), expected);
+            let Err(SearchError::InvalidQuery(issues)) = body(filter_count, group_count) else {
+                panic!("{filter_count} filters and {group_count} groups are accepted")
+            };
+            assert_eq!(paths(&issues), expected);
         }
     }
 }

@@ -1,23 +1,23 @@
-//! The order of a search. Unset values come last in both directions; contacts that are equal come in order of id.
+//! The order of a search. Unset values come last in both directions. Contacts that compare as equal are ordered by id.
 
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::filter::find;
+use super::filter::find_property;
 use crate::contacts::Contact;
 use crate::fields::{Field, Issue, IssueCode, Registry, Value, format_instant, system};
 
-/// The most sorts that a search takes.
+/// The maximum number of sorts of a search.
 const MAX_SORTS: usize = 10;
 
-/// By a field, upwards or downwards. Text by code point, a dropdown in the order of its options, a set of options by
-/// its first one, then its second, and so on.
+/// A sort by a field, ascending or descending. Text sorts by code point, a dropdown in the order of its options, and a
+/// set of options by its first option, then its second option, and so on.
 #[derive(Debug, Clone)]
 pub struct Sort {
     /// The field.
     pub field: Arc<Field>,
-    /// The greatest first.
+    /// Whether the greatest value comes first.
     pub descending: bool,
 }
 
@@ -34,30 +34,33 @@ impl Serialize for Sort {
 }
 
 impl Sort {
-    /// The sorts that these names stand for, a leading `-` for downwards. They end by id: what follows it decides nothing.
+    /// Parses names of properties; a leading `-` means descending. The last sort is always by id. Sorts after it would
+    /// have no effect and are dropped.
     ///
     /// # Errors
-    /// An issue for each name that is refused.
+    /// Returns an issue for each rejected name.
     pub(super) fn parse(names: &[&str], registry: &Registry) -> Result<Vec<Self>, Vec<Issue>> {
         if names.len() > MAX_SORTS {
-            return Err(vec![Issue::new("sorts", IssueCode::TooLong, format!("must be at most {MAX_SORTS} names"))]);
+            let message = format!("must contain at most {MAX_SORTS} names");
+            return Err(vec![Issue::new("sorts", IssueCode::TooLong, message)]);
         }
         let (mut sorts, mut issues): (Vec<Self>, _) = (vec![], vec![]);
         for (index, sent) in names.iter().enumerate() {
             let (descending, name) = sent.strip_prefix('-').map_or((false, *sent), |name| (true, name));
-            let place = || format!("sorts[{index}]");
-            match find(name, registry) {
+            let path = || format!("sorts[{index}]");
+            match find_property(name, registry) {
                 Ok(field) if sorts.iter().any(|sort| sort.field.id == field.id) => {
-                    issues.push(Issue::new(place(), IssueCode::InvalidOption, "sorts by the same property again"));
+                    let message = "repeats a property: sort by each property once";
+                    issues.push(Issue::new(path(), IssueCode::InvalidOption, message));
                 }
                 Ok(field) => sorts.push(Self { field, descending }),
-                Err(refusal) => issues.push(refusal.of(place())),
+                Err(invalid) => issues.push(invalid.for_field(path())),
             }
         }
-        if issues.is_empty() { Ok(ended_by_id(sorts, registry)) } else { Err(issues) }
+        if issues.is_empty() { Ok(end_with_id(sorts, registry)) } else { Err(issues) }
     }
 
-    /// What this sort compares of a contact.
+    /// Returns the value of a contact that this sort compares.
     pub(super) fn key(&self, contact: &Contact) -> Option<Value> {
         let archival = contact.archival.as_ref();
         match self.field.id {
@@ -71,7 +74,8 @@ impl Sort {
     }
 }
 
-fn ended_by_id(mut sorts: Vec<Sort>, registry: &Registry) -> Vec<Sort> {
+/// Makes the sort by id the last sort.
+fn end_with_id(mut sorts: Vec<Sort>, registry: &Registry) -> Vec<Sort> {
     match sorts.iter().position(|sort| sort.field.id == system::ID) {
         Some(position) => sorts.truncate(position + 1),
         None => sorts.extend(registry.by_id(system::ID).map(|id| Sort { field: Arc::clone(id), descending: false })),
@@ -82,26 +86,27 @@ fn ended_by_id(mut sorts: Vec<Sort>, registry: &Registry) -> Vec<Sort> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::registry_samples as samples;
+    use crate::fields::registry_fixtures as fixtures;
 
     fn parse(names: &[&str]) -> Result<Vec<String>, Vec<(String, IssueCode)>> {
-        let shown = |sort: Sort| format!("{}{}", if sort.descending { "-" } else { "" }, sort.field.internal_name);
-        Sort::parse(names, &samples::registry())
-            .map(|sorts| sorts.into_iter().map(shown).collect())
+        let format_sort =
+            |sort: Sort| format!("{}{}", if sort.descending { "-" } else { "" }, sort.field.internal_name);
+        Sort::parse(names, &fixtures::registry())
+            .map(|sorts| sorts.into_iter().map(format_sort).collect())
             .map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code)).collect())
     }
 
     #[test]
-    fn end_by_id() {
+    fn sorts_end_with_a_sort_by_id() {
         assert_eq!(parse(&[]), Ok(vec!["id".into()]));
         assert_eq!(parse(&["company_name", "-tags"]), Ok(vec!["company_name".into(), "-tags".into(), "id".into()]));
         assert_eq!(parse(&["-id", "email"]), Ok(vec!["-id".into()]));
     }
 
     #[test]
-    fn name_each_field_once() {
+    fn unknown_and_repeated_properties_are_rejected() {
         use IssueCode::*;
-        let issue = |place: &str, code| (place.to_owned(), code);
+        let issue = |path: &str, code| (path.to_owned(), code);
         assert_eq!(
             parse(&["nope", "email", "-email", "--email", "", "-"]),
             Err(vec![

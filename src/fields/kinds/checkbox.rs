@@ -1,13 +1,14 @@
 //! `checkbox`: a JSON boolean.
 
 use super::Parsed;
-use crate::fields::{IssueCode, Refusal, Value};
+use crate::fields::{InvalidValue, IssueCode, Value};
 use crate::json::Json;
 
+/// Parses a JSON boolean.
 pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
     match json {
         Json::Bool(checked) => Ok(Some(Value::Checkbox(*checked))),
-        _ => Err(Refusal::new(IssueCode::InvalidType, "must be true or false, or null to clear it")),
+        _ => Err(InvalidValue::new(IssueCode::InvalidType, "must be true or false, or null to clear the field")),
     }
 }
 
@@ -16,10 +17,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_booleans_only() {
+    fn checkbox_field_accepts_only_json_booleans() {
         assert_eq!(parse(&Json::Bool(false)), Ok(Some(Value::Checkbox(false))));
         for other in [Json::String("true".into()), Json::Number("1"), Json::String("".into()), Json::Array(vec![])] {
-            assert_eq!(parse(&other).expect_err("no boolean").code, IssueCode::InvalidType);
+            assert_eq!(parse(&other).expect_err("not a boolean").code, IssueCode::InvalidType);
         }
     }
 }

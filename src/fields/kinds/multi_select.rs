@@ -2,12 +2,13 @@
 
 use super::Parsed;
 use super::dropdown::{position, unknown_option};
-use crate::fields::{FieldOption, IssueCode, Refusal, Value};
+use crate::fields::{FieldOption, InvalidValue, IssueCode, Value};
 use crate::json::Json;
 
+/// Parses an array of internal names of options. An empty array clears the field.
 pub(in crate::fields) fn parse(json: &Json<'_>, options: &[FieldOption]) -> Parsed {
     let Json::Array(items) = json else { return Err(wrong_type()) };
-    let mut names = items.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+    let mut names = items.iter().map(option_name).collect::<Result<Vec<_>, _>>()?;
     names.sort_unstable();
     names.dedup();
     if names.iter().any(|name| position(options, name).is_none()) {
@@ -17,20 +18,20 @@ pub(in crate::fields) fn parse(json: &Json<'_>, options: &[FieldOption]) -> Pars
     Ok(if names.is_empty() { None } else { Some(Value::Options(names)) })
 }
 
-fn name<'a>(item: &'a Json<'_>) -> Result<&'a str, Refusal> {
+fn option_name<'a>(item: &'a Json<'_>) -> Result<&'a str, InvalidValue> {
     match item {
         Json::String(name) => Ok(name),
         _ => Err(wrong_type()),
     }
 }
 
-fn wrong_type() -> Refusal {
-    Refusal::new(IssueCode::InvalidType, "must be an array of option names, or null to clear it")
+fn wrong_type() -> InvalidValue {
+    InvalidValue::new(IssueCode::InvalidType, "must be an array of option names, or null to clear the field")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::json;
+    use super::super::fixtures::json;
     use super::*;
 
     fn options() -> [FieldOption; 3] {
@@ -38,16 +39,16 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_set_of_options() {
+    fn multi_select_field_accepts_a_set_of_options() {
         let sent = Json::Array(vec![json("red"), json("blue"), json("red")]);
-        let kept = Value::Options(vec!["blue".into(), "red".into()]);
-        assert_eq!(parse(&sent, &options()), Ok(Some(kept)));
+        let stored = Value::Options(vec!["blue".into(), "red".into()]);
+        assert_eq!(parse(&sent, &options()), Ok(Some(stored)));
         assert_eq!(parse(&Json::Array(vec![]), &options()), Ok(None));
     }
 
     #[test]
-    fn refuses_unknown_options_and_other_types() {
-        let code = |json: Json<'_>| parse(&json, &options()).expect_err("refused").code;
+    fn multi_select_field_rejects_unknown_options_and_other_types() {
+        let code = |json: Json<'_>| parse(&json, &options()).expect_err("the value is invalid").code;
         assert_eq!(code(Json::Array(vec![json("red"), json("pink")])), IssueCode::InvalidOption);
         assert_eq!(code(Json::Array(vec![json("")])), IssueCode::InvalidOption);
         assert_eq!(code(Json::Array(vec![Json::Null])), IssueCode::InvalidType);

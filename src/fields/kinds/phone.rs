@@ -1,46 +1,47 @@
-//! `phone`: digits with the usual separators and an extension. Kept as sent, trimmed.
+//! `phone`: digits with the usual separators and an extension. Trimmed, otherwise stored as sent.
 
-use super::{Parsed, limit_characters, trimmed};
-use crate::fields::{IssueCode, Refusal};
+use super::{Parsed, check_max_characters, parse_trimmed};
+use crate::fields::{InvalidValue, IssueCode};
 use crate::json::Json;
 
 const MAX_CHARACTERS: usize = 40;
 const MIN_DIGITS: usize = 3;
 
+/// Parses a phone number.
 pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
-    trimmed(json, check)
+    parse_trimmed(json, check_phone)
 }
 
-fn check(text: &str) -> Result<(), Refusal> {
-    limit_characters(text, MAX_CHARACTERS)?;
+fn check_phone(text: &str) -> Result<(), InvalidValue> {
+    check_max_characters(text, MAX_CHARACTERS)?;
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    if digits >= MIN_DIGITS && text.chars().all(is_allowed) && words(text).all(is_extension) {
+    if digits >= MIN_DIGITS && text.chars().all(is_allowed_character) && words(text).all(is_extension_word) {
         return Ok(());
     }
-    let message = "must hold at least 3 digits and otherwise only + ( ) - . / # spaces and x or ext";
-    Err(Refusal::new(IssueCode::InvalidFormat, message))
+    let message = "must contain at least 3 digits, and otherwise only spaces, + ( ) - . / # and the words x or ext";
+    Err(InvalidValue::new(IssueCode::InvalidFormat, message))
 }
 
-fn is_allowed(character: char) -> bool {
+fn is_allowed_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || "+()-./# ".contains(character)
 }
 
-/// The runs of letters in a text.
+/// Returns the runs of ASCII letters in a text.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character: char| !character.is_ascii_alphabetic()).filter(|word| !word.is_empty())
 }
 
-fn is_extension(word: &str) -> bool {
+fn is_extension_word(word: &str) -> bool {
     word.eq_ignore_ascii_case("x") || word.eq_ignore_ascii_case("ext")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{json, only_strings, refused, set};
+    use super::super::fixtures::{expect_rejected, expect_strings_only, json, text_value};
     use super::*;
 
     #[test]
-    fn takes_phone_numbers_as_sent_but_trimmed() {
+    fn phone_is_trimmed_and_otherwise_stored_as_sent() {
         for text in [
             "112",
             "+1 (555) 010-9999",
@@ -50,14 +51,14 @@ mod tests {
             "#31#5550100",
             "555 0100 EXT 7",
         ] {
-            assert_eq!(parse(&json(&format!(" {text} "))), set(text), "{text}");
+            assert_eq!(parse(&json(&format!(" {text} "))), text_value(text), "{text}");
         }
         assert_eq!(parse(&json("")), Ok(None));
     }
 
     #[test]
-    fn refuses_everything_else() {
-        refused(
+    fn phone_field_rejects_other_characters_and_too_few_digits() {
+        expect_rejected(
             parse,
             IssueCode::InvalidFormat,
             &[
@@ -72,8 +73,8 @@ mod tests {
                 "1234xx5",
             ],
         );
-        refused(parse, IssueCode::TooLong, &[&"1".repeat(41)]);
-        assert_eq!(parse(&json(&"1".repeat(40))), set(&"1".repeat(40)));
-        only_strings(parse);
+        expect_rejected(parse, IssueCode::TooLong, &[&"1".repeat(41)]);
+        assert_eq!(parse(&json(&"1".repeat(40))), text_value(&"1".repeat(40)));
+        expect_strings_only(parse);
     }
 }

@@ -1,44 +1,45 @@
-//! `text`: kept as sent, neither trimmed nor normalised.
+//! `text`: stored as sent, neither trimmed nor normalized.
 
-use super::{Parsed, limit_characters, string};
-use crate::fields::{IssueCode, Refusal, Value};
+use super::{Parsed, check_max_characters, expect_string};
+use crate::fields::{InvalidValue, IssueCode, Value};
 use crate::json::Json;
 
+/// Parses a text of at most `max_length` characters.
 pub(in crate::fields) fn parse(json: &Json<'_>, max_length: usize) -> Parsed {
-    let text = string(json)?;
+    let text = expect_string(json)?;
     if text.is_empty() {
         return Ok(None);
     }
-    // PostgreSQL holds no NUL in text or jsonb.
+    // PostgreSQL cannot store NUL in text or jsonb.
     if text.contains('\0') {
-        return Err(Refusal::new(IssueCode::InvalidFormat, "must not contain the character U+0000"));
+        return Err(InvalidValue::new(IssueCode::InvalidFormat, "must not contain the character U+0000"));
     }
-    limit_characters(text, max_length)?;
+    check_max_characters(text, max_length)?;
     Ok(Some(Value::Text(text.to_owned())))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{json, only_strings, refused, set};
+    use super::super::fixtures::{expect_rejected, expect_strings_only, json, text_value};
     use super::*;
 
     #[test]
-    fn keeps_text_as_sent() {
+    fn text_is_stored_as_sent() {
         for text in ["Ada", "  Ada ", " ", "e\u{301}", "👩‍👩‍👧", "a\nb\tc", "\u{202e}", "\u{feff}"] {
-            assert_eq!(parse(&json(text), 255), set(text));
+            assert_eq!(parse(&json(text), 255), text_value(text));
         }
         assert_eq!(parse(&json(""), 255), Ok(None));
     }
 
     #[test]
-    fn counts_characters_not_bytes() {
-        assert_eq!(parse(&json(&"ß".repeat(255)), 255), set(&"ß".repeat(255)));
-        refused(|json| parse(json, 255), IssueCode::TooLong, &[&"ß".repeat(256), &"a".repeat(5_000)]);
+    fn text_length_is_counted_in_characters() {
+        assert_eq!(parse(&json(&"ß".repeat(255)), 255), text_value(&"ß".repeat(255)));
+        expect_rejected(|json| parse(json, 255), IssueCode::TooLong, &[&"ß".repeat(256), &"a".repeat(5_000)]);
     }
 
     #[test]
-    fn refuses_nul_and_other_types() {
-        refused(|json| parse(json, 255), IssueCode::InvalidFormat, &["\0", "a\0b"]);
-        only_strings(|json| parse(json, 255));
+    fn text_field_rejects_nul_and_other_types() {
+        expect_rejected(|json| parse(json, 255), IssueCode::InvalidFormat, &["\0", "a\0b"]);
+        expect_strings_only(|json| parse(json, 255));
     }
 }

@@ -1,21 +1,23 @@
 //! The body of a batch: `{"inputs": [{"id"?, "fields"?}…], "id_property"?, "properties"?, "atomic"?}`.
 //!
-//! A fault of the envelope refuses the whole call, a fault of an input that input alone.
+//! An error in the envelope rejects the whole call. An error in an input rejects only that input.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::contacts::{Draft, Precondition, Target, UniqueKey, Upsert, Write, parse_id};
+use crate::contacts::{ContactPatch, ContactTarget, Precondition, UniqueKey, Upsert, Write, parse_id};
 use crate::fields::{Field, Issue, IssueCode, Registry, Selection, Value, system};
 use crate::http::error::ApiError;
 use crate::http::query::unique_property;
 use crate::json::{Json, Object};
 
 const MAX_INPUTS: usize = 1_000;
+/// The number of characters of an unknown key that a message repeats.
+const MAX_QUOTED_CHARACTERS: usize = 100;
 
-/// What a batch does with its inputs.
+/// The operation that a batch applies to each of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum BatchAction {
     Create,
     Read,
     Update,
@@ -23,9 +25,9 @@ pub(super) enum Action {
     Archive,
 }
 
-impl Action {
-    /// The keys that an input of it has.
-    fn keys(self) -> &'static [&'static str] {
+impl BatchAction {
+    /// Returns the keys of an input.
+    fn input_keys(self) -> &'static [&'static str] {
         match self {
             Self::Create => &["fields"],
             Self::Read | Self::Archive => &["id"],
@@ -34,156 +36,174 @@ impl Action {
     }
 }
 
-/// An input as it was sent.
-pub(super) type Input<'a> = Object<'a>;
+/// An input of a batch, as a JSON object that is not parsed further.
+pub(super) type BatchInput<'a> = Object<'a>;
 
-/// The body of a batch, its inputs not yet looked into.
-pub(super) struct Envelope<'b, 'a> {
-    pub inputs: Vec<&'b Input<'a>>,
-    /// The unique property whose values the inputs have as `id`; `None` for ids.
-    property: Option<Arc<Field>>,
+/// The parsed body of a batch. The content of its inputs is not parsed yet.
+pub(super) struct BatchEnvelope<'b, 'a> {
+    pub inputs: Vec<&'b BatchInput<'a>>,
+    /// The unique property whose values identify the contacts. `None`: ids identify them.
+    id_property: Option<Arc<Field>>,
     pub selection: Selection,
-    pub atomic: bool,
+    pub is_atomic: bool,
 }
 
-impl<'b, 'a> Envelope<'b, 'a> {
-    /// Reads the body.
-    pub(super) fn parse(body: &'b Object<'a>, action: Action, registry: &Registry) -> Result<Self, ApiError> {
-        let mut envelope = Self { inputs: vec![], property: None, selection: Selection::default(), atomic: false };
+impl<'b, 'a> BatchEnvelope<'b, 'a> {
+    pub(super) fn parse(body: &'b Object<'a>, action: BatchAction, registry: &Registry) -> Result<Self, ApiError> {
+        let mut envelope =
+            Self { inputs: vec![], id_property: None, selection: Selection::default(), is_atomic: false };
         for (name, value) in body {
             match (&**name, value) {
-                ("inputs", Json::Array(inputs)) => {
-                    let objects =
-                        inputs.iter().map(|input| if let Json::Object(input) = input { Some(input) } else { None });
-                    envelope.inputs =
-                        objects.collect::<Option<_>>().ok_or(shape("inputs must be an array of objects"))?;
-                }
-                ("inputs", _) => return Err(shape("inputs must be an array of objects")),
-                ("id_property", Json::String(name)) if action != Action::Create => {
-                    let property = unique_property(registry, name);
-                    let property =
-                        property.map_err(|refusal| ApiError::InvalidQuery(vec![refusal.of("id_property")]))?;
-                    envelope.property = Some(property).filter(|field| field.id != system::ID);
-                }
+                ("inputs", inputs) => envelope.inputs = parse_inputs(inputs)?,
                 ("id_property", Json::Null) => {}
-                ("id_property", _) if action == Action::Create => return Err(shape("a creation takes no id_property")),
-                ("id_property", _) => return Err(shape("id_property must be a string")),
+                ("id_property", _) if action == BatchAction::Create => {
+                    return Err(invalid_body("batch/create does not support id_property. Leave it out"));
+                }
+                ("id_property", Json::String(name)) => envelope.id_property = parse_id_property(name, registry)?,
+                ("id_property", _) => return Err(invalid_body("id_property must be a string")),
                 ("properties", Json::Null) => {}
-                ("properties", value) => envelope.selection = selection(value, registry)?,
-                ("atomic", Json::Bool(atomic)) => envelope.atomic = *atomic,
-                ("atomic", _) => return Err(shape("atomic must be true or false")),
-                (other, _) => return Err(shape(format!("The body has an unknown key: {}", shortened(other)))),
+                ("properties", value) => envelope.selection = parse_properties(value, registry)?,
+                ("atomic", Json::Bool(is_atomic)) => envelope.is_atomic = *is_atomic,
+                ("atomic", _) => return Err(invalid_body("atomic must be true or false")),
+                (unknown, _) => {
+                    let keys = "inputs, id_property, properties and atomic";
+                    return Err(invalid_body(format!("Unknown key \"{}\". A batch takes {keys}", shorten(unknown))));
+                }
             }
         }
         if !(1..=MAX_INPUTS).contains(&envelope.inputs.len()) {
-            return Err(shape("inputs must hold 1 to 1000 objects"));
+            return Err(invalid_body("inputs must contain 1 to 1000 objects"));
         }
-        if action == Action::Upsert && envelope.property.is_none() {
-            return Err(shape("id_property must name a unique property other than id"));
+        if action == BatchAction::Upsert && envelope.id_property.is_none() {
+            return Err(invalid_body(
+                "Missing id_property, for example \"id_property\": \"external_id\". The property id is not allowed here",
+            ));
         }
         Ok(envelope)
     }
 
-    /// The write that an input asks for.
-    pub(super) fn write(&self, input: &Input<'_>, action: Action, registry: &Registry) -> Result<Write, ApiError> {
-        refuse_other_keys(input, action)?;
+    /// Parses an input of a batch of writes.
+    pub(super) fn parse_write(
+        &self,
+        input: &BatchInput<'_>,
+        action: BatchAction,
+        registry: &Registry,
+    ) -> Result<Write, ApiError> {
+        reject_unknown_keys(input, action)?;
         let precondition = Precondition::None;
         Ok(match action {
-            Action::Create => {
-                Write::Create(Draft::parse_new(fields(input)?, registry).map_err(ApiError::ValidationFailed)?)
+            BatchAction::Create => {
+                let patch = ContactPatch::parse_new(input_fields(input)?, registry);
+                Write::Create(patch.map_err(ApiError::ValidationFailed)?)
             }
-            Action::Update => {
-                let id = self.id(input)?;
-                let draft = Draft::parse(fields(input)?, registry).map_err(ApiError::ValidationFailed)?;
-                Write::Update { target: self.target_of(id)?, draft, precondition }
+            BatchAction::Update => {
+                let id = self.input_id(input)?;
+                let patch = ContactPatch::parse(input_fields(input)?, registry).map_err(ApiError::ValidationFailed)?;
+                Write::Update { target: self.parse_target(id)?, patch, precondition }
             }
-            Action::Upsert => {
-                let (id, property) = (self.id(input)?, self.property.as_deref().ok_or(ApiError::NotFound)?);
-                let upsert = Upsert::parse(property, value(property, id), fields(input)?, registry);
+            BatchAction::Upsert => {
+                let id = self.input_id(input)?;
+                let property = self.id_property.as_deref().ok_or(ApiError::NotFound)?;
+                let upsert = Upsert::parse(property, parse_value(property, id), input_fields(input)?, registry);
                 Write::Upsert(upsert.map_err(ApiError::ValidationFailed)?)
             }
-            Action::Archive | Action::Read => Write::Archive { target: self.target(input)?, precondition },
+            BatchAction::Archive | BatchAction::Read => {
+                Write::Archive { target: self.parse_id_only(input)?, precondition }
+            }
         })
     }
 
-    /// The contact that an input names and does nothing else.
-    pub(super) fn target(&self, input: &Input<'_>) -> Result<Target, ApiError> {
-        refuse_other_keys(input, Action::Read)?;
-        self.target_of(self.id(input)?)
+    /// Parses an input that consists of an `id` only. Returns the contact that the id identifies.
+    pub(super) fn parse_id_only(&self, input: &BatchInput<'_>) -> Result<ContactTarget, ApiError> {
+        reject_unknown_keys(input, BatchAction::Read)?;
+        self.parse_target(self.input_id(input)?)
     }
 
-    /// What an input names its contact by. A text of blanks is no id, but can be a value of a property.
-    fn id<'i, 'j>(&self, input: &'i Input<'j>) -> Result<&'i Json<'j>, ApiError> {
+    /// Returns the `id` of an input. A blank string is not an id, but it can be the value of a property.
+    fn input_id<'i, 'j>(&self, input: &'i BatchInput<'j>) -> Result<&'i Json<'j>, ApiError> {
         let is_missing = |id: &Json<'_>| match id {
             Json::Null => true,
-            Json::String(text) => text.is_empty() || (self.property.is_none() && text.trim().is_empty()),
+            Json::String(text) => text.is_empty() || (self.id_property.is_none() && text.trim().is_empty()),
             _ => false,
         };
         let id = input.iter().find(|(name, _)| name == "id").map(|(_, id)| id);
         id.filter(|id| !is_missing(id)).ok_or(ApiError::MissingContactId)
     }
 
-    fn target_of(&self, id: &Json<'_>) -> Result<Target, ApiError> {
-        match (&self.property, id) {
-            (None, Json::String(text)) => parse_id(text).map(Target::Id).ok_or(ApiError::NotFound),
-            (None, _) => Err(shape("id must be a string")),
+    fn parse_target(&self, id: &Json<'_>) -> Result<ContactTarget, ApiError> {
+        match (&self.id_property, id) {
+            (None, Json::String(text)) => {
+                parse_id(text).map(ContactTarget::Id).ok_or_else(|| ApiError::InvalidContactId(text.to_string()))
+            }
+            (None, _) => Err(invalid_body("id must be a string")),
             (Some(property), id) => {
-                let value = value(property, id).map_err(|issue| match id {
-                    // As in a path: what the property can't be, no contact has.
-                    Json::String(_) => ApiError::NotFound,
+                let value = parse_value(property, id).map_err(|issue| match id {
+                    // As for a value in a path: no contact can have a value that is invalid for the property.
+                    Json::String(_) => ApiError::ContactNotFound,
                     _ => ApiError::ValidationFailed(vec![issue]),
                 })?;
-                Ok(Target::Key(UniqueKey::of(property, &value)))
+                Ok(ContactTarget::Key(UniqueKey::from_value(property, &value)))
             }
         }
     }
 }
 
-/// The value of a property that an input has as its id: of the property's own type, or as the text that a path would
-/// hold.
-fn value(property: &Field, id: &Json<'_>) -> Result<Value, Issue> {
+fn parse_inputs<'b, 'a>(inputs: &'b Json<'a>) -> Result<Vec<&'b BatchInput<'a>>, ApiError> {
+    let as_object = |input: &'b Json<'a>| if let Json::Object(input) = input { Some(input) } else { None };
+    let objects = if let Json::Array(inputs) = inputs { inputs.iter().map(as_object).collect() } else { None };
+    objects.ok_or(invalid_body("inputs must be an array of objects"))
+}
+
+/// Returns the unique property with this name. Returns `None` for `id`, which is the default.
+fn parse_id_property(name: &str, registry: &Registry) -> Result<Option<Arc<Field>>, ApiError> {
+    let property = unique_property(registry, name);
+    let property = property.map_err(|invalid| ApiError::InvalidQuery(vec![invalid.for_field("id_property")]))?;
+    Ok(Some(property).filter(|field| field.id != system::ID))
+}
+
+/// Parses the `id` of an input as a value of a property: of the property's JSON type, or in the text form of a path.
+fn parse_value(property: &Field, id: &Json<'_>) -> Result<Value, Issue> {
     let parsed = match id {
         Json::String(text) => property.parse_text(text)?,
         other => property.parse(other)?,
     };
-    parsed.ok_or_else(|| Issue::new(&*property.internal_name, IssueCode::Required, "must not be blank as an id"))
+    parsed.ok_or_else(|| Issue::new(&*property.internal_name, IssueCode::Required, "must not be blank in id"))
 }
 
-fn fields<'i, 'a>(input: &'i Input<'a>) -> Result<&'i Object<'a>, ApiError> {
+fn input_fields<'i, 'a>(input: &'i BatchInput<'a>) -> Result<&'i Object<'a>, ApiError> {
     match input.iter().find(|(name, _)| name == "fields") {
         Some((_, Json::Object(fields))) => Ok(fields),
-        _ => Err(shape("The input must have fields: {internal_name: value, …}")),
+        _ => Err(invalid_body("The input must have \"fields\": {internal_name: value, …}")),
     }
 }
 
-fn refuse_other_keys(input: &Input<'_>, action: Action) -> Result<(), ApiError> {
-    match input.iter().find(|(name, _)| !action.keys().contains(&&**name)) {
+fn reject_unknown_keys(input: &BatchInput<'_>, action: BatchAction) -> Result<(), ApiError> {
+    match input.iter().find(|(name, _)| !action.input_keys().contains(&&**name)) {
         Some((name, _)) => {
-            let keys = action.keys().join(" and ");
-            Err(shape(format!("The input has a key besides {keys}: {}", shortened(name))))
+            let keys = action.input_keys().join(" and ");
+            Err(invalid_body(format!("Unknown key \"{}\". The inputs of this batch take {keys}", shorten(name))))
         }
         None => Ok(()),
     }
 }
 
-/// The fields to show: an array of names, or names joined by commas as in a query.
-fn selection(json: &Json<'_>, registry: &Registry) -> Result<Selection, ApiError> {
-    let name = |item: &'_ Json<'_>| if let Json::String(name) = item { Some(name.to_string()) } else { None };
+/// Parses `properties`: an array of names, or names separated by commas as in a query.
+fn parse_properties(json: &Json<'_>, registry: &Registry) -> Result<Selection, ApiError> {
+    let as_name = |item: &'_ Json<'_>| if let Json::String(name) = item { Some(name.to_string()) } else { None };
     let names: Option<Vec<String>> = match json {
         Json::String(list) => Some(list.split(',').map(str::to_owned).collect()),
-        Json::Array(items) => items.iter().map(name).collect(),
+        Json::Array(items) => items.iter().map(as_name).collect(),
         _ => None,
     };
-    let names = names.ok_or(shape("properties must be an array of names"))?;
+    let names = names.ok_or(invalid_body("properties must be an array of names"))?;
     let names = names.iter().map(String::as_str);
     Selection::parse(names, registry).map_err(ApiError::InvalidProperties)
 }
 
-fn shape(rule: impl Into<Cow<'static, str>>) -> ApiError {
-    ApiError::InvalidBody(rule.into())
+fn invalid_body(message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::InvalidBody(message.into())
 }
 
-/// A name as a message repeats it.
-fn shortened(name: &str) -> String {
-    name.chars().take(100).collect()
+fn shorten(key: &str) -> String {
+    key.chars().take(MAX_QUOTED_CHARACTERS).collect()
 }

@@ -1,4 +1,4 @@
-//! `/contacts/batch/*`: up to a thousand inputs in one call, each with an answer of its own (contract §6).
+//! `/contacts/batch/*`: up to 1,000 inputs in one call, each with its own result (`docs/api-reference.md#batch`).
 
 mod envelope;
 mod results;
@@ -7,155 +7,148 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use uuid::Uuid;
 
-use super::App;
-use super::answer::Answer;
-use super::caller::Caller;
+use super::app::App;
+use super::authentication::Caller;
 use super::error::ApiError;
-use super::extract::{self, Payload};
-use super::idempotency::{RequestKey, replay};
+use super::extractors::{Payload, parse_object};
+use super::json_response::JsonResponse;
 use super::openapi::parameters::{DryRun, IdempotencyKey};
-use super::openapi::responses::{BatchAnswer, KeyReused, PartialAnswer};
+use super::openapi::responses::{BatchResponse, KeyReused, PartialBatchResponse};
 use super::openapi::schemas::{BatchIds, BatchNew, BatchUpdates, BatchUpserts};
-use super::query::Query;
-use super::write::WriteRequest;
-use crate::contacts::{Target, WriteOutcome};
-use crate::json::Object;
-use crate::repository::{Done, Keep, Unit, Work, WriteError};
-use envelope::{Action, Envelope};
-use results::{Batch, ResultOf};
+use super::query::QueryString;
+use super::write_request::{ValidatedWrites, WriteRequest};
+use crate::contacts::{Contact, ContactTarget, WriteOutcome};
+use crate::repository::{Atomicity, Repository, StorageError};
+use envelope::{BatchAction, BatchEnvelope};
+use results::{BatchResult, ValidatedBatch, batch_response};
 
 /// Create contacts
 ///
-/// As many calls of `POST /contacts` would, one after another, but far cheaper.
+/// Like `POST /contacts` for each input, one after another, but at far lower cost.
 #[utoipa::path(post, path = "/contacts/batch/create", tag = "batch", operation_id = "batchCreate", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchNew, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn create(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
-    write(caller, request, Action::Create).await
+    params(DryRun, IdempotencyKey), request_body = BatchNew,
+    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+pub(super) async fn create_batch(request: WriteRequest) -> Result<Response, ApiError> {
+    write_batch(request, BatchAction::Create).await
 }
 
-/// Change contacts
+/// Update contacts
 ///
-/// As many calls of `PATCH /contacts/{contactId}` would, one after another.
+/// Like `PATCH /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/update", tag = "batch", operation_id = "batchUpdate", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchUpdates, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn update(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
-    write(caller, request, Action::Update).await
+    params(DryRun, IdempotencyKey), request_body = BatchUpdates,
+    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+pub(super) async fn update_batch(request: WriteRequest) -> Result<Response, ApiError> {
+    write_batch(request, BatchAction::Update).await
 }
 
-/// Create or change contacts by a unique property
+/// Create or update contacts by a unique property
 ///
-/// As many calls of `PUT /contacts/{contactId}` would, one after another.
+/// Like `PUT /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/upsert", tag = "batch", operation_id = "batchUpsert", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchUpserts, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn upsert(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
-    write(caller, request, Action::Upsert).await
+    params(DryRun, IdempotencyKey), request_body = BatchUpserts,
+    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+pub(super) async fn upsert_batch(request: WriteRequest) -> Result<Response, ApiError> {
+    write_batch(request, BatchAction::Upsert).await
 }
 
 /// Archive contacts
 ///
-/// As many calls of `DELETE /contacts/{contactId}` would, one after another.
+/// Like `DELETE /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/archive", tag = "batch", operation_id = "batchArchive", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchIds, responses(BatchAnswer, PartialAnswer, KeyReused))]
-pub(super) async fn archive(caller: Caller, request: WriteRequest) -> Result<Response, ApiError> {
-    write(caller, request, Action::Archive).await
+    params(DryRun, IdempotencyKey), request_body = BatchIds,
+    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+pub(super) async fn archive_batch(request: WriteRequest) -> Result<Response, ApiError> {
+    write_batch(request, BatchAction::Archive).await
 }
 
 /// Read contacts
 ///
-/// By their ids, or by the values of a unique property.
+/// Reads contacts by their ids, or by the values of a unique property.
 #[utoipa::path(post, path = "/contacts/batch/read", tag = "batch", operation_id = "batchRead", security(("bearer" = [])),
-    params(DryRun), request_body = BatchIds, responses(BatchAnswer, PartialAnswer))]
-pub(super) async fn read(
+    params(DryRun), request_body = BatchIds,
+    responses(BatchResponse, PartialBatchResponse))]
+pub(super) async fn read_batch(
     State(app): State<App>,
     caller: Caller,
-    query: Query,
+    query: QueryString,
     payload: Payload,
-) -> Result<Response, ApiError> {
+) -> Result<JsonResponse, ApiError> {
     let account = caller.account;
     let registry = app.registry(account).await?;
-    query.batch()?;
-    let bytes = payload.read().await?;
-    let body = extract::object(&bytes)?;
-    let envelope = Envelope::parse(&body, Action::Read, &registry)?;
-    caller.pay_for_inputs(&app, envelope.inputs.len())?;
-    let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.target(input)).collect();
+    query.parse_dry_run()?;
+    let body = payload.read().await?;
+    let body = parse_object(&body)?;
+    let envelope = BatchEnvelope::parse(&body, BatchAction::Read, &registry)?;
+    caller.charge_batch(&app, envelope.inputs.len())?;
+    let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.parse_id_only(input)).collect();
+    let mut contacts = read_targets(app.repository(), account, &targets).await?.into_iter();
+    let found = targets
+        .into_iter()
+        .map(|target| target.and_then(|_| contacts.next().flatten().ok_or(ApiError::ContactNotFound)));
+    let mut found: Vec<_> = found.collect();
+    if envelope.is_atomic && found.iter().any(Result::is_err) {
+        found.iter_mut().filter(|contact| contact.is_ok()).for_each(|contact| *contact = Err(ApiError::NotApplied));
+    }
+    batch_response(found.iter().map(|contact| match contact {
+        Ok(contact) => BatchResult::from_contact(StatusCode::OK, contact.render(&envelope.selection)),
+        Err(error) => BatchResult::from_error(error),
+    }))
+}
+
+/// Reads the contacts that the valid targets identify, in order. All targets are ids, or all are unique keys.
+async fn read_targets(
+    repository: &Repository,
+    account: Uuid,
+    targets: &[Result<ContactTarget, ApiError>],
+) -> Result<Vec<Option<Contact>>, StorageError> {
     let (mut ids, mut keys) = (vec![], vec![]);
     for target in targets.iter().flatten() {
         match target {
-            Target::Id(id) => ids.push(*id),
-            Target::Key(key) => keys.push(key.clone()),
+            ContactTarget::Id(id) => ids.push(*id),
+            ContactTarget::Key(key) => keys.push(key.clone()),
         }
     }
-    let mut found = app.repository().contacts_by_id(account, &ids).await?.into_iter();
-    if !keys.is_empty() {
-        found = app.repository().contacts_by_key(account, &keys).await?.into_iter();
-    }
-    let found = targets.into_iter().map(|target| target.and_then(|_| found.next().flatten().ok_or(ApiError::NotFound)));
-    let mut found: Vec<_> = found.collect();
-    if envelope.atomic && found.iter().any(Result::is_err) {
-        found.iter_mut().filter(|contact| contact.is_ok()).for_each(|contact| *contact = Err(ApiError::NotApplied));
-    }
-    let results = found.iter().map(|contact| match contact {
-        Ok(contact) => ResultOf::contact(StatusCode::OK, contact.show(&envelope.selection)),
-        Err(error) => ResultOf::error(error),
-    });
-    Ok(results::answer(results)?.into_response())
-}
-
-/// Does the writes of a batch.
-async fn write(caller: Caller, request: WriteRequest, action: Action) -> Result<Response, ApiError> {
-    let WriteRequest { app, query, idempotency, payload, .. } = request;
-    let account = caller.account;
-    let mut registry = app.registry(account).await?;
-    let dry_run = query.batch()?;
-    let bytes = payload.read().await?;
-    let body: Object<'_> = extract::object(&bytes)?;
-    let mut is_paid = false;
-    loop {
-        let envelope = Envelope::parse(&body, action, &registry)?;
-        let key = idempotency.of(&caller, &bytes, &envelope.selection)?;
-        if !std::mem::replace(&mut is_paid, true) {
-            caller.pay_for_inputs(&app, envelope.inputs.len())?;
-        }
-        let (checked, writes) = split(envelope.inputs.iter().map(|input| envelope.write(input, action, &registry)));
-        let unit = match (envelope.atomic, checked.iter().all(Result::is_ok)) {
-            (false, _) => Unit::Each,
-            (true, true) => Unit::AllOrNothing,
-            (true, false) => Unit::Nothing,
-        };
-        let batch =
-            Arc::new(Batch { checked, selection: envelope.selection, registry: Arc::clone(&registry), dry_run });
-        let work = Work {
-            account,
-            registry: Arc::clone(&registry),
-            actor: caller.actor.as_deref().map(Arc::from),
-            writes,
-            unit,
-            dry_run,
-            keep: key.map(|key| keep(key, &batch)),
-        };
-        match app.repository().write(work).await {
-            Err(WriteError::RegistryChanged) => registry = app.repository().reload_registry(account).await?,
-            Err(error) => return Err(error.into()),
-            Ok(Done::Replayed(answer)) => return replay(&answer),
-            Ok(Done::Fresh(outcomes)) => return Ok(batch.answer(&outcomes)?.into_response()),
-        }
+    if keys.is_empty() {
+        repository.contacts_by_id(account, &ids).await
+    } else {
+        repository.contacts_by_key(account, &keys).await
     }
 }
 
-/// The writes that passed their checks, and for each input whether it is among them.
-fn split<T>(inputs: impl Iterator<Item = Result<T, ApiError>>) -> (Vec<Result<(), ApiError>>, Vec<T>) {
-    let (mut checked, mut writes) = (vec![], vec![]);
+/// Validates and commits a batch of writes.
+async fn write_batch(request: WriteRequest, action: BatchAction) -> Result<Response, ApiError> {
+    request
+        .retry_on_registry_change(move |attempt| async move {
+            let is_dry_run = attempt.parse_batch_dry_run()?;
+            let body = attempt.body_object().await?;
+            let registry = attempt.registry();
+            let envelope = BatchEnvelope::parse(&body, action, registry)?;
+            let fingerprint = attempt.fingerprint(&envelope.selection)?;
+            attempt.charge_batch(envelope.inputs.len())?;
+            let inputs = envelope.inputs.iter().map(|input| envelope.parse_write(input, action, registry));
+            let (validity, writes) = split_validity(inputs);
+            let atomicity = match (envelope.is_atomic, validity.iter().all(Result::is_ok)) {
+                (false, _) => Atomicity::Independent,
+                (true, true) => Atomicity::AllOrNothing,
+                (true, false) => Atomicity::RejectAll,
+            };
+            let (selection, registry) = (envelope.selection, Arc::clone(registry));
+            let batch = Arc::new(ValidatedBatch { validity, selection, registry, is_dry_run });
+            let writes = ValidatedWrites { writes, atomicity, is_dry_run, fingerprint };
+            attempt.commit(writes, move |outcomes: &[WriteOutcome]| batch.response(outcomes)).await
+        })
+        .await
+}
+
+/// Splits the results of parsing into the validity of each input and the values of the valid inputs.
+fn split_validity<T>(inputs: impl Iterator<Item = Result<T, ApiError>>) -> (Vec<Result<(), ApiError>>, Vec<T>) {
+    let (mut validity, mut values) = (vec![], vec![]);
     for input in inputs {
-        checked.push(input.map(|write| writes.push(write)));
+        validity.push(input.map(|value| values.push(value)));
     }
-    (checked, writes)
-}
-
-fn keep(RequestKey { key, fingerprint }: RequestKey, batch: &Arc<Batch>) -> Keep<[WriteOutcome]> {
-    let batch = Arc::clone(batch);
-    let answer = move |outcomes: &[WriteOutcome]| batch.answer(outcomes).ok().as_ref().map(Answer::to_bytes);
-    Keep { key, fingerprint, answer: Box::new(answer) }
+    (validity, values)
 }

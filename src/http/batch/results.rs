@@ -1,4 +1,4 @@
-//! The answer to a batch: one result an input, in their order.
+//! The response to a batch: one result for each input, in input order (`docs/api-reference.md#batch`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,86 +6,92 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use crate::contacts::{Shown, WriteOutcome};
+use crate::contacts::{RenderedContact, WriteOutcome};
 use crate::fields::{Registry, Selection};
-use crate::http::answer::Answer;
 use crate::http::error::{ApiError, Problem};
+use crate::http::json_response::JsonResponse;
 
-/// What the answer to a batch is made of, besides what becomes of its writes.
-pub(super) struct Batch {
-    /// Of each input whether it became a write, or why not.
-    pub checked: Vec<Result<(), ApiError>>,
+/// A validated batch of writes: everything that its response needs besides the outcomes of the writes.
+pub(super) struct ValidatedBatch {
+    /// One entry for each input: `Ok` if the input became a write, otherwise the error.
+    pub validity: Vec<Result<(), ApiError>>,
     pub selection: Selection,
     pub registry: Arc<Registry>,
-    pub dry_run: bool,
+    pub is_dry_run: bool,
 }
 
-impl Batch {
-    /// The answer, given what became of the writes.
-    pub(super) fn answer(&self, outcomes: &[WriteOutcome]) -> Result<Answer, ApiError> {
-        let refusal = |outcome: &WriteOutcome| {
-            outcome.as_ref().err().map(|refusal| ApiError::of_refusal(refusal, &self.registry))
+impl ValidatedBatch {
+    /// Returns the response for the outcomes of the writes, which are in the order of the valid inputs.
+    pub(super) fn response(&self, outcomes: &[WriteOutcome]) -> Result<JsonResponse, ApiError> {
+        let error = |outcome: &WriteOutcome| {
+            outcome.as_ref().err().map(|rejection| ApiError::from_rejection(rejection, &self.registry))
         };
-        let refusals: Vec<_> = outcomes.iter().map(refusal).collect();
+        let errors: Vec<_> = outcomes.iter().map(error).collect();
         let created = outcomes.iter().flatten().filter(|written| written.created).map(|written| written.contact.id);
-        let unborn: HashSet<_> = created.filter(|_| self.dry_run).collect();
-        let mut written = outcomes.iter().zip(&refusals);
-        let results =
-            self.checked.iter().map(|checked| match (checked, checked.is_ok().then(|| written.next()).flatten()) {
-                (Err(error), _) | (_, Some((_, Some(error)))) => ResultOf::error(error),
+        // A later input can change a contact that the batch creates. In a dry run, the results of all these inputs lack
+        // the contact's id.
+        let ids_to_hide: HashSet<_> = created.filter(|_| self.is_dry_run).collect();
+        let mut outcomes = outcomes.iter().zip(&errors);
+        let results = self.validity.iter().map(|validity| {
+            let outcome = if validity.is_ok() { outcomes.next() } else { None };
+            match (validity, outcome) {
+                (Err(error), _) | (_, Some((_, Some(error)))) => BatchResult::from_error(error),
                 (_, Some((Ok(written), None))) => {
                     let contact = &written.contact;
-                    let shown = if unborn.contains(&contact.id) {
-                        contact.show_without_id(&self.selection)
+                    let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
+                    let rendered = if ids_to_hide.contains(&contact.id) {
+                        contact.render_without_id(&self.selection)
                     } else {
-                        contact.show(&self.selection)
+                        contact.render(&self.selection)
                     };
-                    ResultOf::contact(if written.created { StatusCode::CREATED } else { StatusCode::OK }, shown)
+                    BatchResult::from_contact(status, rendered)
                 }
-                _ => ResultOf::error(&ApiError::NotApplied),
-            });
-        answer(results)
+                _ => BatchResult::from_error(&ApiError::NotApplied),
+            }
+        });
+        batch_response(results)
     }
 }
 
-/// The answer that holds these results: 207 when an input failed.
-pub(super) fn answer<'a>(results: impl Iterator<Item = ResultOf<'a>>) -> Result<Answer, ApiError> {
+/// Returns the response with these results. The status is 207 if an input failed.
+pub(super) fn batch_response<'a>(results: impl Iterator<Item = BatchResult<'a>>) -> Result<JsonResponse, ApiError> {
     let results: Vec<_> = results.collect();
     let total = results.len();
     let failed = results.iter().filter(|result| result.error.is_some()).count();
     let status = if failed == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS };
-    Answer::of(status, &Body { results, summary: Summary { total, succeeded: total - failed, failed } })
+    let summary = BatchSummary { total, succeeded: total - failed, failed };
+    JsonResponse::new(status, &BatchResponseBody { results, summary })
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
-    results: Vec<ResultOf<'a>>,
-    summary: Summary,
+struct BatchResponseBody<'a> {
+    results: Vec<BatchResult<'a>>,
+    summary: BatchSummary,
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct BatchSummary {
     total: usize,
     succeeded: usize,
     failed: usize,
 }
 
-/// The answer to one input.
+/// The result of one input.
 #[derive(Serialize)]
-pub(super) struct ResultOf<'a> {
+pub(super) struct BatchResult<'a> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    contact: Option<Shown<'a>>,
+    contact: Option<RenderedContact<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem<'a>>,
 }
 
-impl<'a> ResultOf<'a> {
-    pub(super) fn contact(status: StatusCode, contact: Shown<'a>) -> Self {
+impl<'a> BatchResult<'a> {
+    pub(super) fn from_contact(status: StatusCode, contact: RenderedContact<'a>) -> Self {
         Self { status: status.as_u16(), contact: Some(contact), error: None }
     }
 
-    pub(super) fn error(error: &'a ApiError) -> Self {
-        Self { status: error.catalogue().0.as_u16(), contact: None, error: Some(error.problem()) }
+    pub(super) fn from_error(error: &'a ApiError) -> Self {
+        Self { status: error.status().as_u16(), contact: None, error: Some(error.problem()) }
     }
 }

@@ -1,7 +1,7 @@
-//! `/docs`: the API reference as a page, with try-it-out (contract §7). All of it comes from the program: it works
-//! offline, and asks nobody else for anything.
+//! `GET /docs`: the API reference as a web page with try-it-out (`docs/api-reference.md#operations`).
 //!
-//! Swagger UI does the work; page and settings are our own, so that no script stands in the page itself.
+//! The page is Swagger UI. All its files are in the binary, so it works offline and loads nothing from other hosts. The
+//! HTML page and its settings are written for this service, so that the page needs no inline scripts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -13,69 +13,73 @@ use axum::response::{IntoResponse, Response};
 use axum::routing;
 use utoipa_swagger_ui::Config;
 
-use super::conditional::Conditions;
+use super::app::App;
+use super::conditional_headers::ConditionalHeaders;
 use super::error::ApiError;
-use super::extract::Segment;
+use super::extractors::PathParameter;
 use super::query::NoParameters;
-use super::revalidated::Content;
-use super::state::App;
+use super::static_content::StaticContent;
 use crate::config::HttpSettings;
 
-/// What the page may do: run and show what comes from here, and call this service. (Swagger UI draws its icons from
-/// `data:` URLs in its style sheet.)
-const POLICY: HeaderValue = HeaderValue::from_static(
+/// The content security policy: the page may load files from this service and call it. Swagger UI's style sheet has
+/// icons as `data:` URLs.
+const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
 const PAGE: &str = include_str!("page.html");
 
-/// The files of the page: those of Swagger UI that it uses, and our own.
-static FILES: LazyLock<HashMap<&'static str, Content>> = LazyLock::new(|| {
+/// The files of the page by name: the files of Swagger UI that it uses, and this module's own files.
+static FILES: LazyLock<HashMap<&'static str, StaticContent>> = LazyLock::new(|| {
     let own = [
-        ("page.css", Content::new("text/css; charset=utf-8", include_str!("page.css"))),
-        ("page.js", Content::new("text/javascript; charset=utf-8", include_str!("page.js"))),
+        ("page.css", StaticContent::new("text/css; charset=utf-8", include_str!("page.css"))),
+        ("page.js", StaticContent::new("text/javascript; charset=utf-8", include_str!("page.js"))),
     ];
-    let of_swagger_ui = [
+    let swagger_ui = [
         ("swagger-ui.css", "text/css; charset=utf-8"),
         ("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
         ("favicon-32x32.png", "image/png"),
     ];
-    let vendored = of_swagger_ui
+    let vendored = swagger_ui
         .into_iter()
-        .filter_map(|(name, content_type)| Some((name, Content::new(content_type, bytes_of(name)?))));
+        .filter_map(|(name, content_type)| Some((name, StaticContent::new(content_type, swagger_ui_file(name)?))));
     own.into_iter().chain(vendored).collect()
 });
 
-/// A file of Swagger UI. (Its settings only matter for a file that we don't serve.)
-fn bytes_of(name: &str) -> Option<Bytes> {
+/// Returns a file of Swagger UI. The configuration affects only its initializer script, which this page does not use.
+fn swagger_ui_file(name: &str) -> Option<Bytes> {
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).ok()??;
     Some(file.bytes.into_owned().into())
 }
 
-/// The routes of the page, unless it is turned off.
+/// Returns the routes of the page, or none if `DOCS_ENABLED` is false.
 pub(super) fn routes(settings: &HttpSettings) -> Router<App> {
     if !settings.docs_enabled {
         return Router::new();
     }
-    Router::new().route("/docs", routing::get(page)).route("/docs/{file}", routing::get(file))
+    Router::new().route("/docs", routing::get(get_page)).route("/docs/{file}", routing::get(get_file))
 }
 
-async fn page(_: NoParameters, conditions: Conditions) -> Response {
-    static CONTENT: LazyLock<Content> = LazyLock::new(|| Content::new("text/html; charset=utf-8", PAGE));
-    guarded(CONTENT.answer(&conditions))
+async fn get_page(_: NoParameters, conditional_headers: ConditionalHeaders) -> Response {
+    static CONTENT: LazyLock<StaticContent> = LazyLock::new(|| StaticContent::new("text/html; charset=utf-8", PAGE));
+    with_security_headers(CONTENT.response(&conditional_headers))
 }
 
-async fn file(Segment(name): Segment, _: NoParameters, conditions: Conditions) -> Result<Response, ApiError> {
+async fn get_file(
+    PathParameter(name): PathParameter,
+    _: NoParameters,
+    conditional_headers: ConditionalHeaders,
+) -> Result<Response, ApiError> {
     let file = FILES.get(&*name).ok_or(ApiError::RouteNotFound)?;
-    Ok(guarded(file.answer(&conditions)))
+    Ok(with_security_headers(file.response(&conditional_headers)))
 }
 
-fn guarded(answer: Response) -> Response {
+fn with_security_headers(response: Response) -> Response {
     let headers = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        // The URL of the page can name an operation, and is nobody else's business.
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        // The URL of the page can contain the name of an operation, which other sites must not see.
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ];
-    (headers, answer).into_response()
+    (headers, response).into_response()
 }

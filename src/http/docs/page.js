@@ -1,19 +1,22 @@
-// The reference. Without a token it shows what every account has; with one also the account's own fields.
+// The API reference. With a token it also shows the custom fields of the token's account.
 "use strict";
 
 const DOCUMENT = "openapi.json";
 
-/** Shows the document that a token (or none) gets. A token that is refused changes nothing: calls will say why. */
-async function show(system, token) {
+/**
+ * Fetches and displays the document for a token, or the public document for null. If the token is rejected, the displayed
+ * document stays; the first call with the token reports the reason.
+ */
+async function loadDocument(system, token) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const answer = await fetch(DOCUMENT, { headers }).catch(() => null);
-  if (answer?.ok) {
-    system.specActions.updateSpec(await answer.text());
+  const response = await fetch(DOCUMENT, { headers }).catch(() => null);
+  if (response?.ok) {
+    system.specActions.updateSpec(await response.text());
   }
 }
 
-/** The token as people paste it: with blanks around it, or as the whole header. */
-function bare(pasted) {
+/** Returns the token from pasted text, which may have blanks around it or be the whole Authorization header. */
+function extractToken(pasted) {
   return pasted.trim().replace(/^(authorization:)?\s*bearer\s+/i, "");
 }
 
@@ -26,17 +29,17 @@ const accountDocument = {
           if (!bearer) {
             return authorize(payload);
           }
-          const token = bare(bearer.value);
+          const token = extractToken(bearer.value);
           const authorized = authorize({ ...payload, bearer: { ...bearer, value: token } });
-          show(system, token);
+          loadDocument(system, token);
           return authorized;
         },
         logout: (logout, system) => (names) => {
-          const gone = logout(names);
+          const result = logout(names);
           if (names.includes("bearer")) {
-            show(system, null);
+            loadDocument(system, null);
           }
-          return gone;
+          return result;
         },
       },
     },
@@ -52,7 +55,7 @@ SwaggerUIBundle({
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
-  // A token lives as long as the page does: nothing is kept in the browser's storage.
+  // The token is lost when the page is closed. It is not written to the browser's storage.
   persistAuthorization: false,
   validatorUrl: null,
 });

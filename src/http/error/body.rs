@@ -1,16 +1,20 @@
-//! The bodies of errors: what went wrong, every detail of it, and how to mend the request (contract §2).
+//! The bodies of error responses: the code, a message that says how to fix the request, and every detail
+//! (`docs/api-reference.md#errors`).
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{ApiError, Duplicate};
-use crate::fields::Issue;
+use super::api_error::{ApiError, Duplicate};
+use crate::fields::{Issue, IssueCode};
+
+/// The number of characters of a contact id that a message repeats.
+const MAX_QUOTED_CHARACTERS: usize = 100;
 
 /// One entry of `details`.
 #[derive(Debug, Serialize)]
-struct Detail<'a> {
+struct ErrorDetail<'a> {
     field: &'a str,
     code: &'static str,
     message: Cow<'a, str>,
@@ -18,144 +22,173 @@ struct Detail<'a> {
     existing_id: Option<Uuid>,
 }
 
-impl<'a> Detail<'a> {
-    fn of_issue(issue: &'a Issue) -> Self {
+impl<'a> ErrorDetail<'a> {
+    fn from_issue(issue: &'a Issue) -> Self {
         let message = Cow::Borrowed(&*issue.message);
         Self { field: &issue.field, code: issue.code.as_str(), message, existing_id: None }
     }
 
-    fn of_duplicate(duplicate: &'a Duplicate) -> Self {
+    fn from_duplicate(duplicate: &'a Duplicate) -> Self {
         let message = Cow::Borrowed("belongs to another active contact");
         Self { field: &duplicate.field, code: "duplicate", message, existing_id: duplicate.existing_id }
     }
 
-    fn of_used_option(option: &str) -> Self {
-        let message = Cow::Owned(format!("contacts still have the option {option}: change them first"));
+    fn from_used_option(option: &str) -> Self {
+        let message = Cow::Owned(format!("contacts still use the option \"{option}\". Change these contacts first"));
         Self { field: "options", code: "option_in_use", message, existing_id: None }
     }
 }
 
-/// The body of an error.
+/// The body of an error response.
 #[derive(Debug, Serialize)]
-struct Body<'a> {
+struct ErrorBody<'a> {
     error: bool,
     #[serde(flatten)]
     problem: Problem<'a>,
     request_id: &'a str,
 }
 
-/// What went wrong, and how to mend it: the body of an error, or of an input of a batch.
+/// The description of an error, as part of an error response or of the result of a batch input.
 #[derive(Debug, Serialize)]
 pub(in crate::http) struct Problem<'a> {
     code: &'static str,
     message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    details: Vec<Detail<'a>>,
+    details: Vec<ErrorDetail<'a>>,
 }
 
 impl ApiError {
-    /// The body of the answer. Says how to mend the request, and nothing of our insides.
+    /// Returns the JSON body of the response. Its message says how to fix the request and contains no internals.
     pub(in crate::http) fn body(&self, request_id: &str) -> Vec<u8> {
-        serde_json::to_vec(&Body { error: true, problem: self.problem(), request_id }).unwrap_or_default()
+        serde_json::to_vec(&ErrorBody { error: true, problem: self.problem(), request_id }).unwrap_or_default()
     }
 
-    /// What went wrong, and how to mend it.
+    /// Returns the code, message and details.
     pub(in crate::http) fn problem(&self) -> Problem<'_> {
-        Problem { code: self.catalogue().1, message: self.message(), details: self.details() }
+        Problem { code: self.code(), message: self.message(), details: self.details() }
     }
 
     fn message(&self) -> Cow<'static, str> {
         match self {
             Self::MissingContactId | Self::MissingAccountContext | Self::ContactArchived => self.to_string().into(),
             Self::InvalidProperties(issues) => {
-                list(issues.iter().map(|issue| &*issue.field), "property is unknown", "properties are unknown")
+                count_and_join(issue_fields(issues), "property is unknown", "properties are unknown")
             }
-            Self::InvalidQuery(issues) => list(
-                issues.iter().map(|issue| &*issue.field),
-                "part of the query is invalid",
-                "parts of the query are invalid",
-            ),
+            Self::InvalidQuery(issues) => match &issues[..] {
+                [issue] if issue.field == "id_property" && issue.code == IssueCode::Required => {
+                    "Missing query parameter id_property, for example ?id_property=external_id".into()
+                }
+                [issue] => format!("Invalid query: {} {}", issue.field, issue.message).into(),
+                issues => format!("Invalid query: {}", join_names(issue_fields(issues))).into(),
+            },
             Self::ValidationFailed(issues) => {
-                list(issues.iter().map(|issue| &*issue.field), "field is invalid", "fields are invalid")
+                count_and_join(issue_fields(issues), "field is invalid", "fields are invalid")
             }
             Self::InvalidJson(error) => format!("The body is not valid JSON: {error}").into(),
             Self::InvalidBody(rule) => rule.clone(),
-            Self::Unauthorized { token_sent: false } => "Send a token: Authorization: Bearer <JWT>".into(),
-            Self::Unauthorized { token_sent: true } => "The token is not valid: get a new one".into(),
-            Self::InsufficientScope { needed } => {
-                format!("The token's scope does not cover this call: get one with {}", needed.as_str()).into()
+            Self::MissingToken => "Missing token. Send Authorization: Bearer <JWT>".into(),
+            Self::InvalidToken(reason) => format!("Invalid token: {reason}").into(),
+            Self::InsufficientScope { needed } => format!("Missing scope: {}", needed.as_str()).into(),
+            Self::NotFound => "No such object in this account".into(),
+            Self::ContactNotFound => "No such contact in this account".into(),
+            Self::InvalidContactId(id) => invalid_contact_id(id).into(),
+            Self::FieldNotFound => "No such field in this account. GET /fields lists all fields".into(),
+            Self::RouteNotFound => "Unknown path. GET /openapi.json lists all routes".into(),
+            Self::MethodNotAllowed => {
+                "This path does not support this method. The Allow header lists the supported methods".into()
             }
-            Self::NotFound => "There is no such object in this account".into(),
-            Self::RouteNotFound => "There is no such path".into(),
-            Self::MethodNotAllowed => "This path does not take this method: see the Allow header".into(),
-            Self::DuplicateContact(duplicates) => list(
+            Self::DuplicateContact(duplicates) => count_and_join(
                 duplicates.iter().map(|duplicate| &*duplicate.field),
                 "unique field is taken",
                 "unique fields are taken",
             ),
-            Self::DuplicateField => "A field of this internal_name exists already".into(),
-            Self::OptionInUse(options) => {
-                list(options.iter().map(|option| &**option), "option is still in use", "options are still in use")
-            }
+            Self::DuplicateField => "A field with this internal_name already exists. Choose another name".into(),
+            Self::OptionInUse(options) => count_and_join(
+                options.iter().map(|option| &**option),
+                "option is still in use",
+                "options are still in use",
+            ),
             Self::TooManyFields { limit, unique } => {
                 let kind = if *unique { "unique " } else { "" };
-                format!("An account can have at most {limit} custom {kind}fields: delete one first").into()
+                format!("An account can have at most {limit} custom {kind}fields. Delete a field first").into()
             }
             Self::PreconditionFailed => {
-                "The contact is not as If-Match or If-None-Match demands: read it again and send its present ETag"
-                    .into()
+                "The contact has changed since you read it. Fetch it again and retry with the new ETag".into()
             }
+            Self::ContactExists => "The contact already exists, and If-None-Match: * only creates contacts".into(),
+            Self::NoContactToUpdate => "The contact does not exist, and If-Match: * only updates contacts".into(),
             Self::CursorExpired => {
-                "The feed no longer has what follows this cursor: read all contacts anew, then go on from after=now"
+                "The change feed no longer has the entries after this cursor. Get a new cursor with after=now, then \
+                 read all contacts again"
                     .into()
             }
-            Self::IdempotencyKeyReused => "This Idempotency-Key was sent with another request: use a new one".into(),
-            Self::NotApplied => "Not applied, because another input of the atomic batch was refused".into(),
-            Self::PayloadTooLarge { limit } => format!("The body is larger than {limit} bytes").into(),
-            Self::UnsupportedMediaType => "Send the body as application/json".into(),
-            Self::MalformedRequest => "What was sent is not an HTTP request: see RFC 9112".into(),
-            Self::UriTooLong => "The path and query are too long".into(),
-            Self::HeadTooLarge => "There are too many headers, or they are too large: send fewer".into(),
-            Self::RateLimited { retry_after } => {
-                format!("The account sends too many requests a minute: try again in {retry_after} s").into()
+            Self::IdempotencyKeyReused => {
+                "This Idempotency-Key belongs to another request. Use a new key for each request".into()
             }
-            Self::Internal(_) => "An error on our side; it has been logged with this request_id".into(),
-            Self::Unavailable(_) => "The service can't answer now: try again".into(),
+            Self::NotApplied => "Not applied because another input of the atomic batch failed".into(),
+            Self::PayloadTooLarge { limit } => format!("The body is larger than {limit} bytes").into(),
+            Self::UnsupportedMediaType => "Send the body with Content-Type: application/json".into(),
+            Self::MalformedRequest => "The Host or Transfer-Encoding header is malformed. See RFC 9112".into(),
+            Self::RateLimited { retry_after } => {
+                format!("The account has used up its requests. Retry in {retry_after} s").into()
+            }
+            Self::Internal(_) => "Internal error. It has been logged with this request_id".into(),
+            Self::Unavailable(_) => "Temporarily unavailable. Retry after the seconds in Retry-After".into(),
         }
     }
 
-    fn details(&self) -> Vec<Detail<'_>> {
+    fn details(&self) -> Vec<ErrorDetail<'_>> {
         match self {
             Self::InvalidProperties(issues) | Self::InvalidQuery(issues) | Self::ValidationFailed(issues) => {
-                issues.iter().map(Detail::of_issue).collect()
+                issues.iter().map(ErrorDetail::from_issue).collect()
             }
-            Self::DuplicateContact(duplicates) => duplicates.iter().map(Detail::of_duplicate).collect(),
-            Self::OptionInUse(options) => options.iter().map(|option| Detail::of_used_option(option)).collect(),
+            Self::DuplicateContact(duplicates) => duplicates.iter().map(ErrorDetail::from_duplicate).collect(),
+            Self::OptionInUse(options) => options.iter().map(|option| ErrorDetail::from_used_option(option)).collect(),
             _ => vec![],
         }
     }
 }
 
-/// "2 fields are invalid: email, shoe_size"
-fn list<'a>(names: impl ExactSizeIterator<Item = &'a str>, one: &str, many: &str) -> Cow<'static, str> {
-    const SHOWN: usize = 20;
+/// Returns the message for a contact id that is not a UUID. It depends only on the id that was sent, never on the
+/// contacts that exist.
+fn invalid_contact_id(id: &str) -> String {
+    let property = if id.contains('@') { "email" } else { "external_id" };
+    let id: String = id.chars().take(MAX_QUOTED_CHARACTERS).collect();
+    format!("No contact with id \"{id}\". To look up by {property}, add id_property={property}")
+}
+
+fn issue_fields(issues: &[Issue]) -> impl ExactSizeIterator<Item = &str> {
+    issues.iter().map(|issue| &*issue.field)
+}
+
+/// Returns the number of names, a text, and the names: "2 fields are invalid: email, shoe_size".
+fn count_and_join<'a>(
+    names: impl ExactSizeIterator<Item = &'a str>,
+    singular: &str,
+    plural: &str,
+) -> Cow<'static, str> {
     let count = names.len();
-    let shown: Vec<_> = names.take(SHOWN).collect();
-    let more = if count > SHOWN { ", …" } else { "" };
-    format!("{count} {}: {}{more}", if count == 1 { one } else { many }, shown.join(", ")).into()
+    format!("{count} {}: {}", if count == 1 { singular } else { plural }, join_names(names)).into()
+}
+
+/// Joins names, at most the first 20: "email, shoe_size".
+fn join_names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const MAX_LISTED: usize = 20;
+    let more = if names.len() > MAX_LISTED { ", …" } else { "" };
+    let names: Vec<_> = names.take(MAX_LISTED).collect();
+    names.join(", ") + more
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::IssueCode;
 
     fn body(error: &ApiError) -> serde_json::Value {
-        serde_json::from_slice(&error.body("r1")).expect("JSON")
+        serde_json::from_slice(&error.body("r1")).expect("the body is JSON")
     }
 
     #[test]
-    fn has_the_one_shape_of_the_contract() {
+    fn error_body_has_the_documented_shape() {
         let issues = vec![
             Issue::new("email", IssueCode::InvalidFormat, "must be an email address"),
             Issue::new("shoe_size", IssueCode::UnknownField, "is not a field"),
@@ -170,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn has_the_messages_that_the_contract_fixes() {
+    fn documented_messages_are_exact() {
         for (error, message) in [
             (ApiError::MissingContactId, "Missing contactId"),
             (ApiError::MissingAccountContext, "Unauthorized: missing account context"),
@@ -182,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn leaks_nothing_of_what_went_wrong_inside() {
+    fn internal_causes_are_not_in_the_body() {
         for error in [ApiError::Internal("SELECT secret".into()), ApiError::Unavailable("SELECT secret".into())] {
             assert!(!String::from_utf8_lossy(&error.body("r1")).contains("secret"));
         }

@@ -1,35 +1,36 @@
-//! What the service bears with at most: how many requests of an account, how many at once, how much of their bodies.
+//! The limits that protect the service from overload: requests per account, concurrent requests, and memory for bodies
+//! (`docs/api-reference.md#limits`).
 //!
-//! The numbers are settings. Whatever is refused is refused early, while it has cost next to nothing.
+//! The numbers are settings. A request over a limit is rejected early, before it causes much work.
 
-mod bodies;
-mod rate;
-mod slots;
+mod body_memory;
+mod rate_limit;
+mod request_slots;
 
 use crate::config::HttpSettings;
 
-pub(super) use bodies::Bodies;
-pub(super) use rate::{NotedStanding, Rates, Standing};
-pub(super) use slots::{Slots, bounded};
+pub(super) use body_memory::BodyMemory;
+pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
+pub(super) use request_slots::RequestSlots;
 
-/// The limits of a running service, and how far they are used up.
+/// The limits of a running service, and their current use.
 pub(super) struct Limits {
-    /// How many requests each account has left; `None` when it has as many as it likes.
-    pub(super) rates: Option<Rates>,
-    /// How many requests can still be begun.
-    pub(super) slots: Slots,
-    /// How much can still be read into memory.
-    pub(super) bodies: Bodies,
+    /// The rate limits of accounts. `None` if there is no limit.
+    pub(super) rates: Option<RateLimits>,
+    /// The slots for concurrent requests.
+    pub(super) slots: RequestSlots,
+    /// The memory for request bodies.
+    pub(super) bodies: BodyMemory,
 }
 
 impl Limits {
-    /// The limits of a service that has just started.
+    /// Returns unused limits.
     pub(super) fn new(settings: &HttpSettings) -> Self {
         let limits = &settings.limits;
         Self {
-            rates: limits.rate_per_minute.map(Rates::new),
-            slots: Slots::new(limits.concurrent_requests),
-            bodies: Bodies::new(limits.buffered_body_bytes, limits.body_read_timeout),
+            rates: limits.rate_per_minute.map(RateLimits::new),
+            slots: RequestSlots::new(limits.concurrent_requests),
+            bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
         }
     }
 }

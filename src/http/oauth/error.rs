@@ -1,4 +1,4 @@
-//! Refusals of the token endpoint, in the format of RFC 6749 §5.2.
+//! Errors of the token endpoint, in the format of RFC 6749 §5.2.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -8,23 +8,23 @@ use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 
-/// How a client that is not known is asked to show its credentials.
+/// The `WWW-Authenticate` header of 401 responses.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"contacts\"");
 
-/// Why a client got no token.
+/// The reason why a client gets no token.
 #[derive(Debug)]
 pub(super) enum TokenError {
-    /// The request can't be understood.
+    /// The request is malformed.
     InvalidRequest(&'static str),
-    /// No credentials are sent, or not in a way that is understood.
+    /// Credentials are missing or malformed.
     MissingCredentials(&'static str),
-    /// There is no such client, it is revoked, or its secret is another.
+    /// The client does not exist or is revoked, or the secret is wrong.
     WrongCredentials,
     /// A grant other than `client_credentials`.
     UnsupportedGrantType,
-    /// A scope that does not exist, or that the client does not have.
+    /// A scope does not exist, or the client does not have it.
     InvalidScope(&'static str),
-    /// What can go wrong on any route.
+    /// An error that any route can have.
     Api(ApiError),
 }
 
@@ -34,45 +34,45 @@ impl From<ApiError> for TokenError {
     }
 }
 
-/// A refusal of the token endpoint (RFC 6749 §5.2)
+/// An error of the token endpoint (RFC 6749 §5.2)
 #[derive(Serialize, ToSchema)]
 pub(super) struct TokenRefusal {
-    /// What went wrong, for programs.
+    /// Machine-readable error code.
     #[schema(example = "invalid_client")]
     error: &'static str,
-    /// How to mend the request, for people.
-    #[schema(example = "There is no such client, or the secret is another")]
+    /// Human-readable explanation.
+    #[schema(example = "Unknown client, revoked client, or wrong secret")]
     error_description: &'static str,
 }
 
 impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
         let (error, error_description) = match self {
-            Self::InvalidRequest(how) => ("invalid_request", how),
-            Self::MissingCredentials(how) => ("invalid_client", how),
-            Self::WrongCredentials => {
-                ("invalid_client", "There is no such client, it is revoked, or the secret is another")
-            }
+            Self::InvalidRequest(description) => ("invalid_request", description),
+            Self::MissingCredentials(description) => ("invalid_client", description),
+            Self::WrongCredentials => ("invalid_client", "Unknown client, revoked client, or wrong secret"),
             Self::UnsupportedGrantType => ("unsupported_grant_type", "grant_type must be client_credentials"),
-            Self::InvalidScope(how) => ("invalid_scope", how),
-            // The edge logs it and writes its body.
+            Self::InvalidScope(description) => ("invalid_scope", description),
+            // The middleware in `request_context.rs` logs the error and writes its body.
             Self::Api(error) => return error.into_response(),
         };
-        let refusal = Json(TokenRefusal { error, error_description });
+        let body = Json(TokenRefusal { error, error_description });
         if error == "invalid_client" {
-            return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, CHALLENGE)], refusal).into_response();
+            return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, CHALLENGE)], body).into_response();
         }
-        (StatusCode::BAD_REQUEST, refusal).into_response()
+        (StatusCode::BAD_REQUEST, body).into_response()
     }
 }
 
-/// The body of an error that any route can have, as the token endpoint answers it. The standard has no codes for what
-/// is not the caller's fault: these are its codes of the other endpoint (RFC 6749 §4.1.2.1).
-pub(in crate::http) fn body(error: &ApiError) -> Vec<u8> {
+/// Returns the body for an error that any route can have, in the format of the token endpoint.
+///
+/// RFC 6749 defines no codes for server errors of this endpoint, so this function uses the codes of the authorization
+/// endpoint (RFC 6749 §4.1.2.1).
+pub(in crate::http) fn error_body(error: &ApiError) -> Vec<u8> {
     let (error, error_description) = match error {
         ApiError::PayloadTooLarge { .. } => ("invalid_request", "The body is too large"),
-        ApiError::Unavailable(_) => ("temporarily_unavailable", "The service can't answer now: try again"),
-        _ => ("server_error", "An error on our side; it has been logged with the X-Request-Id of this answer"),
+        ApiError::Unavailable(_) => ("temporarily_unavailable", "The service cannot process the request now. Retry it"),
+        _ => ("server_error", "Internal error, logged with the X-Request-Id of this response"),
     };
     serde_json::to_vec(&TokenRefusal { error, error_description }).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the token endpoint is asked (RFC 6749 §4.4.2), and by whom (§2.3.1).
+//! Parsing of token requests (RFC 6749 §4.4.2) and client credentials (RFC 6749 §2.3.1).
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Request};
@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 use super::error::TokenError;
 use crate::clients::Scopes;
 use crate::config::Secret;
+use crate::http::app::App;
 use crate::http::error::ApiError;
 use crate::http::query::{self, NoParameters};
-use crate::http::state::App;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT_TYPE: &str = "client_credentials";
@@ -20,24 +20,24 @@ const GRANT_TYPE: &str = "client_credentials";
 /// Always `client_credentials`.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "client_credentials")]
-#[allow(dead_code, reason = "documents what `parse` compares with")]
+#[allow(dead_code, reason = "describes the value that `parse_token_request` requires")]
 enum GrantType {
     ClientCredentials,
 }
 
-/// What a client sends to get a token
+/// The form of a token request
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "documents what `Form` reads")]
+#[allow(dead_code, reason = "describes the form that `ParsedForm` parses")]
 pub(super) struct TokenForm {
     #[schema(inline)]
     grant_type: GrantType,
-    /// The client's id, unless sent by HTTP Basic.
+    /// The client's id, unless it is sent with HTTP Basic.
     #[schema(nullable = false)]
     client_id: Option<String>,
-    /// The client's secret, unless sent by HTTP Basic.
+    /// The client's secret, unless it is sent with HTTP Basic.
     #[schema(nullable = false)]
     client_secret: Option<String>,
-    /// What the token is to be limited to: scopes of the client, joined by blanks. By default all of them.
+    /// The scopes of the token, separated by spaces. The client must have them. Default: all scopes of the client.
     #[schema(
         nullable = false,
         pattern = r"^(contacts:(read|write|purge)|fields:write)( (contacts:(read|write|purge)|fields:write))*$",
@@ -46,22 +46,22 @@ pub(super) struct TokenForm {
     scope: Option<String>,
 }
 
-/// A request that can be understood. Whether it is granted is another question.
+/// A well-formed token request. The credentials are not checked yet.
 pub(super) struct TokenRequest {
-    pub(super) credentials: Credentials,
-    /// What the token is to be limited to.
+    pub(super) credentials: ClientCredentials,
+    /// The requested scopes.
     pub(super) scopes: Option<Scopes>,
 }
 
-/// What a client shows.
+/// The id and secret that a client sent.
 #[derive(Debug, PartialEq)]
-pub(super) struct Credentials {
+pub(super) struct ClientCredentials {
     pub(super) id: String,
     pub(super) secret: Secret,
 }
 
-/// Reads a request: size, query, content type, then body.
-pub(super) async fn read(app: &App, request: Request) -> Result<TokenRequest, TokenError> {
+/// Reads and parses a request. Checks the declared size, the query, the content type and then the body.
+pub(super) async fn read_token_request(app: &App, request: Request) -> Result<TokenRequest, TokenError> {
     let limit = app.settings().max_body_bytes;
     let (mut parts, body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
@@ -69,27 +69,28 @@ pub(super) async fn read(app: &App, request: Request) -> Result<TokenRequest, To
     }
     if NoParameters::from_request_parts(&mut parts, app).await.is_err() {
         return Err(TokenError::InvalidRequest(
-            "Send no query: this one is not percent-encoded, or asks for a dry run",
+            "Remove the query from the URL: it is not valid percent-encoding, or it has dry_run",
         ));
     }
     if !is_form(&parts.headers) {
         return Err(TokenError::InvalidRequest("Send the body as application/x-www-form-urlencoded"));
     }
-    parse(&parts.headers, &collect(app, body, limit).await?)
+    parse_token_request(&parts.headers, &read_body(app, body, limit).await?)
 }
 
-async fn collect(app: &App, body: Body, limit: usize) -> Result<String, TokenError> {
+async fn read_body(app: &App, body: Body, limit: usize) -> Result<String, TokenError> {
     let bytes = match app.limits().bodies.read(body, limit).await {
         Ok(bytes) => bytes,
         Err(ApiError::InvalidBody(_)) => {
-            return Err(TokenError::InvalidRequest("The body could not be read to its end"));
+            return Err(TokenError::InvalidRequest("The body is incomplete"));
         }
         Err(error) => return Err(error.into()),
     };
     String::from_utf8(bytes.into()).map_err(|_| TokenError::InvalidRequest("The body is not UTF-8"))
 }
 
-/// Whether the body is declared as a form. It has to be: a body of JSON would else pass for an odd parameter.
+/// Returns whether the body is declared as a form. Without this check, JSON would be parsed as a form with one unknown
+/// parameter.
 fn is_form(headers: &HeaderMap) -> bool {
     let is_form = |value: &HeaderValue| {
         let essence = value.to_str().ok().and_then(|value| value.split(';').next());
@@ -99,38 +100,39 @@ fn is_form(headers: &HeaderMap) -> bool {
     values.peek().is_some() && values.all(is_form)
 }
 
-fn parse(headers: &HeaderMap, body: &str) -> Result<TokenRequest, TokenError> {
-    let form = Form::parse(body)?;
+fn parse_token_request(headers: &HeaderMap, body: &str) -> Result<TokenRequest, TokenError> {
+    let form = ParsedForm::parse(body)?;
     match form.grant_type.as_deref() {
         None => return Err(TokenError::InvalidRequest("grant_type is missing: send grant_type=client_credentials")),
         Some(GRANT_TYPE) => {}
         Some(_) => return Err(TokenError::UnsupportedGrantType),
     }
-    let unknown = |_| {
+    let invalid_scope = |_| {
         TokenError::InvalidScope(
-            "scope must be of contacts:read, contacts:write, contacts:purge and fields:write, joined by blanks",
+            "scope must consist of contacts:read, contacts:write, contacts:purge and fields:write, separated by spaces",
         )
     };
-    let scopes = form.scope.as_deref().map(str::parse).transpose().map_err(unknown)?;
+    let scopes = form.scope.as_deref().map(str::parse).transpose().map_err(invalid_scope)?;
     Ok(TokenRequest { credentials: form.credentials(headers)?, scopes })
 }
 
-/// The parameters of the form. One without a value counts as not sent (RFC 6749 §3.2); unknown ones are ignored.
+/// The parameters of the form. A parameter without a value counts as not sent (RFC 6749 §3.2). Unknown parameters are
+/// ignored.
 #[derive(Default)]
-struct Form {
+struct ParsedForm {
     grant_type: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
     scope: Option<String>,
 }
 
-impl Form {
+impl ParsedForm {
     fn parse(body: &str) -> Result<Self, TokenError> {
         let mut form = Self::default();
         let mut seen = vec![];
         for pair in body.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decoded = query::decode(name).zip(query::decode(value));
+            let decoded = query::decode_form_component(name).zip(query::decode_form_component(value));
             let (name, value) = decoded.ok_or(TokenError::InvalidRequest("The form is not percent-encoded UTF-8"))?;
             let slot = match &*name {
                 "grant_type" => &mut form.grant_type,
@@ -148,30 +150,30 @@ impl Form {
         Ok(form)
     }
 
-    /// What the client shows, in one of the two ways.
-    fn credentials(self, headers: &HeaderMap) -> Result<Credentials, TokenError> {
+    /// Returns the credentials, which must be either in the `Authorization` header or in the form.
+    fn credentials(self, headers: &HeaderMap) -> Result<ClientCredentials, TokenError> {
         const BOTH: TokenError =
-            TokenError::InvalidRequest("Send the credentials by HTTP Basic or in the form, not both");
-        let Some(shown) = basic(headers)? else {
+            TokenError::InvalidRequest("Send the credentials with HTTP Basic or in the form, not both");
+        let Some(credentials) = basic_credentials(headers)? else {
             let missing =
-                TokenError::MissingCredentials("Send client_id and client_secret in the form, or by HTTP Basic");
+                TokenError::MissingCredentials("Send client_id and client_secret in the form, or with HTTP Basic");
             let (id, secret) = self.client_id.zip(self.client_secret).ok_or(missing)?;
-            return Ok(Credentials { id, secret: Secret::new(secret) });
+            return Ok(ClientCredentials { id, secret: Secret::new(secret) });
         };
-        // The id may stand in the form too, if it is the same: it is no credential by itself (RFC 6749 §3.2.1).
-        if self.client_secret.is_some() || self.client_id.is_some_and(|id| id != shown.id) {
+        // The form may repeat the id, which is not a credential by itself (RFC 6749 §3.2.1).
+        if self.client_secret.is_some() || self.client_id.is_some_and(|id| id != credentials.id) {
             return Err(BOTH);
         }
-        Ok(shown)
+        Ok(credentials)
     }
 }
 
-/// The credentials of `Authorization: Basic`, both of them form-encoded inside. `None` without the header.
-fn basic(headers: &HeaderMap) -> Result<Option<Credentials>, TokenError> {
+/// Returns the credentials of `Authorization: Basic`, which are form-encoded before base64. `None` without the header.
+fn basic_credentials(headers: &HeaderMap) -> Result<Option<ClientCredentials>, TokenError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let malformed = TokenError::MissingCredentials(
-        "Authorization must be Basic with base64 of client_id:client_secret, or not be sent",
+        "Authorization must be Basic with the base64 encoding of client_id:client_secret, or be absent",
     );
     match decode_basic(value).filter(|_| values.next().is_none()) {
         Some(credentials) => Ok(Some(credentials)),
@@ -179,12 +181,14 @@ fn basic(headers: &HeaderMap) -> Result<Option<Credentials>, TokenError> {
     }
 }
 
-fn decode_basic(value: &HeaderValue) -> Option<Credentials> {
+fn decode_basic(value: &HeaderValue) -> Option<ClientCredentials> {
     let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
     let bytes = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let text = String::from_utf8(bytes).ok()?;
     let (id, secret) = text.split_once(':')?;
-    Some(Credentials { id: query::decode(id)?.into_owned(), secret: Secret::new(query::decode(secret)?) })
+    let id = query::decode_form_component(id)?.into_owned();
+    let secret = Secret::new(query::decode_form_component(secret)?);
+    Some(ClientCredentials { id, secret })
 }
 
 #[cfg(test)]
@@ -193,19 +197,19 @@ mod tests {
 
     use super::*;
 
-    const ASK: &str = "grant_type=client_credentials";
+    const GRANT: &str = "grant_type=client_credentials";
 
     fn headers(authorization: &[&str]) -> HeaderMap {
         let value = |text: &&str| HeaderValue::from_str(text).expect("a header");
         authorization.iter().map(|text| (header::AUTHORIZATION, value(text))).collect()
     }
 
-    fn basic_of(text: &str) -> String {
+    fn basic_header(text: &str) -> String {
         format!("Basic {}", STANDARD.encode(text))
     }
 
-    fn credentials(authorization: &[&str], form: &str) -> Result<Credentials, TokenError> {
-        parse(&headers(authorization), &format!("{ASK}{form}")).map(|request| request.credentials)
+    fn credentials(authorization: &[&str], form: &str) -> Result<ClientCredentials, TokenError> {
+        parse_token_request(&headers(authorization), &format!("{GRANT}{form}")).map(|request| request.credentials)
     }
 
     fn code(result: Result<impl Sized, TokenError>) -> &'static str {
@@ -215,17 +219,17 @@ mod tests {
             Err(TokenError::MissingCredentials(_) | TokenError::WrongCredentials) => "invalid_client",
             Err(TokenError::UnsupportedGrantType) => "unsupported_grant_type",
             Err(TokenError::InvalidScope(_)) => "invalid_scope",
-            Err(TokenError::Api(_)) => "of the edge",
+            Err(TokenError::Api(_)) => "error of any route",
         }
     }
 
     #[test]
-    fn takes_credentials_from_the_form_or_by_basic() {
-        let expected = Credentials { id: "a b".into(), secret: Secret::new("c:d+") };
+    fn credentials_are_accepted_in_the_form_or_with_basic() {
+        let expected = ClientCredentials { id: "a b".into(), secret: Secret::new("c:d+") };
         for (authorization, form) in [
             (vec![], "&client_id=a+b&client_secret=c:d%2B"),
-            (vec![basic_of("a+b:c%3Ad%2B")], ""),
-            (vec![basic_of("a%20b:c:d%2B").replace("Basic", "bAsIc")], "&client_id=a+b&client_secret="),
+            (vec![basic_header("a+b:c%3Ad%2B")], ""),
+            (vec![basic_header("a%20b:c:d%2B").replace("Basic", "bAsIc")], "&client_id=a+b&client_secret="),
         ] {
             let authorization: Vec<_> = authorization.iter().map(String::as_str).collect();
             assert_eq!(credentials(&authorization, form).ok().as_ref(), Some(&expected), "{authorization:?} {form}");
@@ -233,8 +237,8 @@ mod tests {
     }
 
     #[test]
-    fn takes_them_in_one_way_only() {
-        let basic = basic_of("a:b");
+    fn credentials_sent_twice_are_rejected() {
+        let basic = basic_header("a:b");
         assert_eq!(code(credentials(&[&basic], "&client_id=a&client_secret=b")), "invalid_request");
         assert_eq!(code(credentials(&[&basic], "&client_secret=b")), "invalid_request");
         assert_eq!(code(credentials(&[&basic], "&client_id=c")), "invalid_request");
@@ -246,11 +250,11 @@ mod tests {
     #[case::no_secret("", "&client_id=a&client_secret=")]
     #[case::no_id("", "&client_secret=b")]
     #[case::another_scheme("Bearer YTpi", "&client_id=a&client_secret=b")]
-    #[case::no_base64("Basic !", "")]
+    #[case::invalid_base64("Basic !", "")]
     #[case::no_colon("Basic YWI=", "")]
-    #[case::no_utf8("Basic /zr/", "")]
+    #[case::invalid_utf8("Basic /zr/", "")]
     #[case::scheme_alone("Basic", "")]
-    fn says_that_credentials_are_missing(#[case] authorization: &str, #[case] form: &str) {
+    fn missing_or_malformed_credentials_are_invalid_client(#[case] authorization: &str, #[case] form: &str) {
         let authorization: Vec<_> = Some(authorization).filter(|text| !text.is_empty()).into_iter().collect();
         assert_eq!(code(credentials(&authorization, form)), "invalid_client");
     }
@@ -266,21 +270,22 @@ mod tests {
     #[case("grant_type=client_credentials&client_id=a&client_secret=b&resource=x&resource=y&scope=", "")]
     #[case("{}", "invalid_request")]
     #[case("", "invalid_request")]
-    fn reads_the_form_by_the_rules_of_the_standard(#[case] body: &str, #[case] expected: &str) {
-        assert_eq!(code(parse(&HeaderMap::new(), body)), expected);
+    fn form_is_parsed_by_the_rules_of_rfc_6749(#[case] body: &str, #[case] expected: &str) {
+        assert_eq!(code(parse_token_request(&HeaderMap::new(), body)), expected);
     }
 
     #[test]
-    fn reads_the_scope_that_is_asked_for() {
-        let scopes = |form: &str| parse(&HeaderMap::new(), &format!("{ASK}&client_id=a&client_secret=b{form}"));
-        let scopes = |form: &str| scopes(form).ok().and_then(|request| request.scopes);
+    fn requested_scope_is_parsed() {
+        let request =
+            |form: &str| parse_token_request(&HeaderMap::new(), &format!("{GRANT}&client_id=a&client_secret=b{form}"));
+        let scopes = |form: &str| request(form).ok().and_then(|request| request.scopes);
         assert_eq!(scopes(""), None);
         assert_eq!(scopes("&scope="), None);
         assert_eq!(scopes("&scope=contacts:read+fields%3Awrite"), "fields:write contacts:read".parse().ok());
     }
 
     #[test]
-    fn takes_a_body_that_is_declared_as_a_form() {
+    fn only_a_declared_form_is_accepted() {
         let is_form = |values: &[&'static str]| {
             let headers = values.iter().map(|value| (header::CONTENT_TYPE, HeaderValue::from_static(value)));
             is_form(&headers.collect())

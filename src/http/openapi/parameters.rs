@@ -1,15 +1,16 @@
-//! The parameters that routes take, for the document.
+//! The parameters of the operations.
 
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 use super::schemas::{KeyProperty, PropertyName, UniqueProperty};
 
 /// `?properties=`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "documents what http/query.rs reads")]
-pub(in crate::http) struct ShowParameters {
-    /// Names of fields to show besides the default ones, joined by commas.
+#[allow(dead_code, reason = "describes the query that http/query parses")]
+pub(in crate::http) struct PropertiesParameter {
+    /// Names of fields to return in addition to the default fields, separated by commas.
     #[param(style = Form, explode = false, value_type = Option<Vec<PropertyName>>, nullable = false, example = json!(["phone", "job_title"]))]
     properties: Option<Vec<String>>,
 }
@@ -17,24 +18,24 @@ pub(in crate::http) struct ShowParameters {
 /// The parameters of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "documents what http/query.rs reads")]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct ListParameters {
-    /// How many contacts at most.
+    /// The maximum number of contacts in the response.
     #[param(minimum = 1, maximum = 100, default = 10, nullable = false)]
     limit: Option<i64>,
-    /// How many contacts to skip. Not together with `after`.
+    /// The number of contacts to skip. Cannot be combined with `after`.
     #[param(minimum = 0, default = 0, nullable = false)]
     offset: Option<i64>,
-    /// Where to go on: the `next` of the page before, with the same filters.
+    /// The `next` cursor of the previous page. The filters must be the same.
     #[param(nullable = false)]
     after: Option<String>,
-    /// Archived contacts too.
+    /// Include archived contacts.
     #[param(default = false, nullable = false)]
     archived: Option<bool>,
-    /// Only contacts with this email, in any case.
+    /// Only contacts with this email. Ignores case.
     #[param(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "ada@example.com", nullable = false)]
     email: Option<String>,
-    /// Only contacts with exactly this external id.
+    /// Only contacts with this external id. Compared exactly.
     #[param(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "sample-1", nullable = false)]
     external_id: Option<String>,
 }
@@ -42,9 +43,10 @@ pub(in crate::http) struct ListParameters {
 /// `If-Match`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "documents what http/conditional.rs reads")]
+#[allow(dead_code, reason = "describes the input that http/conditional_headers.rs parses")]
 pub(in crate::http) struct IfMatch {
-    /// Write only if the contact still has this `ETag` (or one of a list), or with `*` if it exists.
+    /// Write only if the contact still has this `ETag`, or one of a list of them. `*`: write only if the contact
+    /// exists.
     #[param(rename = "If-Match", nullable = false)]
     if_match: Option<String>,
 }
@@ -52,9 +54,9 @@ pub(in crate::http) struct IfMatch {
 /// `If-None-Match`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "documents what http/conditional.rs reads")]
+#[allow(dead_code, reason = "describes the input that http/conditional_headers.rs parses")]
 pub(in crate::http) struct IfNoneMatch {
-    /// Answer 304 without a body if what is read still has this `ETag` (or one of a list).
+    /// Return 304 without a body if the resource still has this `ETag`, or one of a list of them.
     #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
 }
@@ -62,9 +64,9 @@ pub(in crate::http) struct IfNoneMatch {
 /// `If-None-Match` on a write
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "documents what http/conditional.rs reads")]
-pub(in crate::http) struct UnlessThere {
-    /// Write only if there is no contact with this `ETag`: with `*`, only create.
+#[allow(dead_code, reason = "describes the input that http/conditional_headers.rs parses")]
+pub(in crate::http) struct IfNoneMatchOnWrite {
+    /// Write only if the contact does not have this `ETag`. `*`: only create.
     #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
 }
@@ -72,10 +74,10 @@ pub(in crate::http) struct UnlessThere {
 /// `?dry_run=`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "documents what http/query.rs reads")]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct DryRun {
-    /// Only try: every check, and the answer that would be given, but nothing is written. A contact that would be
-    /// created has a null `id`.
+    /// Validate only: run every check and return the result without saving. A contact that would be created has a null
+    /// `id`.
     #[param(default = false, nullable = false)]
     dry_run: Option<bool>,
 }
@@ -83,20 +85,20 @@ pub(in crate::http) struct DryRun {
 /// `?id_property=`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "documents what http/query.rs reads")]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct IdProperty {
-    /// The unique property whose value stands in the path: `email`, `external_id` or a unique custom field. Only
-    /// active contacts are found by it. Left out, the path holds an id.
+    /// The unique property whose value is in the path: `email`, `external_id` or a unique custom field. Finds active
+    /// contacts only. Default: the path holds the contact's id.
     #[param(value_type = Option<UniqueProperty>, nullable = false, example = "external_id")]
     id_property: Option<String>,
 }
 
-/// `?id_property=` where it has to be sent.
+/// `?id_property=` where it is required.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "documents what http/query.rs reads")]
-pub(in crate::http) struct NeededIdProperty {
-    /// The unique property whose value stands in the path: `email`, `external_id` or a unique custom field.
+#[allow(dead_code, reason = "describes the query that http/query parses")]
+pub(in crate::http) struct RequiredIdProperty {
+    /// The unique property whose value is in the path: `email`, `external_id` or a unique custom field.
     #[param(value_type = KeyProperty, example = "external_id")]
     id_property: String,
 }
@@ -104,19 +106,19 @@ pub(in crate::http) struct NeededIdProperty {
 /// The parameters of the change feed.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "documents what http/query.rs reads")]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct FeedParameters {
-    /// Where to go on: the `next` of the answer before (or the `cursor` of an entry), or `now` for what comes from here
-    /// on. Left out: from the oldest entry kept.
+    /// The `next` cursor of the previous response, or the `cursor` of an entry. `now`: only changes from now on.
+    /// Default: from the oldest entry that is stored.
     #[param(nullable = false)]
     after: Option<String>,
-    /// How many entries at most.
+    /// The maximum number of entries in the response.
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     limit: Option<i64>,
-    /// For how many seconds to wait when there is nothing yet.
+    /// Seconds to wait for an entry if there is none yet.
     #[param(minimum = 0, maximum = 30, default = 0, nullable = false)]
     wait: Option<i64>,
-    /// Whose changes to leave out: `me`, or an actor's id. A system that syncs leaves out its own.
+    /// Leave out the changes of this actor: `me`, or an actor's id. Systems that sync use it to skip their own changes.
     #[param(pattern = r"^[^\u0000]+$", example = "me", nullable = false)]
     exclude_actor: Option<String>,
 }
@@ -124,12 +126,12 @@ pub(in crate::http) struct FeedParameters {
 /// The parameters of a history.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "documents what http/query.rs reads")]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct HistoryParameters {
-    /// Where to go on: the `next` of the answer before.
+    /// The `next` cursor of the previous response.
     #[param(nullable = false)]
     after: Option<String>,
-    /// How many entries at most.
+    /// The maximum number of entries in the response.
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     limit: Option<i64>,
 }
@@ -137,10 +139,51 @@ pub(in crate::http) struct HistoryParameters {
 /// `Idempotency-Key`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code, reason = "documents what http/idempotency.rs reads")]
+#[allow(dead_code, reason = "describes the input that http/idempotency.rs parses")]
 pub(in crate::http) struct IdempotencyKey {
-    /// A name of your own for this request, new for each: a repeat within 24 hours gets the first answer again, with
-    /// `Idempotency-Replayed: true`, and does nothing. 1 to 255 visible ASCII characters.
+    /// A new key for each request, chosen by the caller: 1 to 255 visible ASCII characters. Repeating a request with
+    /// its key within 24 hours has no effect and returns the first response again, with `Idempotency-Replayed: true`.
     #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$", nullable = false)]
     idempotency_key: Option<String>,
+}
+
+/// `{contactId}` of a route that identifies a contact by its id or a unique property.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "describes the input that http/extractors.rs parses")]
+pub(in crate::http) struct ContactIdOrValue {
+    /// The contact's id, or its value of `id_property`
+    #[param(rename = "contactId", min_length = 1, example = "sample-1")]
+    contact_id: String,
+}
+
+/// `{contactId}` of a route that identifies a contact by a unique property.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "describes the input that http/extractors.rs parses")]
+pub(in crate::http) struct ContactValue {
+    /// The contact's value of `id_property`
+    #[param(rename = "contactId", min_length = 1, example = "sample-1")]
+    contact_id: String,
+}
+
+/// `{contactId}` of a route that identifies a contact by its id.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "describes the input that http/extractors.rs parses")]
+pub(in crate::http) struct ContactIdParameter {
+    /// The contact's id
+    #[param(rename = "contactId", example = "01980000-0000-7000-8000-000000000001")]
+    contact_id: Uuid,
+}
+
+/// `{contactId}` of the route that purges a contact. Its example differs from the other routes, so that trying this
+/// route does not purge the contact of their examples.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "describes the input that http/extractors.rs parses")]
+pub(in crate::http) struct PurgedContactId {
+    /// The contact's id
+    #[param(rename = "contactId", example = "01980000-0000-7000-8000-000000000003")]
+    contact_id: Uuid,
 }

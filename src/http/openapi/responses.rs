@@ -1,7 +1,8 @@
-//! The answers that several routes share, for the document.
+//! The responses that several operations share.
 
 use std::collections::BTreeMap;
 
+use axum::http::{HeaderName, header};
 use utoipa::IntoResponses;
 use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::header::HeaderBuilder;
@@ -16,7 +17,7 @@ use crate::json::JsonError;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// Defines a type that stands for one answer of a route.
+/// Defines types, each of which describes one response of an operation.
 macro_rules! responses {
     ($($(#[$doc:meta])* $name:ident: $status:literal => $response:expr;)+) => {$(
         $(#[$doc])*
@@ -32,50 +33,50 @@ macro_rules! responses {
 
 responses! {
     /// One contact.
-    ContactAnswer: "200" => contact("The whole contact", "Contact").build();
+    ContactResponse: "200" => contact_response("The whole contact", "Contact").build();
     /// A contact that was created.
-    CreatedAnswer: "201" => contact("The new contact", "NewContact")
-        .header("Location", text_header("Where the contact is"))
-        .link("read", by_its_id("readContact"))
-        .link("update", by_its_id("updateContact"))
-        .link("archive", by_its_id("archiveContact"))
-        .link("history", by_its_id("readHistory"))
+    CreatedResponse: "201" => contact_response("The new contact", "NewContact")
+        .header("Location", text_header("The path of the contact"))
+        .link("read", link_by_id("readContact"))
+        .link("update", link_by_id("updateContact"))
+        .link("archive", link_by_id("archiveContact"))
+        .link("history", link_by_id("readHistory"))
         .build();
-    /// The caller has the contact as it is.
+    /// The contact has not changed.
     NotModified: "304" => ResponseBuilder::new()
         .description("The contact still has this ETag")
-        .header("ETag", text_header("The contact's entity tag"))
+        .header("ETag", text_header("The entity tag of the contact"))
         .build();
-    /// The caller has the document as it is.
+    /// The document has not changed.
     DocumentNotModified: "304" => ResponseBuilder::new()
         .description("The document still has this ETag")
-        .header("ETag", text_header("The document's entity tag"))
+        .header("ETag", text_header("The entity tag of the document"))
         .build();
-    /// A write that the state of the account's contacts forbids.
-    Conflict: "409" => error("The contact is archived, or a unique key belongs to another active contact", &[
+    /// A write to an archived contact, or with unique values of other contacts.
+    Conflict: "409" => error_response("The contact is archived, or another active contact has the value of a unique field", &[
         ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Some(uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")) }]),
         ApiError::ContactArchived,
     ]);
-    /// A write whose unique keys belong to others.
-    DuplicateKey: "409" => error("A unique key belongs to another active contact", &[
+    /// A write with unique values of other contacts.
+    DuplicateKey: "409" => error_response("Another active contact has the value of a unique field", &[
         ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Some(uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")) }]),
     ]);
-    /// A contact that is gone for good.
-    Purged: "204" => ResponseBuilder::new().description("The contact and every value of it are gone for good").build();
-    /// A batch of which every input succeeded.
-    BatchAnswer: "200" => batch("Every input succeeded").build();
-    /// A batch of which some inputs failed.
-    PartialAnswer: "207" => batch("Some inputs failed: see their results").build();
-    /// A cursor of the feed that is too old.
-    Expired: "410" => error("The entries after the cursor are no longer kept", &[ApiError::CursorExpired]);
-    /// A key of another request.
-    KeyReused: "422" => error("The Idempotency-Key belongs to another request", &[ApiError::IdempotencyKeyReused]);
-    /// `If-Match` does not match.
-    Changed: "412" => error("The contact is not as the precondition demands", &[ApiError::PreconditionFailed]);
-    /// A search that is not understood.
-    SearchRefused: "400" => error("The search is invalid", &[
+    /// A contact that was permanently deleted.
+    Purged: "204" => ResponseBuilder::new().description("The contact and all its values are permanently deleted").build();
+    /// A batch in which every input succeeded.
+    BatchResponse: "200" => batch_response("Every input succeeded").build();
+    /// A batch in which some inputs failed.
+    PartialBatchResponse: "207" => batch_response("Some inputs failed: see their results").build();
+    /// A cursor of the change feed that is too old.
+    CursorExpired: "410" => error_response("The change feed no longer has the entries after this cursor", &[ApiError::CursorExpired]);
+    /// An `Idempotency-Key` that was sent with another request.
+    KeyReused: "422" => error_response("The Idempotency-Key was sent with another request", &[ApiError::IdempotencyKeyReused]);
+    /// A precondition that does not hold.
+    PreconditionFailed: "412" => error_response("The precondition (If-Match or If-None-Match) does not hold", &[ApiError::PreconditionFailed]);
+    /// A search that is invalid.
+    InvalidSearch: "400" => error_response("The search is invalid", &[
         ApiError::InvalidQuery(vec![
-            Issue::new("filters[0].operator", IssueCode::InvalidOption, "must, for this property, be one of eq, neq, in, not_in, has_value, has_no_value"),
+            Issue::new("filters[0].operator", IssueCode::InvalidOption, "must be one of eq, neq, in, not_in, has_value, has_no_value (for a property of type checkbox)"),
             Issue::new("sorts[0]", IssueCode::UnknownField, "nope is not a property of this account's contacts"),
         ]),
         ApiError::InvalidProperties(vec![
@@ -84,57 +85,68 @@ responses! {
         ApiError::InvalidJson(JsonError::Empty),
         ApiError::InvalidBody("sorts must be an array of strings".into()),
     ]);
-    /// A change to the registry that its state forbids.
-    FieldConflict: "409" => error("The name is taken, an option is in use, or there are too many fields", &[
+    /// A change to the fields that conflicts with their current state.
+    FieldConflict: "409" => error_response("The name is taken, an option is in use, or the account has too many fields", &[
         ApiError::DuplicateField,
         ApiError::OptionInUse(vec!["large".into()]),
         ApiError::TooManyFields { limit: 500, unique: false },
     ]);
-    /// The service can't do its work now.
-    NotReady: "503" => error("The database is away, migrations are pending, or the service is about to stop", &[
+    /// A service that is not ready.
+    NotReady: "503" => error_response("The database is unreachable, migrations are pending, or the service is shutting down", &[
         ApiError::Unavailable("".into()),
     ]);
 }
 
-fn batch(description: &str) -> ResponseBuilder {
+fn batch_response(description: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("BatchResults"))).build();
     ResponseBuilder::new().description(description).content("application/json", content)
 }
 
-fn contact(description: &str, schema: &str) -> ResponseBuilder {
+fn contact_response(description: &str, schema: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
     ResponseBuilder::new()
         .description(description)
         .content("application/json", content)
-        .header("ETag", text_header("Changes exactly when the contact does"))
+        .header("ETag", text_header("Changes exactly when the contact changes"))
 }
 
-/// What can be done next with the contact of an answer.
-fn by_its_id(operation: &str) -> Link {
+/// Returns a link to an operation on the contact of the response.
+fn link_by_id(operation: &str) -> Link {
     Link::builder().operation_id(operation).parameter("contactId", "$response.body#/id").build()
 }
 
-/// An answer in the shape of errors, with examples from the catalogue.
-pub(super) fn error(description: &str, examples: &[ApiError]) -> Response {
+/// Returns an error response with these errors as examples.
+pub(super) fn error_response(description: &str, examples: &[ApiError]) -> Response {
     let mut content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error")));
     let mut response = ResponseBuilder::new().description(description);
     for error in examples {
         let body = serde_json::from_slice(&error.body("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")).ok();
         let example = ExampleBuilder::new().value(body).build();
-        content = content.examples_from_iter([(error.catalogue().1, example)]);
+        content = content.examples_from_iter([(error.code(), example)]);
         if let Some((name, _)) = error.header() {
-            response = response.header(header_case(name.as_str()), text_header("Says how to go on"));
+            response = response.header(header_case(name.as_str()), text_header(header_description(&name)));
         }
     }
     response.content("application/json", content.build()).build()
 }
 
-/// Adds the headers that say how an account stands with its limit.
-pub(super) fn add_rate_limit(response: &mut Response) {
+fn header_description(name: &HeaderName) -> &'static str {
+    match *name {
+        header::RETRY_AFTER => "Seconds to wait before the next attempt",
+        header::WWW_AUTHENTICATE => "The authentication scheme, and why the token was rejected",
+        _ => "",
+    }
+}
+
+/// Adds the headers with the state of the account's rate limit.
+pub(super) fn add_rate_limit_headers(response: &mut Response) {
     for (name, description) in [
-        ("RateLimit-Limit", "How many requests the account has a minute"),
-        ("RateLimit-Remaining", "How many of them are left"),
-        ("RateLimit-Reset", "In how many seconds to send it again; on other answers, when all of them are there again"),
+        ("RateLimit-Limit", "Requests per minute that the account may send"),
+        ("RateLimit-Remaining", "Requests that are left"),
+        (
+            "RateLimit-Reset",
+            "Seconds until the request can be sent again. On other responses: seconds until the full limit is available again",
+        ),
     ] {
         response.headers.insert(name.to_owned(), number_header(description).into());
     }
@@ -150,7 +162,7 @@ pub(super) fn text_header(description: &str) -> utoipa::openapi::Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
 }
 
-/// `retry-after` → `Retry-After`; `www-authenticate` has a case of its own.
+/// Returns a header name in its usual case: `Retry-After`. The exception is `WWW-Authenticate`.
 fn header_case(name: &str) -> String {
     if name == "www-authenticate" {
         return "WWW-Authenticate".to_owned();

@@ -1,4 +1,4 @@
-//! Which scope each operation needs, in the document: told by the rule that the service itself goes by.
+//! The scope of each operation in the document, by the same rule that the service enforces.
 
 use axum::http::Method;
 use utoipa::openapi::RefOr;
@@ -7,10 +7,10 @@ use utoipa::openapi::security::SecurityRequirement;
 
 use super::responses;
 use crate::http::error::ApiError;
-use crate::http::scope;
+use crate::http::required_scope;
 
-/// Adds to the operations of a path the scope they need, and the answer to a token without it.
-pub(super) fn describe(item: &mut PathItem, path: &str) {
+/// Adds to each operation of a path the scope that it requires, and the 403 response to a token without this scope.
+pub(super) fn add_required_scopes(item: &mut PathItem, path: &str) {
     let operations = [
         (Method::GET, &mut item.get),
         (Method::POST, &mut item.post),
@@ -19,13 +19,19 @@ pub(super) fn describe(item: &mut PathItem, path: &str) {
         (Method::DELETE, &mut item.delete),
     ];
     for (method, operation) in operations {
-        let Some((operation, needed)) = operation.as_mut().zip(scope::needed(&method, path)) else { continue };
-        // Where no token is needed, the operation says itself what one does.
-        if !operation.security.iter().flatten().any(|requirement| *requirement == SecurityRequirement::default()) {
+        let Some((operation, needed)) = operation.as_mut().zip(required_scope::for_route(&method, path)) else {
+            continue;
+        };
+        // An operation that also works without a token describes its security itself.
+        let is_token_optional =
+            operation.security.iter().flatten().any(|requirement| *requirement == SecurityRequirement::default());
+        if !is_token_optional {
             operation.security = Some(vec![SecurityRequirement::new("bearer", [needed.as_str()])]);
         }
-        let refusal =
-            responses::error("The token's scope does not cover this", &[ApiError::InsufficientScope { needed }]);
-        operation.responses.responses.insert("403".to_owned(), RefOr::T(refusal));
+        let forbidden = responses::error_response(
+            "The token's scopes do not cover this call",
+            &[ApiError::InsufficientScope { needed }],
+        );
+        operation.responses.responses.insert("403".to_owned(), RefOr::T(forbidden));
     }
 }

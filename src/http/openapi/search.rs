@@ -1,4 +1,4 @@
-//! The shapes of searches, for the document.
+//! The schemas of searches (`docs/api-reference.md#search`).
 
 use std::borrow::Cow;
 
@@ -19,8 +19,9 @@ schemas! {
             "operator": {
                 "type": "string",
                 "enum": OPERATORS,
-                "description": "lt, lte, gt, gte, between: number, date, datetime, archived. contains: text, email, phone, url, user, \
-                                and one option of a multi_select. starts_with: text, email, phone, url, user. The others: every type"
+                "description": "lt, lte, gt, gte, between: fields of type number, date, datetime, archived. contains: text, email, \
+                                phone, url, user, and multi_select (one option). starts_with: text, email, phone, url, user. \
+                                All other operators: every type"
             },
             "value": {
                 "anyOf": [
@@ -29,8 +30,8 @@ schemas! {
                     {"type": "boolean"},
                     {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1, "maxItems": 100}
                 ],
-                "description": "A value of the field, by its own rule; an array of 1 to 100 of them for in and not_in, of two for \
-                                between; left out for has_value and has_no_value. Never null or empty"
+                "description": "A valid value of the field. in and not_in: an array of 1 to 100 values. between: an array of two \
+                                values. has_value and has_no_value: left out. Never null or empty"
             }
         },
         "additionalProperties": false,
@@ -44,12 +45,12 @@ schemas! {
                 "type": ["array", "null"],
                 "items": {"$ref": "#/components/schemas/SearchFilter"},
                 "maxItems": 50,
-                "description": "All of these hold. At most 50, those of filter_groups included"
+                "description": "A contact must match all of these filters. At most 50 filters in total, including filter_groups"
             },
             "filter_groups": {
                 "type": ["array", "null"],
                 "maxItems": 5,
-                "description": "Of these groups, if there are any, one holds wholly",
+                "description": "A contact must match all filters of at least one group",
                 "items": {
                     "type": "object",
                     "required": ["filters"],
@@ -61,17 +62,17 @@ schemas! {
                 "type": ["array", "null"],
                 "items": {"$ref": "#/components/schemas/SortKey"},
                 "maxItems": 10,
-                "description": "The most important first; then by id. Unset values come last in both directions"
+                "description": "Sort keys, most significant first. Ties are sorted by id. Unset values come last in both directions"
             },
             "query": {
                 "type": ["string", "null"],
                 "maxLength": 1_000,
-                "description": "Words, at most 20. Each begins a word of a name, the email, a phone number or the company, in any case"
+                "description": "At most 20 words. Each must be the beginning of a word in a name, the email, a phone number or the company name. Ignores case"
             },
-            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to show besides the default ones"},
+            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to return in addition to the default fields"},
             "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 100, "default": 10},
-            "after": {"type": ["string", "null"], "description": "Where to go on: the next of the page before, with the same search"},
-            "archived": {"type": ["boolean", "null"], "default": false, "description": "Archived contacts too"}
+            "after": {"type": ["string", "null"], "description": "The `next` cursor of the previous page. The search must be the same"},
+            "archived": {"type": ["boolean", "null"], "default": false, "description": "Include archived contacts"}
         },
         "additionalProperties": false,
         "examples": [

@@ -1,81 +1,56 @@
-//! What must hold of a contact, in SQL. A value that is unset is NULL: what then gives NULL does not hold.
+//! The conditions of a search in SQL. An unset value is NULL, and a condition that is NULL does not match.
 
-use sqlx::PgExecutor;
-
-use super::Sql;
-use super::column::{Form, push_column, push_value, push_values};
-use crate::contacts::{Choice, Comparison, Condition, Test};
+use super::collation::Collation;
+use super::sql_builder::SqlBuilder;
+use super::sql_type::{SqlType, push_column, push_value, push_values};
+use crate::contacts::{Comparison, Condition, Predicate, ValueSet};
 use crate::fields::{Field, Value};
 
-/// The collation that knows the cases of all letters. A database may have been made with one that knows those of
-/// ASCII only.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Folding(&'static str);
-
-impl Folding {
-    /// Those that PostgreSQL may have, the best first. ICU's is the last: it writes a sigma at the end of a word in
-    /// another way, so that the beginning of a word may not be found.
-    const KNOWN: [(&'static str, &'static str); 4] = [
-        ("pg_c_utf8", " COLLATE pg_c_utf8"),
-        ("C.utf8", " COLLATE \"C.utf8\""),
-        ("C.UTF-8", " COLLATE \"C.UTF-8\""),
-        ("und-x-icu", " COLLATE \"und-x-icu\""),
-    ];
-
-    /// The best that this database has, or its own.
-    pub(super) async fn of(executor: impl PgExecutor<'_>) -> sqlx::Result<Self> {
-        const FIND: &str = "SELECT collname::text FROM pg_catalog.pg_collation \
-                            WHERE collnamespace = 'pg_catalog'::regnamespace AND collencoding IN (-1, 6)";
-        let there: Vec<String> = sqlx::query_scalar(FIND).fetch_all(executor).await?;
-        let best = Self::KNOWN.into_iter().find(|(name, _)| there.iter().any(|known| known == name));
-        Ok(Self(best.map_or("", |(_, collate)| collate)))
-    }
-}
-
-/// All of these hold.
-pub(super) fn push_conditions(sql: &mut Sql, conditions: &[Condition], folding: Folding) {
+/// Appends conditions that must all match.
+pub(super) fn push_conditions(sql: &mut SqlBuilder, conditions: &[Condition], collation: Collation) {
     for (index, condition) in conditions.iter().enumerate() {
         sql.push(if index == 0 { "(" } else { " AND " });
-        push_condition(sql, condition, folding);
+        push_condition(sql, condition, collation);
     }
     sql.push(if conditions.is_empty() { "TRUE" } else { ")" });
 }
 
-/// This one holds.
-pub(super) fn push_condition(sql: &mut Sql, condition: &Condition, folding: Folding) {
+/// Appends one condition.
+pub(super) fn push_condition(sql: &mut SqlBuilder, condition: &Condition, collation: Collation) {
     let field = &condition.field;
-    match &condition.test {
-        Test::IsSet => {
+    match &condition.predicate {
+        Predicate::IsSet => {
             push_column(sql, field);
             sql.push(" IS NOT NULL");
         }
-        Test::IsUnset => {
+        Predicate::IsUnset => {
             push_column(sql, field);
             sql.push(" IS NULL");
         }
-        Test::OneOf(choice) => push_choice(sql, field, choice),
-        Test::NoneOf(choice) => {
-            push_choice(sql, field, choice);
+        Predicate::OneOf(set) => push_one_of(sql, field, set),
+        Predicate::NoneOf(set) => {
+            push_one_of(sql, field, set);
             sql.push(" IS NOT TRUE");
         }
-        Test::Compared(bounds) => push_bounds(sql, field, bounds),
-        Test::Contains(part) => push_part(sql, field, "strpos(", part, " > 0", folding),
-        Test::StartsWith(part) => push_part(sql, field, "starts_with(", part, "", folding),
-        Test::Holds(option) => {
+        Predicate::Compared(comparisons) => push_comparisons(sql, field, comparisons),
+        Predicate::Contains(part) => push_text_match(sql, field, "strpos(", part, " > 0", collation),
+        Predicate::StartsWith(part) => push_text_match(sql, field, "starts_with(", part, "", collation),
+        Predicate::ContainsOption(option) => {
             push_column(sql, field);
             sql.push(" ? ").push_bind(option.clone());
         }
     }
 }
 
-fn push_choice(sql: &mut Sql, field: &Field, choice: &Choice) {
-    let form = Form::of(field);
+/// Appends the condition that the value is in a set.
+fn push_one_of(sql: &mut SqlBuilder, field: &Field, set: &ValueSet) {
+    let sql_type = SqlType::from_field(field);
     sql.push("(");
-    push_equal_form(sql, field, form);
+    push_comparable(sql, field, sql_type);
     sql.push(" = ANY (");
-    push_values(sql, form, &choice.values);
+    push_values(sql, sql_type, &set.values);
     sql.push(")");
-    if choice.unset {
+    if set.includes_unset {
         sql.push(" OR ");
         push_column(sql, field);
         sql.push(" IS NULL");
@@ -83,11 +58,11 @@ fn push_choice(sql: &mut Sql, field: &Field, choice: &Choice) {
     sql.push(")");
 }
 
-/// A value as it is compared for being equal.
-fn push_equal_form(sql: &mut Sql, field: &Field, form: Form) {
-    let (before, after) = match form {
-        Form::Email => ("lower(", " COLLATE \"C\")"),
-        Form::Text => ("", " COLLATE \"C\""),
+/// Appends a field's value in the form in which it is compared: an email in lower case, texts by code point.
+fn push_comparable(sql: &mut SqlBuilder, field: &Field, sql_type: SqlType) {
+    let (before, after) = match sql_type {
+        SqlType::Email => ("lower(", " COLLATE \"C\")"),
+        SqlType::Text => ("", " COLLATE \"C\""),
         _ => ("", ""),
     };
     sql.push(before);
@@ -95,44 +70,57 @@ fn push_equal_form(sql: &mut Sql, field: &Field, form: Form) {
     sql.push(after);
 }
 
-fn push_bounds(sql: &mut Sql, field: &Field, bounds: &[(Comparison, Value)]) {
-    let form = Form::of(field);
-    for (index, (comparison, value)) in bounds.iter().enumerate() {
+/// Appends comparisons that must all match.
+fn push_comparisons(sql: &mut SqlBuilder, field: &Field, comparisons: &[(Comparison, Value)]) {
+    let sql_type = SqlType::from_field(field);
+    for (index, (comparison, value)) in comparisons.iter().enumerate() {
         sql.push(if index == 0 { "(" } else { " AND " });
-        push_equal_form(sql, field, form);
+        push_comparable(sql, field, sql_type);
         sql.push(match comparison {
             Comparison::Less => " < ",
             Comparison::AtMost => " <= ",
             Comparison::Greater => " > ",
             Comparison::AtLeast => " >= ",
         });
-        push_value(sql, form, value);
+        push_value(sql, sql_type, value);
     }
     sql.push(")");
 }
 
-/// No pattern: in a part of a text no sign has a meaning of its own.
-fn push_part(sql: &mut Sql, field: &Field, function: &str, part: &str, holds: &str, folding: Folding) {
+/// Appends a call of `strpos` or `starts_with` that ignores case. Unlike in a `LIKE` pattern, no character of the
+/// searched text is special.
+fn push_text_match(
+    sql: &mut SqlBuilder,
+    field: &Field,
+    function: &str,
+    text: &str,
+    after_call: &str,
+    collation: Collation,
+) {
+    let collate = collation.clause();
     sql.push(function).push("lower(");
     push_column(sql, field);
-    sql.push(folding.0).push("), lower(").push_bind(part.to_owned()).push(folding.0).push("))").push(holds);
+    sql.push(collate).push("), lower(").push_bind(text.to_owned()).push(collate).push("))").push(after_call);
 }
 
-/// The word begins a word of a contact.
-pub(super) fn push_word(sql: &mut Sql, word: &str, folding: Folding) {
-    const TEXT: &str = "concat_ws(E'\\n', c.first_name, c.last_name, c.email, c.phone, c.mobile_phone, c.company_name)";
-    sql.push(TEXT).push(folding.0).push(" ~* ").push_bind(pattern(word));
+/// Appends the condition that a word of the contact starts with `word`.
+pub(super) fn push_word(sql: &mut SqlBuilder, word: &str, collation: Collation) {
+    const SEARCHED_TEXT: &str =
+        "concat_ws(E'\\n', c.first_name, c.last_name, c.email, c.phone, c.mobile_phone, c.company_name)";
+    sql.push(SEARCHED_TEXT).push(collation.clause()).push(" ~* ").push_bind(word_pattern(word));
 }
 
-/// A letter or digit begins a word at a beginning, and after anything else. Any other sign begins one wherever it
-/// stands: `@example.com` is found in an address.
-fn pattern(word: &str) -> String {
+/// Returns a regular expression that matches where a word starts with `word`.
+///
+/// A letter or digit starts a word at the beginning of a value and after any other character. Every other character
+/// starts a word wherever it is: `@example.com` finds an address.
+fn word_pattern(word: &str) -> String {
     let mut pattern = String::new();
     if word.starts_with(char::is_alphanumeric) {
         pattern.push_str("(^|[^[:alnum:]])");
     }
     for character in word.chars() {
-        // Before a sign of ASCII a backslash takes its meaning away; before a letter or digit it would give one.
+        // A backslash makes ASCII punctuation literal. Before a letter or digit it would start an escape sequence.
         if character.is_ascii() && !character.is_ascii_alphanumeric() {
             pattern.push('\\');
         }
@@ -146,8 +134,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_takes_every_sign_as_it_is() {
-        assert_eq!(pattern("a.b\\d*(ß"), "(^|[^[:alnum:]])a\\.b\\\\d\\*\\(ß");
-        assert_eq!(pattern("@a"), "\\@a");
+    fn word_pattern_matches_every_character_literally() {
+        assert_eq!(word_pattern("a.b\\d*(ß"), "(^|[^[:alnum:]])a\\.b\\\\d\\*\\(ß");
+        assert_eq!(word_pattern("@a"), "\\@a");
     }
 }

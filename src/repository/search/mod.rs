@@ -1,117 +1,136 @@
-//! Searches: the only SQL whose text is made while the service runs. It is put together from the fragments of these
-//! files; whatever a caller or an account named, field ids included, is bound.
+//! Searches (`docs/api-reference.md#search`): the only SQL statements whose text is built for each request.
+//!
+//! The text consists of fragments from the files of this module. All values from the request and the account, including
+//! field ids, are bound as parameters.
 
-mod column;
+mod collation;
 mod condition;
-mod narrowing;
+mod index_candidates;
 mod order;
+mod sql_builder;
+mod sql_type;
 
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
-use sqlx::{Postgres, QueryBuilder};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::line::Turns;
+use super::Repository;
+use super::admission::ConcurrencyLimiter;
+use super::error::StorageError;
 use super::pool::Pool;
-use super::rows::{self, contact_columns};
-use super::{Repository, StorageError};
-use crate::contacts::{Page, Search, SearchRequest};
-use condition::{Folding, push_condition, push_conditions, push_word};
-use narrowing::Narrowing;
-use order::{push_after, push_keys, push_order};
+use super::row_mapping::{self, contact_columns};
+use super::statement::sql;
+use crate::contacts::{Page, SearchCriteria, SearchRequest};
+use collation::Collation;
+use condition::{push_condition, push_conditions, push_word};
+use index_candidates::IndexCandidates;
+use order::{push_after, push_order_by, push_sort_keys};
+use sql_builder::SqlBuilder;
 
-/// A statement in the making. Its first parameter is the account.
-type Sql = QueryBuilder<Postgres>;
-
-/// What all searches of a repository share.
-pub(super) struct Searching {
-    /// How this database compares text in any case, once it has been asked.
-    folding: OnceCell<Folding>,
-    /// A search that reads an account's contacts holds a connection for long. Some are left for everyone else.
-    readers: Arc<Turns>,
+/// The state that all searches of a repository share.
+pub(super) struct SearchState {
+    /// The collation of comparisons that ignore case. It is detected by the first search.
+    collation: OnceCell<Collation>,
+    /// Limits the searches that read all contacts of an account. Each holds a connection for a long time, and other
+    /// requests need connections, too.
+    scans: Arc<ConcurrencyLimiter>,
 }
 
-impl Searching {
-    /// For a pool of this many connections.
+impl SearchState {
+    /// Creates the state over a pool of `connections` connections. A quarter of them, and at least one, may scan at a
+    /// time.
     pub(super) fn new(connections: u32) -> Self {
-        Self { folding: OnceCell::new(), readers: Arc::new(Turns::new(connections / 4)) }
+        Self { collation: OnceCell::new(), scans: Arc::new(ConcurrencyLimiter::new(connections / 4)) }
     }
 }
 
 impl Repository {
-    /// One page of a search, as the database has it now.
+    /// Returns a page of search results, read from the current data.
     ///
     /// # Errors
-    /// The database, also when the search takes longer than a statement may.
-    #[tracing::instrument(name = "search contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
-    pub async fn search(&self, account: Uuid, request: &SearchRequest) -> Result<Page, StorageError> {
-        self.pool.expect_turn()?;
-        let ask = async || Folding::of(&mut *self.pool.acquire().await?).await;
-        let folding = *self.searching.folding.get_or_try_init(ask).await?;
-        let narrowing = Narrowing::of(&request.search);
-        let is_reader = narrowing.is_none();
-        let sql = statement(account, request, narrowing, folding);
-        let found = if is_reader { self.read(sql).await? } else { fetch(self.pool.clone(), sql).await? };
-        let mut contacts = found.iter().map(rows::contact).collect::<sqlx::Result<Vec<_>>>()?;
-        let more = contacts.len() as i64 > request.limit;
+    /// Returns a [`StorageError`] if the database fails or is overloaded, or if the search exceeds the statement
+    /// timeout.
+    #[tracing::instrument(
+        name = "search contacts",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
+    pub async fn search_contacts(&self, account: Uuid, request: &SearchRequest) -> Result<Page, StorageError> {
+        self.pool.try_admit()?;
+        let detect = async || Collation::detect(&mut *self.pool.acquire().await?).await;
+        let collation = *self.search_state.collation.get_or_try_init(detect).await?;
+        let candidates = IndexCandidates::from_criteria(&request.criteria);
+        let is_scan = candidates.is_none();
+        let statement = build_statement(account, request, candidates, collation);
+        let rows =
+            if is_scan { self.run_scan(statement).await? } else { fetch_rows(self.pool.clone(), statement).await? };
+        let mut contacts = rows.iter().map(row_mapping::contact_from_row).collect::<sqlx::Result<Vec<_>>>()?;
+        let has_more = contacts.len() as i64 > request.limit;
         contacts.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
-        Ok(Page { contacts, count: None, more })
+        Ok(Page { contacts, count: None, has_more })
     }
 
-    /// Runs a search that reads contacts one by one, when its turn comes. On a task of its own: the database goes on
-    /// with a statement whose caller went away, and so long it counts as one of those that may run.
-    async fn read(&self, sql: Sql) -> Result<Vec<PgRow>, StorageError> {
-        self.searching.readers.expect_turn()?;
-        let turn = self.searching.readers.take().await;
+    /// Runs a search that reads all contacts of an account, after waiting for a permit.
+    ///
+    /// The search runs on its own task, which holds the permit. The database may continue a statement whose caller has
+    /// disconnected, and the statement counts against the limit until it ends.
+    async fn run_scan(&self, statement: SqlBuilder) -> Result<Vec<PgRow>, StorageError> {
+        self.search_state.scans.try_admit()?;
+        let permit = self.search_state.scans.acquire().await;
         let pool = self.pool.clone();
-        let reading = tokio::spawn(async move {
-            let found = fetch(pool, sql).await;
-            drop(turn);
-            found
+        let task = tokio::spawn(async move {
+            let rows = fetch_rows(pool, statement).await;
+            drop(permit);
+            rows
         });
-        Ok(reading.await.map_err(|_| StorageError::Lost)??)
+        Ok(task.await.map_err(|_| StorageError::Lost)??)
     }
 }
 
-/// Not as a prepared statement that is kept: the next search has another text.
-async fn fetch(pool: Pool, mut sql: Sql) -> sqlx::Result<Vec<PgRow>> {
-    sql.build().persistent(false).fetch_all(&mut *pool.acquire().await?).await
+/// Runs a statement. It is not cached as a prepared statement, because the next search has another text.
+async fn fetch_rows(pool: Pool, mut statement: SqlBuilder) -> sqlx::Result<Vec<PgRow>> {
+    statement.build().persistent(false).fetch_all(&mut *pool.acquire().await?).await
 }
 
-fn statement(account: Uuid, request: &SearchRequest, narrowing: Option<Narrowing<'_>>, folding: Folding) -> Sql {
-    let Search { conditions, groups, words, sorts, archived } = &request.search;
-    let mut sql = Sql::new(concat!("SELECT ", contact_columns!(), " FROM contacts c CROSS JOIN LATERAL (SELECT "));
-    push_keys(&mut sql, sorts);
+fn build_statement(
+    account: Uuid,
+    request: &SearchRequest,
+    candidates: Option<IndexCandidates<'_>>,
+    collation: Collation,
+) -> SqlBuilder {
+    let SearchCriteria { conditions, condition_groups, query_words, sorts, include_archived } = &request.criteria;
+    let mut sql = SqlBuilder::new(sql!("SELECT {} FROM contacts c CROSS JOIN LATERAL (SELECT ", contact_columns()));
+    push_sort_keys(&mut sql, sorts);
     sql.push(") AS sort WHERE c.account_id = ").push_bind(account);
-    if !archived {
+    if !include_archived {
         sql.push(" AND c.archived_at IS NULL");
     }
-    if let Some(narrowing) = narrowing {
-        narrowing.push(&mut sql, account, *archived);
+    if let Some(candidates) = candidates {
+        candidates.push(&mut sql, account, *include_archived);
     }
     for condition in conditions {
         sql.push(" AND ");
-        push_condition(&mut sql, condition, folding);
+        push_condition(&mut sql, condition, collation);
     }
-    for (index, group) in groups.iter().enumerate() {
+    for (index, group) in condition_groups.iter().enumerate() {
         sql.push(if index == 0 { " AND (" } else { " OR " });
-        push_conditions(&mut sql, group, folding);
+        push_conditions(&mut sql, group, collation);
     }
-    if !groups.is_empty() {
+    if !condition_groups.is_empty() {
         sql.push(")");
     }
-    for word in words {
+    for word in query_words {
         sql.push(" AND ");
-        push_word(&mut sql, word, folding);
+        push_word(&mut sql, word, collation);
     }
-    if let Some(place) = &request.after {
+    if let Some(cursor) = &request.cursor {
         sql.push(" AND ");
-        push_after(&mut sql, sorts, &place.0);
+        push_after(&mut sql, sorts, &cursor.sort_keys);
     }
-    push_order(&mut sql, sorts);
-    // One more than asked for tells whether more follow.
+    push_order_by(&mut sql, sorts);
+    // One more than the limit, to detect whether more contacts follow.
     sql.push(" LIMIT ").push_bind(request.limit + 1);
     sql
 }

@@ -1,22 +1,22 @@
-//! The order of a search, and what follows a place in it.
+//! The order of search results, and the condition for the contacts after a cursor.
 
-use super::Sql;
-use super::column::{Form, push_column, push_value};
+use super::sql_builder::SqlBuilder;
+use super::sql_type::{SqlType, push_column, push_value};
 use crate::contacts::Sort;
 use crate::fields::{Field, Kind, Value, system};
 
-/// What the sorts compare, as columns `key_0`, `key_1`, … of their own.
-pub(super) fn push_keys(sql: &mut Sql, sorts: &[Sort]) {
+/// Appends the sort keys as columns `key_0`, `key_1`, …
+pub(super) fn push_sort_keys(sql: &mut SqlBuilder, sorts: &[Sort]) {
     for (index, sort) in sorts.iter().enumerate() {
         sql.push(if index == 0 { "" } else { ", " });
-        push_key(sql, &sort.field);
+        push_sort_key(sql, &sort.field);
         sql.push(" AS key_").push(index);
     }
 }
 
-/// What a sort compares: an option by where it stands among the field's options, a set of them by those of its
-/// members in their order.
-fn push_key(sql: &mut Sql, field: &Field) {
+/// Appends the sort key of a field. An option sorts by its position among the field's options, a set of options by the
+/// sorted positions of its members.
+fn push_sort_key(sql: &mut SqlBuilder, field: &Field) {
     match field.kind {
         Kind::Dropdown => {
             sql.push("array_position(").push_bind(option_names(field)).push("::text[], ");
@@ -24,10 +24,10 @@ fn push_key(sql: &mut Sql, field: &Field) {
             sql.push(")");
         }
         Kind::MultiSelect => {
-            sql.push("(SELECT array_agg(place ORDER BY place) FROM (SELECT array_position(");
+            sql.push("(SELECT array_agg(option_position ORDER BY option_position) FROM (SELECT array_position(");
             sql.push_bind(option_names(field)).push("::text[], name) FROM jsonb_array_elements_text(");
             push_column(sql, field);
-            sql.push(") AS chosen (name)) AS places (place))");
+            sql.push(") AS chosen (name)) AS positions (option_position))");
         }
         _ => {
             push_column(sql, field);
@@ -36,12 +36,12 @@ fn push_key(sql: &mut Sql, field: &Field) {
     }
 }
 
-/// The order itself.
-pub(super) fn push_order(sql: &mut Sql, sorts: &[Sort]) {
+/// Appends the `ORDER BY` clause.
+pub(super) fn push_order_by(sql: &mut SqlBuilder, sorts: &[Sort]) {
     for (index, sort) in sorts.iter().enumerate() {
         sql.push(if index == 0 { " ORDER BY " } else { ", " });
         sql.push("sort.key_").push(index);
-        // Said of a key that is never NULL it would only keep an index from being read backwards.
+        // For a key that is never NULL, NULLS LAST would only prevent the backward scan of an index.
         sql.push(match (sort.descending, is_always_set(&sort.field)) {
             (false, _) => "",
             (true, true) => " DESC",
@@ -50,59 +50,61 @@ pub(super) fn push_order(sql: &mut Sql, sorts: &[Sort]) {
     }
 }
 
-/// The condition that a contact follows the one with these keys.
-pub(super) fn push_after(sql: &mut Sql, sorts: &[Sort], keys: &[Option<Value>]) {
-    push_after_from(sql, 0, sorts, keys);
+/// Appends the condition that a contact follows the one with these sort keys.
+pub(super) fn push_after(sql: &mut SqlBuilder, sorts: &[Sort], sort_keys: &[Option<Value>]) {
+    push_after_from(sql, 0, sorts, sort_keys);
 }
 
-/// It comes later by this sort, or is equal by it and follows by those after it. By none it does not.
-fn push_after_from(sql: &mut Sql, index: usize, sorts: &[Sort], keys: &[Option<Value>]) {
-    let Some((sort, key)) = sorts.get(index).zip(keys.get(index)) else {
+/// Appends the condition for the sorts from `index` on: the contact follows by the first of these sorts, or it is equal
+/// by the first and follows by the others. When no sort is left, the contact does not follow.
+fn push_after_from(sql: &mut SqlBuilder, index: usize, sorts: &[Sort], sort_keys: &[Option<Value>]) {
+    let Some((sort, key)) = sorts.get(index).zip(sort_keys.get(index)) else {
         sql.push("FALSE");
         return;
     };
     sql.push("(");
     match key {
         Some(key) => {
-            push_later(sql, index, sort, key);
+            push_follows(sql, index, sort, key);
             sql.push(" OR sort.key_").push(index).push(" = ");
-            push_place(sql, &sort.field, key);
+            push_sort_key_value(sql, &sort.field, key);
         }
-        // Nothing comes later than what is unset.
+        // An unset value is the last in the order: no value follows it.
         None => {
             sql.push("sort.key_").push(index).push(" IS NULL");
         }
     }
     sql.push(" AND ");
-    push_after_from(sql, index + 1, sorts, keys);
+    push_after_from(sql, index + 1, sorts, sort_keys);
     sql.push(")");
 }
 
-fn push_later(sql: &mut Sql, index: usize, sort: &Sort, key: &Value) {
+/// Appends the condition that a contact follows the one with this key by a single sort.
+fn push_follows(sql: &mut SqlBuilder, index: usize, sort: &Sort, key: &Value) {
     sql.push("sort.key_").push(index).push(if sort.descending { " < " } else { " > " });
-    push_place(sql, &sort.field, key);
+    push_sort_key_value(sql, &sort.field, key);
     if !is_always_set(&sort.field) {
         sql.push(" OR sort.key_").push(index).push(" IS NULL");
     }
 }
 
-/// A key to compare with, in the form of [`push_key`].
-fn push_place(sql: &mut Sql, field: &Field, key: &Value) {
-    let place = |name: &str| {
-        let place = field.options.iter().position(|option| option.internal_name == name);
+/// Binds a value in the form of [`push_sort_key`], and appends its parameter.
+fn push_sort_key_value(sql: &mut SqlBuilder, field: &Field, value: &Value) {
+    let position = |name: &str| {
+        let index = field.options.iter().position(|option| option.internal_name == name);
         // PostgreSQL counts from 1.
-        place.and_then(|place| i32::try_from(place + 1).ok())
+        index.and_then(|index| i32::try_from(index + 1).ok())
     };
-    match (field.kind, key) {
+    match (field.kind, value) {
         (Kind::Dropdown, Value::Text(name)) => {
-            sql.push_bind(place(name));
+            sql.push_bind(position(name));
         }
         (Kind::MultiSelect, Value::Options(names)) => {
-            let mut places: Vec<_> = names.iter().filter_map(|name| place(name)).collect();
-            places.sort_unstable();
-            sql.push_bind(places);
+            let mut positions: Vec<_> = names.iter().filter_map(|name| position(name)).collect();
+            positions.sort_unstable();
+            sql.push_bind(positions);
         }
-        _ => push_value(sql, Form::of(field), key),
+        _ => push_value(sql, SqlType::from_field(field), value),
     }
 }
 
@@ -111,7 +113,7 @@ fn option_names(field: &Field) -> Vec<String> {
 }
 
 fn is_text(field: &Field) -> bool {
-    matches!(Form::of(field), Form::Text | Form::Email)
+    matches!(SqlType::from_field(field), SqlType::Text | SqlType::Email)
 }
 
 fn is_always_set(field: &Field) -> bool {

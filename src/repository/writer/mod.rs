@@ -1,150 +1,158 @@
-//! The writer: work that comes at the same moment is written together, and each caller is answered for itself, after
-//! the commit.
+//! The write path. Workers write the jobs that are queued at the same time as one batch, and each caller gets its own
+//! reply after the commit.
 //!
-//! What a batch can't settle, because someone else is writing the same account or holds a row of it, is written under
-//! the account's lock beside the workers (see [`lanes`]), so that no caller's trouble delays or fails another's.
+//! Jobs that a batch cannot store, because another transaction writes the same account or holds a row, are written
+//! under the account's lock beside the workers (see [`account_queues`]). So one caller's conflict never delays or fails
+//! others.
 
-mod batch;
-mod columns;
-mod copy;
-mod group;
-mod insert;
-mod lanes;
-mod load;
-mod pipeline;
-mod store;
-mod work;
+mod account_batch;
+mod account_queues;
+mod batch_transaction;
+mod binary_copy;
+mod bind_columns;
+mod insert_rows;
+mod load_state;
+mod lock_wait;
+mod prepared_batch;
+mod retry;
+mod store_batch;
+mod write_job;
 
-use uuid::Uuid;
-
-use super::gather::{self, Queue};
-use super::meters::{self, Rerun};
-use super::pool::{Holder, Holders};
-use super::{Repository, StorageError, WriteError};
+use super::Repository;
+use super::batcher::{self, BatchQueue};
+use super::error::{StorageError, WriteError};
+use super::idempotency::Idempotent;
+use super::pool::{DedicatedConnection, DedicatedConnections};
+use super::shard::shard_of;
+use super::storage_metrics::{self, Retry};
 use crate::config::DatabaseSettings;
-use batch::Failed;
-use group::Group;
-pub(super) use lanes::Lanes;
-pub use pipeline::{Outlook, Prepared};
-use work::Job;
-pub use work::{Done, Keep, Outcomes, Unit, Work};
+use account_batch::AccountBatch;
+pub(super) use account_queues::AccountQueues;
+use batch_transaction::{FailedBatch, write_unlocked};
+pub use prepared_batch::{PreparedBatch, Projection};
+pub use write_job::{AccountWrites, Atomicity, Outcomes};
+use write_job::{WriteJob, fail_jobs};
 
-/// The name of its queues in metrics.
+/// The name of the writer's queues in metrics.
 const QUEUE: &str = "writes";
-/// The most workers there are.
 const MAX_WORKERS: usize = 4;
 
-/// How many workers there are: one for every two processors, for the database and the rest of the service need some
-/// too. Each has its own share of the accounts, so they never wait for one another. (On two processors a second worker
-/// makes batches smaller, and costs a sixth of the throughput at 64 connections.)
-pub(super) fn workers() -> u32 {
+/// Returns the number of workers: one for every two processors, because the database and the rest of the service need
+/// processors, too. Each worker has its own share of the accounts, so workers never wait for one another.
+///
+/// On two processors a second worker makes batches smaller and costs a sixth of the throughput at 64 connections.
+pub(super) fn worker_count() -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     u32::try_from((processors / 2).clamp(1, MAX_WORKERS)).unwrap_or(1)
 }
 
 impl Repository {
-    /// Does work on an account's contacts, and returns when it is committed or refused. Its span is the wait for that: a
-    /// batch serves many requests, and belongs to no trace.
+    /// Carries out writes, and returns when they are committed or rejected.
+    ///
+    /// The span covers the caller's wait: a batch serves many requests and belongs to no single trace.
     ///
     /// # Errors
-    /// Every [`WriteError`].
-    #[tracing::instrument(name = "write contacts", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
-    pub async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
-        let account = work.account;
-        let done = self.writer.write(work).await?;
-        self.doorbells.ring(account);
-        Ok(done)
+    /// Any [`WriteError`].
+    #[tracing::instrument(
+        name = "write contacts",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
+    pub async fn write_contacts(&self, writes: AccountWrites) -> Result<Outcomes, WriteError> {
+        let account = writes.account;
+        let outcomes = self.writer.submit(writes).await?;
+        self.change_notifier.notify(account);
+        Ok(outcomes)
     }
 }
 
-/// Where work waits for its worker.
+/// The queues of the workers.
 pub(super) struct Writer {
-    /// None where each piece of work is a transaction of its own.
-    queues: Vec<Queue<Job>>,
-    holders: Holders,
-    lanes: Lanes,
+    /// One queue for each worker. Empty when batching is off: then every request has its own transaction.
+    queues: Vec<BatchQueue<WriteJob>>,
+    connections: DedicatedConnections,
+    account_queues: AccountQueues,
 }
 
 impl Writer {
-    /// Starts a worker for each holder; they end with the writer.
-    pub(super) fn start(holders: Holders, lanes: Lanes, settings: &DatabaseSettings) -> Self {
-        let start = |holder: Holder| {
-            let lanes = lanes.clone();
-            let settle = move |jobs| settle(holder.clone(), lanes.clone(), jobs);
-            gather::start(QUEUE, settings.write_batch_max, settings.timeout * 2, settle)
+    /// Starts a worker for each connection. The workers end with the writer.
+    pub(super) fn start(
+        connections: DedicatedConnections,
+        account_queues: AccountQueues,
+        settings: &DatabaseSettings,
+    ) -> Self {
+        let start_worker = |connection: DedicatedConnection| {
+            let account_queues = account_queues.clone();
+            let process_batch = move |jobs| write_batch(connection.clone(), account_queues.clone(), jobs);
+            batcher::start_worker(QUEUE, settings.write_batch_max, settings.timeout * 2, process_batch)
         };
-        Self { queues: holders.iter().map(start).collect(), holders, lanes }
+        Self { queues: connections.iter().map(start_worker).collect(), connections, account_queues }
     }
 
-    /// Brings its gauges up to date.
-    pub(super) fn measure(&self) {
-        meters::show_queue(QUEUE, self.queues.iter().map(Queue::depth).sum());
-        self.lanes.measure();
-        self.holders.measure();
+    /// Updates the gauges.
+    pub(super) fn update_gauges(&self) {
+        storage_metrics::set_queue_depth(QUEUE, self.queues.iter().map(BatchQueue::depth).sum());
+        self.account_queues.update_gauges();
+        self.connections.update_gauges();
     }
 
-    /// Closes the connections of the workers, after the batches under way.
+    /// Closes the connections of the workers after the running batches.
     pub(super) async fn close(&self) {
-        self.holders.close().await;
+        self.connections.close().await;
     }
 
-    /// Stores a group that was prepared. Returns whether it was stored as it is; its jobs are done in any case.
-    async fn store(&self, group: Group) -> bool {
-        self.lanes.store(group).await
+    /// Stores a batch that has been applied. Returns whether it was stored as applied. If not, its jobs are retried or
+    /// fail.
+    async fn store_applied(&self, batch: AccountBatch) -> bool {
+        self.account_queues.store_applied(batch).await
     }
 
-    async fn write(&self, work: Work) -> Result<Outcomes, WriteError> {
-        if work.writes.is_empty() && work.keep.is_none() {
-            return Ok(Done::Fresh(vec![]));
+    /// Queues writes and waits for their reply.
+    async fn submit(&self, writes: AccountWrites) -> Result<Outcomes, WriteError> {
+        if writes.writes.is_empty() && writes.idempotent_request.is_none() {
+            return Ok(Idempotent::Fresh(vec![]));
         }
-        let (account, is_single) = (work.account, work.writes.len() == 1);
-        let (job, reply) = Job::new(work);
-        // On tasks of their own: a caller that goes away must not leave work half done.
+        let (account, is_single) = (writes.account, writes.writes.len() == 1);
+        let (job, reply) = WriteJob::new(writes);
+        // The writes run on their own tasks, so that a caller that disconnects does not interrupt them.
         if !is_single {
-            self.lanes.add(account, vec![job]);
+            self.account_queues.add(account, vec![job]);
         } else if self.queues.is_empty() {
-            tokio::spawn(settle(self.holders.passing(), self.lanes.clone(), vec![job]));
+            let connection = self.connections.additional_connection();
+            tokio::spawn(write_batch(connection, self.account_queues.clone(), vec![job]));
         } else {
-            let queue = &self.queues[share_of(account, self.queues.len())];
-            queue.add(job)?;
+            self.queues[shard_of(account, self.queues.len())].add(job)?;
         }
         reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
     }
 }
 
-/// Which of `count` parts an account belongs to.
-pub(super) fn share_of(account: Uuid, count: usize) -> usize {
-    let (high, low) = account.as_u64_pair();
-    // Fibonacci hashing: ids may differ in any of their bits.
-    let hash = (high ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    usize::try_from(hash).unwrap_or_default() % count
-}
-
-/// Writes a batch over the holder's connection, and leaves to the lanes what it can't settle.
-async fn settle(holder: Holder, lanes: Lanes, mut jobs: Vec<Job>) {
-    // A caller that is gone no longer wants it done.
+/// Writes a batch over the worker's connection. Jobs that cannot be stored join the queues of their accounts.
+async fn write_batch(connection: DedicatedConnection, account_queues: AccountQueues, mut jobs: Vec<WriteJob>) {
+    // Skip jobs whose caller has disconnected.
     jobs.retain(|job| !job.is_abandoned());
     if jobs.is_empty() {
         return;
     }
-    let left = match batch::write(&holder, jobs).await {
-        Ok(left) => {
-            Rerun::AccountInUse.count(left.len());
-            left
+    let not_stored = match write_unlocked(&connection, jobs).await {
+        Ok(not_stored) => {
+            Retry::AccountInUse.count(not_stored.len());
+            not_stored
         }
-        // Whether it was committed is unknown: each caller has to ask again.
-        Err(Failed { error, jobs, .. }) if error.leaves_unknown() => return lanes::fail(jobs, &error),
-        // It was not, because of one of them: the others must not suffer.
-        Err(Failed { error, jobs, .. }) => {
+        // The batch may have been committed, or a retry would fail again: each caller has to repeat its request.
+        Err(FailedBatch { error, jobs, .. }) if !error.is_retryable() => return fail_jobs(jobs, &error),
+        // One of the jobs made the batch fail. The other jobs must not fail because of it.
+        Err(FailedBatch { error, jobs, .. }) => {
             if let StorageError::Bug(error) = error {
-                tracing::warn!(%error, "a batch could not be written");
+                tracing::warn!(%error, "a batch of writes failed; its jobs are retried");
             }
-            Rerun::BatchFailed.count(jobs.len());
+            Retry::BatchFailed.count(jobs.len());
             jobs
         }
     };
-    let mut left = left.into_iter().peekable();
-    while let Some(account) = left.peek().map(|job| job.work.account) {
-        lanes.add(account, std::iter::from_fn(|| left.next_if(|job| job.work.account == account)).collect());
+    let mut jobs = not_stored.into_iter().peekable();
+    while let Some(account) = jobs.peek().map(|job| job.request.account) {
+        let account_jobs = std::iter::from_fn(|| jobs.next_if(|job| job.request.account == account)).collect();
+        account_queues.add(account, account_jobs);
     }
 }

@@ -1,71 +1,74 @@
-//! From where the feed is read, how much of it, and whose entries are left out.
+//! The query parameters of the change feed: `after`, `limit` and `exclude_actor`.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Account, Answer, Reader, Stopwatch, encoded, token_for};
+use crate::support::{Account, ApiResponse, FeedReader, Stopwatch, percent_encoded, token_for};
 
-/// The first names that the entries of a page tell of.
-fn names(answer: &Answer) -> Vec<&str> {
-    let entries = answer.body["data"].as_array().unwrap();
+/// Returns the new first name of each entry of a page.
+fn first_names(response: &ApiResponse) -> Vec<&str> {
+    let entries = response.body["data"].as_array().unwrap();
     entries.iter().map(|entry| entry["changed"]["first_name"]["new"].as_str().unwrap()).collect()
 }
 
-fn next(answer: &Answer) -> String {
-    answer.body["next"].as_str().expect("next is never null").to_owned()
+fn next_cursor(response: &ApiResponse) -> String {
+    response.body["next"].as_str().expect("next is never null").to_owned()
 }
 
-async fn create(account: &Account, names: &[&str]) {
+async fn create_contacts(account: &Account, names: &[&str]) {
     for name in names {
         account.create(json!({"first_name": name})).await;
     }
 }
 
 #[tokio::test]
-async fn an_empty_feed_has_a_place_to_go_on_from() {
+async fn empty_feed_returns_a_cursor_from_which_later_entries_are_read() {
     let account = Account::new().await;
     for start in ["", "?after=now"] {
-        let account = Account::on(&account.server);
+        let account = Account::on_server(&account.server);
         let empty = account.get(&format!("/contacts/changes{start}")).await.expect(200);
         assert_eq!(empty.body["data"], json!([]));
-        create(&account, &["A", "B"]).await;
-        let page = account.get(&format!("/contacts/changes?after={}", next(&empty))).await.expect(200);
-        assert_eq!(names(&page), ["A", "B"]);
+        create_contacts(&account, &["A", "B"]).await;
+        let page = account.get(&format!("/contacts/changes?after={}", next_cursor(&empty))).await.expect(200);
+        assert_eq!(first_names(&page), ["A", "B"]);
         assert_eq!(page.header("cache-control"), "private, no-cache");
     }
 }
 
 #[tokio::test]
-async fn goes_on_after_next_and_after_the_cursor_of_any_entry() {
+async fn feed_continues_after_next_and_after_the_cursor_of_any_entry() {
     let account = Account::new().await;
-    create(&account, &["A", "B", "C"]).await;
+    create_contacts(&account, &["A", "B", "C"]).await;
     let page = account.get("/contacts/changes?limit=2").await.expect(200);
-    assert_eq!(names(&page), ["A", "B"]);
-    let rest = account.get(&format!("/contacts/changes?after={}", next(&page))).await.expect(200);
-    assert_eq!(names(&rest), ["C"]);
-    let end = account.get(&format!("/contacts/changes?after={}", next(&rest))).await.expect(200);
-    assert_eq!((names(&end), next(&end)), (vec![], next(&rest)));
+    assert_eq!(first_names(&page), ["A", "B"]);
+    let rest = account.get(&format!("/contacts/changes?after={}", next_cursor(&page))).await.expect(200);
+    assert_eq!(first_names(&rest), ["C"]);
+    let end = account.get(&format!("/contacts/changes?after={}", next_cursor(&rest))).await.expect(200);
+    assert_eq!((first_names(&end), next_cursor(&end)), (vec![], next_cursor(&rest)));
     let cursor = page.body["data"][0]["cursor"].as_str().unwrap();
     let after_first = account.get(&format!("/contacts/changes?limit=1&after={cursor}")).await.expect(200);
-    assert_eq!((names(&after_first), &after_first.body["data"][0]["cursor"]), (vec!["B"], &json!(next(&after_first))));
+    assert_eq!(
+        (first_names(&after_first), &after_first.body["data"][0]["cursor"]),
+        (vec!["B"], &json!(next_cursor(&after_first)))
+    );
     let now = account.get("/contacts/changes?after=now&limit=1").await.expect(200);
-    assert_eq!((names(&now), next(&now)), (vec![], next(&end)));
+    assert_eq!((first_names(&now), next_cursor(&now)), (vec![], next_cursor(&end)));
 }
 
 #[tokio::test]
-async fn shows_a_hundred_entries_or_as_many_as_asked_for() {
+async fn page_has_100_entries_by_default_and_limit_entries_otherwise() {
     let account = Account::new().await;
     let inputs: Vec<_> = (0..1_000).map(|index| json!({"fields": {"first_name": format!("{index}")}})).collect();
     account.post("/contacts/batch/create", json!({"inputs": inputs})).await.expect(200);
-    create(&account, &["last"]).await;
+    create_contacts(&account, &["last"]).await;
     for (limit, expected) in [("", 100), ("?limit=1", 1), ("?limit=999", 999), ("?limit=1000", 1_000)] {
         let page = account.get(&format!("/contacts/changes{limit}")).await.expect(200);
-        assert_eq!(names(&page), (0..expected).map(|index| index.to_string()).collect::<Vec<_>>(), "{limit}");
+        assert_eq!(first_names(&page), (0..expected).map(|index| index.to_string()).collect::<Vec<_>>(), "{limit}");
     }
 }
 
 #[tokio::test]
-async fn refuses_what_is_malformed_and_says_all_of_it() {
+async fn malformed_parameters_are_400_with_all_problems_listed() {
     let account = Account::new().await;
     for (parameters, expected) in [
         ("limit=0", &[("limit", "out_of_range")][..]),
@@ -80,90 +83,93 @@ async fn refuses_what_is_malformed_and_says_all_of_it() {
         ("exclude_actor=me&exclude_actor=you", &[("exclude_actor", "invalid_format")]),
         ("dry_run=true", &[("dry_run", "invalid_format")]),
     ] {
-        let answer = account.get(&format!("/contacts/changes?{parameters}")).await;
-        answer.expect_error(400, "invalid_query").expect_details(expected);
+        let response = account.get(&format!("/contacts/changes?{parameters}")).await;
+        response.expect_error(400, "invalid_query").expect_details(expected);
     }
     account.get("/contacts/changes?unknown=1").await.expect(200);
     account.call("POST", "/contacts/changes").send().await.expect_error(405, "method_not_allowed");
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_own_tenant_and_feed_only() {
+async fn cursor_of_another_account_or_another_list_is_400() {
     let (owner, stranger) = (Account::new().await, Account::new().await);
-    create(&owner, &["A"]).await;
-    create(&stranger, &["A"]).await;
-    let mut foreign = vec![next(&owner.get("/contacts/changes").await.expect(200))];
+    create_contacts(&owner, &["A"]).await;
+    create_contacts(&stranger, &["A"]).await;
+    let mut foreign = vec![next_cursor(&owner.get("/contacts/changes").await.expect(200))];
     let empty = Account::new().await;
-    foreign.push(next(&empty.get("/contacts/changes").await.expect(200)));
+    foreign.push(next_cursor(&empty.get("/contacts/changes").await.expect(200)));
     let list = stranger.get("/contacts?limit=1").await.expect(200);
     foreign.extend(list.body["pagination"]["next"].as_str().map(str::to_owned));
     foreign.push("AAAA".to_owned());
     foreign.push(Uuid::now_v7().to_string());
     for cursor in foreign {
-        let answer = stranger.get(&format!("/contacts/changes?after={cursor}")).await;
-        answer.expect_error(400, "invalid_query").expect_details(&[("after", "invalid_format")]);
+        let response = stranger.get(&format!("/contacts/changes?after={cursor}")).await;
+        response.expect_error(400, "invalid_query").expect_details(&[("after", "invalid_format")]);
     }
 }
 
 #[tokio::test]
-async fn leaves_out_the_writes_of_one_actor() {
+async fn exclude_actor_omits_the_entries_of_that_actor() {
     let account = Account::new().await;
-    let nobody = account.with_token(token_for(account.id, None));
+    let without_actor = account.with_token(token_for(account.id, None));
     let other = account.with_token(token_for(account.id, Some("other & co/ü")));
     let id = account.create(json!({"first_name": "tester"})).await;
-    nobody.patch(&id, json!({"first_name": "nobody"})).await.expect(200);
+    without_actor.patch(&id, json!({"first_name": "nobody"})).await.expect(200);
     other.patch(&id, json!({"first_name": "other"})).await.expect(200);
-    let all = next(&account.get("/contacts/changes").await.expect(200));
+    let end = next_cursor(&account.get("/contacts/changes").await.expect(200));
     for (caller, exclude, expected) in [
         (&account, "me", ["nobody", "other"]),
-        (&nobody, "me", ["tester", "other"]),
+        (&without_actor, "me", ["tester", "other"]),
         (&other, "me", ["tester", "nobody"]),
-        (&nobody, "tester", ["nobody", "other"]),
+        (&without_actor, "tester", ["nobody", "other"]),
         (&account, "other & co/ü", ["tester", "nobody"]),
     ] {
-        let page = caller.get(&format!("/contacts/changes?exclude_actor={}", encoded(exclude))).await.expect(200);
-        assert_eq!(names(&page), expected, "{exclude}");
-        assert_eq!(next(&page), all, "moves past what was left out");
-        let paged = caller.get(&format!("/contacts/changes?limit=1&exclude_actor={}", encoded(exclude))).await;
-        let rest = format!("/contacts/changes?after={}&exclude_actor={}", next(&paged), encoded(exclude));
-        assert_eq!([names(&paged), names(&caller.get(&rest).await.expect(200))].concat(), expected);
+        let page =
+            caller.get(&format!("/contacts/changes?exclude_actor={}", percent_encoded(exclude))).await.expect(200);
+        assert_eq!(first_names(&page), expected, "{exclude}");
+        assert_eq!(next_cursor(&page), end, "next moves past excluded entries");
+        let paged = caller.get(&format!("/contacts/changes?limit=1&exclude_actor={}", percent_encoded(exclude))).await;
+        let rest =
+            format!("/contacts/changes?after={}&exclude_actor={}", next_cursor(&paged), percent_encoded(exclude));
+        assert_eq!([first_names(&paged), first_names(&caller.get(&rest).await.expect(200))].concat(), expected);
     }
     let page = account.get("/contacts/changes?exclude_actor=no-one-we-know").await.expect(200);
-    assert_eq!(names(&page).len(), 3);
+    assert_eq!(first_names(&page).len(), 3);
 }
 
-/// Adds entries of this actor behind the API.
-async fn add_entries(account: &Account, actor: &str, count: i64) {
-    const ADD: &str = "WITH a AS (UPDATE accounts SET last_position = last_position + $2 WHERE account_id = $1 RETURNING last_position) \
+/// Inserts entries of this actor directly into the database.
+async fn insert_entries(account: &Account, actor: &str, count: i64) {
+    const INSERT: &str = "WITH a AS (UPDATE accounts SET last_position = last_position + $2 WHERE account_id = $1 \
+         RETURNING last_position) \
          INSERT INTO changes SELECT $1, last_position - $2 + n, gen_random_uuid(), 0, 'updated', $3, now(), '{}' \
          FROM a, generate_series(1, $2) AS n";
     let mut database = account.database().await;
-    sqlx::query(ADD).bind(account.id).bind(count).bind(actor).execute(&mut database).await.unwrap();
+    sqlx::query(INSERT).bind(account.id).bind(count).bind(actor).execute(&mut database).await.unwrap();
 }
 
 #[tokio::test]
-async fn moves_past_any_number_of_entries_that_are_left_out() {
+async fn next_moves_past_any_number_of_excluded_entries() {
     let account = Account::new().await;
-    create(&account, &["A"]).await;
-    add_entries(&account, "echo", 12_345).await;
-    create(&account, &["B"]).await;
-    add_entries(&account, "echo", 5_000).await;
-    let mut reader = Reader::default();
+    create_contacts(&account, &["A"]).await;
+    insert_entries(&account, "echo", 12_345).await;
+    create_contacts(&account, &["B"]).await;
+    insert_entries(&account, "echo", 5_000).await;
+    let mut reader = FeedReader::default();
     for _ in 0..6 {
         reader.read(&account, "limit=1&exclude_actor=echo").await;
     }
     assert_eq!(reader.entries.len(), 2);
-    assert_eq!(reader.next, Some(next(&account.get("/contacts/changes?after=now").await.expect(200))));
-    // One who waits is not held up by them.
+    assert_eq!(reader.next, Some(next_cursor(&account.get("/contacts/changes?after=now").await.expect(200))));
+    // A long poll does not wait when an entry follows the excluded ones.
     let started = Stopwatch::start();
     let first = reader.entries[0]["cursor"].as_str().unwrap();
     let page = account.get(&format!("/contacts/changes?wait=20&exclude_actor=echo&after={first}")).await.expect(200);
-    assert_eq!(names(&page), ["B"]);
+    assert_eq!(first_names(&page), ["B"]);
     assert!(started.elapsed().as_millis() < 1_000, "took {:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn a_value_that_is_spelt_like_the_route_is_reached_by_its_property() {
+async fn contact_with_external_id_changes_is_reached_by_id_property() {
     let account = Account::new().await;
     account.create(json!({"first_name": "A", "external_id": "changes"})).await;
     let found = account.get("/contacts/changes?id_property=external_id").await.expect(200);

@@ -1,37 +1,37 @@
-//! Purging leaves nothing of a contact's values anywhere.
+//! A purge removes every value of a contact from the database (`docs/api-reference.md#erasure`).
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Account, Reader, Server, at_once};
+use crate::support::{Account, FeedReader, Server, run_concurrently};
 
-/// The tables of the account's database that hold this text, in any column.
-async fn tables_with(account: &Account, text: &str) -> Vec<String> {
+/// Returns the tables of the database that contain this text in any column.
+async fn tables_containing(account: &Account, text: &str) -> Vec<String> {
     let mut database = account.database().await;
     let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut database).await.unwrap();
-    // Binary columns show as hexadecimal digits.
+    // PostgreSQL prints binary columns as hexadecimal digits.
     let digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let mut found = vec![];
+    let mut matches = vec![];
     for table in tables {
         let search =
             format!("SELECT count(*) FROM {table} t WHERE t::text LIKE '%{text}%' OR t::text LIKE '%{digits}%'");
         let count: i64 = sqlx::query_scalar(AssertSqlSafe(search)).fetch_one(&mut database).await.unwrap();
         if count > 0 {
-            found.push(table);
+            matches.push(table);
         }
     }
-    found
+    matches
 }
 
-async fn purge(account: &Account, id: &str) {
+async fn purge_contact(account: &Account, id: &str) {
     account.post(&format!("/contacts/{id}/purge"), json!({})).await.expect(204);
 }
 
 #[tokio::test]
-async fn nothing_of_its_values_is_left_in_any_table() {
+async fn purge_removes_the_values_of_the_contact_from_every_table() {
     let account = Account::new().await;
     account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
     let with_key = |method: &str, path: &str, key: &str| account.call(method, path).header("idempotency-key", key);
@@ -46,17 +46,20 @@ async fn nothing_of_its_values_is_left_in_any_table() {
     with_key("POST", "/contacts/batch/update", "batch").json(&batch).send().await.expect(200);
     account.delete(&format!("/contacts/{id}")).await.expect(200);
     with_key("POST", &format!("/contacts/{id}/restore"), "restore").send().await.expect(200);
-    assert_eq!(tables_with(&account, "arker7f3").await, ["changes", "contact_keys", "contacts", "kept_answers"]);
+    assert_eq!(
+        tables_containing(&account, "arker7f3").await,
+        ["changes", "contact_keys", "contacts", "idempotency_keys"]
+    );
 
     let path = format!("/contacts/{id}/purge");
     with_key("POST", &path, "purge").send().await.expect(204);
-    assert_eq!(tables_with(&account, "arker7f3").await, Vec::<String>::new());
-    let told = Reader::all_of(&account).await;
-    let types: Vec<_> = told.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
+    assert_eq!(tables_containing(&account, "arker7f3").await, Vec::<String>::new());
+    let entries = FeedReader::read_entire_feed(&account).await;
+    let types: Vec<_> = entries.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["created", "updated", "updated", "updated", "archived", "restored", "purged"]);
-    assert!(told.iter().all(|entry| entry["changed"] == json!({}) && entry["contact_id"] == *id));
+    assert!(entries.iter().all(|entry| entry["changed"] == json!({}) && entry["contact_id"] == *id));
 
-    // A late repeat neither brings it back nor shows it; that of the purge learns that it is done.
+    // A late repeat of the creation neither recreates the contact nor returns it. A repeat of the purge is replayed.
     with_key("POST", "/contacts", "create").json(&create).send().await.expect_error(404, "not_found");
     let repeat = with_key("POST", &path, "purge").send().await.expect(204);
     assert_eq!(repeat.header("idempotency-replayed"), "true");
@@ -66,27 +69,27 @@ async fn nothing_of_its_values_is_left_in_any_table() {
 }
 
 #[tokio::test]
-async fn an_archived_contact_can_be_purged_and_others_keep_their_values() {
+async fn purge_of_an_archived_contact_keeps_the_values_of_other_contacts() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A", "external_id": "x"})).await;
     account.delete(&format!("/contacts/{id}")).await.expect(200);
-    let heir = account.create(json!({"first_name": "B", "external_id": "x"})).await;
-    purge(&account, &id).await;
-    assert_eq!(account.get("/contacts/x?id_property=external_id").await.expect(200).id(), heir);
-    let told = Reader::all_of(&account).await;
-    let of_heir: Vec<_> = told.iter().filter(|entry| entry["contact_id"] == *heir).collect();
-    assert_eq!(of_heir[0]["changed"]["external_id"]["new"], "x");
+    let successor = account.create(json!({"first_name": "B", "external_id": "x"})).await;
+    purge_contact(&account, &id).await;
+    assert_eq!(account.get("/contacts/x?id_property=external_id").await.expect(200).id(), successor);
+    let entries = FeedReader::read_entire_feed(&account).await;
+    let successor_entries: Vec<_> = entries.iter().filter(|entry| entry["contact_id"] == *successor).collect();
+    assert_eq!(successor_entries[0]["changed"]["external_id"]["new"], "x");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_of_what_was_written_in_the_same_moment() {
-    let server = Server::on_own_database("erasure", |_| {});
-    let account = Account::on(&server);
-    let both = [account.clone(), account.at(&server.twin())];
+async fn purge_removes_values_that_are_written_concurrently() {
+    let server = Server::with_own_database("erasure", |_| {});
+    let account = Account::on_server(&server);
+    let instances = [account.clone(), account.on_instance(&server.second_instance())];
     for round in 0..8 {
         let id = account.create(json!({"first_name": "A"})).await;
         let calls = (0..24).map(|turn| {
-            let (account, id) = (both[turn % 2].clone(), id.clone());
+            let (account, id) = (instances[turn % 2].clone(), id.clone());
             async move {
                 match turn {
                     12 => account.post(&format!("/contacts/{id}/purge"), json!({})).await.status,
@@ -104,29 +107,29 @@ async fn nor_of_what_was_written_in_the_same_moment() {
                 }
             }
         });
-        let statuses = at_once(calls.collect::<Vec<_>>()).await;
+        let statuses = run_concurrently(calls.collect::<Vec<_>>()).await;
         assert_eq!(statuses[12], 204);
         assert!(statuses.iter().all(|status| [200, 204, 207, 404].contains(status)), "{statuses:?}");
-        assert_eq!(tables_with(&account, "Secret-").await, Vec::<String>::new(), "round {round}");
-        let last = Reader::all_of(&account).await.pop().unwrap();
+        assert_eq!(tables_containing(&account, "Secret-").await, Vec::<String>::new(), "round {round}");
+        let last = FeedReader::read_entire_feed(&account).await.pop().unwrap();
         assert_eq!((&last["type"], &last["contact_id"]), (&json!("purged"), &json!(id)));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_waits_for_whoever_holds_the_contact() {
+async fn purge_waits_for_a_row_lock_on_the_contact() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     let mut database = account.database().await;
-    let hold = format!("BEGIN; SELECT 1 FROM contacts WHERE id = '{id}' FOR UPDATE");
-    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut database).await.unwrap();
+    let lock = format!("BEGIN; SELECT 1 FROM contacts WHERE id = '{id}' FOR UPDATE");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
     let waiting = tokio::spawn({
         let (account, id) = (account.clone(), id.clone());
-        async move { purge(&account, &id).await }
+        async move { purge_contact(&account, &id).await }
     });
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(!waiting.is_finished());
-    // It holds up no other write meanwhile.
+    // The waiting purge does not block other writes.
     account.create(json!({"first_name": "B"})).await;
     sqlx::raw_sql("COMMIT").execute(&mut database).await.unwrap();
     waiting.await.unwrap();

@@ -1,17 +1,17 @@
-//! `wait`: one who waits learns of a change soon, and else when time is up.
+//! Long polling with `wait`: the response arrives soon after a change, or when the wait is over.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Reader, Server, Stopwatch};
+use crate::support::{Account, FeedReader, Server, Stopwatch};
 
-/// What someone who waits is told, and after how long.
-type Told = tokio::task::JoinHandle<(Value, Duration)>;
+/// The task of a long poll. Its result is the page and the time until the response.
+type LongPoll = tokio::task::JoinHandle<(Value, Duration)>;
 
-/// Waits for a change from here on, on a task of its own; it is surely waiting when this returns.
-async fn wait_for_change(account: &Account, parameters: &str) -> Told {
-    let mut reader = Reader::default();
+/// Starts a long poll after the newest entry. The request is waiting when this function returns.
+async fn start_long_poll(account: &Account, parameters: &str) -> LongPoll {
+    let mut reader = FeedReader::default();
     reader.read(account, "after=now").await;
     let (account, parameters) = (account.clone(), parameters.to_owned());
     let waiting = tokio::spawn(async move {
@@ -24,60 +24,60 @@ async fn wait_for_change(account: &Account, parameters: &str) -> Told {
     waiting
 }
 
-fn count(page: &Value) -> usize {
+fn entry_count(page: &Value) -> usize {
     page["data"].as_array().unwrap().len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_who_waits_is_told_soon_of_what_any_instance_writes() {
+async fn long_poll_returns_soon_after_a_write_on_any_instance() {
     let account = Account::new().await;
-    for writer in [account.clone(), account.at(&Server::shared().twin())] {
-        let waiting = wait_for_change(&account, "wait=20").await;
+    for writer in [account.clone(), account.on_instance(&Server::shared().second_instance())] {
+        let waiting = start_long_poll(&account, "wait=20").await;
         let written = Stopwatch::start();
         writer.create(json!({"first_name": "A"})).await;
         let (page, _) = waiting.await.unwrap();
-        assert_eq!(count(&page), 1);
+        assert_eq!(entry_count(&page), 1);
         assert!(written.elapsed() < Duration::from_millis(1_500), "took {:?}", written.elapsed());
     }
 }
 
 #[tokio::test]
-async fn does_not_wait_when_there_is_something() {
+async fn long_poll_returns_at_once_when_there_is_an_entry_or_wait_is_zero() {
     let account = Account::new().await;
     account.create(json!({"first_name": "A"})).await;
     let started = Stopwatch::start();
-    assert_eq!(count(&account.get("/contacts/changes?wait=20").await.expect(200).body), 1);
-    // Nor for what was asked not to be waited for.
-    assert_eq!(count(&account.get("/contacts/changes?wait=0&after=now").await.expect(200).body), 0);
+    assert_eq!(entry_count(&account.get("/contacts/changes?wait=20").await.expect(200).body), 1);
+    // `wait=0` does not wait either.
+    assert_eq!(entry_count(&account.get("/contacts/changes?wait=0&after=now").await.expect(200).body), 0);
     assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waits_on_while_there_are_only_entries_that_it_leaves_out() {
+async fn long_poll_keeps_waiting_while_all_new_entries_are_excluded() {
     let account = Account::new().await;
-    let waiting = wait_for_change(&account, "wait=2&exclude_actor=me").await;
+    let waiting = start_long_poll(&account, "wait=2&exclude_actor=me").await;
     account.create(json!({"first_name": "echo"})).await;
     let (page, time) = waiting.await.unwrap();
-    assert_eq!(count(&page), 0);
+    assert_eq!(entry_count(&page), 0);
     assert!(time >= Duration::from_secs(2), "{time:?}");
     let now = account.get("/contacts/changes?after=now").await.expect(200);
     assert_eq!(page["next"], now.body["next"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_to_wait_comes_on_top_of_the_time_of_a_request() {
+async fn wait_extends_the_request_timeout() {
     let server =
-        Server::on_own_database("long_poll", |settings| settings.request_timeout = Duration::from_millis(1_000));
-    let (page, time) = wait_for_change(&Account::on(&server), "wait=2").await.await.unwrap();
-    assert_eq!(count(&page), 0);
+        Server::with_own_database("long_poll", |settings| settings.request_timeout = Duration::from_millis(1_000));
+    let (page, time) = start_long_poll(&Account::on_server(&server), "wait=2").await.await.unwrap();
+    assert_eq!(entry_count(&page), 0);
     assert!((2..3).contains(&time.as_secs()), "{time:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ends_early_when_the_service_is_about_to_stop() {
-    let server = Server::on_own_database("drain", |_| {});
-    let account = Account::on(&server);
-    let waiting = wait_for_change(&account, "wait=20").await;
+async fn long_poll_ends_early_when_the_service_drains() {
+    let server = Server::with_own_database("drain", |_| {});
+    let account = Account::on_server(&server);
+    let waiting = start_long_poll(&account, "wait=20").await;
     server.app.drain();
     let (page, time) = waiting.await.unwrap();
     assert!(page["next"].is_string());
@@ -85,30 +85,30 @@ async fn ends_early_when_the_service_is_about_to_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_goes_away_leaves_nothing_behind() {
-    let server = Server::on_own_database("gone", |_| {});
-    let account = Account::on(&server);
+async fn long_poll_holds_no_database_connection_and_ends_when_the_client_disconnects() {
+    let server = Server::with_own_database("disconnected", |_| {});
+    let account = Account::on_server(&server);
     let mut waiting = vec![];
     for _ in 0..40 {
         let account = account.clone();
         waiting.push(tokio::spawn(async move { account.get("/contacts/changes?wait=30").await }));
     }
-    until(|| server.app.in_flight() == 40).await;
-    // They hold no connection to the database while they wait: there are fewer than readers.
+    wait_until(|| server.app.in_flight() == 40).await;
+    // Waiting requests hold no database connection: the pool has fewer connections than there are requests.
     account.create(json!({"first_name": "A"})).await;
     for waiting in &mut waiting {
-        assert_eq!(count(&waiting.await.unwrap().expect(200).body), 1);
+        assert_eq!(entry_count(&waiting.await.unwrap().expect(200).body), 1);
     }
-    let waiting = wait_for_change(&account, "wait=30").await;
+    let waiting = start_long_poll(&account, "wait=30").await;
     assert_eq!(server.app.in_flight(), 1);
     waiting.abort();
-    until(|| server.app.in_flight() == 0).await;
+    wait_until(|| server.app.in_flight() == 0).await;
 }
 
-/// Returns when this holds, which has to be soon.
-async fn until(holds: impl Fn() -> bool) {
+/// Returns when the condition is true. Panics after ten seconds.
+async fn wait_until(condition: impl Fn() -> bool) {
     let started = Stopwatch::start();
-    while !holds() {
+    while !condition() {
         assert!(started.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

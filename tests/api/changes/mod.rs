@@ -1,12 +1,12 @@
-//! `/contacts/changes` and `/contacts/{contactId}/history` (contract §6)
+//! `GET /contacts/changes` and `GET /contacts/{contactId}/history` (`docs/api-reference.md#change-feed` and `#history`)
 
+mod concurrent_writers;
 mod cursors;
 mod entries;
 mod erasure;
 mod history;
+mod import_pipeline;
+mod interfering_transactions;
 mod long_poll;
-mod obstacles;
-mod pipeline;
 mod replay;
 mod retention;
-mod storm;

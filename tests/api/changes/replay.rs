@@ -1,20 +1,24 @@
-//! None skipped, none twice, in the order of commits: what callers were answered, what readers of the feed were told
-//! meanwhile, and what there is in the end are one story.
+//! The change feed contains every change exactly once and in commit order. The responses to the writers, the pages that
+//! concurrent readers get, and the stored contacts at the end all agree.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::obstacles::Obstacles;
-use super::storm::{self, Log, PROPERTIES};
-use crate::support::{Account, OwnCluster, Reader, Replay, Server};
+use super::concurrent_writers::{self, PROPERTIES, WriteLog};
+use super::interfering_transactions::InterferingTransactions;
+use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, Server};
 
-/// Reads the feed from page to page until it is told to stop; the service may be away.
-fn keep_reading(account: Account, log: &Arc<Log>, parameters: &'static str) -> tokio::task::JoinHandle<Reader> {
+/// Starts a task that reads the feed page by page until the log is stopped. The service may be down meanwhile.
+fn spawn_reader(
+    account: Account,
+    log: &Arc<WriteLog>,
+    parameters: &'static str,
+) -> tokio::task::JoinHandle<FeedReader> {
     let log = Arc::clone(log);
     tokio::spawn(async move {
-        let mut reader = Reader::default();
+        let mut reader = FeedReader::default();
         while !log.is_stopped() {
             if reader.read(&account, parameters).await.is_none_or(|read| read == 0) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -24,71 +28,78 @@ fn keep_reading(account: Account, log: &Arc<Log>, parameters: &'static str) -> t
     })
 }
 
-/// Starts as many writers, in turn on each of these instances.
-fn writers(accounts: &[Account], log: &Arc<Log>, count: u64, times: usize) -> Vec<tokio::task::JoinHandle<()>> {
+/// Starts this many writers, distributed over these instances.
+fn spawn_writers(
+    accounts: &[Account],
+    log: &Arc<WriteLog>,
+    count: u64,
+    times: usize,
+) -> Vec<tokio::task::JoinHandle<()>> {
     let account = |seed: u64| accounts[usize::try_from(seed).unwrap() % accounts.len()].clone();
-    (0..count).map(|seed| tokio::spawn(storm::write(account(seed), Arc::clone(log), seed, times))).collect()
+    (0..count)
+        .map(|seed| tokio::spawn(concurrent_writers::send_random_writes(account(seed), Arc::clone(log), seed, times)))
+        .collect()
 }
 
-/// Checks the whole story.
-async fn expect_one_story(account: &Account, log: &Log, readers: Vec<Reader>) {
-    let feed = Reader::all_of(account).await;
-    log.expect_told(&feed);
-    Replay::of(&feed).expect_state_of(account, PROPERTIES).await;
+/// Checks that the log, the feed, the readers, the stored contacts and the histories agree.
+async fn expect_consistent(account: &Account, log: &WriteLog, readers: Vec<FeedReader>) {
+    let feed = FeedReader::read_entire_feed(account).await;
+    log.expect_matches_feed(&feed);
+    FeedReplay::from_entries(&feed).expect_matches_contacts_of(account, PROPERTIES).await;
     for mut reader in readers {
         let entries = reader.read_all(account).await;
-        let place = |entry: &Value| json!([entry["cursor"], entry["type"], entry["contact_id"], entry["actor"]]);
-        assert_eq!(entries.iter().map(place).collect::<Vec<_>>(), feed.iter().map(place).collect::<Vec<_>>());
-        Replay::of(entries).expect_state_of(account, PROPERTIES).await;
+        let summary = |entry: &Value| json!([entry["cursor"], entry["type"], entry["contact_id"], entry["actor"]]);
+        assert_eq!(entries.iter().map(summary).collect::<Vec<_>>(), feed.iter().map(summary).collect::<Vec<_>>());
+        FeedReplay::from_entries(entries).expect_matches_contacts_of(account, PROPERTIES).await;
     }
-    expect_histories(account, &feed).await;
+    expect_histories_match_feed(account, &feed).await;
 }
 
-/// The history of each contact is its part of the feed, the other way round.
-async fn expect_histories(account: &Account, feed: &[Value]) {
-    for id in Replay::of(feed).contacts.keys() {
+/// Checks that the history of each contact equals its feed entries in reverse order.
+async fn expect_histories_match_feed(account: &Account, feed: &[Value]) {
+    for id in FeedReplay::from_entries(feed).contacts.keys() {
         let history = account.get(&format!("/contacts/{id}/history?limit=1000")).await.expect(200);
-        let told = feed.iter().rev().filter(|entry| entry["contact_id"] == **id);
-        let place = |entry: &Value| json!([entry["type"], entry["at"], entry["changed"]]);
-        let history: Vec<_> = history.body["data"].as_array().unwrap().iter().map(place).collect();
-        assert_eq!(history, told.map(place).collect::<Vec<_>>());
+        let expected = feed.iter().rev().filter(|entry| entry["contact_id"] == **id);
+        let summary = |entry: &Value| json!([entry["type"], entry["at"], entry["changed"]]);
+        let history: Vec<_> = history.body["data"].as_array().unwrap().iter().map(summary).collect();
+        assert_eq!(history, expected.map(summary).collect::<Vec<_>>());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replaying_the_feed_gives_what_there_is() {
-    let server = Server::on_own_database("replay", |_| {});
-    let account = Account::on(&server);
-    storm::prepare(&account).await;
-    let both = [account.clone(), account.at(&server.twin())];
-    let log = Arc::new(Log::default());
-    let obstacles = Obstacles::of(&account, &log);
+async fn replayed_feed_equals_the_stored_contacts_under_concurrent_writes() {
+    let server = Server::with_own_database("replay", |_| {});
+    let account = Account::on_server(&server);
+    concurrent_writers::define_fields(&account).await;
+    let instances = [account.clone(), account.on_instance(&server.second_instance())];
+    let log = Arc::new(WriteLog::default());
+    let interference = InterferingTransactions::start(&account, &log);
     let readers = [
-        keep_reading(both[0].clone(), &log, "limit=7"),
-        keep_reading(both[1].clone(), &log, "limit=1000"),
-        keep_reading(both[1].clone(), &log, "limit=3&wait=1"),
+        spawn_reader(instances[0].clone(), &log, "limit=7"),
+        spawn_reader(instances[1].clone(), &log, "limit=1000"),
+        spawn_reader(instances[1].clone(), &log, "limit=3&wait=1"),
     ];
-    for writer in writers(&both, &log, 16, 40) {
+    for writer in spawn_writers(&instances, &log, 16, 40) {
         writer.await.unwrap();
     }
     log.stop();
-    drop(obstacles);
+    drop(interference);
     let mut read = vec![];
     for reader in readers {
         read.push(reader.await.unwrap());
     }
-    assert!(log.unknown() < 5, "writers were turned away");
-    expect_one_story(&account, &log, read).await;
+    assert!(log.unknown_count() < 5, "too many writes got 503");
+    expect_consistent(&account, &log, read).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_holds_across_restarts_of_the_service_and_crashes_of_the_database() {
-    let mut cluster = OwnCluster::new().await;
-    let first = Account::on(&cluster.server());
-    storm::prepare(&first).await;
-    let log = Arc::new(Log::default());
-    let reader = keep_reading(first.clone(), &log, "limit=5");
-    let writers = writers(std::slice::from_ref(&first), &log, 8, usize::MAX);
+async fn replayed_feed_equals_the_stored_contacts_after_a_database_crash_and_restarts() {
+    let mut cluster = DedicatedCluster::new().await;
+    let first = Account::on_server(&cluster.server());
+    concurrent_writers::define_fields(&first).await;
+    let log = Arc::new(WriteLog::default());
+    let reader = spawn_reader(first.clone(), &log, "limit=5");
+    let writers = spawn_writers(std::slice::from_ref(&first), &log, 8, usize::MAX);
     tokio::time::sleep(Duration::from_millis(700)).await;
     for is_crash in [true, false] {
         if is_crash {
@@ -104,8 +115,8 @@ async fn it_holds_across_restarts_of_the_service_and_crashes_of_the_database() {
     for writer in writers {
         writer.await.unwrap();
     }
-    assert!(log.unknown() > 0, "no writer has noticed");
-    // Another instance, and a reader that goes on there with the cursor that it has.
-    let second = first.at(&cluster.server());
-    expect_one_story(&second, &log, vec![reader.await.unwrap()]).await;
+    assert!(log.unknown_count() > 0, "the outage affected no writer");
+    // The reader continues on another instance with its cursor.
+    let second = first.on_instance(&cluster.server());
+    expect_consistent(&second, &log, vec![reader.await.unwrap()]).await;
 }

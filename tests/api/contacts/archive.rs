@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Account, in_seconds, sign};
+use crate::support::{Account, sign, timestamp_in};
 
 #[tokio::test]
-async fn archives_with_time_and_actor() {
+async fn delete_archives_a_contact_with_time_and_actor() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A", "phone": "+1 555"})).await;
     let before = account.get(&format!("/contacts/{id}")).await;
@@ -21,16 +21,16 @@ async fn archives_with_time_and_actor() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_subject_archives_as_null() {
+async fn archived_by_is_null_for_a_token_without_sub() {
     let mut account = Account::new().await;
-    account.token = sign(&json!({"account_id": account.id, "exp": in_seconds(60)}));
+    account.token = sign(&json!({"account_id": account.id, "exp": timestamp_in(60)}));
     let id = account.create(json!({"first_name": "A"})).await;
     let archived = account.delete(&format!("/contacts/{id}")).await.expect(200);
     assert_eq!(archived.body.get("archived_by"), Some(&json!(null)));
 }
 
 #[tokio::test]
-async fn gives_up_the_unique_keys() {
+async fn archiving_frees_the_unique_keys() {
     let account = Account::new().await;
     account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
     let fields = json!({"email": "a@example.com", "external_id": "a", "badge": "b"});

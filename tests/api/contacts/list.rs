@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer};
+use crate::support::{Account, ApiResponse};
 
-fn names(answer: &Answer) -> Vec<String> {
-    answer.body["data"]
+/// Returns the first names of the listed contacts, in order.
+fn first_names(response: &ApiResponse) -> Vec<String> {
+    response.body["data"]
         .as_array()
         .unwrap()
         .iter()
@@ -13,7 +14,8 @@ fn names(answer: &Answer) -> Vec<String> {
         .collect()
 }
 
-async fn with_contacts(count: usize) -> Account {
+/// Creates an account with `count` contacts. The first name of each is its two-digit index.
+async fn account_with_contacts(count: usize) -> Account {
     let account = Account::new().await;
     for index in 0..count {
         account.create(json!({"first_name": format!("{index:02}")})).await;
@@ -22,10 +24,10 @@ async fn with_contacts(count: usize) -> Account {
 }
 
 #[tokio::test]
-async fn pages_by_offset_with_the_total_count() {
-    let account = with_contacts(12).await;
+async fn list_by_offset_returns_the_total_count() {
+    let account = account_with_contacts(12).await;
     let first = account.get("/contacts").await.expect(200);
-    assert_eq!(names(&first), (0..10).map(|index| format!("{index:02}")).collect::<Vec<_>>());
+    assert_eq!(first_names(&first), (0..10).map(|index| format!("{index:02}")).collect::<Vec<_>>());
     let pagination = &first.body["pagination"];
     assert_eq!(
         (&pagination["limit"], &pagination["offset"], &pagination["count"]),
@@ -33,20 +35,23 @@ async fn pages_by_offset_with_the_total_count() {
     );
     assert!(pagination["next"].is_string());
     let second = account.get("/contacts?limit=5&offset=10").await;
-    assert_eq!((names(&second), &second.body["pagination"]["next"]), (vec!["10".into(), "11".into()], &Value::Null));
+    assert_eq!(
+        (first_names(&second), &second.body["pagination"]["next"]),
+        (vec!["10".into(), "11".into()], &Value::Null)
+    );
     let exactly = account.get("/contacts?limit=12").await;
-    assert_eq!((names(&exactly).len(), &exactly.body["pagination"]["next"]), (12, &Value::Null));
+    assert_eq!((first_names(&exactly).len(), &exactly.body["pagination"]["next"]), (12, &Value::Null));
     let beyond = account.get("/contacts?offset=9223372036854775807").await.expect(200);
-    assert_eq!((names(&beyond).len(), &beyond.body["pagination"]["count"]), (0, &json!(12)));
+    assert_eq!((first_names(&beyond).len(), &beyond.body["pagination"]["count"]), (0, &json!(12)));
 }
 
 #[tokio::test]
-async fn pages_by_cursor_past_each_contact_once() {
-    let account = with_contacts(7).await;
+async fn list_by_cursor_returns_each_contact_once() {
+    let account = account_with_contacts(7).await;
     let mut seen = vec![];
     let mut page = account.get("/contacts?limit=2").await.expect(200);
     loop {
-        seen.extend(names(&page));
+        seen.extend(first_names(&page));
         let Some(next) = page.body["pagination"]["next"].as_str() else { break };
         page = account.get(&format!("/contacts?limit=3&after={next}")).await.expect(200);
         let keys: Vec<_> = page.body["pagination"].as_object().unwrap().keys().cloned().collect();
@@ -56,29 +61,32 @@ async fn pages_by_cursor_past_each_contact_once() {
 }
 
 #[tokio::test]
-async fn an_empty_account_is_an_empty_list() {
+async fn list_of_a_new_account_is_empty() {
     let account = Account::new().await;
-    let answer = account.get("/contacts").await.expect(200);
-    assert_eq!(answer.body, json!({"data": [], "pagination": {"limit": 10, "offset": 0, "count": 0, "next": null}}));
-    assert_eq!(answer.header("cache-control"), "private, no-cache");
+    let response = account.get("/contacts").await.expect(200);
+    assert_eq!(response.body, json!({"data": [], "pagination": {"limit": 10, "offset": 0, "count": 0, "next": null}}));
+    assert_eq!(response.header("cache-control"), "private, no-cache");
 }
 
 #[tokio::test]
-async fn leaves_archived_contacts_out_unless_asked() {
-    let account = with_contacts(3).await;
+async fn list_excludes_archived_contacts_unless_requested() {
+    let account = account_with_contacts(3).await;
     let id = account.get("/contacts").await.body["data"][1]["id"].as_str().unwrap().to_owned();
     account.delete(&format!("/contacts/{id}")).await.expect(200);
     for query in ["", "?archived=false"] {
         let active = account.get(&format!("/contacts{query}")).await.expect(200);
-        assert_eq!((names(&active), &active.body["pagination"]["count"]), (vec!["00".into(), "02".into()], &json!(2)));
+        assert_eq!(
+            (first_names(&active), &active.body["pagination"]["count"]),
+            (vec!["00".into(), "02".into()], &json!(2))
+        );
     }
     let all = account.get("/contacts?archived=true").await.expect(200);
-    assert_eq!((names(&all).len(), &all.body["pagination"]["count"]), (3, &json!(3)));
+    assert_eq!((first_names(&all).len(), &all.body["pagination"]["count"]), (3, &json!(3)));
     assert_eq!(all.body["data"][1]["archived_by"], "tester");
 }
 
 #[tokio::test]
-async fn finds_by_email_and_external_id() {
+async fn list_filters_by_email_and_external_id() {
     let account = Account::new().await;
     let mut ids = vec![];
     for (name, email, external_id) in
@@ -102,15 +110,15 @@ async fn finds_by_email_and_external_id() {
         ("email=nobody@example.com", vec![]),
         ("email=not-an-email", vec![]),
     ] {
-        let answer = account.get(&format!("/contacts?{query}")).await.expect(200);
-        assert_eq!(names(&answer), expected, "{query}");
-        assert_eq!(answer.body["pagination"]["count"], expected.len(), "{query}");
+        let response = account.get(&format!("/contacts?{query}")).await.expect(200);
+        assert_eq!(first_names(&response), expected, "{query}");
+        assert_eq!(response.body["pagination"]["count"], expected.len(), "{query}");
     }
 }
 
 #[tokio::test]
-async fn refuses_a_cursor_of_another_list() {
-    let account = with_contacts(3).await;
+async fn cursor_used_with_another_list_is_400() {
+    let account = account_with_contacts(3).await;
     let next = account.get("/contacts?limit=1").await.body["pagination"]["next"].as_str().unwrap().to_owned();
     account.get(&format!("/contacts?after={next}&limit=2&properties=phone")).await.expect(200);
     for query in [
@@ -121,16 +129,16 @@ async fn refuses_a_cursor_of_another_list() {
     ] {
         account.get(&format!("/contacts?{query}")).await.expect_error(400, "invalid_query");
     }
-    let stranger = Account::new().await;
-    stranger.get(&format!("/contacts?after={next}")).await.expect_error(400, "invalid_query");
+    let other_account = Account::new().await;
+    other_account.get(&format!("/contacts?after={next}")).await.expect_error(400, "invalid_query");
 }
 
 #[tokio::test]
-async fn shows_the_properties_asked_for() {
+async fn list_returns_the_requested_properties() {
     let account = Account::new().await;
     account.create(json!({"first_name": "A", "phone": "+1 555"})).await;
-    let answer = account.get("/contacts?properties=phone").await.expect(200);
-    assert_eq!(answer.body["data"][0]["phone"], "+1 555");
+    let response = account.get("/contacts?properties=phone").await.expect(200);
+    assert_eq!(response.body["data"][0]["phone"], "+1 555");
     account
         .get("/contacts?properties=nope")
         .await

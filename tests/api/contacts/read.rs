@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::support::Account;
 
 #[tokio::test]
-async fn takes_an_id_in_any_case_but_one_form_only() {
+async fn get_accepts_an_id_in_any_case_but_only_in_hyphenated_form() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     let upper = account.get(&format!("/contacts/{}", id.to_uppercase())).await.expect(200);
@@ -24,7 +24,7 @@ async fn takes_an_id_in_any_case_but_one_form_only() {
 }
 
 #[tokio::test]
-async fn does_not_find_what_is_not_there() {
+async fn get_of_an_unknown_contact_is_404() {
     let account = Account::new().await;
     for id in [
         Uuid::now_v7().to_string(),
@@ -38,7 +38,7 @@ async fn does_not_find_what_is_not_there() {
         account.get(&format!("/contacts/{id}")).await.expect_error(
             404,
             match id.as_str() {
-                // Resolved by the client before it is sent.
+                // The client resolves this segment before it sends the request.
                 ".." => "route_not_found",
                 _ => "not_found",
             },
@@ -47,7 +47,7 @@ async fn does_not_find_what_is_not_there() {
 }
 
 #[tokio::test]
-async fn decodes_a_path_once_and_only_as_utf8() {
+async fn path_segment_is_decoded_once_as_utf8() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     let encoded: String = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -57,7 +57,7 @@ async fn decodes_a_path_once_and_only_as_utf8() {
 }
 
 #[tokio::test]
-async fn shows_archived_by_as_null_while_active() {
+async fn archived_by_of_an_active_contact_is_null_on_request() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     assert!(account.get(&format!("/contacts/{id}")).await.body.get("archived_by").is_none());
@@ -68,7 +68,7 @@ async fn shows_archived_by_as_null_while_active() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_a_body() {
+async fn head_returns_the_headers_of_get_without_a_body() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     let get = account.get(&format!("/contacts/{id}")).await;

@@ -3,18 +3,19 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::Account;
+use crate::support::{Account, ApiResponse};
 
-async fn restore(account: &Account, id: &str) -> crate::support::Answer {
+/// Sends the restore of a contact.
+async fn send_restore(account: &Account, id: &str) -> ApiResponse {
     account.call("POST", &format!("/contacts/{id}/restore?properties=phone")).send().await
 }
 
 #[tokio::test]
-async fn makes_a_contact_active_again() {
+async fn restore_makes_a_contact_active_again() {
     let account = Account::new().await;
     let id = account.create(json!({"email": "a@example.com", "phone": "+1 555"})).await;
     let archived = account.delete(&format!("/contacts/{id}")).await.expect(200);
-    let restored = restore(&account, &id).await.expect(200);
+    let restored = send_restore(&account, &id).await.expect(200);
     assert_eq!((&restored.body["archived"], &restored.body["phone"]), (&json!(false), &json!("+1 555")));
     assert!(restored.body.get("archived_by").is_none());
     assert!(restored.body["updated_at"].as_str() > archived.body["updated_at"].as_str());
@@ -22,20 +23,20 @@ async fn makes_a_contact_active_again() {
         .post("/contacts", json!({"fields": {"email": "a@example.com"}}))
         .await
         .expect_error(409, "duplicate_contact");
-    let again = restore(&account, &id).await.expect(200);
+    let again = send_restore(&account, &id).await.expect(200);
     assert_eq!((again.etag(), again.body), (restored.etag(), restored.body));
 }
 
 #[tokio::test]
-async fn names_every_key_that_was_taken_meanwhile() {
+async fn restore_with_taken_keys_is_409_and_lists_every_key() {
     let account = Account::new().await;
     account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
     let id = account.create(json!({"email": "a@example.com", "external_id": "a", "badge": "b"})).await;
     account.delete(&format!("/contacts/{id}")).await.expect(200);
     let first = account.create(json!({"email": "A@example.com", "badge": "b"})).await;
     let second = account.create(json!({"first_name": "B", "external_id": "a"})).await;
-    let answer = restore(&account, &id).await.expect_error(409, "duplicate_contact");
-    let holders: Vec<_> = answer.body["details"]
+    let response = send_restore(&account, &id).await.expect_error(409, "duplicate_contact");
+    let holders: Vec<_> = response.body["details"]
         .as_array()
         .unwrap()
         .iter()
@@ -48,23 +49,23 @@ async fn names_every_key_that_was_taken_meanwhile() {
     for holder in [first, second] {
         account.delete(&format!("/contacts/{holder}")).await.expect(200);
     }
-    restore(&account, &id).await.expect(200);
+    send_restore(&account, &id).await.expect(200);
 }
 
 #[tokio::test]
-async fn a_key_of_a_deleted_field_holds_nothing_up() {
+async fn restore_ignores_keys_of_deleted_fields() {
     let account = Account::new().await;
     account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
     let id = account.create(json!({"first_name": "A", "badge": "b"})).await;
     account.delete(&format!("/contacts/{id}")).await.expect(200);
     account.create(json!({"first_name": "B", "badge": "b"})).await;
     account.delete("/fields/badge").await.expect(204);
-    restore(&account, &id).await.expect(200);
+    send_restore(&account, &id).await.expect(200);
 }
 
 #[tokio::test]
-async fn does_not_find_what_is_not_there() {
+async fn restore_of_an_unknown_contact_is_404() {
     let account = Account::new().await;
-    restore(&account, &Uuid::now_v7().to_string()).await.expect_error(404, "not_found");
-    restore(&account, "nope").await.expect_error(404, "not_found");
+    send_restore(&account, &Uuid::now_v7().to_string()).await.expect_error(404, "not_found");
+    send_restore(&account, "nope").await.expect_error(404, "not_found");
 }

@@ -1,4 +1,4 @@
-//! `PATCH /contacts/{contactId}`: the heart.
+//! `PATCH /contacts/{contactId}`
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::support::Account;
 
 #[tokio::test]
-async fn changes_only_the_keys_sent() {
+async fn patch_changes_only_the_sent_fields() {
     let account = Account::new().await;
     account.define(json!({"label": "Shoe size", "type": "number"})).await;
     let id = account.create(json!({"first_name": "Ada", "last_name": "L", "phone": "+1 555", "shoe_size": 37})).await;
@@ -26,20 +26,20 @@ async fn changes_only_the_keys_sent() {
 }
 
 #[tokio::test]
-async fn updated_at_moves_with_every_change() {
+async fn patch_increases_updated_at_with_every_change() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     let mut last = String::new();
     for turn in 0..20 {
-        let answer = account.patch(&id, json!({"first_name": format!("A{turn}")})).await.expect(200);
-        let updated_at = answer.body["updated_at"].as_str().unwrap().to_owned();
+        let response = account.patch(&id, json!({"first_name": format!("A{turn}")})).await.expect(200);
+        let updated_at = response.body["updated_at"].as_str().unwrap().to_owned();
         assert!(updated_at > last, "{updated_at} is not after {last}");
         last = updated_at;
     }
 }
 
 #[tokio::test]
-async fn a_change_to_equal_values_changes_nothing() {
+async fn patch_with_equal_values_changes_nothing() {
     let account = Account::new().await;
     account.define(json!({"label": "size", "type": "number"})).await;
     account.define(json!({"label": "seen", "type": "datetime"})).await;
@@ -66,16 +66,17 @@ async fn a_change_to_equal_values_changes_nothing() {
 }
 
 #[tokio::test]
-async fn null_and_empty_values_clear() {
+async fn null_and_empty_values_clear_a_field() {
     let account = Account::new().await;
     account.define(json!({"label": "tags", "type": "multi_select", "options": [{"label": "red"}]})).await;
     account.define(json!({"label": "flag", "type": "checkbox"})).await;
     let fields = json!({"first_name": "A", "email": "a@example.com", "phone": "+1 555", "website": "http://a.bc", "tags": ["red"], "flag": true});
     let id = account.create(fields).await;
     let cleared = json!({"first_name": "", "email": " \t", "phone": null, "website": "  ", "tags": [], "flag": null});
-    let answer = account.patch(&format!("{id}?properties=phone,website,tags,flag"), cleared.clone()).await.expect(200);
+    let response =
+        account.patch(&format!("{id}?properties=phone,website,tags,flag"), cleared.clone()).await.expect(200);
     for field in cleared.as_object().unwrap().keys() {
-        assert_eq!(answer.body[field], Value::Null, "{field}");
+        assert_eq!(response.body[field], Value::Null, "{field}");
     }
     account.patch(&id, json!({"flag": ""})).await.expect_error(400, "validation_failed");
     account.patch(&id, json!({"tags": ""})).await.expect_error(400, "validation_failed");
@@ -83,28 +84,28 @@ async fn null_and_empty_values_clear() {
 }
 
 #[tokio::test]
-async fn is_applied_as_a_whole_or_not_at_all() {
+async fn patch_is_applied_as_a_whole_or_not_at_all() {
     let account = Account::new().await;
     let taken = account.create(json!({"email": "taken@example.com"})).await;
     let id = account.create(json!({"email": "a@example.com", "external_id": "a"})).await;
     let before = account.get(&format!("/contacts/{id}")).await;
     account.patch(&id, json!({"first_name": "New", "email": "nope"})).await.expect_error(400, "validation_failed");
-    let answer =
+    let response =
         account.patch(&id, json!({"first_name": "New", "external_id": "b", "email": "Taken@example.com"})).await;
-    let answer = answer.expect_error(409, "duplicate_contact").expect_details(&[("email", "duplicate")]);
-    assert_eq!(answer.body["details"][0]["existing_id"], taken);
+    let response = response.expect_error(409, "duplicate_contact").expect_details(&[("email", "duplicate")]);
+    assert_eq!(response.body["details"][0]["existing_id"], taken);
     account
         .patch(&format!("{id}?properties=nope"), json!({"first_name": "New"}))
         .await
         .expect_error(400, "invalid_properties");
     let after = account.get(&format!("/contacts/{id}")).await;
     assert_eq!((after.etag(), after.body), (before.etag(), before.body));
-    // The key that the failed write had claimed besides is free.
+    // The failed PATCH does not hold the other key that it sent.
     account.create(json!({"first_name": "B", "external_id": "b"})).await;
 }
 
 #[tokio::test]
-async fn keeps_its_own_keys_and_frees_those_it_lets_go() {
+async fn patch_keeps_its_own_keys_and_frees_replaced_keys() {
     let account = Account::new().await;
     let id = account.create(json!({"email": "a@example.com"})).await;
     let spelled = account.patch(&id, json!({"email": "A@Example.com"})).await.expect(200);
@@ -117,19 +118,19 @@ async fn keeps_its_own_keys_and_frees_those_it_lets_go() {
 }
 
 #[tokio::test]
-async fn does_not_change_an_archived_or_missing_contact() {
+async fn patch_of_an_archived_contact_is_409_and_of_an_unknown_contact_is_404() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     account.delete(&format!("/contacts/{id}")).await.expect(200);
-    let answer = account.patch(&id, json!({"first_name": "B"})).await.expect_error(409, "contact_archived");
-    assert_eq!(answer.body["message"], "Object is archived — cannot update");
-    assert!(answer.body.get("details").is_none());
+    let response = account.patch(&id, json!({"first_name": "B"})).await.expect_error(409, "contact_archived");
+    assert_eq!(response.body["message"], "Object is archived — cannot update");
+    assert!(response.body.get("details").is_none());
     account.patch(&Uuid::now_v7().to_string(), json!({})).await.expect_error(404, "not_found");
     account.patch("nope", json!({})).await.expect_error(404, "not_found");
 }
 
 #[tokio::test]
-async fn a_path_without_an_id_is_missing_it() {
+async fn path_without_an_id_is_400_missing_contact_id() {
     let account = Account::new().await;
     for (method, path) in [
         ("PATCH", "/contacts/"),
@@ -143,8 +144,8 @@ async fn a_path_without_an_id_is_missing_it() {
         ("PATCH", "/contacts"),
         ("DELETE", "/contacts"),
     ] {
-        let answer = account.call(method, path).send().await.expect_error(400, "missing_contact_id");
-        assert_eq!(answer.body["message"], "Missing contactId", "{method} {path}");
+        let response = account.call(method, path).send().await.expect_error(400, "missing_contact_id");
+        assert_eq!(response.body["message"], "Missing contactId", "{method} {path}");
         account.anonymous(method, path).send().await.expect_error(401, "unauthorized");
     }
 }

@@ -2,16 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer};
+use crate::support::{Account, ApiResponse};
 
-/// An upsert with a precondition.
-async fn put_if(account: &Account, path: &str, condition: (&str, &str), fields: Value) -> Answer {
-    let call = account.call("PUT", &format!("/contacts/{path}")).header(condition.0, condition.1);
+/// Sends an upsert with a precondition header, given as name and value.
+async fn put_with_precondition(
+    account: &Account,
+    path: &str,
+    precondition: (&str, &str),
+    fields: Value,
+) -> ApiResponse {
+    let call = account.call("PUT", &format!("/contacts/{path}")).header(precondition.0, precondition.1);
     call.json(&json!({"fields": fields})).send().await
 }
 
 #[tokio::test]
-async fn creates_then_updates() {
+async fn put_creates_then_updates() {
     let account = Account::new().await;
     let path = "crm-1?id_property=external_id&properties=phone";
     let created = account.put(path, json!({"first_name": "A", "phone": "+1 555"})).await.expect(201);
@@ -32,7 +37,7 @@ async fn creates_then_updates() {
 }
 
 #[tokio::test]
-async fn knows_a_contact_by_the_rule_of_its_key_and_keeps_its_spelling() {
+async fn put_compares_keys_by_the_rule_of_their_type_and_keeps_the_stored_spelling() {
     let account = Account::new().await;
     for (name, kind) in [("badge", "text"), ("line", "phone"), ("site", "url"), ("rank", "number")] {
         account.define(json!({"label": name, "type": kind, "unique": true})).await;
@@ -63,20 +68,20 @@ async fn knows_a_contact_by_the_rule_of_its_key_and_keeps_its_spelling() {
 }
 
 #[tokio::test]
-async fn the_spelling_of_a_key_changes_when_fields_send_it() {
+async fn put_changes_the_spelling_of_a_key_only_when_fields_contain_it() {
     let account = Account::new().await;
     let id = account.create(json!({"email": "Ada@Example.com"})).await;
     let path = "ADA@example.com?id_property=email";
     assert_eq!(account.put(path, json!({})).await.expect(200).body["email"], "Ada@Example.com");
     let sent = account.put(path, json!({"email": "ada@example.COM"})).await.expect(200);
     assert_eq!((sent.id(), &sent.body["email"]), (id, &json!("ada@example.COM")));
-    // A new contact too has it as the fields spell it.
+    // A new contact also gets the spelling of `fields`, not the spelling of the path.
     let new = account.put("NEW@example.com?id_property=email", json!({"email": "new@example.com"})).await.expect(201);
     assert_eq!(new.body["email"], "new@example.com");
 }
 
 #[tokio::test]
-async fn fields_must_not_contradict_the_path() {
+async fn put_with_a_key_that_contradicts_the_path_is_400() {
     let account = Account::new().await;
     account.define(json!({"label": "rank", "type": "number", "unique": true})).await;
     for exists in [false, true] {
@@ -87,8 +92,8 @@ async fn fields_must_not_contradict_the_path() {
             ("7?id_property=rank", json!({"first_name": "A", "rank": 7.5}), "rank"),
             ("a@b.cd?id_property=email", json!({"email": "a@b.ce"}), "email"),
         ] {
-            let answer = account.put(path, fields).await.expect_error(400, "validation_failed");
-            answer.expect_details(&[(field, "forbidden_field")]);
+            let response = account.put(path, fields).await.expect_error(400, "validation_failed");
+            response.expect_details(&[(field, "forbidden_field")]);
         }
         if !exists {
             account.create(json!({"email": "a@b.cd", "external_id": "x", "rank": 7})).await;
@@ -98,7 +103,7 @@ async fn fields_must_not_contradict_the_path() {
 }
 
 #[tokio::test]
-async fn the_value_in_the_path_is_validated_as_the_fields() {
+async fn put_validates_the_path_value_like_the_field() {
     let account = Account::new().await;
     account.define(json!({"label": "rank", "type": "number", "unique": true})).await;
     let too_long = format!("{}?id_property=external_id", "x".repeat(256));
@@ -112,12 +117,12 @@ async fn the_value_in_the_path_is_validated_as_the_fields() {
         ("a%00b?id_property=external_id", "external_id", "invalid_format"),
         (&*too_long, "external_id", "too_long"),
     ] {
-        let answer = account.put(path, json!({"first_name": "A"})).await.expect_error(400, "validation_failed");
-        answer.expect_details(&[(field, code)]);
+        let response = account.put(path, json!({"first_name": "A"})).await.expect_error(400, "validation_failed");
+        response.expect_details(&[(field, code)]);
     }
-    // Together with all that is wrong with the body.
-    let answer = account.put("nope?id_property=email", json!({"size": 1, "first_name": 1})).await;
-    answer.expect_error(400, "validation_failed").expect_details(&[
+    // One response lists the problem of the path and all problems of the body.
+    let response = account.put("nope?id_property=email", json!({"size": 1, "first_name": 1})).await;
+    response.expect_error(400, "validation_failed").expect_details(&[
         ("size", "unknown_field"),
         ("first_name", "invalid_type"),
         ("email", "invalid_format"),
@@ -127,7 +132,7 @@ async fn the_value_in_the_path_is_validated_as_the_fields() {
 }
 
 #[tokio::test]
-async fn a_new_contact_needs_an_email_or_a_name() {
+async fn put_of_a_new_contact_without_email_and_name_is_400() {
     let account = Account::new().await;
     let required = [("email", "required"), ("first_name", "required"), ("last_name", "required")];
     let path = "x?id_property=external_id";
@@ -136,59 +141,67 @@ async fn a_new_contact_needs_an_email_or_a_name() {
     }
     account.put("a@example.com?id_property=email", json!({})).await.expect(201);
     account.put(path, json!({"last_name": "B"})).await.expect(201);
-    // A rule of creation only.
+    // The rule applies to creation only.
     account.put(path, json!({"last_name": null})).await.expect(200);
 }
 
 #[tokio::test]
-async fn stars_choose_between_creating_and_updating() {
+async fn put_with_if_match_star_only_updates_and_with_if_none_match_star_only_creates() {
     let account = Account::new().await;
     let path = "x?id_property=external_id";
     let fields = || json!({"first_name": "A"});
-    put_if(&account, path, ("if-match", "*"), fields()).await.expect_error(412, "precondition_failed");
-    put_if(&account, path, ("if-match", "\"x\""), fields()).await.expect_error(412, "precondition_failed");
-    let tag = put_if(&account, path, ("if-none-match", "*"), fields()).await.expect(201).etag();
-    put_if(&account, path, ("if-none-match", "*"), fields()).await.expect_error(412, "precondition_failed");
-    put_if(&account, path, ("if-none-match", &tag), fields()).await.expect_error(412, "precondition_failed");
-    assert_eq!(put_if(&account, path, ("if-match", "*"), fields()).await.expect(200).etag(), tag);
-    let fresh = put_if(&account, path, ("if-match", &tag), json!({"first_name": "B"})).await.expect(200).etag();
-    put_if(&account, path, ("if-match", &tag), fields()).await.expect_error(412, "precondition_failed");
-    put_if(&account, path, ("if-match", &format!("W/{fresh}")), fields())
+    put_with_precondition(&account, path, ("if-match", "*"), fields()).await.expect_error(412, "precondition_failed");
+    put_with_precondition(&account, path, ("if-match", "\"x\""), fields())
         .await
         .expect_error(412, "precondition_failed");
-    put_if(&account, path, ("if-none-match", &tag), fields()).await.expect(200);
-    // What is archived is not there.
+    let tag = put_with_precondition(&account, path, ("if-none-match", "*"), fields()).await.expect(201).etag();
+    put_with_precondition(&account, path, ("if-none-match", "*"), fields())
+        .await
+        .expect_error(412, "precondition_failed");
+    put_with_precondition(&account, path, ("if-none-match", &tag), fields())
+        .await
+        .expect_error(412, "precondition_failed");
+    assert_eq!(put_with_precondition(&account, path, ("if-match", "*"), fields()).await.expect(200).etag(), tag);
+    let fresh =
+        put_with_precondition(&account, path, ("if-match", &tag), json!({"first_name": "B"})).await.expect(200).etag();
+    put_with_precondition(&account, path, ("if-match", &tag), fields()).await.expect_error(412, "precondition_failed");
+    put_with_precondition(&account, path, ("if-match", &format!("W/{fresh}")), fields())
+        .await
+        .expect_error(412, "precondition_failed");
+    put_with_precondition(&account, path, ("if-none-match", &tag), fields()).await.expect(200);
+    // An archived contact does not count as existing.
     account.delete("/contacts/x?id_property=external_id").await.expect(200);
-    put_if(&account, path, ("if-match", "*"), fields()).await.expect_error(412, "precondition_failed");
-    put_if(&account, path, ("if-none-match", "*"), fields()).await.expect(201);
+    put_with_precondition(&account, path, ("if-match", "*"), fields()).await.expect_error(412, "precondition_failed");
+    put_with_precondition(&account, path, ("if-none-match", "*"), fields()).await.expect(201);
 }
 
 #[tokio::test]
-async fn a_clash_of_other_keys_names_them_all() {
+async fn put_with_taken_keys_is_409_and_lists_every_key() {
     let account = Account::new().await;
     account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
     let first = account.create(json!({"email": "a@example.com"})).await;
     let second = account.create(json!({"first_name": "B", "badge": "b"})).await;
-    let holders = |answer: &Answer| {
-        let details = answer.body["details"].as_array().unwrap().clone();
+    let holders = |response: &ApiResponse| {
+        let details = response.body["details"].as_array().unwrap().clone();
         details.iter().map(|detail| (detail["field"].clone(), detail["existing_id"].clone())).collect::<Vec<_>>()
     };
-    let clash = || json!({"first_name": "C", "email": "A@example.com", "badge": "b"});
+    let conflicting_fields = || json!({"first_name": "C", "email": "A@example.com", "badge": "b"});
     let expected = [(json!("email"), json!(first)), (json!("badge"), json!(second))];
     for round in ["as a creation", "as an update"] {
-        let answer = account.put("x?id_property=external_id", clash()).await.expect_error(409, "duplicate_contact");
-        assert_eq!(holders(&answer), expected, "{round}");
+        let response =
+            account.put("x?id_property=external_id", conflicting_fields()).await.expect_error(409, "duplicate_contact");
+        assert_eq!(holders(&response), expected, "{round}");
         if round == "as a creation" {
             account.put("x?id_property=external_id", json!({"first_name": "C"})).await.expect(201);
         }
     }
-    // Nothing of the refused writes was kept.
+    // The rejected writes stored nothing.
     let read = account.get("/contacts/x?id_property=external_id&properties=badge").await.expect(200);
     assert_eq!((&read.body["email"], &read.body["badge"]), (&json!(null), &json!(null)));
 }
 
 #[tokio::test]
-async fn a_key_of_an_archived_contact_makes_a_new_one() {
+async fn put_with_the_key_of_an_archived_contact_creates_a_new_contact() {
     let account = Account::new().await;
     let path = "x?id_property=external_id";
     let old = account.put(path, json!({"first_name": "A"})).await.expect(201).id();
@@ -200,12 +213,12 @@ async fn a_key_of_an_archived_contact_makes_a_new_one() {
 }
 
 #[tokio::test]
-async fn needs_a_property() {
+async fn put_without_id_property_is_400() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     for (path, code) in [(id.clone(), "required"), (format!("{id}?id_property=id"), "invalid_format")] {
-        let answer = account.put(&path, json!({"first_name": "B"})).await.expect_error(400, "invalid_query");
-        answer.expect_details(&[("id_property", code)]);
+        let response = account.put(&path, json!({"first_name": "B"})).await.expect_error(400, "invalid_query");
+        response.expect_details(&[("id_property", code)]);
     }
     account.put("%20", json!({})).await.expect_error(400, "missing_contact_id");
     account.put("", json!({})).await.expect_error(400, "missing_contact_id");

@@ -1,5 +1,6 @@
-//! Hostile requests: every route of the document, with what the corpora of `fuzz/` hold, changed by chance, in its path,
-//! its query, its headers and its body. Never a 5xx, always the one shape of errors, and the service goes on.
+//! Sends hostile requests to every route of the OpenAPI document. Paths, queries, headers and bodies are random
+//! mutations of the corpora in `fuzz/`. No response may be a 5xx, every error must have the common format, and the
+//! service must keep working.
 
 #[path = "../../fuzz/corpus.rs"]
 mod corpus;
@@ -13,49 +14,50 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use contacts::fields::Kind;
 use serde_json::json;
 
-use crate::support::{Account, Answer, CUT_OFF, Dice, at_once, token_for};
-use request::{Known, Maker, Request};
+use crate::support::{Account, ApiResponse, NO_RESPONSE, SeededRandom, run_concurrently, token_for};
+use request::{KnownValues, Request, RequestGenerator};
 use route::Route;
 
-/// So many as take a few seconds in a debug build.
-const EXECUTIONS: u64 = 1_200;
+/// The default number of requests, which takes a few seconds in a debug build.
+const REQUESTS: u64 = 1_200;
 const CALLERS: u64 = 4;
-/// After so many requests a caller begins anew: much of what they name is gone by then.
-const REQUESTS_OF_AN_ACCOUNT: u64 = 200;
+/// The number of requests after which a caller continues with a new account, because its requests have by then deleted
+/// many of the known objects.
+const REQUESTS_PER_ACCOUNT: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_breaks_the_service() {
-    let (count, seed) = (mutator::executions(EXECUTIONS) / CALLERS, mutator::seed());
-    let answers = at_once((0..CALLERS).map(|caller| call(seed * CALLERS + caller, count))).await;
-    let [good, refused] = [0, 1].map(|kind| answers.iter().map(|counts| counts[kind]).sum::<u64>());
-    println!("{good} requests were served, {refused} refused");
-    // Else the requests are too wild to get anywhere.
-    assert!(good > refused / 10);
-    let next = Account::new().await;
-    let id = next.create(json!({"first_name": "Ada"})).await;
-    next.get(&format!("/contacts/{id}")).await.expect(200);
+async fn mutated_requests_never_get_a_5xx_or_a_malformed_error() {
+    let (count, seed) = (mutator::executions(REQUESTS) / CALLERS, mutator::seed());
+    let results = run_concurrently((0..CALLERS).map(|caller| send_requests(seed * CALLERS + caller, count))).await;
+    let [succeeded, rejected] = [0, 1].map(|kind| results.iter().map(|counts| counts[kind]).sum::<u64>());
+    println!("{succeeded} requests succeeded, {rejected} were rejected");
+    // If fewer requests succeed, the mutations are too strong to reach the code behind the validation.
+    assert!(succeeded > rejected / 10);
+    let new_account = Account::new().await;
+    let id = new_account.create(json!({"first_name": "Ada"})).await;
+    new_account.get(&format!("/contacts/{id}")).await.expect(200);
 }
 
-/// Sends so many requests, one after another. Returns how many were served, and how many refused.
-async fn call(seed: u64, count: u64) -> [u64; 2] {
-    let (routes, mut maker) = (Route::all(), Maker::new(seed));
-    let (mut account, mut known) = furnished().await;
+/// Sends `count` requests, one after another. Returns how many succeeded and how many were rejected.
+async fn send_requests(seed: u64, count: u64) -> [u64; 2] {
+    let (routes, mut generator) = (Route::all(), RequestGenerator::new(seed));
+    let (mut account, mut known) = create_account_with_data().await;
     let mut counts = [0, 0];
     for number in 1..=count {
-        if number % REQUESTS_OF_AN_ACCOUNT == 0 {
-            (account, known) = furnished().await;
+        if number % REQUESTS_PER_ACCOUNT == 0 {
+            (account, known) = create_account_with_data().await;
         }
         let route = &routes[usize::try_from(number).unwrap() % routes.len()];
-        let request = maker.request(route, &known);
-        let answer = request.send(&account).await;
-        counts[usize::from(answer.status >= 400)] += 1;
-        expect_in_order(&request, answer);
+        let request = generator.generate(route, &known);
+        let response = request.send(&account).await;
+        counts[usize::from(response.status >= 400)] += 1;
+        expect_valid_response(&request, response);
     }
     counts
 }
 
-/// An account with a field of every type and two contacts, and what requests can name of it.
-async fn furnished() -> (Account, Known) {
+/// Creates an account with a field of every type and two contacts. Returns it with the values that requests can use.
+async fn create_account_with_data() -> (Account, KnownValues) {
     let account = Account::new().await;
     for kind in Kind::CUSTOM {
         let mut definition = json!({"label": format!("my_{}", kind.as_str()), "type": kind.as_str()});
@@ -72,25 +74,25 @@ async fn furnished() -> (Account, Known) {
     let feed = account.get("/contacts/changes?limit=1").await.expect(200).body["next"].as_str().unwrap().to_owned();
     let list =
         account.get("/contacts?limit=1").await.expect(200).body["pagination"]["next"].as_str().unwrap().to_owned();
-    let known = Known {
+    let known = KnownValues {
         token: token_for(account.id, Some("tester")),
         segments: vec![ada.id(), other, "ada@example.com".into(), "crm-1".into(), "my_text".into(), "badge".into()],
         cursors: vec![feed, list],
-        tag: ada.etag(),
+        etag: ada.etag(),
     };
     (account, known)
 }
 
-/// Whatever was asked, it is answered, and a refusal is in the one shape.
-fn expect_in_order(request: &Request, answer: Answer) {
-    let text = format!("{} {}", answer.status, answer.text);
+/// Checks that the request got a response, that it is no 5xx, and that an error has the common format.
+fn expect_valid_response(request: &Request, response: ApiResponse) {
+    let text = format!("{} {}", response.status, response.text);
     let checked = catch_unwind(AssertUnwindSafe(|| {
-        assert!(answer.status != CUT_OFF && answer.status < 500);
-        if answer.status >= 400 && request.is_for_a_token() {
-            assert!(answer.body["error"].is_string());
-        } else if answer.status >= 400 {
-            let (status, code) = (answer.status, answer.body["code"].as_str().unwrap_or_default().to_owned());
-            answer.expect_error(status, &code);
+        assert!(response.status != NO_RESPONSE && response.status < 500);
+        if response.status >= 400 && request.is_token_request() {
+            assert!(response.body["error"].is_string());
+        } else if response.status >= 400 {
+            let (status, code) = (response.status, response.body["code"].as_str().unwrap_or_default().to_owned());
+            response.expect_error(status, &code);
         }
     }));
     assert!(checked.is_ok(), "{request}: {text}");

@@ -1,4 +1,4 @@
-//! Requests, made by chance.
+//! Random requests.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use super::corpus::{self, Corpus};
 use super::mutator::Mutator;
 use super::route::Route;
-use crate::support::{Account, Answer, Dice};
+use crate::support::{Account, ApiResponse, SeededRandom};
 
-/// What a request can name that is there.
-pub(super) struct Known {
+/// Values of an account that a request can use to reach existing objects.
+pub(super) struct KnownValues {
     pub(super) token: String,
-    /// Ids, values of unique fields, names of fields.
+    /// Contact ids, values of unique fields and names of fields, for the path.
     pub(super) segments: Vec<String>,
     pub(super) cursors: Vec<String>,
-    /// The entity tag of a contact.
-    pub(super) tag: String,
+    /// The `ETag` of a contact.
+    pub(super) etag: String,
 }
 
-/// A request.
+/// A request that can be sent and printed.
 pub(super) struct Request {
     method: String,
     path: String,
@@ -28,14 +28,18 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) async fn send(&self, account: &Account) -> Answer {
+    pub(super) async fn send(&self, account: &Account) -> ApiResponse {
         let call = account.anonymous(&self.method, &self.path);
         let call = self.headers.iter().fold(call, |call, (name, value)| call.header(name, value));
-        if self.body.is_empty() { call.send().await } else { call.bare(self.body.clone()).send().await }
+        if self.body.is_empty() {
+            call.send().await
+        } else {
+            call.body_without_content_type(self.body.clone()).send().await
+        }
     }
 
-    /// Its errors have the shape of RFC 6749.
-    pub(super) fn is_for_a_token(&self) -> bool {
+    /// Returns whether this is a token request, whose errors have the format of RFC 6749.
+    pub(super) fn is_token_request(&self) -> bool {
         self.path.starts_with("/oauth2/token")
     }
 }
@@ -47,9 +51,9 @@ impl fmt::Display for Request {
     }
 }
 
-/// Makes requests.
-pub(super) struct Maker {
-    dice: Dice,
+/// A generator of random requests.
+pub(super) struct RequestGenerator {
+    random: SeededRandom,
     mutator: Mutator,
     bodies: Vec<Vec<u8>>,
     cursors: Vec<Vec<u8>>,
@@ -59,42 +63,42 @@ pub(super) struct Maker {
     tokens: Vec<Vec<u8>>,
 }
 
-impl Maker {
+impl RequestGenerator {
     pub(super) fn new(seed: u64) -> Self {
-        let of = |target: &str| Corpus::of(target).entries;
+        let entries = |target: &str| Corpus::read(target).entries;
         Self {
-            dice: Dice::new(seed),
-            mutator: Mutator::new(Dice::new(!seed), corpus::dictionary()),
-            bodies: of("body"),
-            cursors: of("cursors"),
-            definitions: of("definition"),
-            properties: of("properties"),
-            searches: of("search"),
-            tokens: of("token"),
+            random: SeededRandom::new(seed),
+            mutator: Mutator::new(SeededRandom::new(!seed), corpus::dictionary()),
+            bodies: entries("body"),
+            cursors: entries("cursors"),
+            definitions: entries("definition"),
+            properties: entries("properties"),
+            searches: entries("search"),
+            tokens: entries("token"),
         }
     }
 
-    /// A request for this route, most often with a part or two of it out of order.
-    pub(super) fn request(&mut self, route: &Route, known: &Known) -> Request {
+    /// Generates a request for this route. Most often one or two of its parts are invalid.
+    pub(super) fn generate(&mut self, route: &Route, known: &KnownValues) -> Request {
         let path = self.path(route, known) + &self.query(route, known);
         let (headers, body) = (self.headers(route, known), self.body(route, known));
         Request { method: route.method.clone(), path, headers, body }
     }
 
-    fn path(&mut self, route: &Route, known: &Known) -> String {
+    fn path(&mut self, route: &Route, known: &KnownValues) -> String {
         let mut parts = route.path.split(['{', '}']);
         let (start, Some(_), end) = (parts.next().unwrap(), parts.next(), parts.next()) else {
             return route.path.clone();
         };
-        let segment = self.dice.pick(&known.segments).clone().into_bytes();
-        let segment = if self.dice.hits(3) { self.mutator.mutated(&[segment]) } else { segment };
+        let segment = self.random.choose(&known.segments).clone().into_bytes();
+        let segment = if self.random.one_in(3) { self.mutator.mutate(&[segment]) } else { segment };
         format!("{start}{}{}", percent_encode(&segment, NON_ALPHANUMERIC), end.unwrap_or_default())
     }
 
-    fn query(&mut self, route: &Route, known: &Known) -> String {
+    fn query(&mut self, route: &Route, known: &KnownValues) -> String {
         let mut pairs = vec![];
         for name in &route.query {
-            if self.dice.hits(3) {
+            if self.random.one_in(3) {
                 let value = self.parameter(name, known);
                 pairs.push(format!("{name}={}", percent_encode(&value, NON_ALPHANUMERIC)));
             }
@@ -102,77 +106,78 @@ impl Maker {
         if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
     }
 
-    fn parameter(&mut self, name: &str, known: &Known) -> Vec<u8> {
+    fn parameter(&mut self, name: &str, known: &KnownValues) -> Vec<u8> {
         let values: &[&str] = match name {
-            "properties" => return self.mutator.mutated(&self.properties),
-            "after" if self.dice.hits(2) => return self.mutator.mutated(&self.cursors),
-            "after" => return self.near(&known.cursors),
-            // Whoever waits is only slow.
-            "wait" => return self.dice.pick(&[b"0".to_vec(), b"0x".to_vec(), b"31".to_vec(), vec![]]).clone(),
+            "properties" => return self.mutator.mutate(&self.properties),
+            "after" if self.random.one_in(2) => return self.mutator.mutate(&self.cursors),
+            "after" => return self.choose_or_mutate(&known.cursors),
+            // A long poll would only slow the test down: 0 does not wait, and the other values are invalid.
+            "wait" => return self.random.choose(&[b"0".to_vec(), b"0x".to_vec(), b"31".to_vec(), vec![]]).clone(),
             "id_property" => &["id", "email", "external_id", "badge", "serial", "phone"],
             "dry_run" | "archived" => &["true", "false"],
             "limit" | "offset" => &["1", "100", "1000", "9223372036854775807"],
             _ => &["ada@example.com", "crm-1", "me"],
         };
-        self.near(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
+        self.choose_or_mutate(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
     }
 
-    /// One of these, or what is nearly one.
-    fn near(&mut self, values: &[String]) -> Vec<u8> {
-        let value = self.dice.pick(values).clone().into_bytes();
-        if self.dice.hits(2) { self.mutator.mutated(&[value]) } else { value }
+    /// Returns one of the values, in half of the cases mutated.
+    fn choose_or_mutate(&mut self, values: &[String]) -> Vec<u8> {
+        let value = self.random.choose(values).clone().into_bytes();
+        if self.random.one_in(2) { self.mutator.mutate(&[value]) } else { value }
     }
 
-    fn headers(&mut self, route: &Route, known: &Known) -> Vec<(String, String)> {
-        let token = if self.dice.hits(10) { self.mutator.mutated(&self.tokens) } else { known.token.clone().into() };
-        let mut headers = vec![("authorization".to_owned(), format!("Bearer {}", sendable(&token)))];
+    fn headers(&mut self, route: &Route, known: &KnownValues) -> Vec<(String, String)> {
+        let token = if self.random.one_in(10) { self.mutator.mutate(&self.tokens) } else { known.token.clone().into() };
+        let mut headers = vec![("authorization".to_owned(), format!("Bearer {}", header_value(&token)))];
         for name in &route.headers {
-            if self.dice.hits(4) {
-                let values = ["*".to_owned(), known.tag.clone(), format!("W/{}, \"x\"", known.tag), "key-1".to_owned()];
-                headers.push((name.clone(), sendable(&self.near(&values))));
+            if self.random.one_in(4) {
+                let values =
+                    ["*".to_owned(), known.etag.clone(), format!("W/{}, \"x\"", known.etag), "key-1".to_owned()];
+                headers.push((name.clone(), header_value(&self.choose_or_mutate(&values))));
             }
         }
-        if self.dice.hits(10) {
+        if self.random.one_in(10) {
             let types = ["application/json; charset=utf-8", "application/x+json", "text/plain"].map(str::to_owned);
-            headers.push(("content-type".to_owned(), sendable(&self.near(&types))));
+            headers.push(("content-type".to_owned(), header_value(&self.choose_or_mutate(&types))));
         } else if route.path == "/oauth2/token" {
             headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
         }
         headers
     }
 
-    fn body(&mut self, route: &Route, known: &Known) -> Vec<u8> {
+    fn body(&mut self, route: &Route, known: &KnownValues) -> Vec<u8> {
         match (&*route.method, &*route.path) {
             ("GET" | "DELETE", _) => vec![],
-            (_, "/contacts/search") => self.mutator.mutated(&self.searches),
+            (_, "/contacts/search") => self.mutator.mutate(&self.searches),
             (_, "/oauth2/token") => {
                 let form = "grant_type=client_credentials&client_id=client_x&client_secret=%41&scope=contacts%3Aread";
-                self.mutator.mutated(&[form.into()])
+                self.mutator.mutate(&[form.into()])
             }
-            (_, path) if path.starts_with("/fields") => self.mutator.mutated(&self.definitions),
-            (_, path) if path.starts_with("/contacts/batch") => self.batch(known),
-            _ => self.fields(),
+            (_, path) if path.starts_with("/fields") => self.mutator.mutate(&self.definitions),
+            (_, path) if path.starts_with("/contacts/batch") => self.batch_body(known),
+            _ => self.fields_body(),
         }
     }
 
-    /// `{"fields": …}`
-    fn fields(&mut self) -> Vec<u8> {
-        let fields = self.mutator.mutated(&self.bodies);
-        if self.dice.hits(8) { fields } else { [b"{\"fields\":", &*fields, b"}"].concat() }
+    /// Returns a body like `{"fields": …}`.
+    fn fields_body(&mut self) -> Vec<u8> {
+        let fields = self.mutator.mutate(&self.bodies);
+        if self.random.one_in(8) { fields } else { [b"{\"fields\":", &*fields, b"}"].concat() }
     }
 
-    fn batch(&mut self, known: &Known) -> Vec<u8> {
-        let (id, fields) = (self.dice.pick(&known.segments).clone(), self.mutator.mutated(&self.bodies));
-        let fields = if self.dice.hits(2) { b"{\"first_name\":\"Ada\"}".to_vec() } else { fields };
+    fn batch_body(&mut self, known: &KnownValues) -> Vec<u8> {
+        let (id, fields) = (self.random.choose(&known.segments).clone(), self.mutator.mutate(&self.bodies));
+        let fields = if self.random.one_in(2) { b"{\"first_name\":\"Ada\"}".to_vec() } else { fields };
         let with_id = format!("{{\"inputs\":[{{\"id\":\"{id}\",\"fields\":");
-        let start = self.dice.pick(&["{\"inputs\":[{\"fields\":".to_owned(), with_id]).clone();
-        let end = *self.dice.pick(&["}]}", "}],\"atomic\":true}", "}],\"id_property\":\"email\"}", "},{}]}"]);
+        let start = self.random.choose(&["{\"inputs\":[{\"fields\":".to_owned(), with_id]).clone();
+        let end = *self.random.choose(&["}]}", "}],\"atomic\":true}", "}],\"id_property\":\"email\"}", "},{}]}"]);
         let body = [start.as_bytes(), &fields, end.as_bytes()].concat();
-        if self.dice.hits(4) { self.mutator.mutated(&[body]) } else { body }
+        if self.random.one_in(4) { self.mutator.mutate(&[body]) } else { body }
     }
 }
 
-/// As much of these bytes as a header can hold.
-fn sendable(bytes: &[u8]) -> String {
+/// Converts bytes to a header value, without the characters that a header cannot hold.
+fn header_value(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().filter(|character| !character.is_control()).collect()
 }

@@ -1,55 +1,58 @@
-//! Another tenant's things are, on every route, things that don't exist.
+//! On every route, objects of another account behave exactly like objects that do not exist.
 
-mod estate;
+mod fixtures;
 mod routes;
 
-use contacts::clients::{SecretHash, new_secret};
+use contacts::clients::{SecretHash, generate_secret};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer, Call};
-use estate::{Estate, Things};
-use routes::{Ask, Body, Case, cases};
+use crate::support::{Account, ApiRequest, ApiResponse};
+use fixtures::{Identifiers, Tenant};
+use routes::{Body, Case, IntruderRequest, cases};
 
-/// How an intruder, of an account of its own, shows who it is.
+/// The kind of token with which an intruder, who has its own account, authenticates.
 #[derive(Clone, Copy, Debug)]
-enum Pass {
-    Token,
-    /// The token of an API client.
-    ClientToken,
+enum TokenKind {
+    /// A token of a user.
+    User,
+    /// A token that `POST /oauth2/token` has issued to an API client.
+    Client,
 }
 
-impl Pass {
-    /// Someone who has nothing yet.
+impl TokenKind {
+    /// Creates an empty account with a token of this kind.
     async fn new_account(self) -> Account {
         let account = Account::new().await;
         match self {
-            Self::Token => account,
-            Self::ClientToken => {
+            Self::User => account,
+            Self::Client => {
                 let repository = account.server.repository();
-                let (name, secret) = ("Intruder".parse().unwrap(), new_secret().unwrap());
-                let hash = SecretHash::of(&secret);
+                let (name, secret) = ("Intruder".parse().unwrap(), generate_secret().unwrap());
+                let hash = SecretHash::from_secret(&secret);
                 let client = repository.create_client(account.id, &name, None, &hash).await.unwrap();
                 repository.close().await;
                 let form =
                     format!("grant_type=client_credentials&client_id={client}&client_secret={}", secret.expose());
                 let call = account.anonymous("POST", "/oauth2/token");
-                let answer = call.body("application/x-www-form-urlencoded", form).send().await.expect(200);
-                account.with_token(answer.body["access_token"].as_str().unwrap())
+                let response = call.body("application/x-www-form-urlencoded", form).send().await.expect(200);
+                account.with_token(response.body["access_token"].as_str().unwrap())
             }
         }
     }
 }
 
-async fn send(account: &Account, method: &str, ask: &Ask) -> Answer {
-    let call = match ask.body {
-        // It has no place for a token.
-        Body::Form(_) => account.anonymous(method, &ask.path),
-        _ => account.call(method, &ask.path),
+async fn send(account: &Account, method: &str, request: &IntruderRequest) -> ApiResponse {
+    let call = match request.body {
+        // The token route takes no bearer token.
+        Body::Form(_) => account.anonymous(method, &request.path),
+        _ => account.call(method, &request.path),
     };
-    let call =
-        ask.headers.iter().fold(call.header("x-request-id", "same"), |call, (name, value)| call.header(name, value));
-    match &ask.body {
+    let call = request
+        .headers
+        .iter()
+        .fold(call.header("x-request-id", "same"), |call, (name, value)| call.header(name, value));
+    match &request.body {
         Body::None => call,
         Body::Json(body) => call.json(body),
         Body::Form(form) => call.body("application/x-www-form-urlencoded", form.clone()),
@@ -58,30 +61,32 @@ async fn send(account: &Account, method: &str, ask: &Ask) -> Answer {
     .await
 }
 
-/// An answer, without what differs between two askers who see the same: what they sent, and what was just made.
-fn comparable(answer: &Answer, sent: &Things) -> String {
-    let mut body = answer.body.clone();
-    mask(&mut body);
-    let shown = |headers: &HeaderMap| {
+/// Returns the response as text, without the parts that differ between two requests with the same outcome: the
+/// identifiers in the request, and new ids, times and cursors.
+fn comparable_text(response: &ApiResponse, sent: &Identifiers) -> String {
+    let mut body = response.body.clone();
+    mask_generated_values(&mut body);
+    let header_lines = |headers: &HeaderMap| {
         let named = headers.iter().filter(|(name, _)| *name != "date");
         let mut lines: Vec<_> = named.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort();
         lines.join("\n")
     };
-    let mut text = format!("{}\n{}\n{body}", answer.status, shown(&answer.headers));
-    if let Some(id) = answer.body["id"].as_str() {
-        text = text.replace(id, "<id>").replace(&answer.etag(), "<tag>");
+    let mut text = format!("{}\n{}\n{body}", response.status, header_lines(&response.headers));
+    if let Some(id) = response.body["id"].as_str() {
+        text = text.replace(id, "<id>").replace(&response.etag(), "<tag>");
     }
-    let mut sent = sent.all().map(|thing| (thing, thing.len()));
-    sent.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
-    sent.into_iter()
-        .fold(text, |text, (thing, _)| text.replace(thing, "<sent>").replace(&thing.to_uppercase(), "<sent>"))
+    let mut values = sent.values().map(|value| (value, value.len()));
+    values.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
+    values
+        .into_iter()
+        .fold(text, |text, (value, _)| text.replace(value, "<sent>").replace(&value.to_uppercase(), "<sent>"))
 }
 
-/// Hides ids, times and cursors, wherever they are.
-fn mask(value: &mut Value) {
+/// Replaces ids, times and cursors at any depth.
+fn mask_generated_values(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(mask),
+        Value::Array(items) => items.iter_mut().for_each(mask_generated_values),
         Value::Object(members) => {
             for (name, value) in members {
                 match &*value {
@@ -89,7 +94,7 @@ fn mask(value: &mut Value) {
                         *value = json!("<id>");
                     }
                     Value::String(_) if name == "at" || name.ends_with("_at") => *value = json!("<time>"),
-                    _ => mask(value),
+                    _ => mask_generated_values(value),
                 }
             }
         }
@@ -97,99 +102,113 @@ fn mask(value: &mut Value) {
     }
 }
 
-/// What of the owner's is in an answer, and was not in the request.
-fn leaked(estate: &Estate, ask: &Ask, answer: &Answer) -> Vec<String> {
-    let raw = format!("{:?}\n{}", answer.headers, answer.text).to_lowercase();
-    let sent = ask.text().to_lowercase();
-    let account = estate.owner.id.to_string();
-    let owned = estate.things.all().into_iter().chain([&*estate.untold, &*account]).map(str::to_lowercase);
-    // The tag of a contact tells its version, and many have the same.
-    owned.filter(|thing| *thing != estate.things.contact_tag && raw.contains(thing) && !sent.contains(thing)).collect()
+/// Returns the values of the tenant that are in the response but were not in the request.
+fn leaked_values(tenant: &Tenant, request: &IntruderRequest, response: &ApiResponse) -> Vec<String> {
+    let raw = format!("{:?}\n{}", response.headers, response.text).to_lowercase();
+    let sent = request.text().to_lowercase();
+    let account = tenant.owner.id.to_string();
+    let owned = tenant.identifiers.values().into_iter().chain([&*tenant.secret_word, &*account]).map(str::to_lowercase);
+    // An ETag depends only on the version of a contact, so contacts of different accounts share ETags.
+    owned
+        .filter(|value| *value != tenant.identifiers.contact_etag && raw.contains(value) && !sent.contains(value))
+        .collect()
 }
 
-async fn try_all(pass: Pass) {
-    let (estate, nothing) = (Estate::new().await, Things::of_nobody());
-    let before = estate.seen().await;
-    for (method, route, ask) in cases() {
-        let (with_theirs, with_nothing) = (ask(&estate.things), ask(&nothing));
-        let place = format!("{method} {} by {pass:?}", with_theirs.text());
-        let answer = send(&pass.new_account().await, method, &with_theirs).await;
-        assert_eq!(leaked(&estate, &with_theirs, &answer), Vec::<String>::new(), "{place}: {}", answer.text);
-        assert!((200..500).contains(&answer.status), "{place}: {}", answer.text);
-        // The numbers of the whole service go on.
+/// Sends each case twice: with the identifiers of a tenant, and with unused ones. Checks that the responses are the
+/// same, contain no value of the tenant, and that no data of the tenant changes.
+async fn expect_isolation(token_kind: TokenKind) {
+    let (tenant, unused) = (Tenant::new().await, Identifiers::new_unused());
+    let before = tenant.snapshot().await;
+    for (method, route, request) in cases() {
+        let (with_foreign, with_unused) = (request(&tenant.identifiers), request(&unused));
+        let context = format!("{method} {} with a {token_kind:?} token", with_foreign.text());
+        let response = send(&token_kind.new_account().await, method, &with_foreign).await;
+        assert_eq!(
+            leaked_values(&tenant, &with_foreign, &response),
+            Vec::<String>::new(),
+            "{context}: {}",
+            response.text
+        );
+        assert!((200..500).contains(&response.status), "{context}: {}", response.text);
+        // Metrics cover the whole service and change between two requests.
         if route != "/metrics" {
-            let same = send(&pass.new_account().await, method, &with_nothing).await;
-            assert_eq!(comparable(&answer, &estate.things), comparable(&same, &nothing), "{place}");
+            let expected = send(&token_kind.new_account().await, method, &with_unused).await;
+            assert_eq!(
+                comparable_text(&response, &tenant.identifiers),
+                comparable_text(&expected, &unused),
+                "{context}"
+            );
         }
-        let stored = estate.owner.stored().await;
-        assert_eq!(stored, before[..stored.len()], "{place}");
+        let stored = tenant.owner.stored_rows().await;
+        assert_eq!(stored, before[..stored.len()], "{context}");
     }
-    assert_eq!(estate.seen().await, before);
+    assert_eq!(tenant.snapshot().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_another_is_seen_changed_or_told_from_what_does_not_exist() {
-    try_all(Pass::Token).await;
+async fn user_token_gets_the_same_response_for_foreign_and_nonexistent_objects() {
+    expect_isolation(TokenKind::User).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_is_it_with_the_token_of_a_client() {
-    try_all(Pass::ClientToken).await;
+async fn client_token_gets_the_same_response_for_foreign_and_nonexistent_objects() {
+    expect_isolation(TokenKind::Client).await;
 }
 
 #[tokio::test]
-async fn no_route_is_left_out() {
-    let document = serde_json::to_value(contacts::http::openapi::complete()).unwrap();
+async fn every_documented_route_has_an_isolation_case() {
+    let document = serde_json::to_value(contacts::http::openapi_document()).unwrap();
     let routes = document["paths"].as_object().unwrap().iter();
     let routes = routes.flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (method, path)));
     let has_case = |method: &str, path: &str| cases().any(|(known, route, _): Case| known == method && route == path);
     let missing: Vec<_> = routes.filter(|(method, path)| !has_case(&method.to_uppercase(), path)).collect();
-    assert!(missing.is_empty(), "no case for {missing:?}");
+    assert!(missing.is_empty(), "no isolation case for {missing:?}");
 }
 
 #[tokio::test]
-async fn a_key_of_another_replays_nothing() {
-    let (estate, intruder) = (Estate::new().await, Account::new().await);
+async fn idempotency_key_of_another_account_replays_no_response() {
+    let (tenant, intruder) = (Tenant::new().await, Account::new().await);
     let create = |account: &Account| {
-        let call = account.call("POST", "/contacts").header("idempotency-key", &estate.things.idempotency_key);
-        call.json(&Estate::kept_request()).send()
+        let call = account.call("POST", "/contacts").header("idempotency-key", &tenant.identifiers.idempotency_key);
+        call.json(&Tenant::idempotent_body()).send()
     };
-    let (replayed, own) = (create(&estate.owner).await.expect(201), create(&intruder).await.expect(201));
+    let (replayed, own) = (create(&tenant.owner).await.expect(201), create(&intruder).await.expect(201));
     assert_eq!((replayed.header("idempotency-replayed"), own.header("idempotency-replayed")), ("true", ""));
     assert_ne!(replayed.id(), own.id());
-    // From here on it is the key of both, each for itself.
+    // The key now exists in both accounts, independently.
     assert_eq!(create(&intruder).await.expect(201).id(), own.id());
-    assert_eq!(create(&estate.owner).await.expect(201).id(), replayed.id());
+    assert_eq!(create(&tenant.owner).await.expect(201).id(), replayed.id());
 }
 
 #[tokio::test]
-async fn a_token_speaks_for_the_account_that_it_names_whatever_else_it_names() {
-    let (estate, intruder) = (Estate::new().await, Account::new().await);
-    let (own, theirs) = (intruder.id, estate.owner.id);
+async fn only_the_account_id_claim_selects_the_account() {
+    let (tenant, intruder) = (Tenant::new().await, Account::new().await);
+    let (own, foreign) = (intruder.id, tenant.owner.id);
     let claims = json!({
-        "account_id": own, "sub": estate.things.actor, "client_id": estate.things.client_id,
-        "account": theirs, "accountId": theirs, "tenant": theirs, "exp": crate::support::in_seconds(60),
+        "account_id": own, "sub": tenant.identifiers.actor, "client_id": tenant.identifiers.client_id,
+        "account": foreign, "accountId": foreign, "tenant": foreign, "exp": crate::support::timestamp_in(60),
     });
     let intruder = intruder.with_token(crate::support::sign(&claims));
-    let path = format!("/contacts/{}", estate.things.active);
-    let calls: [fn(Call, &Account) -> Call; 4] = [
+    let path = format!("/contacts/{}", tenant.identifiers.active);
+    let calls: [fn(ApiRequest, &Account) -> ApiRequest; 4] = [
         |call, _| call,
         |call, owner| call.header("x-account-id", &owner.id.to_string()),
         |call, owner| call.header("x-forwarded-user", &owner.id.to_string()),
         |call, owner| call.header("cookie", &format!("account_id={}", owner.id)),
     ];
     for call in calls {
-        for path in [path.clone(), format!("{path}?account_id={}", estate.owner.id)] {
-            call(intruder.call("GET", &path), &estate.owner).send().await.expect_error(404, "not_found");
+        for path in [path.clone(), format!("{path}?account_id={}", tenant.owner.id)] {
+            call(intruder.call("GET", &path), &tenant.owner).send().await.expect_error(404, "not_found");
         }
     }
-    // Who only calls himself by another's name is not that one to the feed of his own.
+    // The intruder's token has the owner's `sub`, but its writes stay in its own account: the owner's feed without the
+    // owner's writes is empty.
     intruder.create(json!({"first_name": "Mine"})).await;
-    assert_eq!(estate.owner.get("/contacts/changes?exclude_actor=me").await.expect(200).body["data"], json!([]));
+    assert_eq!(tenant.owner.get("/contacts/changes?exclude_actor=me").await.expect(200).body["data"], json!([]));
 }
 
 #[tokio::test]
-async fn tenants_share_neither_lists_nor_fields_nor_keys() {
+async fn contact_lists_fields_and_unique_keys_are_separate_per_account() {
     let (owner, stranger) = (Account::new().await, Account::new().await);
     owner.define(json!({"label": "Secret", "type": "text"})).await;
     owner.create(json!({"email": "a@example.com", "external_id": "1"})).await;
@@ -202,7 +221,7 @@ async fn tenants_share_neither_lists_nor_fields_nor_keys() {
 }
 
 #[tokio::test]
-async fn an_upsert_neither_sees_nor_changes_another_tenants_contact() {
+async fn upsert_neither_finds_nor_changes_a_contact_of_another_account() {
     let (owner, stranger) = (Account::new().await, Account::new().await);
     let id = owner.create(json!({"first_name": "A", "external_id": "shared"})).await;
     let upsert = |headers: &[(&str, &str)]| {
@@ -219,7 +238,7 @@ async fn an_upsert_neither_sees_nor_changes_another_tenants_contact() {
 }
 
 #[tokio::test]
-async fn feeds_and_batches_hold_nothing_of_another_tenant() {
+async fn change_feed_and_batches_exclude_contacts_of_another_account() {
     let (owner, stranger) = (Account::new().await, Account::new().await);
     let id = owner.create(json!({"first_name": "A", "external_id": "x"})).await;
     let cursor = owner.get("/contacts/changes").await.expect(200).body["next"].as_str().unwrap().to_owned();
@@ -228,23 +247,24 @@ async fn feeds_and_batches_hold_nothing_of_another_tenant() {
     for (action, input) in
         [("read", json!({"id": id})), ("archive", json!({"id": id})), ("update", json!({"id": id, "fields": {}}))]
     {
-        let answer = stranger.post(&format!("/contacts/batch/{action}"), json!({"inputs": [input]})).await.expect(207);
-        assert_eq!(answer.body["results"][0]["error"]["code"], "not_found");
+        let response =
+            stranger.post(&format!("/contacts/batch/{action}"), json!({"inputs": [input]})).await.expect(207);
+        assert_eq!(response.body["results"][0]["error"]["code"], "not_found");
     }
 }
 
 #[tokio::test]
-async fn a_document_holds_nothing_of_another_tenant() {
+async fn openapi_document_excludes_fields_of_another_account() {
     let (owner, stranger) = (Account::new().await, Account::new().await);
     owner.define(json!({"label": "Secret", "type": "text"})).await;
-    let theirs = owner.get("/openapi.json").await.expect(200);
-    assert!(theirs.text.contains("\"secret\""));
+    let foreign = owner.get("/openapi.json").await.expect(200);
+    assert!(foreign.text.contains("\"secret\""));
     let public = owner.anonymous("GET", "/openapi.json").send().await.expect(200);
     let own = stranger.get("/openapi.json").await.expect(200);
     for other in [&public, &own] {
-        assert!(!other.text.contains("\"secret\"") && other.etag() != theirs.etag());
+        assert!(!other.text.contains("\"secret\"") && other.etag() != foreign.etag());
     }
-    // Who knows the tag of another's document learns nothing by it.
-    let known = stranger.call("GET", "/openapi.json").header("if-none-match", &theirs.etag()).send().await.expect(200);
+    // The ETag of another account's document does not match the caller's document.
+    let known = stranger.call("GET", "/openapi.json").header("if-none-match", &foreign.etag()).send().await.expect(200);
     assert_eq!(known.body, own.body);
 }

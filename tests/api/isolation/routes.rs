@@ -1,12 +1,12 @@
-//! What an intruder can ask of each route with what belongs to another. A new route needs a case here.
+//! Requests to every route that contain identifiers of another account. Add a case for each new route.
 
 use serde_json::{Value, json};
 
-use super::estate::{Estate, Things};
-use crate::support::encoded;
+use super::fixtures::{Identifiers, Tenant};
+use crate::support::percent_encoded;
 
 /// A request that an intruder sends.
-pub(super) struct Ask {
+pub(super) struct IntruderRequest {
     pub(super) path: String,
     pub(super) body: Body,
     pub(super) headers: Vec<(&'static str, String)>,
@@ -18,8 +18,8 @@ pub(super) enum Body {
     Form(String),
 }
 
-impl Ask {
-    fn with(self, name: &'static str, value: &str) -> Self {
+impl IntruderRequest {
+    fn header(self, name: &'static str, value: &str) -> Self {
         Self { headers: vec![(name, value.to_owned())], ..self }
     }
 
@@ -27,7 +27,7 @@ impl Ask {
         Self { body: Body::Json(body), ..self }
     }
 
-    /// All that is sent, in one text.
+    /// Returns the path, the body and the header values in one text.
     pub(super) fn text(&self) -> String {
         let body = match &self.body {
             Body::None => String::new(),
@@ -39,216 +39,289 @@ impl Ask {
     }
 }
 
-fn to(path: impl Into<String>) -> Ask {
-    Ask { path: path.into(), body: Body::None, headers: vec![] }
+fn request(path: impl Into<String>) -> IntruderRequest {
+    IntruderRequest { path: path.into(), body: Body::None, headers: vec![] }
 }
 
-fn named() -> Value {
+fn valid_body() -> Value {
     json!({"fields": {"first_name": "Mine"}})
 }
 
-fn post(path: &str, body: Value) -> Ask {
-    to(path).json(body)
+fn request_with_body(path: &str, body: Value) -> IntruderRequest {
+    request(path).json(body)
 }
 
-fn form(form: String) -> Ask {
-    Ask { body: Body::Form(form), ..to("/oauth2/token") }
+fn token_request(form: String) -> IntruderRequest {
+    IntruderRequest { body: Body::Form(form), ..request("/oauth2/token") }
 }
 
-/// A route as the document has it, and a request for it.
-pub(super) type Case = (&'static str, &'static str, fn(&Things) -> Ask);
+/// A method, a route as in the OpenAPI document, and a function that builds a request with these identifiers.
+pub(super) type Case = (&'static str, &'static str, fn(&Identifiers) -> IntruderRequest);
 
-/// Reads that are not of one contact.
-const LISTS: &[Case] = &[
-    ("GET", "/contacts", |of| to(format!("/contacts?email={}&archived=true", encoded(&of.email)))),
-    ("GET", "/contacts", |of| to(format!("/contacts?external_id={}", of.external_id))),
-    ("GET", "/contacts", |of| to(format!("/contacts?properties=phone,{}", of.field))),
-    ("GET", "/contacts", |of| to(format!("/contacts?limit=1&after={}", of.list_cursor))),
-    ("GET", "/contacts", |of| to(format!("/contacts?after={}", of.search_cursor))),
-    ("GET", "/contacts", |_| to("/contacts?archived=true&limit=100")),
-    ("GET", "/contacts/changes", |_| to("/contacts/changes?limit=1000")),
-    ("GET", "/contacts/changes", |of| to(format!("/contacts/changes?after={}", of.feed_cursor))),
-    ("GET", "/contacts/changes", |of| to(format!("/contacts/changes?after={}", of.history_cursor))),
-    ("GET", "/contacts/changes", |of| to(format!("/contacts/changes?exclude_actor={}", of.actor))),
-    ("POST", "/contacts/search", |_| post("/contacts/search", json!({"archived": true}))),
-    ("POST", "/contacts/search", |of| post("/contacts/search", json!({"query": of.name}))),
-    ("POST", "/contacts/search", |of| {
-        post("/contacts/search", json!({"limit": 1, "sorts": ["first_name"], "after": of.search_cursor}))
-    }),
-    ("POST", "/contacts/search", |of| filter("email", "eq", json!(of.email))),
-    ("POST", "/contacts/search", |of| filter("id", "in", json!([of.active, of.archived]))),
-    ("POST", "/contacts/search", |of| filter("first_name", "starts_with", json!(of.name))),
-    ("POST", "/contacts/search", |of| filter(&of.field, "eq", json!(of.badge))),
-    ("POST", "/contacts/search", |of| filter(&of.choice, "eq", json!(of.option))),
-    ("POST", "/contacts/search", |of| post("/contacts/search", json!({"sorts": [format!("-{}", of.choice)]}))),
-    ("POST", "/contacts/search", |of| post("/contacts/search", json!({"properties": [of.field]}))),
-];
-
-fn filter(property: &str, operator: &str, value: Value) -> Ask {
-    let filter = json!({"property": property, "operator": operator, "value": value});
-    post("/contacts/search", json!({"filters": [filter], "archived": true}))
-}
-
-/// One contact, by its id or by a value of it.
-const CONTACTS: &[Case] = &[
-    ("POST", "/contacts", |of| {
-        post("/contacts", json!({"fields": {"email": of.email, "external_id": of.external_id}}))
-    }),
-    ("POST", "/contacts", |of| {
-        post("/contacts", json!({"fields": {"first_name": "Mine", of.field.clone(): of.badge}}))
-    }),
-    ("POST", "/contacts", |of| post("/contacts", json!({"fields": {"first_name": "Mine", "id": of.active}}))),
-    ("POST", "/contacts", |of| post("/contacts", Estate::kept_request()).with("idempotency-key", &of.idempotency_key)),
-    ("GET", "/contacts/{contactId}", |of| to(format!("/contacts/{}", of.active))),
-    ("GET", "/contacts/{contactId}", |of| to(format!("/contacts/{}", of.active.to_uppercase()))),
-    ("GET", "/contacts/{contactId}", |of| to(format!("/contacts/{}", of.archived))),
-    ("GET", "/contacts/{contactId}", |of| {
-        to(format!("/contacts/{}", of.active)).with("if-none-match", &of.contact_tag)
-    }),
-    ("GET", "/contacts/{contactId}", |of| to(format!("/contacts/{}?properties={}", of.active, of.field))),
-    ("GET", "/contacts/{contactId}", |of| to(format!("/contacts/{}?id_property=email", encoded(&of.email)))),
-    ("GET", "/contacts/{contactId}", |of| to(format!("/contacts/{}?id_property=external_id", of.external_id))),
-    ("GET", "/contacts/{contactId}", |of| to(format!("/contacts/{}?id_property={}", of.badge, of.field))),
-    ("PATCH", "/contacts/{contactId}", |of| post(&format!("/contacts/{}", of.active), named())),
-    ("PATCH", "/contacts/{contactId}", |of| post(&format!("/contacts/{}", of.archived), named())),
-    ("PATCH", "/contacts/{contactId}", |of| post(&format!("/contacts/{}?dry_run=true", of.active), named())),
-    ("PATCH", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}", of.active), named()).with("if-match", &of.contact_tag)
-    }),
-    ("PATCH", "/contacts/{contactId}", |of| post(&format!("/contacts/{}", of.active), named()).with("if-match", "*")),
-    ("PATCH", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=email", encoded(&of.email)), named())
-    }),
-    ("PATCH", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=external_id", of.external_id), named())
-    }),
-    ("PATCH", "/contacts/{contactId}", |of| post(&format!("/contacts/{}?id_property={}", of.badge, of.field), named())),
-    ("PATCH", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}", of.active), json!({"fields": {of.field.clone(): "mine"}}))
-    }),
-    ("PUT", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=external_id", of.external_id), named())
-    }),
-    ("PUT", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=email", encoded(&of.email)), named())
-    }),
-    ("PUT", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=email&dry_run=true", encoded(&of.email)), named())
-    }),
-    ("PUT", "/contacts/{contactId}", |of| post(&format!("/contacts/{}?id_property={}", of.badge, of.field), named())),
-    ("PUT", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=external_id", of.external_id), named()).with("if-match", "*")
-    }),
-    ("PUT", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=external_id", of.external_id), named())
-            .with("if-match", &of.contact_tag)
-    }),
-    ("PUT", "/contacts/{contactId}", |of| {
-        post(&format!("/contacts/{}?id_property=external_id", of.external_id), named()).with("if-none-match", "*")
-    }),
-    ("DELETE", "/contacts/{contactId}", |of| to(format!("/contacts/{}", of.active))),
-    ("DELETE", "/contacts/{contactId}", |of| to(format!("/contacts/{}", of.archived))),
-    ("DELETE", "/contacts/{contactId}", |of| to(format!("/contacts/{}?dry_run=true", of.active))),
-    ("DELETE", "/contacts/{contactId}", |of| to(format!("/contacts/{}", of.active)).with("if-match", &of.contact_tag)),
-    ("DELETE", "/contacts/{contactId}", |of| to(format!("/contacts/{}?id_property=email", encoded(&of.email)))),
-    ("POST", "/contacts/{contactId}/restore", |of| to(format!("/contacts/{}/restore", of.archived))),
-    ("POST", "/contacts/{contactId}/restore", |of| to(format!("/contacts/{}/restore", of.active))),
-    ("POST", "/contacts/{contactId}/restore", |of| {
-        to(format!("/contacts/{}/restore", of.archived)).with("idempotency-key", &of.idempotency_key)
-    }),
-    ("POST", "/contacts/{contactId}/purge", |of| to(format!("/contacts/{}/purge", of.active))),
-    ("POST", "/contacts/{contactId}/purge", |of| {
-        to(format!("/contacts/{}/purge", of.archived)).with("idempotency-key", &of.idempotency_key)
-    }),
-    ("GET", "/contacts/{contactId}/history", |of| to(format!("/contacts/{}/history", of.active))),
-    ("GET", "/contacts/{contactId}/history", |of| to(format!("/contacts/{}/history", of.archived))),
-    ("GET", "/contacts/{contactId}/history", |of| {
-        to(format!("/contacts/{}/history?after={}", of.active, of.history_cursor))
-    }),
-];
-
-const BATCHES: &[Case] = &[
-    ("POST", "/contacts/batch/create", |of| {
-        let fields = json!({"email": of.email, "external_id": of.external_id});
-        post("/contacts/batch/create", json!({"inputs": [{"fields": fields}]}))
-            .with("idempotency-key", &of.idempotency_key)
-    }),
-    ("POST", "/contacts/batch/create", |of| {
-        post(
-            "/contacts/batch/create",
-            json!({"inputs": [{"fields": {"first_name": "Mine", of.choice.clone(): of.option}}]}),
+/// Lists, search and the change feed.
+const LIST_CASES: &[Case] = &[
+    ("GET", "/contacts", |victim| request(format!("/contacts?email={}&archived=true", percent_encoded(&victim.email)))),
+    ("GET", "/contacts", |victim| request(format!("/contacts?external_id={}", victim.external_id))),
+    ("GET", "/contacts", |victim| request(format!("/contacts?properties=phone,{}", victim.field))),
+    ("GET", "/contacts", |victim| request(format!("/contacts?limit=1&after={}", victim.list_cursor))),
+    ("GET", "/contacts", |victim| request(format!("/contacts?after={}", victim.search_cursor))),
+    ("GET", "/contacts", |_| request("/contacts?archived=true&limit=100")),
+    ("GET", "/contacts/changes", |_| request("/contacts/changes?limit=1000")),
+    ("GET", "/contacts/changes", |victim| request(format!("/contacts/changes?after={}", victim.feed_cursor))),
+    ("GET", "/contacts/changes", |victim| request(format!("/contacts/changes?after={}", victim.history_cursor))),
+    ("GET", "/contacts/changes", |victim| request(format!("/contacts/changes?exclude_actor={}", victim.actor))),
+    ("POST", "/contacts/search", |_| request_with_body("/contacts/search", json!({"archived": true}))),
+    ("POST", "/contacts/search", |victim| request_with_body("/contacts/search", json!({"query": victim.name}))),
+    ("POST", "/contacts/search", |victim| {
+        request_with_body(
+            "/contacts/search",
+            json!({"limit": 1, "sorts": ["first_name"], "after": victim.search_cursor}),
         )
     }),
-    ("POST", "/contacts/batch/read", |of| {
-        post("/contacts/batch/read", json!({"inputs": [{"id": of.active}, {"id": of.archived}]}))
+    ("POST", "/contacts/search", |victim| search_with_filter("email", "eq", json!(victim.email))),
+    ("POST", "/contacts/search", |victim| search_with_filter("id", "in", json!([victim.active, victim.archived]))),
+    ("POST", "/contacts/search", |victim| search_with_filter("first_name", "starts_with", json!(victim.name))),
+    ("POST", "/contacts/search", |victim| search_with_filter(&victim.field, "eq", json!(victim.badge))),
+    ("POST", "/contacts/search", |victim| search_with_filter(&victim.choice, "eq", json!(victim.option))),
+    ("POST", "/contacts/search", |victim| {
+        request_with_body("/contacts/search", json!({"sorts": [format!("-{}", victim.choice)]}))
     }),
-    ("POST", "/contacts/batch/read", |of| {
-        post("/contacts/batch/read", json!({"inputs": [{"id": of.external_id}], "id_property": "external_id"}))
+    ("POST", "/contacts/search", |victim| request_with_body("/contacts/search", json!({"properties": [victim.field]}))),
+];
+
+fn search_with_filter(property: &str, operator: &str, value: Value) -> IntruderRequest {
+    let filter = json!({"property": property, "operator": operator, "value": value});
+    request_with_body("/contacts/search", json!({"filters": [filter], "archived": true}))
+}
+
+/// One contact, addressed by its id or by a unique property.
+const CONTACT_CASES: &[Case] = &[
+    ("POST", "/contacts", |victim| {
+        request_with_body("/contacts", json!({"fields": {"email": victim.email, "external_id": victim.external_id}}))
     }),
-    ("POST", "/contacts/batch/read", |of| {
-        post("/contacts/batch/read", json!({"inputs": [{"id": of.active}], "properties": [of.field]}))
+    ("POST", "/contacts", |victim| {
+        request_with_body("/contacts", json!({"fields": {"first_name": "Mine", victim.field.clone(): victim.badge}}))
     }),
-    ("POST", "/contacts/batch/read", |of| {
-        post("/contacts/batch/read", json!({"inputs": [{"id": of.badge}], "id_property": of.field}))
+    ("POST", "/contacts", |victim| {
+        request_with_body("/contacts", json!({"fields": {"first_name": "Mine", "id": victim.active}}))
     }),
-    ("POST", "/contacts/batch/update", |of| {
-        let inputs = [&of.active, &of.archived].map(|id| json!({"id": id, "fields": {"first_name": "Mine"}}));
-        post("/contacts/batch/update", json!({"inputs": inputs}))
+    ("POST", "/contacts", |victim| {
+        request_with_body("/contacts", Tenant::idempotent_body()).header("idempotency-key", &victim.idempotency_key)
     }),
-    ("POST", "/contacts/batch/update", |of| {
-        let inputs = json!([{"fields": {"first_name": "Mine"}, "id": of.email}]);
-        post("/contacts/batch/update", json!({"inputs": inputs, "id_property": "email", "atomic": true}))
+    ("GET", "/contacts/{contactId}", |victim| request(format!("/contacts/{}", victim.active))),
+    ("GET", "/contacts/{contactId}", |victim| request(format!("/contacts/{}", victim.active.to_uppercase()))),
+    ("GET", "/contacts/{contactId}", |victim| request(format!("/contacts/{}", victim.archived))),
+    ("GET", "/contacts/{contactId}", |victim| {
+        request(format!("/contacts/{}", victim.active)).header("if-none-match", &victim.contact_etag)
     }),
-    ("POST", "/contacts/batch/upsert", |of| {
-        let inputs = json!([{"id": of.external_id, "fields": {"first_name": "Mine", "email": of.email}}]);
-        post("/contacts/batch/upsert", json!({"inputs": inputs, "id_property": "external_id"}))
+    ("GET", "/contacts/{contactId}", |victim| {
+        request(format!("/contacts/{}?properties={}", victim.active, victim.field))
     }),
-    ("POST", "/contacts/batch/upsert", |of| {
-        let inputs = json!([{"id": of.badge, "fields": {"first_name": "Mine"}}]);
-        post("/contacts/batch/upsert", json!({"inputs": inputs, "id_property": of.field}))
+    ("GET", "/contacts/{contactId}", |victim| {
+        request(format!("/contacts/{}?id_property=email", percent_encoded(&victim.email)))
     }),
-    ("POST", "/contacts/batch/archive", |of| {
-        post("/contacts/batch/archive", json!({"inputs": [{"id": of.active}, {"id": of.archived}]}))
+    ("GET", "/contacts/{contactId}", |victim| {
+        request(format!("/contacts/{}?id_property=external_id", victim.external_id))
     }),
-    ("POST", "/contacts/batch/archive", |of| {
-        post("/contacts/batch/archive", json!({"inputs": [{"id": of.email}], "id_property": "email", "atomic": true}))
+    ("GET", "/contacts/{contactId}", |victim| {
+        request(format!("/contacts/{}?id_property={}", victim.badge, victim.field))
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}", victim.active), valid_body())
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}", victim.archived), valid_body())
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?dry_run=true", victim.active), valid_body())
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}", victim.active), valid_body())
+            .header("if-match", &victim.contact_etag)
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}", victim.active), valid_body()).header("if-match", "*")
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property=email", percent_encoded(&victim.email)), valid_body())
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property=external_id", victim.external_id), valid_body())
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property={}", victim.badge, victim.field), valid_body())
+    }),
+    ("PATCH", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}", victim.active), json!({"fields": {victim.field.clone(): "mine"}}))
+    }),
+    ("PUT", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property=external_id", victim.external_id), valid_body())
+    }),
+    ("PUT", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property=email", percent_encoded(&victim.email)), valid_body())
+    }),
+    ("PUT", "/contacts/{contactId}", |victim| {
+        request_with_body(
+            &format!("/contacts/{}?id_property=email&dry_run=true", percent_encoded(&victim.email)),
+            valid_body(),
+        )
+    }),
+    ("PUT", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property={}", victim.badge, victim.field), valid_body())
+    }),
+    ("PUT", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property=external_id", victim.external_id), valid_body())
+            .header("if-match", "*")
+    }),
+    ("PUT", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property=external_id", victim.external_id), valid_body())
+            .header("if-match", &victim.contact_etag)
+    }),
+    ("PUT", "/contacts/{contactId}", |victim| {
+        request_with_body(&format!("/contacts/{}?id_property=external_id", victim.external_id), valid_body())
+            .header("if-none-match", "*")
+    }),
+    ("DELETE", "/contacts/{contactId}", |victim| request(format!("/contacts/{}", victim.active))),
+    ("DELETE", "/contacts/{contactId}", |victim| request(format!("/contacts/{}", victim.archived))),
+    ("DELETE", "/contacts/{contactId}", |victim| request(format!("/contacts/{}?dry_run=true", victim.active))),
+    ("DELETE", "/contacts/{contactId}", |victim| {
+        request(format!("/contacts/{}", victim.active)).header("if-match", &victim.contact_etag)
+    }),
+    ("DELETE", "/contacts/{contactId}", |victim| {
+        request(format!("/contacts/{}?id_property=email", percent_encoded(&victim.email)))
+    }),
+    ("POST", "/contacts/{contactId}/restore", |victim| request(format!("/contacts/{}/restore", victim.archived))),
+    ("POST", "/contacts/{contactId}/restore", |victim| request(format!("/contacts/{}/restore", victim.active))),
+    ("POST", "/contacts/{contactId}/restore", |victim| {
+        request(format!("/contacts/{}/restore", victim.archived)).header("idempotency-key", &victim.idempotency_key)
+    }),
+    ("POST", "/contacts/{contactId}/purge", |victim| request(format!("/contacts/{}/purge", victim.active))),
+    ("POST", "/contacts/{contactId}/purge", |victim| {
+        request(format!("/contacts/{}/purge", victim.archived)).header("idempotency-key", &victim.idempotency_key)
+    }),
+    ("GET", "/contacts/{contactId}/history", |victim| request(format!("/contacts/{}/history", victim.active))),
+    ("GET", "/contacts/{contactId}/history", |victim| request(format!("/contacts/{}/history", victim.archived))),
+    ("GET", "/contacts/{contactId}/history", |victim| {
+        request(format!("/contacts/{}/history?after={}", victim.active, victim.history_cursor))
     }),
 ];
 
-/// The registry, and what is no contact at all.
-const OTHERS: &[Case] = &[
-    ("GET", "/fields", |_| to("/fields")),
-    ("POST", "/fields", |of| post("/fields", json!({"internal_name": of.field, "label": "Mine", "type": "number"}))),
-    ("POST", "/fields", |of| {
-        let options = json!([{"internal_name": of.option, "label": "Mine"}]);
-        post("/fields", json!({"internal_name": of.choice, "label": "Mine", "type": "dropdown", "options": options}))
-            .with("idempotency-key", &of.idempotency_key)
+/// Batches.
+const BATCH_CASES: &[Case] = &[
+    ("POST", "/contacts/batch/create", |victim| {
+        let fields = json!({"email": victim.email, "external_id": victim.external_id});
+        request_with_body("/contacts/batch/create", json!({"inputs": [{"fields": fields}]}))
+            .header("idempotency-key", &victim.idempotency_key)
     }),
-    ("GET", "/fields/{internalName}", |of| to(format!("/fields/{}", of.field))),
-    ("GET", "/fields/{internalName}", |of| to(format!("/fields/{}", of.choice))),
-    ("PATCH", "/fields/{internalName}", |of| post(&format!("/fields/{}", of.field), json!({"label": "Mine"}))),
-    ("PATCH", "/fields/{internalName}", |of| {
-        post(&format!("/fields/{}", of.choice), json!({"options": [{"internal_name": of.option, "label": "Mine"}]}))
+    ("POST", "/contacts/batch/create", |victim| {
+        request_with_body(
+            "/contacts/batch/create",
+            json!({"inputs": [{"fields": {"first_name": "Mine", victim.choice.clone(): victim.option}}]}),
+        )
     }),
-    ("DELETE", "/fields/{internalName}", |of| to(format!("/fields/{}", of.field))),
-    ("DELETE", "/fields/{internalName}", |of| to(format!("/fields/{}", of.choice))),
-    ("POST", "/oauth2/token", |of| {
-        form(format!("grant_type=client_credentials&client_id={}&client_secret={}", of.client_id, "s".repeat(43)))
+    ("POST", "/contacts/batch/read", |victim| {
+        request_with_body("/contacts/batch/read", json!({"inputs": [{"id": victim.active}, {"id": victim.archived}]}))
     }),
-    ("POST", "/oauth2/token", |of| {
-        form(format!("grant_type=client_credentials&client_id={}&client_secret={}", of.client_secret, of.client_id))
+    ("POST", "/contacts/batch/read", |victim| {
+        request_with_body(
+            "/contacts/batch/read",
+            json!({"inputs": [{"id": victim.external_id}], "id_property": "external_id"}),
+        )
     }),
-    ("GET", "/openapi.json", |of| to("/openapi.json").with("if-none-match", &of.document_tag)),
-    ("GET", "/healthz", |of| to(format!("/healthz?account={}", of.active))),
-    ("GET", "/readyz", |_| to("/readyz")),
-    ("GET", "/metrics", |_| to("/metrics")),
-    // Not in the document.
-    ("GET", "/docs", |_| to("/docs")),
-    ("PATCH", "/contacts", |of| to(format!("/contacts?id={}", of.active))),
-    ("GET", "/contacts/", |of| to(format!("/contacts/?id={}", of.active))),
-    ("GET", "/contacts/{contactId}/nothing", |of| to(format!("/contacts/{}/nothing", of.active))),
+    ("POST", "/contacts/batch/read", |victim| {
+        request_with_body(
+            "/contacts/batch/read",
+            json!({"inputs": [{"id": victim.active}], "properties": [victim.field]}),
+        )
+    }),
+    ("POST", "/contacts/batch/read", |victim| {
+        request_with_body(
+            "/contacts/batch/read",
+            json!({"inputs": [{"id": victim.badge}], "id_property": victim.field}),
+        )
+    }),
+    ("POST", "/contacts/batch/update", |victim| {
+        let inputs = [&victim.active, &victim.archived].map(|id| json!({"id": id, "fields": {"first_name": "Mine"}}));
+        request_with_body("/contacts/batch/update", json!({"inputs": inputs}))
+    }),
+    ("POST", "/contacts/batch/update", |victim| {
+        let inputs = json!([{"fields": {"first_name": "Mine"}, "id": victim.email}]);
+        request_with_body("/contacts/batch/update", json!({"inputs": inputs, "id_property": "email", "atomic": true}))
+    }),
+    ("POST", "/contacts/batch/upsert", |victim| {
+        let inputs = json!([{"id": victim.external_id, "fields": {"first_name": "Mine", "email": victim.email}}]);
+        request_with_body("/contacts/batch/upsert", json!({"inputs": inputs, "id_property": "external_id"}))
+    }),
+    ("POST", "/contacts/batch/upsert", |victim| {
+        let inputs = json!([{"id": victim.badge, "fields": {"first_name": "Mine"}}]);
+        request_with_body("/contacts/batch/upsert", json!({"inputs": inputs, "id_property": victim.field}))
+    }),
+    ("POST", "/contacts/batch/archive", |victim| {
+        request_with_body(
+            "/contacts/batch/archive",
+            json!({"inputs": [{"id": victim.active}, {"id": victim.archived}]}),
+        )
+    }),
+    ("POST", "/contacts/batch/archive", |victim| {
+        request_with_body(
+            "/contacts/batch/archive",
+            json!({"inputs": [{"id": victim.email}], "id_property": "email", "atomic": true}),
+        )
+    }),
 ];
 
+/// Fields, tokens, operations and the OpenAPI document.
+const OTHER_CASES: &[Case] = &[
+    ("GET", "/fields", |_| request("/fields")),
+    ("POST", "/fields", |victim| {
+        request_with_body("/fields", json!({"internal_name": victim.field, "label": "Mine", "type": "number"}))
+    }),
+    ("POST", "/fields", |victim| {
+        let options = json!([{"internal_name": victim.option, "label": "Mine"}]);
+        request_with_body(
+            "/fields",
+            json!({"internal_name": victim.choice, "label": "Mine", "type": "dropdown", "options": options}),
+        )
+        .header("idempotency-key", &victim.idempotency_key)
+    }),
+    ("GET", "/fields/{internalName}", |victim| request(format!("/fields/{}", victim.field))),
+    ("GET", "/fields/{internalName}", |victim| request(format!("/fields/{}", victim.choice))),
+    ("PATCH", "/fields/{internalName}", |victim| {
+        request_with_body(&format!("/fields/{}", victim.field), json!({"label": "Mine"}))
+    }),
+    ("PATCH", "/fields/{internalName}", |victim| {
+        request_with_body(
+            &format!("/fields/{}", victim.choice),
+            json!({"options": [{"internal_name": victim.option, "label": "Mine"}]}),
+        )
+    }),
+    ("DELETE", "/fields/{internalName}", |victim| request(format!("/fields/{}", victim.field))),
+    ("DELETE", "/fields/{internalName}", |victim| request(format!("/fields/{}", victim.choice))),
+    ("POST", "/oauth2/token", |victim| {
+        token_request(format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            victim.client_id,
+            "s".repeat(43)
+        ))
+    }),
+    ("POST", "/oauth2/token", |victim| {
+        token_request(format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            victim.client_secret, victim.client_id
+        ))
+    }),
+    ("GET", "/openapi.json", |victim| request("/openapi.json").header("if-none-match", &victim.document_etag)),
+    ("GET", "/healthz", |victim| request(format!("/healthz?account={}", victim.active))),
+    ("GET", "/readyz", |_| request("/readyz")),
+    ("GET", "/metrics", |_| request("/metrics")),
+    // Not in the OpenAPI document.
+    ("GET", "/docs", |_| request("/docs")),
+    ("PATCH", "/contacts", |victim| request(format!("/contacts?id={}", victim.active))),
+    ("GET", "/contacts/", |victim| request(format!("/contacts/?id={}", victim.active))),
+    ("GET", "/contacts/{contactId}/nothing", |victim| request(format!("/contacts/{}/nothing", victim.active))),
+];
+
+/// Returns all cases.
 pub(super) fn cases() -> impl Iterator<Item = Case> {
-    [LISTS, CONTACTS, BATCHES, OTHERS].into_iter().flatten().copied()
+    [LIST_CASES, CONTACT_CASES, BATCH_CASES, OTHER_CASES].into_iter().flatten().copied()
 }

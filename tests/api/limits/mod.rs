@@ -1,7 +1,7 @@
-//! What the service bears with at most, and how it says so.
+//! The limits of the service and its responses when a limit is reached (`docs/api-reference.md#limits`).
 
 mod bodies;
-mod heads;
+mod connections;
 mod overload;
 mod rate;
-mod raw;
+mod raw_connection;

@@ -1,4 +1,4 @@
-//! A caller with an account of its own, and what it is answered.
+//! An HTTP client that acts for one account, with the requests it sends and the responses it receives.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Server, token_for};
 
-/// A caller: an account on a server, and a token for it.
+/// An account on a server, with a token for it.
 #[derive(Clone)]
 pub struct Account {
     pub server: Server,
@@ -21,74 +21,74 @@ pub struct Account {
 }
 
 impl Account {
-    /// A new, empty account on the shared server.
+    /// Creates an empty account on the shared server.
     pub async fn new() -> Self {
-        Self::on(Server::shared())
+        Self::on_server(Server::shared())
     }
 
-    /// A new, empty account on this server.
-    pub fn on(server: &Server) -> Self {
-        Self::with(server, Uuid::now_v7())
+    /// Creates an empty account on this server.
+    pub fn on_server(server: &Server) -> Self {
+        Self::with_id(server, Uuid::now_v7())
     }
 
-    /// The same account on another instance.
-    pub fn at(&self, server: &Server) -> Self {
-        Self::with(server, self.id)
+    /// Returns the same account, with requests sent to another instance.
+    pub fn on_instance(&self, server: &Server) -> Self {
+        Self::with_id(server, self.id)
     }
 
-    /// The same account on an instance that is another process.
-    pub fn at_address(&self, address: SocketAddr) -> Self {
+    /// Returns the same account, with requests sent to a service in another process.
+    pub fn on_address(&self, address: SocketAddr) -> Self {
         Self { server: Server { address, ..self.server.clone() }, ..self.clone() }
     }
 
-    /// The same account, called with another token.
+    /// Returns the same account, with requests sent under another token.
     pub fn with_token(&self, token: impl Into<String>) -> Self {
         Self { token: token.into(), ..self.clone() }
     }
 
-    fn with(server: &Server, id: Uuid) -> Self {
-        Self { server: server.clone(), id, token: token_for(id, Some("tester")), client: client() }
+    fn with_id(server: &Server, id: Uuid) -> Self {
+        Self { server: server.clone(), id, token: token_for(id, Some("tester")), client: http_client() }
     }
 
-    /// A call of this account; send it with [`Call::send`].
-    pub fn call(&self, method: &str, path: &str) -> Call {
+    /// Builds a request with the account's token. Send it with [`ApiRequest::send`].
+    pub fn call(&self, method: &str, path: &str) -> ApiRequest {
         self.anonymous(method, path).header("authorization", &format!("Bearer {}", self.token))
     }
 
-    /// A call without a token.
-    pub fn anonymous(&self, method: &str, path: &str) -> Call {
+    /// Builds a request without a token.
+    pub fn anonymous(&self, method: &str, path: &str) -> ApiRequest {
         let url = format!("http://{}{path}", self.server.address);
-        Call(self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), url))
+        ApiRequest(self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), url))
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> ApiResponse {
         self.call("GET", path).send().await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> ApiResponse {
         self.call("DELETE", path).send().await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> ApiResponse {
         self.call("POST", path).json(&body).send().await
     }
 
-    /// `PATCH /contacts/{id}{query}` with these fields.
-    pub async fn patch(&self, id_and_query: &str, fields: Value) -> Answer {
+    /// Sends `PATCH /contacts/{id}{query}` with these fields.
+    pub async fn patch(&self, id_and_query: &str, fields: Value) -> ApiResponse {
         self.call("PATCH", &format!("/contacts/{id_and_query}")).json(&json!({"fields": fields})).send().await
     }
 
-    /// `PUT /contacts/{value}{query}` with these fields.
-    pub async fn put(&self, value_and_query: &str, fields: Value) -> Answer {
+    /// Sends `PUT /contacts/{value}{query}` with these fields.
+    pub async fn put(&self, value_and_query: &str, fields: Value) -> ApiResponse {
         self.call("PUT", &format!("/contacts/{value_and_query}")).json(&json!({"fields": fields})).send().await
     }
 
-    /// `POST /contacts/batch/{action}{query}`
-    pub async fn batch(&self, action_and_query: &str, body: Value) -> Answer {
+    /// Sends `POST /contacts/batch/{action}{query}`.
+    pub async fn batch(&self, action_and_query: &str, body: Value) -> ApiResponse {
         self.post(&format!("/contacts/batch/{action_and_query}"), body).await
     }
 
-    /// Creates a contact; returns its id.
+    /// Creates a contact and returns its id.
     pub async fn create(&self, fields: Value) -> String {
         self.post("/contacts", json!({"fields": fields})).await.expect(201).id()
     }
@@ -98,31 +98,31 @@ impl Account {
         self.post("/fields", definition).await.expect(201);
     }
 
-    /// Every row that the database holds of the account's contacts, to see that nothing was written.
-    pub async fn stored(&self) -> Vec<String> {
+    /// Returns every row that the database stores for the account, so that a test can prove that nothing was written.
+    pub async fn stored_rows(&self) -> Vec<String> {
         let rows = "SELECT r::text FROM accounts r WHERE account_id = $1 \
                     UNION ALL SELECT r::text FROM contacts r WHERE account_id = $1 \
                     UNION ALL SELECT r::text FROM contact_keys r WHERE account_id = $1 \
                     UNION ALL SELECT r::text FROM changes r WHERE account_id = $1 \
-                    UNION ALL SELECT r::text FROM kept_answers r WHERE account_id = $1 ORDER BY 1";
+                    UNION ALL SELECT r::text FROM idempotency_keys r WHERE account_id = $1 ORDER BY 1";
         sqlx::query_scalar(rows).bind(self.id).fetch_all(&mut self.database().await).await.unwrap()
     }
 
-    /// A connection to the server's database, to look behind the API.
+    /// Opens a connection to the server's database, to check or prepare state that the API does not expose.
     pub async fn database(&self) -> PgConnection {
-        PgConnection::connect(&self.server.database).await.unwrap()
+        PgConnection::connect(&self.server.database_url).await.unwrap()
     }
 }
 
-/// A client that knows no certificates: reading those of the machine takes longer than many a test.
-fn client() -> Client {
+/// Creates an HTTP client without root certificates. Loading the system certificates takes longer than many tests.
+fn http_client() -> Client {
     Client::builder().tls_certs_only([]).build().unwrap()
 }
 
-/// A request to be sent.
-pub struct Call(RequestBuilder);
+/// A request that has not been sent yet.
+pub struct ApiRequest(RequestBuilder);
 
-impl Call {
+impl ApiRequest {
     pub fn header(self, name: &str, value: &str) -> Self {
         Self(self.0.header(name, value))
     }
@@ -139,59 +139,62 @@ impl Call {
         Self(self.0.header("content-type", content_type).body(body))
     }
 
-    /// A body without a content type.
-    pub fn bare(self, body: impl Into<reqwest::Body>) -> Self {
+    /// Sets a body without a `Content-Type`.
+    pub fn body_without_content_type(self, body: impl Into<reqwest::Body>) -> Self {
         Self(self.0.body(body))
     }
 
-    pub async fn send(self) -> Answer {
-        self.try_send().await.unwrap_or_else(|error| Answer {
-            status: CUT_OFF,
+    /// Sends the request. A connection error becomes a response with the status [`NO_RESPONSE`].
+    pub async fn send(self) -> ApiResponse {
+        self.try_send().await.unwrap_or_else(|error| ApiResponse {
+            status: NO_RESPONSE,
             headers: HeaderMap::new(),
             body: Value::Null,
-            text: format!("cut off: {error}"),
+            text: format!("no response: {error}"),
         })
     }
 
-    async fn try_send(self) -> reqwest::Result<Answer> {
+    async fn try_send(self) -> reqwest::Result<ApiResponse> {
         let response = self.0.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status, headers, body, text })
+        Ok(ApiResponse { status, headers, body, text })
     }
 }
 
-/// Whether the OpenAPI document knows this code, at this place of the schema of errors.
-fn is_documented(code: &Value, place: &str) -> bool {
+/// Returns whether the OpenAPI document lists this code, at this path below the properties of the `Error` schema.
+fn is_documented(code: &Value, schema_path: &str) -> bool {
     static DOCUMENT: LazyLock<Value> =
-        LazyLock::new(|| serde_json::to_value(contacts::http::openapi::complete()).unwrap());
-    let codes = DOCUMENT.pointer(&format!("/components/schemas/Error/properties/{place}/enum"));
+        LazyLock::new(|| serde_json::to_value(contacts::http::openapi_document()).unwrap());
+    let codes = DOCUMENT.pointer(&format!("/components/schemas/Error/properties/{schema_path}/enum"));
     codes.and_then(Value::as_array).is_some_and(|codes| codes.contains(code))
 }
 
-/// The status of an answer that did not come, or not to its end.
-pub const CUT_OFF: u16 = 0;
+/// The status of a response that did not arrive, or only in part.
+pub const NO_RESPONSE: u16 = 0;
 
-/// An answer.
+/// A response, read to its end.
 #[derive(Debug)]
-pub struct Answer {
-    /// Its status, or [`CUT_OFF`].
+pub struct ApiResponse {
+    /// The HTTP status, or [`NO_RESPONSE`].
     pub status: u16,
     pub headers: HeaderMap,
+    /// The body as JSON, or null when it is not JSON.
     pub body: Value,
     pub text: String,
 }
 
-impl Answer {
-    /// This answer, if it has this status.
+impl ApiResponse {
+    /// Checks the status and returns the response.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
     }
 
-    /// This answer, if it is this error, in the one shape of errors.
+    /// Checks that the response is this error, in the common error format, and returns it
+    /// (`docs/api-reference.md#errors`).
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{}", self.text);
@@ -210,7 +213,7 @@ impl Answer {
         self
     }
 
-    /// The `field` and `code` of each detail.
+    /// Returns the `field` and `code` of each error detail.
     pub fn details(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.body["details"]
@@ -221,7 +224,7 @@ impl Answer {
             .collect()
     }
 
-    /// Checks that the details are exactly these.
+    /// Checks that the error details are exactly these, in this order, and returns the response.
     #[track_caller]
     pub fn expect_details(self, expected: &[(&str, &str)]) -> Self {
         let details = self.details();
@@ -230,7 +233,7 @@ impl Answer {
         self
     }
 
-    /// The value of a header, or nothing.
+    /// Returns the value of a header, or an empty string without one.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
@@ -239,7 +242,7 @@ impl Answer {
         self.header("etag").to_owned()
     }
 
-    /// The contact's id.
+    /// Returns the id of the contact in the body.
     pub fn id(&self) -> String {
         self.body["id"].as_str().unwrap().to_owned()
     }

@@ -1,4 +1,4 @@
-//! A durable cluster that a test can stop, crash and start again.
+//! A durable PostgreSQL cluster that a test can stop, crash and start again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,73 +11,73 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use super::Server;
-use super::server::make_template;
+use super::server::create_template_database;
 
-/// How long one that was killed may take to make way.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a start may be retried while the processes of a killed cluster still exit.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A cluster in a folder of its own. What is committed is there again after a crash.
-pub struct OwnCluster {
-    // Dropped first: it has to be stopped before its folder goes.
+/// A cluster in its own folder. Committed data survives a crash.
+pub struct DedicatedCluster {
+    // Declared first, so that it is dropped first: the cluster has to stop before its folder is removed.
     running: Option<Cluster>,
     folder: TempDir,
 }
 
-impl OwnCluster {
-    /// A running one, with a migrated database.
+impl DedicatedCluster {
+    /// Starts a cluster with a migrated database.
     pub async fn new() -> Self {
         let mut cluster = Self { running: None, folder: TempDir::new().unwrap() };
         cluster.start().await;
-        make_template(cluster.running.as_ref().unwrap()).await;
+        create_template_database(cluster.running.as_ref().unwrap()).await;
         cluster
     }
 
-    /// A service on its database.
+    /// Starts a service that uses the database of the cluster.
     pub fn server(&self) -> Server {
-        Server::on_database(self.url(), |_| {})
+        Server::with_database_url(self.url(), |_| {})
     }
 
-    /// The folder of its data.
-    pub fn data(&self) -> PathBuf {
+    /// Returns the data directory of the cluster.
+    pub fn data_directory(&self) -> PathBuf {
         self.folder.path().join("postgres")
     }
 
-    /// The URL of its database.
+    /// Returns the URL of the database.
     pub fn url(&self) -> String {
         self.running.as_ref().unwrap().url("template").expose().to_owned()
     }
 
-    /// Changes a setting that holds without a restart, as in `fsync = off`.
-    pub async fn set(&self, setting: &str) {
+    /// Changes a setting that takes effect without a restart, for example `fsync = off`.
+    pub async fn alter_system(&self, setting: &str) {
         let mut connection = PgConnection::connect(&self.url()).await.unwrap();
         connection.execute(AssertSqlSafe(format!("ALTER SYSTEM SET {setting}"))).await.unwrap();
         connection.execute("SELECT pg_reload_conf()").await.unwrap();
     }
 
-    /// Starts it, with all that it held. What is left of a killed one has to end first.
+    /// Starts the cluster on its existing data. Retries while the processes of a killed cluster still exit.
     pub async fn start(&mut self) {
         let settings = EmbeddedSettings::read(&Environment::read().unwrap());
         let started = Instant::now();
         while self.running.is_none() {
             match Cluster::start(&settings, self.folder.path(), Durability::Durable).await {
                 Ok(cluster) => self.running = Some(cluster),
-                Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
+                Err(error) => assert!(started.elapsed() < START_TIMEOUT, "{error}"),
             }
         }
     }
 
-    /// Stops it in order: what is under way is cut off, nothing that is committed needs to be recovered.
+    /// Shuts the cluster down cleanly: running transactions are aborted, and the next start needs no recovery.
     pub fn stop(&mut self) {
         self.running = None;
     }
 
-    /// Stops it at once, as a crash does: it has to recover when it starts.
+    /// Stops the cluster immediately, as in a crash: the next start runs crash recovery.
     pub fn crash(&mut self) {
         self.signal(Signal::SIGQUIT);
     }
 
-    /// Kills its first process: the others find out for themselves, and it has to recover when it starts.
-    pub fn kill(&mut self) {
+    /// Kills the postmaster only. The other processes notice and exit, and the next start runs crash recovery.
+    pub fn kill_postmaster(&mut self) {
         self.signal(Signal::SIGKILL);
     }
 

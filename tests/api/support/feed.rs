@@ -1,4 +1,4 @@
-//! A reader of the change feed, and what its entries come to when they are applied one after another.
+//! A reader of the change feed, and the contacts that result when its entries are applied in order.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,66 +6,65 @@ use serde_json::{Map, Value, json};
 
 use super::Account;
 
-/// A value as it stands in a query.
-pub fn encoded(value: &str) -> String {
+/// Returns the value percent-encoded for a query string.
+pub fn percent_encoded(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
-/// Someone who reads the feed from page to page.
+/// A client that reads the change feed page by page.
 #[derive(Debug, Clone, Default)]
-pub struct Reader {
-    /// Where to go on; `None` before the first page.
+pub struct FeedReader {
+    /// The cursor of the next page; `None` before the first page.
     pub next: Option<String>,
-    /// All that was read.
+    /// All entries read so far.
     pub entries: Vec<Value>,
 }
 
-impl Reader {
-    /// Reads a page with these further parameters. Returns how many entries it had; `None` when the service could not
-    /// answer.
+impl FeedReader {
+    /// Reads one page, with these additional query parameters. Returns the number of its entries, or `None` on a 503.
     pub async fn read(&mut self, account: &Account, parameters: &str) -> Option<usize> {
         let after = self.next.as_ref().map(|next| format!("&after={next}")).unwrap_or_default();
-        let answer = account.get(&format!("/contacts/changes?{parameters}{after}")).await;
-        if answer.status == 503 {
+        let response = account.get(&format!("/contacts/changes?{parameters}{after}")).await;
+        if response.status == 503 {
             return None;
         }
-        let answer = answer.expect(200);
-        let page = answer.body["data"].as_array().unwrap();
+        let response = response.expect(200);
+        let page = response.body["data"].as_array().unwrap();
         self.entries.extend_from_slice(page);
-        self.next = Some(answer.body["next"].as_str().expect("next is never null").to_owned());
+        self.next = Some(response.body["next"].as_str().expect("next is never null").to_owned());
         Some(page.len())
     }
 
-    /// Reads until there is nothing more. The service has to be up.
+    /// Reads until a page is empty and returns all entries. The service has to be up.
     pub async fn read_all(&mut self, account: &Account) -> &[Value] {
         while self.read(account, "limit=1000").await.expect("the service is up") > 0 {}
         &self.entries
     }
 
-    /// The whole feed of an account.
-    pub async fn all_of(account: &Account) -> Vec<Value> {
+    /// Returns the whole feed of an account.
+    pub async fn read_entire_feed(account: &Account) -> Vec<Value> {
         let mut reader = Self::default();
         reader.read_all(account).await;
         reader.entries
     }
 }
 
-/// The contacts of an account, made of nothing but its feed.
+/// The contacts of an account, rebuilt only from its change feed.
 #[derive(Debug, Default)]
-pub struct Replay {
-    /// Of each contact that is there: the values that were ever told of, and its times.
+pub struct FeedReplay {
+    /// For each existing contact, by id: every value that an entry has set, and its times.
     pub contacts: BTreeMap<String, Map<String, Value>>,
 }
 
-impl Replay {
-    /// Applies entries, and checks that each begins where the one before it ended.
-    pub fn of(entries: &[Value]) -> Self {
+impl FeedReplay {
+    /// Applies the entries, and checks that each old value equals the value before the entry.
+    pub fn from_entries(entries: &[Value]) -> Self {
         let purged = entries.iter().filter(|entry| entry["type"] == "purged");
         let purged: HashMap<_, _> = purged.map(|entry| (entry["contact_id"].as_str().unwrap(), entry)).collect();
         let mut replay = Self::default();
         for entry in entries {
             let id = entry["contact_id"].as_str().unwrap();
-            // What was read after the purge is empty, and what was read before is not.
+            // A purge removes the values from earlier entries: entries read after it are empty.
             let is_emptied = entry["changed"] == json!({}) && purged.contains_key(id);
             replay.apply(id, entry, is_emptied);
         }
@@ -78,7 +77,8 @@ impl Replay {
                 Map::from_iter([("created_at".into(), entry["at"].clone()), ("archived".into(), json!(false))]);
             assert!(self.contacts.insert(id.to_owned(), created).is_none(), "created twice: {entry}");
         }
-        let contact = self.contacts.get_mut(id).unwrap_or_else(|| panic!("of no contact: {entry}"));
+        let contact =
+            self.contacts.get_mut(id).unwrap_or_else(|| panic!("entry for a contact that does not exist: {entry}"));
         assert!(contact.get("updated_at").is_none_or(|at| at.as_str() < entry["at"].as_str()), "{entry}: {contact:?}");
         contact.insert("updated_at".into(), entry["at"].clone());
         if entry["type"] == "purged" {
@@ -86,7 +86,7 @@ impl Replay {
             self.contacts.remove(id);
             return;
         }
-        assert!(is_emptied || entry["changed"] != json!({}), "says nothing: {entry}");
+        assert!(is_emptied || entry["changed"] != json!({}), "entry without a change: {entry}");
         for (name, difference) in entry["changed"].as_object().unwrap() {
             let before = contact.get(name).unwrap_or(&Value::Null);
             assert!(*before == difference["old"], "{name} was {before}: {entry}");
@@ -95,8 +95,8 @@ impl Replay {
         }
     }
 
-    /// Checks that these are the contacts that the account lists, with these properties besides the default ones.
-    pub async fn expect_state_of(&self, account: &Account, properties: &str) {
+    /// Checks that the list of the account returns exactly these contacts, in the default properties and these others.
+    pub async fn expect_matches_contacts_of(&self, account: &Account, properties: &str) {
         let mut after = String::new();
         let mut listed = BTreeMap::new();
         loop {

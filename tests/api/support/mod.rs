@@ -1,26 +1,27 @@
-//! A server for all tests, and callers of it. Set-up is one line: `let account = Account::new().await;`.
+//! Test servers and the accounts that call them. The set-up of a test is one line:
+//! `let account = Account::new().await;`.
 
-// Two test programs share it, and each uses a part.
+// Several test programs include this module, and each uses a part of it.
 #![allow(dead_code, unused_imports)]
 
 mod account;
 mod cluster;
-mod dice;
 mod feed;
+mod random;
 mod server;
 mod stopwatch;
 
-pub use account::{Account, Answer, CUT_OFF, Call};
-pub use cluster::OwnCluster;
-pub use dice::Dice;
-pub use feed::{Reader, Replay, encoded};
-pub use server::{SECRET, Server, in_seconds, sign, token_for, tokens};
+pub use account::{Account, ApiRequest, ApiResponse, NO_RESPONSE};
+pub use cluster::DedicatedCluster;
+pub use feed::{FeedReader, FeedReplay, percent_encoded};
+pub use random::SeededRandom;
+pub use server::{SECRET, Server, sign, timestamp_in, token_for, token_settings};
 pub use stopwatch::Stopwatch;
 
 use std::future::Future;
 
-/// Runs the futures at the same time, each on a task of its own.
-pub async fn at_once<T: Send + 'static>(
+/// Runs the futures concurrently, each in its own task, and returns their results in order.
+pub async fn run_concurrently<T: Send + 'static>(
     futures: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
     let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();

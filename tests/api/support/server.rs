@@ -1,4 +1,4 @@
-//! The service, in this process: one database cluster for the run, one server that most tests share.
+//! The service, started in the test process. All tests of a run share one database cluster, most of them one server.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -17,20 +17,20 @@ use uuid::Uuid;
 
 pub const SECRET: &str = "a secret for tests that is long enough";
 
-/// What the run shares: the cluster, and a runtime that outlives each test.
-struct Shared {
+/// The database cluster of the test run, and a runtime that outlives each test.
+struct SharedCluster {
     runtime: Runtime,
     cluster: Cluster,
 }
 
-fn shared() -> &'static Shared {
-    static SHARED: OnceLock<Shared> = OnceLock::new();
+fn shared_cluster() -> &'static SharedCluster {
+    static SHARED: OnceLock<SharedCluster> = OnceLock::new();
     SHARED.get_or_init(|| {
         let runtime = Runtime::new().unwrap();
-        // A thread of its own: this is called from within the runtimes of tests.
+        // Uses its own thread, because callers already run inside the runtime of a test.
         let cluster =
             std::thread::scope(|scope| scope.spawn(|| runtime.block_on(start_cluster("api"))).join().unwrap());
-        Shared { runtime, cluster }
+        SharedCluster { runtime, cluster }
     })
 }
 
@@ -38,21 +38,21 @@ fn shared() -> &'static Shared {
 async fn start_cluster(name: &str) -> Cluster {
     let folder = std::env::temp_dir().join(format!("contacts-{name}-{}", std::process::id()));
     let settings = EmbeddedSettings::read(&Environment::read().unwrap());
-    let cluster = Cluster::start(&settings, &folder, Durability::ThrowAway).await.unwrap();
-    make_template(&cluster).await;
+    let cluster = Cluster::start(&settings, &folder, Durability::Disposable).await.unwrap();
+    create_template_database(&cluster).await;
     cluster
 }
 
-/// Makes a migrated database named `template`.
-pub async fn make_template(cluster: &Cluster) {
+/// Creates a migrated database named `template`.
+pub async fn create_template_database(cluster: &Cluster) {
     cluster.create_database("template", None).await.unwrap();
-    let template = Repository::new(&database(cluster.url("template"))).unwrap();
+    let template = Repository::new(&database_settings(cluster.url("template"))).unwrap();
     template.migrate().await.unwrap();
     template.close().await;
 }
 
-/// How a server reaches its database, and whether it gathers writes.
-fn database(url: Secret) -> DatabaseSettings {
+/// Returns the database settings of a test server: write batching is on, migrations are off.
+fn database_settings(url: Secret) -> DatabaseSettings {
     DatabaseSettings {
         url,
         max_connections: 16,
@@ -63,8 +63,8 @@ fn database(url: Secret) -> DatabaseSettings {
     }
 }
 
-/// Which tokens a server takes.
-pub fn tokens() -> TokenSettings {
+/// Returns the token settings of a test server.
+pub fn token_settings() -> TokenSettings {
     TokenSettings::with_secret(Secret::new(SECRET))
 }
 
@@ -72,79 +72,80 @@ pub fn tokens() -> TokenSettings {
 #[derive(Clone)]
 pub struct Server {
     pub address: SocketAddr,
-    /// The URL of its database, for a look behind the API.
-    pub database: String,
-    /// What its handlers share, for a look at what is under way.
+    /// The URL of its database, for access that bypasses the API.
+    pub database_url: String,
+    /// The state that its handlers share, for example the number of requests in flight.
     pub app: App,
 }
 
 impl Server {
-    /// The server that most tests share: each has accounts of its own.
+    /// Returns the server that most tests share. They use separate accounts on it.
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
-        SERVER.get_or_init(|| Self::on_own_database("shared", |_| {}))
+        SERVER.get_or_init(|| Self::with_own_database("shared", |_| {}))
     }
 
-    /// A server with a database of its own, for tests that look at the whole of it.
-    pub fn on_own_database(name: &str, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
-        let database = std::thread::scope(|scope| {
+    /// Starts a server with its own database, for tests that read or change a whole database.
+    pub fn with_own_database(name: &str, configure: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
+        let database_url = std::thread::scope(|scope| {
             let create = async {
-                shared().cluster.create_database(name, Some("template")).await.unwrap();
-                shared().cluster.url(name).expose().to_owned()
+                shared_cluster().cluster.create_database(name, Some("template")).await.unwrap();
+                shared_cluster().cluster.url(name).expose().to_owned()
             };
-            scope.spawn(|| shared().runtime.block_on(create)).join().unwrap()
+            scope.spawn(|| shared_cluster().runtime.block_on(create)).join().unwrap()
         });
-        Self::on_database(database, change)
+        Self::with_database_url(database_url, configure)
     }
 
-    /// A server with a cluster of its own, for tests that no other activity may disturb.
-    pub async fn on_own_cluster(name: &str) -> Self {
+    /// Starts a server with its own cluster, for tests that no other activity may disturb.
+    pub async fn with_own_cluster(name: &str) -> Self {
         let cluster = start_cluster(name).await;
         let url = cluster.url("template").expose().to_owned();
-        // Runs until the process ends.
+        // Keeps the cluster running until the process exits.
         std::mem::forget(cluster);
-        Self::on_database(url, |_| {})
+        Self::with_database_url(url, |_| {})
     }
 
-    /// Another instance on the same database.
-    pub fn twin(&self) -> Self {
-        Self::on_database(self.database.clone(), |_| {})
+    /// Starts another instance on the same database.
+    pub fn second_instance(&self) -> Self {
+        Self::with_database_url(self.database_url.clone(), |_| {})
     }
 
-    /// Another instance on the same database that writes each update in a transaction of its own.
-    pub fn unbatched(&self) -> Self {
-        let database = DatabaseSettings { write_batch_max: 1, ..database(Secret::new(&*self.database)) };
-        Self::start(database, &tokens(), |_| {})
+    /// Starts another instance on the same database that runs each write in its own transaction.
+    pub fn without_write_batching(&self) -> Self {
+        let database = DatabaseSettings { write_batch_max: 1, ..database_settings(Secret::new(&*self.database_url)) };
+        Self::start(database, &token_settings(), |_| {})
     }
 
-    /// A server on a database that is there.
-    pub fn on_database(url: String, change: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
-        Self::start(database(Secret::new(url)), &tokens(), change)
+    /// Starts a server on an existing database.
+    pub fn with_database_url(url: String, configure: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
+        Self::start(database_settings(Secret::new(url)), &token_settings(), configure)
     }
 
-    /// Another instance on the same database that takes other tokens.
-    pub fn with_tokens(&self, tokens: &TokenSettings) -> Self {
-        Self::start(database(Secret::new(&*self.database)), tokens, |_| {})
+    /// Starts another instance on the same database that accepts other tokens.
+    pub fn with_token_settings(&self, tokens: &TokenSettings) -> Self {
+        Self::start(database_settings(Secret::new(&*self.database_url)), tokens, |_| {})
     }
 
-    /// A repository on its database that keeps changes for this long only.
-    pub fn repository_keeping(&self, change_retention: Duration) -> Repository {
-        Repository::new(&DatabaseSettings { change_retention, ..database(Secret::new(&*self.database)) }).unwrap()
+    /// Opens a repository on the same database that retains changes for this long.
+    pub fn repository_with_retention(&self, change_retention: Duration) -> Repository {
+        Repository::new(&DatabaseSettings { change_retention, ..database_settings(Secret::new(&*self.database_url)) })
+            .unwrap()
     }
 
-    /// A repository on its database, for what is done by the command line.
+    /// Opens a repository on the same database, for operations that only the command line offers.
     pub fn repository(&self) -> Repository {
-        Repository::new(&database(Secret::new(&*self.database))).unwrap()
+        Repository::new(&database_settings(Secret::new(&*self.database_url))).unwrap()
     }
 
     fn start(
         database: DatabaseSettings,
         tokens: &TokenSettings,
-        change: impl Fn(&mut HttpSettings) + Send + Sync,
+        configure: impl Fn(&mut HttpSettings) + Send + Sync,
     ) -> Self {
         let url = database.url.expose().to_owned();
         let mut settings = HttpSettings::read(&Environment::default()).unwrap();
-        change(&mut settings);
+        configure(&mut settings);
         let (verifier, signer) = (Verifier::new(tokens).unwrap(), Signer::for_clients(tokens));
         let start = async {
             contacts::telemetry::metrics::install();
@@ -155,26 +156,27 @@ impl Server {
             let address = listener.local_addr().unwrap();
             let app = App::new(repository, verifier, signer, settings);
             let keys = app.clone();
-            tokio::spawn(async move { keys.verifier().keep_keys_fresh().await });
+            tokio::spawn(async move { keys.verifier().run_key_refresh().await });
             tokio::spawn(http::listen(app.clone(), listener, std::future::pending()));
             (address, app)
         };
         let (address, app) =
-            std::thread::scope(|scope| scope.spawn(|| shared().runtime.block_on(start)).join().unwrap());
-        Self { address, database: url, app }
+            std::thread::scope(|scope| scope.spawn(|| shared_cluster().runtime.block_on(start)).join().unwrap());
+        Self { address, database_url: url, app }
     }
 }
 
-/// A time as a token's claim.
-pub fn in_seconds(seconds: i64) -> i64 {
+/// Returns the Unix time in this many seconds, for a time claim of a token.
+pub fn timestamp_in(seconds: i64) -> i64 {
     chrono::Utc::now().timestamp() + seconds
 }
 
-/// A token with these claims, signed as the server expects it.
+/// Returns a token with these claims, signed with the secret of the test servers.
 pub fn sign(claims: &Value) -> String {
     encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
+/// Returns a token for this account and actor that is valid for an hour.
 pub fn token_for(account: Uuid, actor: Option<&str>) -> String {
-    sign(&json!({"account_id": account, "sub": actor, "exp": in_seconds(3_600)}))
+    sign(&json!({"account_id": account, "sub": actor, "exp": timestamp_in(3_600)}))
 }

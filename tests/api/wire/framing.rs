@@ -1,24 +1,26 @@
-//! Where a request ends: what two parties may understand in two ways, one of them us (RFC 9112 §6 and §11.2).
+//! The framing of request bodies. If two servers disagree about the end of a request, an attacker can smuggle a second
+//! request in its body (RFC 9112 §6 and §11.2).
 
-use super::{HIDDEN, answers, answers_to_the_end, expect_well, request};
+use super::{SMUGGLED_REQUEST, expect_healthy, request, responses, responses_after_half_close};
 use crate::support::Account;
 
 const BODY: &str = r#"{"fields":{"first_name":"A"}}"#;
 
-/// A request to create, with these header lines about its body, and what then comes.
-fn post(account: &Account, headers: &str, rest: &str) -> String {
+/// Returns a request that creates a contact, with these header lines and the bytes that follow the head.
+fn create_request(account: &Account, headers: &str, rest: &str) -> String {
     request(account, "POST /contacts?dry_run=true HTTP/1.1", headers) + rest
 }
 
-fn chunked() -> String {
+/// Returns the body with chunked transfer coding.
+fn chunked_body() -> String {
     format!("{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_length_is_one_number() {
+async fn content_length_must_be_a_single_number() {
     let account = Account::new().await;
     let size = BODY.len();
-    let tries = [
+    let content_lengths = [
         (format!("{size}"), true),
         (format!("0{size}"), true),
         (format!("\t{size} "), true),
@@ -38,36 +40,44 @@ async fn a_length_is_one_number() {
         (String::new(), false),
         ("99999999999999999999999".to_owned(), false),
     ];
-    for (length, is_good) in tries {
-        let sent = post(&account, &format!("content-length: {length}\r\n"), &format!("{BODY}{HIDDEN}"));
-        let expected: &[&str] =
-            if is_good { &["201", "404 route_not_found", "probe"] } else { &["400 malformed_request"] };
-        assert_eq!(answers(&account.server, sent), expected, "{length:?}");
+    for (length, is_valid) in content_lengths {
+        let sent =
+            create_request(&account, &format!("content-length: {length}\r\n"), &format!("{BODY}{SMUGGLED_REQUEST}"));
+        let expected: &[&str] = if is_valid { &["201", "404 route_not_found", "probe"] } else { &["400 bare"] };
+        assert_eq!(responses(&account.server, sent), expected, "{length:?}");
     }
-    // The largest that there is, of which the parser says that it can't be counted.
-    let sent = post(&account, &format!("content-length: {}\r\n", u64::MAX), BODY);
-    assert_eq!(answers(&account.server, sent), ["431 headers_too_large"]);
-    let sent = post(&account, &format!("content-length: {}\r\n", i64::MAX), BODY);
-    assert_eq!(answers_to_the_end(&account.server, sent), ["413 payload_too_large"]);
-    expect_well(&account.server);
+    // The parser rejects `u64::MAX` as too large to count, with another error.
+    let sent = create_request(&account, &format!("content-length: {}\r\n", u64::MAX), BODY);
+    assert_eq!(responses(&account.server, sent), ["431 bare"]);
+    let sent = create_request(&account, &format!("content-length: {}\r\n", i64::MAX), BODY);
+    assert_eq!(responses_after_half_close(&account.server, sent), ["413 payload_too_large"]);
+    expect_healthy(&account.server);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chunks_are_the_only_coding() {
+async fn chunked_is_the_only_accepted_transfer_coding() {
     let account = Account::new().await;
-    let body = chunked() + HIDDEN;
+    let body = chunked_body() + SMUGGLED_REQUEST;
     for coding in ["transfer-encoding: chunked", "transfer-encoding:\tCHUNKED ", "x: y\ntransfer-encoding: chunked"] {
-        let sent = post(&account, &format!("{coding}\r\n"), &body);
-        assert_eq!(answers(&account.server, sent), ["201", "404 route_not_found", "probe"], "{coding:?}");
+        let sent = create_request(&account, &format!("{coding}\r\n"), &body);
+        assert_eq!(responses(&account.server, sent), ["201", "404 route_not_found", "probe"], "{coding:?}");
     }
+    // The parser accepts a list of codings that ends in `chunked`, so the service rejects these itself.
     for coding in [
         "transfer-encoding: chunked, chunked",
         "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
-        "transfer-encoding: chunked\r\ntransfer-encoding: identity",
         "transfer-encoding: identity\r\ntransfer-encoding: chunked",
         "transfer-encoding: gzip, chunked",
-        "transfer-encoding: chunked, gzip",
         "transfer-encoding: ,chunked",
+    ] {
+        let sent = create_request(&account, &format!("{coding}\r\n"), &body);
+        let received = responses(&account.server, sent);
+        assert_eq!(received, ["400 malformed_request"], "{coding:?}");
+    }
+    // The parser rejects all others.
+    for coding in [
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity",
+        "transfer-encoding: chunked, gzip",
         "transfer-encoding: chunked,",
         "transfer-encoding: chunked;q=1",
         "transfer-encoding: \"chunked\"",
@@ -81,32 +91,32 @@ async fn chunks_are_the_only_coding() {
         " transfer-encoding: chunked",
         "transfer-encoding:\r\n chunked",
     ] {
-        let sent = post(&account, &format!("{coding}\r\n"), &body);
-        let heard = answers(&account.server, sent);
-        assert_eq!(heard, ["400 malformed_request"], "{coding:?}");
+        let sent = create_request(&account, &format!("{coding}\r\n"), &body);
+        let received = responses(&account.server, sent);
+        assert_eq!(received, ["400 bare"], "{coding:?}");
     }
-    // Of the two ways to end a body chunks win, and nothing that follows is believed (RFC 9112 §6.1).
+    // `Transfer-Encoding` overrides `Content-Length`, and the connection closes after the response (RFC 9112 §6.1).
     for headers in
         ["content-length: 4\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 4"]
     {
-        let sent = post(&account, &format!("{headers}\r\n"), &body);
-        assert_eq!(answers(&account.server, sent), ["201"], "{headers:?}");
+        let sent = create_request(&account, &format!("{headers}\r\n"), &body);
+        assert_eq!(responses(&account.server, sent), ["201"], "{headers:?}");
     }
-    // Another header, and no body.
-    let sent = post(&account, "transfer_encoding: chunked\r\n", &body);
-    assert_eq!(answers(&account.server, sent), ["400 invalid_json", "400 malformed_request"]);
-    let old = request(&account, "POST /contacts?dry_run=true HTTP/1.0", "transfer-encoding: chunked\r\n");
-    assert_eq!(answers(&account.server, old + &body), ["400 malformed_request"]);
-    expect_well(&account.server);
+    // A different header name, so the request has no body and the chunks are parsed as the next request.
+    let sent = create_request(&account, "transfer_encoding: chunked\r\n", &body);
+    assert_eq!(responses(&account.server, sent), ["400 invalid_json", "400 bare"]);
+    let http_1_0 = request(&account, "POST /contacts?dry_run=true HTTP/1.0", "transfer-encoding: chunked\r\n");
+    assert_eq!(responses(&account.server, http_1_0 + &body), ["400 bare"]);
+    expect_healthy(&account.server);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chunks_are_counted_strictly() {
+async fn malformed_chunked_body_is_400_and_endless_one_is_413() {
     let account = Account::new().await;
     let size = BODY.len();
     let send = |body: &str| {
-        let sent = post(&account, "transfer-encoding: chunked\r\n", &format!("{body}{HIDDEN}"));
-        answers(&account.server, sent)
+        let sent = create_request(&account, "transfer-encoding: chunked\r\n", &format!("{body}{SMUGGLED_REQUEST}"));
+        responses(&account.server, sent)
     };
     for body in [
         format!("{size:x};name=value;other=\"quoted\"\r\n{BODY}\r\n0\r\n\r\n"),
@@ -136,16 +146,16 @@ async fn chunks_are_counted_strictly() {
     ] {
         assert_eq!(send(&body), ["400 invalid_body"], "{}", &body[..body.len().min(80)]);
     }
-    // What is announced and does not come; what comes short.
+    // Chunks that are shorter than their declared size, because the client stops sending.
     for body in
         [format!("ffffffffffffffff\r\n{BODY}"), format!("7fffffffffffffff\r\n{BODY}"), format!("{size:x}\r\n{{")]
     {
-        let sent = post(&account, "transfer-encoding: chunked\r\n", &body);
-        assert_eq!(answers_to_the_end(&account.server, sent), ["400 invalid_body"], "{body}");
+        let sent = create_request(&account, "transfer-encoding: chunked\r\n", &body);
+        assert_eq!(responses_after_half_close(&account.server, sent), ["400 invalid_body"], "{body}");
     }
-    // More than is read, in small pieces that never end.
+    // A body over the size limit, in small chunks without a last one.
     let endless = "1000\r\n".to_owned() + &" ".repeat(4096) + "\r\n";
-    let sent = post(&account, "transfer-encoding: chunked\r\n", &endless.repeat(300));
-    assert_eq!(answers_to_the_end(&account.server, sent), ["413 payload_too_large"]);
-    expect_well(&account.server);
+    let sent = create_request(&account, "transfer-encoding: chunked\r\n", &endless.repeat(300));
+    assert_eq!(responses_after_half_close(&account.server, sent), ["413 payload_too_large"]);
+    expect_healthy(&account.server);
 }

@@ -1,10 +1,13 @@
-//! Bytes that no client sends by accident. To each request there is one answer, never a 5xx, always in the one shape;
-//! the connection then goes on in step or ends; and the next caller notices nothing.
+//! Malformed and hostile bytes on a connection. Every request gets exactly one response, never a 5xx. Then the connection
+//! stays in sync or is closed. Other connections are not affected.
+//!
+//! Errors have the common format. Only requests that the HTTP parser rejects get a bare response: a status without a
+//! body, after which the connection is closed (`docs/api-reference.md#bare-responses`).
 
+mod connection_handling;
 mod framing;
-mod heads;
 mod http2;
-mod manners;
+mod request_heads;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,51 +17,69 @@ use serde_json::Value;
 
 use crate::support::{Account, Server};
 
-/// How long anything may take here. No deadline of the service is that long.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The read timeout of the tests, longer than every timeout of the service.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What is sent behind everything: who is still in step answers it last.
-const PROBE: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: probe\r\nconnection: close\r\n\r\n";
+/// A request sent after the bytes of a test. If the connection is still in sync, its response is the last one.
+const PROBE_REQUEST: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: probe\r\nconnection: close\r\n\r\n";
 
-/// A request that must be answered only where it is one, and not what another one holds.
-const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: x\r\n\r\n";
+/// A request that may be mistaken for a part of the request before it. It must be answered only if it is a request of
+/// its own.
+const SMUGGLED_REQUEST: &str = "GET /hidden HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// All that comes back for these bytes, to the end of the connection.
-fn all_for(server: &Server, sent: &[u8], shut: bool) -> Vec<u8> {
+/// Sends bytes on a new connection, and closes the sending side if `half_close` is set. Returns everything received
+/// until the service closes the connection.
+fn exchange(server: &Server, sent: &[u8], half_close: bool) -> Vec<u8> {
+    exchange_until_reset(server, sent, half_close).0
+}
+
+/// Like [`exchange`], and also returns whether the service reset the connection.
+fn exchange_until_reset(server: &Server, sent: &[u8], half_close: bool) -> (Vec<u8>, bool) {
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // Who is refused early may find the line cut.
-    let _ = stream.write_all(sent);
-    if shut {
+    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+    // The write fails if the service rejects the request early and closes the connection.
+    let is_write_reset = stream.write_all(sent).is_err();
+    if half_close {
         let _ = stream.shutdown(Shutdown::Write);
     }
-    let mut heard = vec![];
-    match stream.read_to_end(&mut heard) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => {
-            panic!("{error} after {}", String::from_utf8_lossy(&heard));
-        }
-        _ => heard,
+    let mut received = vec![];
+    match stream.read_to_end(&mut received) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => (received, true),
+        Err(error) => panic!("{error} after {}", String::from_utf8_lossy(&received)),
+        Ok(_) => (received, is_write_reset),
     }
 }
 
-/// The answers to these bytes and the probe behind them, a word each: `200`; `404 not_found`, with the code of an
-/// error; `probe` for the last one. Where that is missing the connection was ended before.
+/// Sends bytes and then [`PROBE_REQUEST`]. Returns a summary of each response: `200`, or `404 not_found` with the code
+/// of an error, or `400 bare` for a bare response, or `probe` for the probe request. Without a final `probe`, the service
+/// closed the connection before it.
 #[track_caller]
-fn answers(server: &Server, sent: impl AsRef<[u8]>) -> Vec<String> {
-    let heard = all_for(server, &[sent.as_ref(), PROBE.as_bytes()].concat(), false);
-    read(&heard)
+fn responses(server: &Server, sent: impl AsRef<[u8]>) -> Vec<String> {
+    let received = exchange(server, &[sent.as_ref(), PROBE_REQUEST.as_bytes()].concat(), false);
+    parse_responses(&received)
 }
 
-/// The same for bytes behind which nothing comes.
+/// Sends a request head that is larger than the part that the service reads before it rejects the request. Checks that the
+/// only response is this bare one. The unread bytes reset the connection, so the response can be lost.
 #[track_caller]
-fn answers_to_the_end(server: &Server, sent: impl AsRef<[u8]>) -> Vec<String> {
-    read(&all_for(server, sent.as_ref(), true))
+fn expect_bare_response_to_large_head(server: &Server, sent: impl AsRef<[u8]>, expected: &str) {
+    let sent = [sent.as_ref(), PROBE_REQUEST.as_bytes()].concat();
+    let (received, is_reset) = exchange_until_reset(server, &sent, false);
+    let responses = parse_responses(&received);
+    assert!(responses == [expected] || (is_reset && responses.is_empty()), "{responses:?}");
 }
 
+/// Sends bytes and closes the sending side. Returns a summary of each response, like [`responses`].
 #[track_caller]
-fn read(heard: &[u8]) -> Vec<String> {
-    let mut rest = std::str::from_utf8(heard).unwrap();
-    let mut answers = vec![];
+fn responses_after_half_close(server: &Server, sent: impl AsRef<[u8]>) -> Vec<String> {
+    parse_responses(&exchange(server, sent.as_ref(), true))
+}
+
+/// Parses HTTP/1.1 responses and checks the format of every error. Returns a summary of each response.
+#[track_caller]
+fn parse_responses(received: &[u8]) -> Vec<String> {
+    let mut rest = std::str::from_utf8(received).unwrap();
+    let mut responses = vec![];
     while let Some((head, after)) = rest.split_once("\r\n\r\n") {
         let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
         let status = head.split(' ').nth(1).unwrap();
@@ -67,12 +88,17 @@ fn read(heard: &[u8]) -> Vec<String> {
         let (body, after) = after.split_at(length);
         rest = after;
         if status == "100" {
-            answers.push(status.to_owned());
+            responses.push(status.to_owned());
             continue;
         }
-        let id = header("x-request-id").unwrap_or_else(|| panic!("bare: {head}"));
+        let Some(id) = header("x-request-id") else {
+            assert!(body.is_empty() && header("connection") == Some("close"), "not a bare response: {head}");
+            assert_eq!(rest, "", "bytes after a bare response");
+            responses.push(format!("{status} bare"));
+            continue;
+        };
         let body: Value = serde_json::from_str(body).unwrap_or_default();
-        answers.push(match body["code"].as_str() {
+        responses.push(match body["code"].as_str() {
             Some(code) => {
                 assert!(body["error"] == true && body["request_id"] == id, "{body}");
                 assert_eq!(header("content-type"), Some("application/json"), "{head}");
@@ -82,16 +108,16 @@ fn read(heard: &[u8]) -> Vec<String> {
             None => status.to_owned(),
         });
     }
-    assert_eq!(rest, "", "half an answer");
-    answers
+    assert_eq!(rest, "", "the last response is incomplete");
+    responses
 }
 
-/// That a fresh connection is answered, and at once.
-fn expect_well(server: &Server) {
-    assert_eq!(answers(server, ""), ["probe"]);
+/// Checks that the service still answers on a new connection.
+fn expect_healthy(server: &Server) {
+    assert_eq!(responses(server, ""), ["probe"]);
 }
 
-/// A request without a body: the line is this, and there are these further header lines.
-fn request(account: &Account, line: &str, headers: &str) -> String {
-    format!("{line}\r\nhost: x\r\nauthorization: Bearer {}\r\n{headers}\r\n", account.token)
+/// Returns a request without a body, with this request line and these additional header lines.
+fn request(account: &Account, request_line: &str, headers: &str) -> String {
+    format!("{request_line}\r\nhost: x\r\nauthorization: Bearer {}\r\n{headers}\r\n", account.token)
 }

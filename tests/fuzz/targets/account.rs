@@ -1,17 +1,17 @@
-//! The account that inputs are read for: it has a custom field of every type, and two unique ones.
+//! The account of the fuzz targets. It has a custom field of every type, and two unique custom fields.
 
 use std::sync::{Arc, LazyLock};
 
-use contacts::contacts::{Contact, Draft};
+use contacts::contacts::{Contact, ContactPatch};
 use contacts::fields::{Field, FieldId, FieldOption, Kind, NewField, Registry};
 use uuid::Uuid;
 
-use super::object;
+use super::parse_object;
 
 pub const ACCOUNT: Uuid = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_000a);
 pub const CONTACT: Uuid = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_000c);
 
-/// Its fields: `my_text`, `my_email` and so on, `badge` (a unique text) and `serial` (a unique number).
+/// The custom fields: `my_text`, `my_email` and so on, `badge` (a unique text) and `serial` (a unique number).
 pub static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
     let of_each_kind = Kind::CUSTOM.map(|kind| field(&format!("my_{}", kind.as_str()), kind, false));
     let unique = [field("badge", Kind::Text, true), field("serial", Kind::Number, true)];
@@ -20,10 +20,10 @@ pub static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
     Arc::new(Registry::new(1, FieldId::FIRST_CUSTOM + 99, fields))
 });
 
-/// A contact of it, with a value of nearly every field.
+/// A contact of the account, with a value of nearly every field.
 pub static SAMPLE: LazyLock<Contact> = LazyLock::new(|| {
-    let fields = object(include_bytes!("../../../fuzz/corpus/body/every_field")).unwrap();
-    Contact::new(&Draft::parse(&fields, &REGISTRY).unwrap().with_id(CONTACT))
+    let fields = parse_object(include_bytes!("../../../fuzz/corpus/body/every_field")).unwrap();
+    Contact::new(&ContactPatch::parse(&fields, &REGISTRY).unwrap().with_id(CONTACT))
 });
 
 fn field(name: &str, kind: Kind, unique: bool) -> Field {

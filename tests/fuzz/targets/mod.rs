@@ -1,6 +1,6 @@
-//! What is fuzzed. Each target takes any bytes, drives the code of the service that reads such bytes from outside, and
-//! holds what comes of them to rules that hold for all of them. `tests/fuzz` runs them on stable Rust; of the crate
-//! `fuzz/` this is the library, and cargo-fuzz runs them.
+//! The fuzz targets. Each target passes arbitrary bytes to the code of the service that parses such input, and checks
+//! rules that hold for every input. `tests/fuzz` runs the targets on stable Rust. The crate `fuzz/` uses this module as
+//! its library, so that cargo-fuzz can run them.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
@@ -24,13 +24,13 @@ pub use token::token;
 use contacts::fields::Issue;
 use contacts::json::{self, Json, Object};
 
-/// The object that these bytes are as JSON.
-fn object(bytes: &[u8]) -> Option<Object<'_>> {
+/// Parses a JSON object. Returns `None` for other input.
+fn parse_object(bytes: &[u8]) -> Option<Object<'_>> {
     json::parse(bytes).ok().and_then(Json::into_object)
 }
 
-/// What holds for every list of problems that a caller is told.
-fn expect_told(issues: &[Issue]) {
+/// Checks that every issue of an error response has a message and a code.
+fn expect_complete_issues(issues: &[Issue]) {
     assert!(!issues.is_empty());
     for issue in issues {
         assert!(!issue.message.is_empty() && !issue.code.as_str().is_empty(), "{issue:?}");

@@ -1,11 +1,11 @@
-//! `?properties=`: what an answer shows besides the default fields, once each.
+//! `?properties=`: the fields that a response contains in addition to the default fields, once each.
 
 use std::collections::HashSet;
 
 use contacts::fields::{Issue, Selection};
 
 use super::account::{REGISTRY, SAMPLE};
-use super::{expect_told, object};
+use super::{expect_complete_issues, parse_object};
 
 pub fn properties(bytes: &[u8]) {
     let Ok(list) = std::str::from_utf8(bytes) else { return };
@@ -15,27 +15,31 @@ pub fn properties(bytes: &[u8]) {
     }
 }
 
-fn names(list: &str) -> HashSet<&str> {
+/// Returns the distinct names of the list.
+fn distinct_names(list: &str) -> HashSet<&str> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
 }
 
+/// Checks that the selection contains each requested field once.
 fn expect_each_once(list: &str, selection: &Selection) {
     let chosen: Vec<_> = selection.extra().iter().map(|field| &*field.internal_name).collect();
     let distinct: HashSet<_> = chosen.iter().copied().collect();
     assert_eq!(distinct.len(), chosen.len(), "{chosen:?}");
-    let asked: HashSet<_> = names(list).into_iter().filter(|name| !REGISTRY.get(name).unwrap().default).collect();
-    assert_eq!(distinct, asked);
+    let requested: HashSet<_> =
+        distinct_names(list).into_iter().filter(|name| !REGISTRY.get(name).unwrap().default).collect();
+    assert_eq!(distinct, requested);
     let again = Selection::parse(chosen.iter().copied(), &REGISTRY).unwrap();
     assert!(again.extra().iter().map(|field| &*field.internal_name).eq(chosen));
-    // Strict JSON: no name is there twice.
-    let shown = serde_json::to_vec(&SAMPLE.show(selection)).unwrap();
-    assert_eq!(object(&shown).unwrap().len(), 9 + distinct.len());
+    // The strict parser rejects duplicate names.
+    let returned = serde_json::to_vec(&SAMPLE.render(selection)).unwrap();
+    assert_eq!(parse_object(&returned).unwrap().len(), 9 + distinct.len());
 }
 
+/// Checks that the issues name each unknown field once.
 fn expect_unknown(list: &str, issues: &[Issue]) {
-    expect_told(issues);
+    expect_complete_issues(issues);
     let named: HashSet<_> = issues.iter().map(|issue| &*issue.field).collect();
     assert_eq!(named.len(), issues.len());
-    let unknown: HashSet<_> = names(list).into_iter().filter(|name| REGISTRY.get(name).is_none()).collect();
+    let unknown: HashSet<_> = distinct_names(list).into_iter().filter(|name| REGISTRY.get(name).is_none()).collect();
     assert_eq!(named, unknown);
 }

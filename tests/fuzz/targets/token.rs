@@ -1,5 +1,5 @@
-//! A token, in one of two forms: as it is sent, and as `header␤claims`, which the target signs. One that nobody signed is
-//! never good, and of a good one the claims say what they are taken for.
+//! A token. The input is either a complete token, or `header␤claims`, which the target signs. A token without a valid
+//! signature is never accepted, and the identity of an accepted token agrees with its claims.
 
 use std::future::Future;
 use std::sync::LazyLock;
@@ -14,28 +14,32 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 const SECRET: &str = "a secret for fuzzing that is long enough";
-/// The key of RFC 7515 A.3, and that of RFC 8037 A as a set.
+/// The public key of RFC 7515, appendix A.3. `ED25519` is the public key of RFC 8037, appendix A, as a key set.
 const P256: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEXH8UTNG72bfocs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==\n-----END PUBLIC KEY-----";
 const ED25519: &str =
     r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
-/// What the holders of the two private keys have signed: whatever else is good is a forgery.
+/// The tokens that were signed with the two private keys. Any other accepted token is a forgery.
 const SIGNED: [&str; 2] =
     [include_str!("../../../fuzz/corpus/token/signed_es256"), include_str!("../../../fuzz/corpus/token/signed_eddsa")];
 
 pub fn token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Some((header, claims)) = text.split_once('\n') {
-        signed(header, claims);
+        check_signed(header, claims);
     } else if verify(text).is_ok() {
         let (message, signature) = text.rsplit_once('.').unwrap();
-        let is_own = BASE64.decode(signature).is_ok_and(|tag| hmac::verify(&key(), message.as_bytes(), &tag).is_ok());
-        assert!(is_own || SIGNED.iter().any(|signed| signed.starts_with(&format!("{message}."))), "forged: {text}");
+        let has_own_signature =
+            BASE64.decode(signature).is_ok_and(|tag| hmac::verify(&key(), message.as_bytes(), &tag).is_ok());
+        assert!(
+            has_own_signature || SIGNED.iter().any(|signed| signed.starts_with(&format!("{message}."))),
+            "forged: {text}"
+        );
     }
 }
 
-/// Signed by the right key, and yet only good when all else is in order.
-fn signed(header: &str, claims: &str) {
+/// Signs a token with the right key, and checks that it is accepted only when its header and claims are valid.
+fn check_signed(header: &str, claims: &str) {
     let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
     let tag = hmac::sign(&key(), message.as_bytes());
     let Ok(identity) = verify(&format!("{message}.{}", BASE64.encode(tag))) else { return };
@@ -44,10 +48,11 @@ fn signed(header: &str, claims: &str) {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
     assert!(claims["exp"].as_f64().is_some_and(|expires| expires >= now - 31.0), "{claims}");
     assert!(claims["nbf"].as_f64().is_none_or(|starts| starts <= now + 31.0), "{claims}");
-    expect_as_claimed(&identity, &claims);
+    expect_identity_matches_claims(&identity, &claims);
 }
 
-fn expect_as_claimed(identity: &Identity, claims: &Value) {
+/// Checks that an identity agrees with the claims of its token.
+fn expect_identity_matches_claims(identity: &Identity, claims: &Value) {
     let account = claims["account_id"].as_str().unwrap_or_default();
     assert!(identity.account.is_none_or(|id| id.to_string() == account.to_ascii_lowercase()), "{claims}");
     assert_eq!(identity.actor.as_deref().unwrap_or_default(), claims["sub"].as_str().unwrap_or_default());
@@ -61,9 +66,9 @@ fn key() -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes())
 }
 
-/// What is known at once: nobody fetches keys here, and for one that has to be fetched no token is good.
+/// Verifies a token without waiting for key sets: a token whose key has to be fetched is not accepted.
 fn verify(token: &str) -> Result<Identity, Option<InvalidToken>> {
-    static READER: LazyLock<(Runtime, Verifier)> = LazyLock::new(|| {
+    static VERIFIER: LazyLock<(Runtime, Verifier)> = LazyLock::new(|| {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, ED25519).unwrap();
         let key_set = Some(KeySetSource::File(file.path().into()));
@@ -71,7 +76,7 @@ fn verify(token: &str) -> Result<Identity, Option<InvalidToken>> {
         let settings = TokenSettings { public_key: Some(P256.into()), key_set, ..own };
         (Builder::new_current_thread().enable_time().build().unwrap(), Verifier::new(&settings).unwrap())
     });
-    let (runtime, verifier) = &*READER;
+    let (runtime, verifier) = &*VERIFIER;
     let _entered = runtime.enter();
     match std::pin::pin!(verifier.verify(token)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome.map_err(Some),

@@ -1,68 +1,72 @@
-//! Nothing grows in a long while: callers do a bit of everything at an even pace, while what the service and its database
-//! take is looked at every second.
+//! A long run under constant load. The resource usage of the service and its database is sampled every second and must
+//! not grow.
 
-mod callers;
-mod figures;
+mod clients;
+mod resource_usage;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 
-use crate::process::Process;
-use crate::support::{Account, OwnCluster};
-use callers::{Callers, Latencies};
-use figures::{Figures, POOL, Watch};
+use crate::service_process::ServiceProcess;
+use crate::support::{Account, DedicatedCluster};
+use clients::{Latencies, SoakClients};
+use resource_usage::{POOL_SIZE, ResourceUsage, UsageMonitor};
 
-/// How long it lasts, unless `SOAK_SECONDS` says otherwise.
+/// The duration without `SOAK_SECONDS`.
 const SECONDS: u64 = 60;
-/// How many lines of figures are printed: the first is warming up, what comes after the second must be like that one.
+/// The number of parts of the run. The first is the warm-up. Each part after the second is compared with the second.
 const PARTS: usize = 6;
-/// How long the service may take to notice that its callers have gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time until the service has closed the connections of clients that have disconnected.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute at least; .ci/run runs it"]
-async fn nothing_grows_in_a_long_while() {
+async fn constant_load_does_not_grow_memory_tables_connections_or_open_files() {
     let seconds = std::env::var("SOAK_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
-    let database = OwnCluster::new().await;
+    let database = DedicatedCluster::new().await;
     if seconds < 600 {
-        // Autovacuum looks once a minute: too seldom to be seen at work in this time.
-        database.set("autovacuum_naptime = '2s'").await;
+        // Autovacuum runs once a minute by default, which is too rare for a short run.
+        database.alter_system("autovacuum_naptime = '2s'").await;
     }
-    // That a statement is slow says that the machine is.
-    let mut service = Process::new(database.url(), &[("RUST_LOG", "warn,sqlx=error")]);
+    // Without sqlx warnings: a slow statement only shows that the machine is slow.
+    let mut service = ServiceProcess::new(database.url(), &[("RUST_LOG", "warn,sqlx=error")]);
     service.start();
-    service.ready().await;
-    let files_at_first = service.open_files();
+    service.wait_until_ready().await;
+    let initial_files = service.open_files();
 
-    let account = Account::on(&database.server()).at_address(service.address());
+    let account = Account::on_server(&database.server()).on_address(service.address());
     let latencies = Arc::new(Latencies::default());
-    let callers = Callers::start(&account, &latencies).await;
-    let mut watch = Watch::new(&service, PgConnection::connect(&database.url()).await.unwrap());
-    println!("{}", Figures::HEADER);
+    let clients = SoakClients::start(&account, &latencies).await;
+    let mut monitor = UsageMonitor::new(&service, PgConnection::connect(&database.url()).await.unwrap());
+    println!("{}", ResourceUsage::HEADER);
     let mut parts = vec![];
     for _ in 0..PARTS {
         let end = Instant::now() + Duration::from_secs(seconds) / PARTS as u32;
-        let figures = watch.until(end, &latencies).await;
-        println!("{figures}");
-        parts.push(figures);
+        let usage = monitor.measure_until(end, &latencies).await;
+        println!("{usage}");
+        parts.push(usage);
     }
-    callers.stop().await;
+    clients.stop().await;
     for later in &parts[2..] {
-        later.expect_no_more_than(&parts[1]);
+        later.expect_no_growth_since(&parts[1]);
     }
-    parts[PARTS - 1].expect_tables_of(&parts[PARTS * 2 / 3]);
-    // Each connection to its database is a file.
-    expect_files(&service, files_at_first + usize::from(POOL)).await;
-    assert_eq!(service.log(), "", "the log has warnings");
+    parts[PARTS - 1].expect_stable_tables_since(&parts[PARTS * 2 / 3]);
+    // Each database connection is an open file.
+    expect_open_files_at_most(&service, initial_files + usize::from(POOL_SIZE)).await;
+    assert_eq!(service.log(), "", "the log contains warnings");
 }
 
-/// Checks that no more files than these stay open once its callers have gone.
-async fn expect_files(service: &Process, most: usize) {
-    let gone = Instant::now();
-    while service.open_files() > most {
-        assert!(gone.elapsed() < PATIENCE, "{} files stay open, of {most} at most", service.open_files());
+/// Waits until the service has at most this number of files open, after its clients have disconnected.
+async fn expect_open_files_at_most(service: &ServiceProcess, limit: usize) {
+    let started = Instant::now();
+    while service.open_files() > limit {
+        assert!(
+            started.elapsed() < CLOSE_TIMEOUT,
+            "{} files are still open, the limit is {limit}",
+            service.open_files()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

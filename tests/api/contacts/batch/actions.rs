@@ -1,66 +1,72 @@
-//! What each action does.
+//! The effect of each action of `POST /contacts/batch/{action}`.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{code, contact, expect_summary, statuses};
+use super::{error_code, expect_summary, result_contact, result_statuses};
 use crate::support::Account;
 
 #[tokio::test]
-async fn create_makes_contacts_in_order() {
+async fn batch_create_creates_contacts_in_input_order() {
     let account = Account::new().await;
     let inputs = json!([{"fields": {"first_name": "A", "phone": "+1 555"}}, {"fields": {"email": "B@example.com"}}]);
-    let answer = account.batch("create", json!({"inputs": inputs, "properties": ["phone"]})).await;
-    expect_summary(&answer, 2, 0);
-    assert_eq!(statuses(&answer), [201, 201]);
-    assert_eq!(answer.header("cache-control"), "private, no-cache");
+    let response = account.batch("create", json!({"inputs": inputs, "properties": ["phone"]})).await;
+    expect_summary(&response, 2, 0);
+    assert_eq!(result_statuses(&response), [201, 201]);
+    assert_eq!(response.header("cache-control"), "private, no-cache");
     for index in 0..2 {
-        let shown = contact(&answer, index);
-        let read = account.get(&format!("/contacts/{}?properties=phone", shown["id"].as_str().unwrap())).await;
-        assert_eq!(*shown, read.expect(200).body);
+        let created = result_contact(&response, index);
+        let read = account.get(&format!("/contacts/{}?properties=phone", created["id"].as_str().unwrap())).await;
+        assert_eq!(*created, read.expect(200).body);
     }
-    assert!(contact(&answer, 0)["id"].as_str() < contact(&answer, 1)["id"].as_str());
+    assert!(result_contact(&response, 0)["id"].as_str() < result_contact(&response, 1)["id"].as_str());
 }
 
 #[tokio::test]
-async fn read_finds_by_id_and_by_key() {
+async fn batch_read_finds_contacts_by_id_and_by_key() {
     let account = Account::new().await;
     let a = account.create(json!({"first_name": "A", "external_id": "a"})).await;
     let b = account.create(json!({"first_name": "B", "external_id": "b"})).await;
     account.delete(&format!("/contacts/{b}")).await.expect(200);
     let inputs = json!([{"id": b}, {"id": a.to_uppercase()}, {"id": Uuid::now_v7()}, {"id": "nope"}, {"id": b}]);
-    let answer = account.batch("read", json!({"inputs": inputs, "properties": "phone, job_title"})).await;
-    expect_summary(&answer, 5, 2);
-    assert_eq!(statuses(&answer), [200, 200, 404, 404, 200]);
-    assert_eq!((&contact(&answer, 0)["archived_by"], &contact(&answer, 1)["id"]), (&json!("tester"), &json!(a)));
-    assert_eq!((&contact(&answer, 1)["phone"], code(&answer, 3)), (&json!(null), &json!("not_found")));
-    // By key, active ones only.
+    let response = account.batch("read", json!({"inputs": inputs, "properties": "phone, job_title"})).await;
+    expect_summary(&response, 5, 2);
+    assert_eq!(result_statuses(&response), [200, 200, 404, 404, 200]);
+    assert_eq!(
+        (&result_contact(&response, 0)["archived_by"], &result_contact(&response, 1)["id"]),
+        (&json!("tester"), &json!(a))
+    );
+    assert_eq!((&result_contact(&response, 1)["phone"], error_code(&response, 3)), (&json!(null), &json!("not_found")));
+    // A lookup by key finds active contacts only.
     let inputs = json!([{"id": "b"}, {"id": "a"}, {"id": "A"}]);
-    let answer = account.batch("read", json!({"inputs": inputs, "id_property": "external_id"})).await;
-    assert_eq!(statuses(&answer), [404, 200, 404]);
+    let response = account.batch("read", json!({"inputs": inputs, "id_property": "external_id"})).await;
+    assert_eq!(result_statuses(&response), [404, 200, 404]);
 }
 
 #[tokio::test]
-async fn update_changes_by_id_and_by_key() {
+async fn batch_update_changes_contacts_by_id_and_by_key() {
     let account = Account::new().await;
     account.define(json!({"label": "rank", "type": "number", "unique": true})).await;
     let a = account.create(json!({"first_name": "A", "rank": 1})).await;
     let b = account.create(json!({"first_name": "B", "rank": 2})).await;
     let inputs = json!([{"id": b, "fields": {"last_name": "X"}}, {"id": a, "fields": {}}]);
-    let answer = account.batch("update", json!({"inputs": inputs})).await;
-    expect_summary(&answer, 2, 0);
-    assert_eq!((&contact(&answer, 0)["last_name"], &contact(&answer, 1)["id"]), (&json!("X"), &json!(a)));
-    // A key as the field's own type, or as a path would spell it.
+    let response = account.batch("update", json!({"inputs": inputs})).await;
+    expect_summary(&response, 2, 0);
+    assert_eq!(
+        (&result_contact(&response, 0)["last_name"], &result_contact(&response, 1)["id"]),
+        (&json!("X"), &json!(a))
+    );
+    // A key may have the type of the field, or be a string as in a path.
     let input = |id: Value| json!({"id": id, "fields": {"last_name": "Y"}});
     let inputs = [input(json!(2)), input(json!("1.0")), input(json!(2.5))];
-    let answer = account.batch("update", json!({"inputs": inputs, "id_property": "rank"})).await;
-    expect_summary(&answer, 3, 1);
-    assert_eq!((&contact(&answer, 0)["id"], &contact(&answer, 1)["id"]), (&json!(b), &json!(a)));
-    assert_eq!(code(&answer, 2), "not_found");
+    let response = account.batch("update", json!({"inputs": inputs, "id_property": "rank"})).await;
+    expect_summary(&response, 3, 1);
+    assert_eq!((&result_contact(&response, 0)["id"], &result_contact(&response, 1)["id"]), (&json!(b), &json!(a)));
+    assert_eq!(error_code(&response, 2), "not_found");
 }
 
 #[tokio::test]
-async fn upsert_creates_and_updates() {
+async fn batch_upsert_creates_and_updates_contacts() {
     let account = Account::new().await;
     let a = account.create(json!({"first_name": "A", "email": "A@example.com"})).await;
     let inputs = json!([
@@ -70,31 +76,37 @@ async fn upsert_creates_and_updates() {
         {"id": "d@example.com", "fields": {"email": "e@example.com"}},
         {"id": "nope", "fields": {}},
     ]);
-    let answer = account.batch("upsert", json!({"inputs": inputs, "id_property": "email"})).await;
-    expect_summary(&answer, 5, 2);
-    assert_eq!(statuses(&answer), [201, 200, 201, 400, 400]);
-    assert_eq!((&contact(&answer, 1)["id"], &contact(&answer, 1)["email"]), (&json!(a), &json!("A@example.com")));
-    assert_eq!(contact(&answer, 2)["email"], "C@example.com");
-    let details = |index: usize| &answer.body["results"][index]["error"]["details"][0]["code"];
+    let response = account.batch("upsert", json!({"inputs": inputs, "id_property": "email"})).await;
+    expect_summary(&response, 5, 2);
+    assert_eq!(result_statuses(&response), [201, 200, 201, 400, 400]);
+    assert_eq!(
+        (&result_contact(&response, 1)["id"], &result_contact(&response, 1)["email"]),
+        (&json!(a), &json!("A@example.com"))
+    );
+    assert_eq!(result_contact(&response, 2)["email"], "C@example.com");
+    let details = |index: usize| &response.body["results"][index]["error"]["details"][0]["code"];
     assert_eq!((details(3), details(4)), (&json!("forbidden_field"), &json!("invalid_format")));
 }
 
 #[tokio::test]
-async fn archive_archives_by_id_and_by_key() {
+async fn batch_archive_archives_contacts_by_id_and_by_key() {
     let account = Account::new().await;
     let a = account.create(json!({"first_name": "A", "external_id": "a"})).await;
     let b = account.create(json!({"first_name": "B", "external_id": "b"})).await;
-    let answer = account.batch("archive", json!({"inputs": [{"id": a}, {"id": a}]})).await;
-    expect_summary(&answer, 2, 1);
-    assert_eq!((&contact(&answer, 0)["archived_by"], code(&answer, 1)), (&json!("tester"), &json!("not_found")));
-    assert!(contact(&answer, 0)["archived"].is_string());
+    let response = account.batch("archive", json!({"inputs": [{"id": a}, {"id": a}]})).await;
+    expect_summary(&response, 2, 1);
+    assert_eq!(
+        (&result_contact(&response, 0)["archived_by"], error_code(&response, 1)),
+        (&json!("tester"), &json!("not_found"))
+    );
+    assert!(result_contact(&response, 0)["archived"].is_string());
     let inputs = json!([{"id": "b"}, {"id": "a"}]);
-    let answer = account.batch("archive", json!({"inputs": inputs, "id_property": "external_id"})).await;
-    assert_eq!((statuses(&answer), &contact(&answer, 0)["id"]), (vec![200, 404], &json!(b)));
+    let response = account.batch("archive", json!({"inputs": inputs, "id_property": "external_id"})).await;
+    assert_eq!((result_statuses(&response), &result_contact(&response, 0)["id"]), (vec![200, 404], &json!(b)));
 }
 
 #[tokio::test]
-async fn an_id_property_of_id_or_null_means_ids() {
+async fn batch_id_property_of_id_or_null_looks_up_ids() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     for property in [json!("id"), json!(null)] {
@@ -103,9 +115,9 @@ async fn an_id_property_of_id_or_null_means_ids() {
     }
 }
 
-/// An account that has never written has no row of its own yet.
+/// A new account has no row in the database yet.
 #[tokio::test]
-async fn on_an_account_that_has_nothing_yet() {
+async fn batches_work_on_a_new_account() {
     let unknown = |count: usize| -> Vec<_> { (0..count).map(|_| json!({"id": Uuid::now_v7()})).collect() };
     let changes =
         |count: usize| -> Vec<_> { (0..count).map(|_| json!({"id": Uuid::now_v7(), "fields": {}})).collect() };
@@ -115,7 +127,7 @@ async fn on_an_account_that_has_nothing_yet() {
         expect_summary(&Account::new().await.batch("update", json!({"inputs": changes(count)})).await, count, count);
         let new: Vec<_> =
             (0..count).map(|index| json!({"id": format!("{index}"), "fields": {"first_name": "A"}})).collect();
-        let answer = Account::new().await.batch("upsert", json!({"inputs": new, "id_property": "external_id"})).await;
-        expect_summary(&answer, count, 0);
+        let response = Account::new().await.batch("upsert", json!({"inputs": new, "id_property": "external_id"})).await;
+        expect_summary(&response, count, 0);
     }
 }

@@ -1,12 +1,12 @@
-//! Every operator on every type; groups.
+//! Search filters: every operator on every type, and groups of filters.
 
 use serde_json::{Value, json};
 
-use super::{account_with_every_type, found, names, search};
+use super::{account_with_every_type, search, search_by_filter, search_names};
 use crate::support::Account;
 
-/// Three contacts: A and B with other values, C with none.
-async fn filled() -> Account {
+/// Creates an account with three contacts: A and B have different values in every field, C has none.
+async fn account_with_three_contacts() -> Account {
     let account = account_with_every_type().await;
     account
         .create(json!({
@@ -30,8 +30,10 @@ async fn filled() -> Account {
     account
 }
 
-/// For each type: a field, A's value (in another spelling where that is equal), and one that nobody has.
-fn values() -> Vec<(&'static str, Value, Value)> {
+/// Returns for each type a field, the value of A and a value that no contact has.
+///
+/// The value of A is spelled differently where that makes no difference to the comparison.
+fn values_by_field() -> Vec<(&'static str, Value, Value)> {
     vec![
         ("last_name", json!("Ä"), json!("ä")),
         ("email", json!(" ADA@example.COM"), json!("c@example.com")),
@@ -54,30 +56,30 @@ fn values() -> Vec<(&'static str, Value, Value)> {
 }
 
 #[tokio::test]
-async fn every_type_takes_the_operators_of_all() {
-    let account = filled().await;
-    for (field, value, other) in values() {
-        assert_eq!(found(&account, field, "eq", value.clone()).await, "A", "{field} eq");
-        assert_eq!(found(&account, field, "neq", value.clone()).await, "B C", "{field} neq");
-        assert_eq!(found(&account, field, "in", json!([value.clone()])).await, "A", "{field} in");
+async fn equality_and_presence_operators_work_on_every_type() {
+    let account = account_with_three_contacts().await;
+    for (field, value, other) in values_by_field() {
+        assert_eq!(search_by_filter(&account, field, "eq", value.clone()).await, "A", "{field} eq");
+        assert_eq!(search_by_filter(&account, field, "neq", value.clone()).await, "B C", "{field} neq");
+        assert_eq!(search_by_filter(&account, field, "in", json!([value.clone()])).await, "A", "{field} in");
         assert_eq!(
-            found(&account, field, "not_in", json!([value.clone(), value.clone()])).await,
+            search_by_filter(&account, field, "not_in", json!([value.clone(), value.clone()])).await,
             "B C",
             "{field} not_in"
         );
-        assert_eq!(found(&account, field, "has_value", Value::Null).await, "A B", "{field} has_value");
-        assert_eq!(found(&account, field, "has_no_value", Value::Null).await, "C", "{field} has_no_value");
+        assert_eq!(search_by_filter(&account, field, "has_value", Value::Null).await, "A B", "{field} has_value");
+        assert_eq!(search_by_filter(&account, field, "has_no_value", Value::Null).await, "C", "{field} has_no_value");
         if !other.is_null() {
-            assert_eq!(found(&account, field, "eq", other.clone()).await, "", "{field} eq");
-            assert_eq!(found(&account, field, "neq", other.clone()).await, "A B C", "{field} neq");
-            assert_eq!(found(&account, field, "in", json!([other, value])).await, "A", "{field} in");
+            assert_eq!(search_by_filter(&account, field, "eq", other.clone()).await, "", "{field} eq");
+            assert_eq!(search_by_filter(&account, field, "neq", other.clone()).await, "A B C", "{field} neq");
+            assert_eq!(search_by_filter(&account, field, "in", json!([other, value])).await, "A", "{field} in");
         }
     }
 }
 
 #[tokio::test]
-async fn numbers_and_times_are_compared() {
-    let account = filled().await;
+async fn comparison_operators_work_on_numbers_and_times() {
+    let account = account_with_three_contacts().await;
     for (field, low, high) in [
         ("a_number", json!(1.5), json!(18446744073709551615u64)),
         ("a_date", json!("2024-02-29"), json!("2024-03-01")),
@@ -93,39 +95,43 @@ async fn numbers_and_times_are_compared() {
             ("gt", &high, ""),
             ("gte", &high, "B"),
         ] {
-            assert_eq!(found(&account, field, operator, value.clone()).await, expected, "{field} {operator} {value}");
+            assert_eq!(
+                search_by_filter(&account, field, operator, value.clone()).await,
+                expected,
+                "{field} {operator} {value}"
+            );
         }
-        assert_eq!(found(&account, field, "between", json!([low, high])).await, "A B", "{field}");
-        assert_eq!(found(&account, field, "between", json!([high, high])).await, "B", "{field}");
-        assert_eq!(found(&account, field, "between", json!([high, low])).await, "", "{field}");
+        assert_eq!(search_by_filter(&account, field, "between", json!([low, high])).await, "A B", "{field}");
+        assert_eq!(search_by_filter(&account, field, "between", json!([high, high])).await, "B", "{field}");
+        assert_eq!(search_by_filter(&account, field, "between", json!([high, low])).await, "", "{field}");
     }
-    assert_eq!(found(&account, "a_number", "gt", json!(-1e308)).await, "A B");
-    assert_eq!(found(&account, "a_number", "gt", json!(18446744073709551614u64)).await, "B");
+    assert_eq!(search_by_filter(&account, "a_number", "gt", json!(-1e308)).await, "A B");
+    assert_eq!(search_by_filter(&account, "a_number", "gt", json!(18446744073709551614u64)).await, "B");
 }
 
 #[tokio::test]
-async fn a_set_contains_one_option() {
-    let account = filled().await;
+async fn contains_on_multi_select_matches_one_option() {
+    let account = account_with_three_contacts().await;
     for (option, expected) in [("zinc", "A B"), ("gold", "A"), ("iron", "")] {
-        assert_eq!(found(&account, "a_multi_select", "contains", json!(option)).await, expected);
+        assert_eq!(search_by_filter(&account, "a_multi_select", "contains", json!(option)).await, expected);
     }
 }
 
 #[tokio::test]
-async fn ids_are_found_in_any_case() {
+async fn id_filters_ignore_case() {
     let account = Account::new().await;
     let (a, b) = (account.create(json!({"first_name": "A"})).await, account.create(json!({"first_name": "B"})).await);
-    assert_eq!(found(&account, "id", "eq", json!(a.to_uppercase())).await, "A");
-    assert_eq!(found(&account, "id", "in", json!([b, a, uuid::Uuid::nil()])).await, "A B");
-    assert_eq!(found(&account, "id", "neq", json!(a)).await, "B");
-    assert_eq!(found(&account, "id", "not_in", json!([a, b])).await, "");
-    assert_eq!(found(&account, "id", "has_value", json!(null)).await, "A B");
-    assert_eq!(found(&account, "id", "has_no_value", json!(null)).await, "");
+    assert_eq!(search_by_filter(&account, "id", "eq", json!(a.to_uppercase())).await, "A");
+    assert_eq!(search_by_filter(&account, "id", "in", json!([b, a, uuid::Uuid::nil()])).await, "A B");
+    assert_eq!(search_by_filter(&account, "id", "neq", json!(a)).await, "B");
+    assert_eq!(search_by_filter(&account, "id", "not_in", json!([a, b])).await, "");
+    assert_eq!(search_by_filter(&account, "id", "has_value", json!(null)).await, "A B");
+    assert_eq!(search_by_filter(&account, "id", "has_no_value", json!(null)).await, "");
 }
 
 #[tokio::test]
-async fn filters_are_joined_by_and_groups_by_or() {
-    let account = filled().await;
+async fn filters_are_combined_by_and_and_groups_by_or() {
+    let account = account_with_three_contacts().await;
     let filter = |property: &str, value: Value| json!({"property": property, "operator": "eq", "value": value});
     let (is_a, is_b, is_c) =
         (filter("first_name", json!("A")), filter("first_name", json!("B")), filter("first_name", json!("C")));
@@ -140,12 +146,12 @@ async fn filters_are_joined_by_and_groups_by_or() {
         (json!({"filters": null, "filter_groups": null, "query": null, "sorts": null, "after": null}), "A B C"),
         (json!({"filters": [zinc], "query": "zoë"}), "B"),
     ] {
-        assert_eq!(names(&account, body.clone()).await.join(" "), expected, "{body}");
+        assert_eq!(search_names(&account, body.clone()).await.join(" "), expected, "{body}");
     }
 }
 
 #[tokio::test]
-async fn unique_keys_are_found_alone_and_in_groups() {
+async fn unique_key_filters_match_alone_and_in_groups() {
     let account = Account::new().await;
     account.define(json!({"label": "badge", "type": "number", "unique": true})).await;
     for (name, email, badge) in
@@ -163,40 +169,40 @@ async fn unique_keys_are_found_alone_and_in_groups() {
         (json!({"filter_groups": [{"filters": [badges]}, {"filters": [emails]}]}), "A B"),
         (json!({"filter_groups": [{"filters": [badges]}, {"filters": [filter("first_name", json!(["C"]))]}]}), "B C"),
     ] {
-        assert_eq!(names(&account, body.clone()).await.join(" "), expected, "{body}");
+        assert_eq!(search_names(&account, body.clone()).await.join(" "), expected, "{body}");
     }
 }
 
 #[tokio::test]
-async fn archived_contacts_are_found_when_asked_for() {
+async fn search_returns_archived_contacts_only_on_request() {
     let account = Account::new().await;
-    let gone = account.create(json!({"first_name": "A", "email": "a@example.com"})).await;
-    account.delete(&format!("/contacts/{gone}")).await.expect(200);
-    let again = account.create(json!({"first_name": "B", "email": "A@example.com"})).await;
-    let archived = account.get(&format!("/contacts/{gone}")).await.body["archived"].clone();
+    let archived_id = account.create(json!({"first_name": "A", "email": "a@example.com"})).await;
+    account.delete(&format!("/contacts/{archived_id}")).await.expect(200);
+    let active_id = account.create(json!({"first_name": "B", "email": "A@example.com"})).await;
+    let archived_at = account.get(&format!("/contacts/{archived_id}")).await.body["archived"].clone();
     for (filters, active, all) in [
         (json!([]), "B", "A B"),
         (json!([{"property": "email", "operator": "eq", "value": "a@example.com"}]), "B", "A B"),
-        (json!([{"property": "id", "operator": "in", "value": [gone, again]}]), "B", "A B"),
+        (json!([{"property": "id", "operator": "in", "value": [archived_id, active_id]}]), "B", "A B"),
         (json!([{"property": "archived", "operator": "has_value"}]), "", "A"),
         (json!([{"property": "archived", "operator": "has_no_value"}]), "B", "B"),
         (json!([{"property": "archived", "operator": "eq", "value": false}]), "B", "B"),
         (json!([{"property": "archived", "operator": "neq", "value": false}]), "", "A"),
-        (json!([{"property": "archived", "operator": "eq", "value": archived}]), "", "A"),
-        (json!([{"property": "archived", "operator": "neq", "value": archived}]), "B", "B"),
-        (json!([{"property": "archived", "operator": "in", "value": [false, archived]}]), "B", "A B"),
-        (json!([{"property": "archived", "operator": "not_in", "value": [false, archived]}]), "", ""),
-        (json!([{"property": "archived", "operator": "gte", "value": archived}]), "", "A"),
+        (json!([{"property": "archived", "operator": "eq", "value": archived_at}]), "", "A"),
+        (json!([{"property": "archived", "operator": "neq", "value": archived_at}]), "B", "B"),
+        (json!([{"property": "archived", "operator": "in", "value": [false, archived_at]}]), "B", "A B"),
+        (json!([{"property": "archived", "operator": "not_in", "value": [false, archived_at]}]), "", ""),
+        (json!([{"property": "archived", "operator": "gte", "value": archived_at}]), "", "A"),
         (json!([{"property": "archived_by", "operator": "eq", "value": "tester"}]), "", "A"),
         (json!([{"property": "archived_by", "operator": "has_no_value"}]), "B", "B"),
     ] {
         for (flag, expected) in [(false, active), (true, all)] {
             let body = json!({"filters": filters, "archived": flag});
-            assert_eq!(names(&account, body.clone()).await.join(" "), expected, "{body}");
+            assert_eq!(search_names(&account, body.clone()).await.join(" "), expected, "{body}");
         }
     }
-    let shown = search(&account, json!({"archived": true})).await;
-    assert_eq!(shown.body["data"][0]["archived_by"], "tester");
+    let response = search(&account, json!({"archived": true})).await;
+    assert_eq!(response.body["data"][0]["archived_by"], "tester");
 }
 
 #[tokio::test]
@@ -205,24 +211,24 @@ async fn a_search_reads_its_own_writes() {
     let id = account.create(json!({"first_name": "A", "job_title": "0"})).await;
     for title in 1..20 {
         account.patch(&id, json!({"job_title": title.to_string()})).await.expect(200);
-        assert_eq!(found(&account, "job_title", "eq", json!(title.to_string())).await, "A");
-        assert_eq!(found(&account, "job_title", "eq", json!((title - 1).to_string())).await, "");
+        assert_eq!(search_by_filter(&account, "job_title", "eq", json!(title.to_string())).await, "A");
+        assert_eq!(search_by_filter(&account, "job_title", "eq", json!((title - 1).to_string())).await, "");
     }
 }
 
 #[tokio::test]
-async fn another_tenants_contacts_are_never_found() {
-    let (owner, stranger) = (Account::new().await, Account::new().await);
+async fn search_never_returns_contacts_of_another_account() {
+    let (owner, other_account) = (Account::new().await, Account::new().await);
     let id = owner.create(json!({"first_name": "A", "email": "a@example.com", "external_id": "1"})).await;
     owner.define(json!({"label": "Secret", "type": "text"})).await;
     for (property, value) in
         [("id", json!(id)), ("email", json!("a@example.com")), ("external_id", json!("1")), ("first_name", json!("A"))]
     {
-        assert_eq!(found(&owner, property, "eq", value.clone()).await, "A");
-        assert_eq!(found(&stranger, property, "eq", value).await, "");
+        assert_eq!(search_by_filter(&owner, property, "eq", value.clone()).await, "A");
+        assert_eq!(search_by_filter(&other_account, property, "eq", value).await, "");
     }
-    assert_eq!(names(&stranger, json!({"query": "a", "archived": true})).await, [""; 0]);
+    assert_eq!(search_names(&other_account, json!({"query": "a", "archived": true})).await, [""; 0]);
     for body in [json!({"filters": [{"property": "secret", "operator": "has_value"}]}), json!({"sorts": ["secret"]})] {
-        stranger.post("/contacts/search", body).await.expect_error(400, "invalid_query");
+        other_account.post("/contacts/search", body).await.expect_error(400, "invalid_query");
     }
 }

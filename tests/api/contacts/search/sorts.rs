@@ -1,12 +1,12 @@
-//! The order of a search.
+//! `sorts`: the order of search results.
 
 use serde_json::{Value, json};
 
-use super::{account_with_every_type, names, search};
+use super::{account_with_every_type, search, search_names};
 use crate::support::Account;
 
-/// Contacts named by their index, with these values of a field.
-async fn with_values(field: &str, values: &[Value]) -> Account {
+/// Creates an account with a contact for each of these values of a field. Its first name is the index of the value.
+async fn account_with_values(field: &str, values: &[Value]) -> Account {
     let account = account_with_every_type().await;
     for (index, value) in values.iter().enumerate() {
         account.create(json!({"first_name": index.to_string(), field: value})).await;
@@ -14,14 +14,15 @@ async fn with_values(field: &str, values: &[Value]) -> Account {
     account
 }
 
-async fn sorted(account: &Account, sorts: &[&str]) -> String {
-    names(account, json!({"sorts": sorts, "limit": 100})).await.join(" ")
+/// Returns the first names of all contacts in this order, separated by spaces.
+async fn search_sorted(account: &Account, sorts: &[&str]) -> String {
+    search_names(account, json!({"sorts": sorts, "limit": 100})).await.join(" ")
 }
 
 #[tokio::test]
-async fn nulls_come_last_in_both_directions_and_ties_by_id() {
-    for (field, values, upwards, downwards) in [
-        // By code point: capitals before small letters, those with accents after.
+async fn search_sorts_nulls_last_in_both_directions_and_ties_by_id() {
+    for (field, values, ascending, descending) in [
+        // By code point: upper case before lower case, letters with accents last.
         ("job_title", json!(["b", null, "a", "B", "ä", "b", "a b", null]), "3 2 6 0 5 4 1 7", "4 0 5 6 2 3 1 7"),
         ("a_text", json!(["\u{ffff}", "\u{10000}", "z", null, "Z"]), "4 2 0 1 3", "1 0 2 4 3"),
         (
@@ -38,9 +39,9 @@ async fn nulls_come_last_in_both_directions_and_ties_by_id() {
             "3 0 1 2",
             "1 0 3 2",
         ),
-        // In the order of the options: zinc, iron, gold.
+        // By the order of the options: zinc, iron, gold.
         ("a_dropdown", json!(["gold", "zinc", null, "iron", "zinc"]), "1 4 3 0 2", "0 3 1 4 2"),
-        // By the first option, then the second: a set comes after its beginning.
+        // By the first option, then the second. A set comes after its own prefix.
         (
             "a_multi_select",
             json!([["gold"], ["gold", "zinc"], null, ["zinc"], ["iron", "zinc"], ["iron"], ["zinc", "gold"]]),
@@ -48,14 +49,14 @@ async fn nulls_come_last_in_both_directions_and_ties_by_id() {
             "0 5 1 6 4 3 2",
         ),
     ] {
-        let account = with_values(field, values.as_array().unwrap()).await;
-        assert_eq!(sorted(&account, &[field]).await, upwards, "{field}");
-        assert_eq!(sorted(&account, &[&format!("-{field}")]).await, downwards, "-{field}");
+        let account = account_with_values(field, values.as_array().unwrap()).await;
+        assert_eq!(search_sorted(&account, &[field]).await, ascending, "{field}");
+        assert_eq!(search_sorted(&account, &[&format!("-{field}")]).await, descending, "-{field}");
     }
 }
 
 #[tokio::test]
-async fn sorts_are_taken_one_after_another() {
+async fn search_applies_several_sorts_in_sequence() {
     let account = Account::new().await;
     for (name, company, title) in
         [("0", "b", Some("x")), ("1", "a", Some("y")), ("2", "a", None), ("3", "b", Some("y")), ("4", "a", Some("y"))]
@@ -74,12 +75,12 @@ async fn sorts_are_taken_one_after_another() {
         (vec!["-created_at", "-id"], "4 3 2 1 0"),
         (vec!["archived", "archived_by", "contact_owner"], "0 1 2 3 4"),
     ] {
-        assert_eq!(sorted(&account, &sorts).await, expected, "{sorts:?}");
+        assert_eq!(search_sorted(&account, &sorts).await, expected, "{sorts:?}");
     }
 }
 
 #[tokio::test]
-async fn system_times_are_sorted_by() {
+async fn search_sorts_by_system_times() {
     let account = Account::new().await;
     let mut ids = vec![];
     for name in ["0", "1", "2"] {
@@ -88,7 +89,7 @@ async fn system_times_are_sorted_by() {
     account.patch(&ids[0], json!({"last_name": "later"})).await.expect(200);
     for id in [&ids[2], &ids[1]] {
         account.delete(&format!("/contacts/{id}")).await.expect(200);
-        // Times are kept in milliseconds.
+        // Times are stored in milliseconds.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     for (sort, expected) in [
@@ -98,19 +99,23 @@ async fn system_times_are_sorted_by() {
         ("-archived", "1 2 0"),
         ("archived_by", "1 2 0"),
     ] {
-        assert_eq!(names(&account, json!({"sorts": [sort], "archived": true})).await.join(" "), expected, "{sort}");
+        assert_eq!(
+            search_names(&account, json!({"sorts": [sort], "archived": true})).await.join(" "),
+            expected,
+            "{sort}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_new_order_of_options_is_a_new_order_of_contacts() {
-    let account = with_values("a_dropdown", &["gold", "zinc", "iron"].map(Value::from)).await;
-    assert_eq!(sorted(&account, &["a_dropdown"]).await, "1 2 0");
+async fn reordering_the_options_reorders_the_contacts() {
+    let account = account_with_values("a_dropdown", &["gold", "zinc", "iron"].map(Value::from)).await;
+    assert_eq!(search_sorted(&account, &["a_dropdown"]).await, "1 2 0");
     let first = search(&account, json!({"sorts": ["a_dropdown"], "limit": 1})).await;
     let options = ["new", "iron", "zinc", "gold"].map(|name| json!({"internal_name": name, "label": name}));
     account.call("PATCH", "/fields/a_dropdown").json(&json!({"options": options})).send().await.expect(200);
-    assert_eq!(sorted(&account, &["a_dropdown"]).await, "2 1 0");
-    // A cursor names the option, not where it stood.
+    assert_eq!(search_sorted(&account, &["a_dropdown"]).await, "2 1 0");
+    // A cursor holds the option, not its former position.
     let next = json!({"sorts": ["a_dropdown"], "after": first.body["pagination"]["next"]});
-    assert_eq!(names(&account, next).await, ["0"]);
+    assert_eq!(search_names(&account, next).await, ["0"]);
 }

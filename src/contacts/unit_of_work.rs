@@ -1,0 +1,259 @@
+//! The contacts and unique keys that a batch of writes of one account affects, in memory.
+//!
+//! The caller loads them, applies the writes one after another (`write_rules.rs`), and stores the effects in one
+//! transaction.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Change, ChangeKind, Contact, ContactTarget, KeyChanges, UniqueKey, Write};
+use crate::fields::Registry;
+
+/// The contacts and keys that the writes of one account affect: their state before the writes, and their current state.
+#[derive(Debug, Clone, Default)]
+pub struct UnitOfWork {
+    /// The position of the account's last change.
+    position: i64,
+    contacts: BTreeMap<Uuid, ContactState>,
+    /// The holder of each key that has been loaded or moved.
+    holders: HashMap<UniqueKey, KeyHolder>,
+    changes: Vec<Change>,
+}
+
+/// A contact before and after the writes; `None` if the contact does not exist.
+#[derive(Debug, Clone)]
+struct ContactState {
+    before: Option<Arc<Contact>>,
+    now: Option<Arc<Contact>>,
+}
+
+/// The active contact that holds a key, if there is one.
+#[derive(Debug, Clone, Copy)]
+struct KeyHolder {
+    contact: Option<Uuid>,
+    /// Whether a write of this unit of work has moved the key.
+    is_moved: bool,
+}
+
+/// The contacts and keys that must be loaded before writes can be applied.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// The ids of contacts.
+    pub ids: Vec<Uuid>,
+    /// The keys whose holders are needed.
+    pub keys: Vec<UniqueKey>,
+}
+
+/// The effects of the writes, to be stored.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// The new contacts.
+    pub created: Vec<Arc<Contact>>,
+    /// The changed contacts, each with its version before the writes.
+    pub updated: Vec<(i64, Arc<Contact>)>,
+    /// The purged contacts, each with the position of its last stored change.
+    pub purged: Vec<(Uuid, i64)>,
+    /// The keys that contacts no longer have.
+    pub keys_removed: Vec<(Uuid, UniqueKey)>,
+    /// The keys that contacts now have, each with whether the contact is active.
+    pub keys_added: Vec<(Uuid, UniqueKey, bool)>,
+}
+
+impl UnitOfWork {
+    /// Creates an empty unit of work for an account whose last change has this position.
+    #[must_use]
+    pub fn new(position: i64) -> Self {
+        Self { position, ..Self::default() }
+    }
+
+    /// Returns the unit of work for the writes that follow this batch. It contains all contacts and keys that this
+    /// batch has changed, so the next batch can load all other state before this batch is stored.
+    #[must_use]
+    pub fn for_next_batch(&self) -> Self {
+        let changed_contact = |change: &Change| {
+            let now = &self.contacts.get(&change.contact_id)?.now;
+            Some((change.contact_id, ContactState { before: now.clone(), now: now.clone() }))
+        };
+        let moved = self.holders.iter().filter(|(_, holder)| holder.is_moved);
+        Self {
+            position: self.position,
+            contacts: self.changes.iter().filter_map(changed_contact).collect(),
+            holders: moved.map(|(key, holder)| (key.clone(), KeyHolder { is_moved: false, ..*holder })).collect(),
+            changes: vec![],
+        }
+    }
+
+    /// Returns the position of the account's last change.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Returns the changes so far, in order.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Returns whether the writes so far have changed only values of active contacts, and no keys.
+    #[must_use]
+    pub fn is_values_only(&self) -> bool {
+        !self.holders.values().any(|holder| holder.is_moved)
+            && self.changes.iter().all(|change| change.kind == ChangeKind::Updated)
+    }
+
+    /// Adds the contacts and keys that these writes need and that are not loaded yet. The caller loads them and calls
+    /// this method again until nothing is added: a loaded key leads to its contact, and a contact to restore leads to
+    /// its keys.
+    pub fn collect_required_lookups(&self, writes: &[Write], registry: &Registry, required: &mut Lookups) {
+        for write in writes {
+            let mut keys = write.claimed_keys(registry);
+            let id = match write.target() {
+                None => None,
+                Some(ContactTarget::Id(id)) => Some(id),
+                Some(ContactTarget::Key(key)) => {
+                    let holder = self.key_holder(&key);
+                    keys.push(key);
+                    holder
+                }
+            };
+            match id.map(|id| (id, self.contacts.get(&id))) {
+                Some((id, None)) => required.ids.push(id),
+                Some((_, Some(ContactState { now: Some(contact), .. }))) if matches!(write, Write::Restore { .. }) => {
+                    keys.extend(KeyChanges::for_new(&contact.values, registry).claimed);
+                }
+                _ => {}
+            }
+            required.keys.extend(keys.into_iter().filter(|key| !self.holders.contains_key(key)));
+        }
+    }
+
+    /// Adds a contact that was loaded by id; `None` if no contact has this id. A contact that is already known stays.
+    pub fn add_loaded_contact(&mut self, id: Uuid, contact: Option<Contact>) {
+        let contact = contact.map(Arc::new);
+        self.contacts.entry(id).or_insert_with(|| ContactState { before: contact.clone(), now: contact });
+    }
+
+    /// Adds the active contact that holds a key; `None` if no contact holds it. A holder that is already known stays.
+    pub fn add_loaded_key_holder(&mut self, key: UniqueKey, holder: Option<Uuid>) {
+        self.holders.entry(key).or_insert(KeyHolder { contact: holder, is_moved: false });
+    }
+
+    /// Returns the effects of the writes so far on the stored contacts and keys.
+    #[must_use]
+    pub fn effects(&self, registry: &Registry) -> Effects {
+        let mut effects = Effects::default();
+        for (id, state) in &self.contacts {
+            match (&state.before, &state.now) {
+                (None, Some(now)) => effects.created.push(Arc::clone(now)),
+                (Some(before), Some(now)) if !Arc::ptr_eq(before, now) => {
+                    effects.updated.push((before.version, Arc::clone(now)));
+                }
+                (Some(before), None) => effects.purged.push((*id, before.position)),
+                _ => continue,
+            }
+            effects.add_key_changes(*id, state.before.as_deref(), state.now.as_deref(), registry);
+        }
+        effects
+    }
+
+    /// Returns the active contact that holds a key.
+    pub(super) fn key_holder(&self, key: &UniqueKey) -> Option<Uuid> {
+        self.holders.get(key)?.contact
+    }
+
+    /// Moves a key to a contact, or to no contact.
+    pub(super) fn set_key_holder(&mut self, key: UniqueKey, contact: Option<Uuid>) {
+        self.holders.insert(key, KeyHolder { contact, is_moved: true });
+    }
+
+    /// Returns the current state of a contact.
+    pub(super) fn find_contact(&self, target: &ContactTarget) -> Option<Arc<Contact>> {
+        let id = match target {
+            ContactTarget::Id(id) => *id,
+            ContactTarget::Key(key) => self.key_holder(key)?,
+        };
+        self.contacts.get(&id)?.now.clone()
+    }
+
+    /// Replaces a contact with its next state and records the change.
+    pub(super) fn record_change(
+        &mut self,
+        kind: ChangeKind,
+        before: Option<Arc<Contact>>,
+        mut next: Contact,
+        actor: Option<&Arc<str>>,
+    ) -> Arc<Contact> {
+        self.position += 1;
+        let previous_position = std::mem::replace(&mut next.position, self.position);
+        let next = Arc::new(next);
+        self.changes.push(Change {
+            position: self.position,
+            previous_position,
+            contact_id: next.id,
+            kind,
+            at: next.updated_at,
+            actor: actor.cloned(),
+            before,
+            after: Some(Arc::clone(&next)),
+        });
+        let state = self.contacts.entry(next.id).or_insert(ContactState { before: None, now: None });
+        state.now = Some(Arc::clone(&next));
+        next
+    }
+
+    /// Removes a contact and records the purge. Also removes its values from the changes that are not stored yet.
+    pub(super) fn record_purge(&mut self, contact: &Contact, actor: Option<&Arc<str>>) {
+        for change in self.changes.iter_mut().filter(|change| change.contact_id == contact.id) {
+            (change.before, change.after) = (None, None);
+        }
+        self.position += 1;
+        self.changes.push(Change {
+            position: self.position,
+            previous_position: contact.position,
+            contact_id: contact.id,
+            kind: ChangeKind::Purged,
+            at: contact.next_updated_at(),
+            actor: actor.cloned(),
+            before: None,
+            after: None,
+        });
+        if let Some(state) = self.contacts.get_mut(&contact.id) {
+            state.now = None;
+        }
+    }
+}
+
+impl Effects {
+    /// Adds the changes of the keys of one contact.
+    fn add_key_changes(&mut self, id: Uuid, before: Option<&Contact>, now: Option<&Contact>, registry: &Registry) {
+        let Some(now) = now else {
+            let removed = before.map(|before| KeyChanges::for_removed(&before.values, registry).released);
+            return self.keys_removed.extend(removed.into_iter().flatten().map(|key| (id, key)));
+        };
+        let is_active = now.archival.is_none();
+        let changes = match before {
+            Some(before) if before.archival.is_none() == is_active => {
+                KeyChanges::between(&before.values, &now.values, registry)
+            }
+            // A stored key records whether its contact is active, so every key changes.
+            before => KeyChanges {
+                released: before
+                    .map(|before| KeyChanges::for_removed(&before.values, registry).released)
+                    .unwrap_or_default(),
+                claimed: KeyChanges::for_new(&now.values, registry).claimed,
+            },
+        };
+        self.keys_removed.extend(changes.released.into_iter().map(|key| (id, key)));
+        self.keys_added.extend(changes.claimed.into_iter().map(|key| (id, key, is_active)));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod fixtures;
+#[cfg(test)]
+mod replay_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! A field of a contact, system or custom, and its options.
+
+use chrono::{DateTime, Utc};
+
+use super::{FieldId, Kind};
+
+/// One option of a `dropdown` or `multi_select` field.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FieldOption {
+    /// The name in requests and responses. It never changes.
+    pub internal_name: String,
+    /// The name for people.
+    pub label: String,
+}
+
+impl FieldOption {
+    /// Creates an option with this name and label.
+    pub fn new(internal_name: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { internal_name: internal_name.into(), label: label.into() }
+    }
+}
+
+/// A field of a contact, system or custom.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// The id under which its values are stored.
+    pub id: FieldId,
+    /// The name in requests and responses.
+    pub internal_name: String,
+    /// The name for people.
+    pub label: String,
+    /// Its type.
+    pub kind: Kind,
+    /// Whether it is a system field, the same for every account.
+    pub system: bool,
+    /// Whether every response with a contact contains it.
+    pub default: bool,
+    /// Whether callers can set it.
+    pub writable: bool,
+    /// Whether no two active contacts of an account may share a value.
+    pub unique: bool,
+    /// The maximum length of a text or URL value, in characters.
+    pub max_length: usize,
+    /// The options in their order; empty for types without options.
+    pub options: Vec<FieldOption>,
+    /// The time of its creation; `None` for system fields.
+    pub created_at: Option<DateTime<Utc>>,
+    /// The time of its last change; `None` for system fields.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+impl Field {
+    /// Returns the maximum length of a value of a custom field, in characters. Values of unique fields must be short
+    /// enough for an index.
+    #[must_use]
+    pub fn default_max_length(kind: Kind, unique: bool) -> usize {
+        match kind {
+            _ if unique => 255,
+            Kind::Url => 2_048,
+            _ => 4_096,
+        }
+    }
+
+    /// Returns chosen options in the order of the field's options. `chosen` is sorted by name.
+    #[must_use]
+    pub fn in_option_order(&self, chosen: &[String]) -> Vec<&str> {
+        let names = self.options.iter().map(|option| option.internal_name.as_str());
+        names.filter(|name| chosen.binary_search_by(|chosen| chosen.as_str().cmp(name)).is_ok()).collect()
+    }
+}

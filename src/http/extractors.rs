@@ -1,0 +1,220 @@
+//! Extractors for paths and bodies, whose failures are errors of this API
+//! (`docs/api-reference.md#requests-and-responses`).
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use uuid::Uuid;
+
+use super::app::App;
+use super::error::ApiError;
+use super::query::QueryString;
+use crate::contacts::{ContactTarget, UniqueKey, parse_id};
+use crate::fields::{Field, Issue, IssueCode, Value};
+use crate::json::{self, Json, Object};
+
+/// The value of the only parameter of a route's path, percent-decoded once.
+pub(super) struct PathParameter(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathParameter {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?.ok_or(ApiError::NotFound)
+    }
+}
+
+/// Returns `None` for a route without path parameters.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for PathParameter {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, ApiError> {
+        // A value that is not UTF-8 identifies no object.
+        let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|_| ApiError::NotFound)?;
+        Ok(parameters.iter().next().map(|(_, value)| Self(value.to_owned())))
+    }
+}
+
+/// The part of a path that identifies a contact: an id, or the value of a unique property.
+pub(super) struct ContactPath(String);
+
+impl ContactPath {
+    /// Returns the contact's id.
+    ///
+    /// # Errors
+    /// [`ApiError::ContactNotFound`] if the path does not hold a UUID. Call this where the contact is looked up: the
+    /// response must be the same as for a contact of another account (`docs/api-reference.md#errors`).
+    pub(super) fn id(&self) -> Result<Uuid, ApiError> {
+        parse_id(&self.0).ok_or(ApiError::ContactNotFound)
+    }
+
+    /// Returns the contact's id, or the nil UUID, which no contact has, if the path does not hold a UUID. For routes
+    /// that check other parts of the request, such as the `Idempotency-Key`, before they look up the contact.
+    pub(super) fn id_or_nil(&self) -> Uuid {
+        parse_id(&self.0).unwrap_or_default()
+    }
+
+    /// Returns the contact that the path identifies, by its id or by this property.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidContactId`] if the path does not hold a UUID. [`ApiError::ContactNotFound`] if it holds a
+    /// value that is invalid for the property, because no contact can have that value.
+    pub(super) fn target(&self, property: Option<&Field>) -> Result<ContactTarget, ApiError> {
+        match property {
+            None => {
+                let id = parse_id(&self.0);
+                id.map(ContactTarget::Id).ok_or_else(|| ApiError::InvalidContactId(self.0.clone()))
+            }
+            Some(field) => {
+                let value = self.value(field).map_err(|_| ApiError::ContactNotFound)?;
+                Ok(ContactTarget::Key(UniqueKey::from_value(field, &value)))
+            }
+        }
+    }
+
+    /// Parses the path as a value of a property.
+    pub(super) fn value(&self, property: &Field) -> Result<Value, Issue> {
+        let blank = || Issue::new(&*property.internal_name, IssueCode::Required, "must not be blank in the path");
+        property.parse_text(&self.0)?.ok_or_else(blank)
+    }
+
+    fn parse(parameter: String, parts: &Parts) -> Result<Self, ApiError> {
+        if parameter.trim().is_empty() && !QueryString::has_id_property(parts.uri.query()) {
+            return Err(ApiError::MissingContactId);
+        }
+        Ok(Self(parameter))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ContactPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let PathParameter(parameter) = <PathParameter as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        Self::parse(parameter, parts)
+    }
+}
+
+/// Returns `None` for a route without path parameters.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for ContactPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, ApiError> {
+        let parameter = <PathParameter as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
+        parameter.map(|PathParameter(parameter)| Self::parse(parameter, parts)).transpose()
+    }
+}
+
+/// A request body that has not been read yet. Handlers read it after the checks that precede the body.
+pub(super) struct Payload {
+    app: App,
+    body: Body,
+    is_json: bool,
+    limit: usize,
+}
+
+impl FromRequest<App> for Payload {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        let limit = body_limit(request.uri().path(), app);
+        Ok(Self { app: app.clone(), body: request.into_body(), is_json, limit })
+    }
+}
+
+impl Payload {
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// [`ApiError::UnsupportedMediaType`] if the body is not declared as JSON, and the errors of reading a body.
+    pub(super) async fn read(self) -> Result<Bytes, ApiError> {
+        if !self.is_json {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        self.app.limits().bodies.read(self.body, self.limit).await
+    }
+}
+
+/// Returns the maximum number of bytes of a body on this path.
+pub(super) fn body_limit(path: &str, app: &App) -> usize {
+    let is_batch = path.starts_with("/contacts/batch/");
+    if is_batch { app.settings().max_batch_body_bytes } else { app.settings().max_body_bytes }
+}
+
+/// Returns whether the content type is `application/json` or any `+json`. A body without a content type counts as JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let is_json_type = |value: &HeaderValue| {
+        let value = value.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+        let (main, sub) = value.split_once('/')?;
+        Some(!main.is_empty() && ((main == "application" && sub == "json") || sub.ends_with("+json")))
+    };
+    headers.get_all(header::CONTENT_TYPE).iter().all(|value| is_json_type(value).unwrap_or(false))
+}
+
+/// Parses a body that must be a JSON object.
+pub(super) fn parse_object(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
+    json::parse(bytes)?.into_object().ok_or(ApiError::InvalidBody("The body must be a JSON object".into()))
+}
+
+/// Parses a body that must be exactly `{"fields": {…}}`. Returns the content of `fields`.
+pub(super) fn parse_fields(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
+    const MESSAGE: &str = "The body must be {\"fields\": {internal_name: value, …}} and nothing else";
+    let members = parse_object(bytes).map_err(|error| match error {
+        ApiError::InvalidBody(_) => ApiError::InvalidBody(MESSAGE.into()),
+        other => other,
+    })?;
+    match <[_; 1]>::try_from(members) {
+        Ok([(name, Json::Object(fields))]) if name == "fields" => Ok(fields),
+        _ => Err(ApiError::InvalidBody(MESSAGE.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_content_types_are_accepted_and_others_are_not() {
+        let declared = |value: &'static str| {
+            is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]))
+        };
+        assert!(is_json(&HeaderMap::new()));
+        for valid in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/merge-patch+json",
+            "application/vnd.api+json;v=1",
+        ] {
+            assert!(declared(valid), "{valid}");
+        }
+        for invalid in ["text/plain", "application/x-www-form-urlencoded", "", "json", "application/jsonp", "text/json"]
+        {
+            assert!(!declared(invalid), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn body_must_be_an_object_with_fields_only() {
+        let code = |body: &'static str| {
+            parse_fields(&Bytes::from_static(body.as_bytes())).map(|_| ()).map_err(|error| error.code())
+        };
+        assert_eq!(code(r#"{"fields": {}}"#), Ok(()));
+        for body in [
+            "{}",
+            "[]",
+            "null",
+            "\"fields\"",
+            r#"{"fields": []}"#,
+            r#"{"fields": null}"#,
+            r#"{"fields": {}, "id": 1}"#,
+            r#"{"Fields": {}}"#,
+        ] {
+            assert_eq!(code(body), Err("invalid_body"), "{body}");
+        }
+        for body in ["", "{", r#"{"fields": {}, "fields": {}}"#] {
+            assert_eq!(code(body), Err("invalid_json"), "{body}");
+        }
+    }
+}

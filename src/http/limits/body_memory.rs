@@ -1,0 +1,144 @@
+//! The memory for request bodies: limits their size, the pauses between their parts, and the total memory that large
+//! bodies take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::http::error::ApiError;
+
+/// Bodies up to this size are not counted. The number of concurrent requests limits their total memory.
+const UNCOUNTED_BYTES: usize = 64 * 1024;
+/// How long a larger body waits for memory.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The number of bytes that one permit of the semaphore reserves.
+const BYTES_PER_PERMIT: usize = 1024;
+
+/// The memory budget for large request bodies, and the timeout for reading them.
+pub(in crate::http) struct BodyMemory {
+    permits: Arc<Semaphore>,
+    total_permits: usize,
+    /// The longest pause within a body.
+    read_timeout: Duration,
+}
+
+impl BodyMemory {
+    /// Creates a budget of `bytes`, rounded up to full permits.
+    pub(super) fn new(bytes: usize, read_timeout: Duration) -> Self {
+        let total_permits = bytes.div_ceil(BYTES_PER_PERMIT).min(u32::MAX as usize);
+        Self { permits: Arc::new(Semaphore::new(total_permits)), total_permits, read_timeout }
+    }
+
+    /// Reads a body of at most `limit` bytes. Its memory is released when the last clone of the bytes is dropped.
+    ///
+    /// # Errors
+    /// [`ApiError::PayloadTooLarge`], [`ApiError::InvalidBody`] if the body ends early, and [`ApiError::Unavailable`]
+    /// if the client pauses for too long or there is no memory.
+    pub(in crate::http) async fn read(&self, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+        // A body without a declared size can become as large as the limit, so the limit is reserved at once. If bodies
+        // reserved memory step by step, many of them could each hold some and wait for more.
+        let size = body.size_hint().exact().map_or(limit, |size| usize::try_from(size).unwrap_or(limit).min(limit));
+        let (mut buffer, mut permit) = (vec![], None);
+        while let Some(part) = self.next_part(&mut body).await? {
+            if part.len() > limit - buffer.len() {
+                return Err(ApiError::PayloadTooLarge { limit });
+            }
+            if buffer.is_empty() && body.is_end_stream() && part.len() <= UNCOUNTED_BYTES {
+                return Ok(part);
+            }
+            if permit.is_none() && buffer.len() + part.len() > UNCOUNTED_BYTES {
+                permit = Some(self.reserve(size).await?);
+                buffer.reserve_exact(size - buffer.len());
+            }
+            buffer.extend_from_slice(&part);
+        }
+        Ok(Bytes::from_owner(BudgetedBytes { bytes: buffer, _permit: permit }))
+    }
+
+    /// Returns the next part of a body, or `None` at its end.
+    async fn next_part(&self, body: &mut Body) -> Result<Option<Bytes>, ApiError> {
+        loop {
+            let frame = tokio::time::timeout(self.read_timeout, body.frame()).await;
+            // 503, as for a request that takes too long: the request may be valid, and the client should retry it.
+            match frame.map_err(|_| ApiError::Unavailable("the client paused too long within the body".into()))? {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(ApiError::InvalidBody("The body ended early or is malformed".into())),
+                Some(Ok(frame)) => {
+                    // Frames without data are trailers, which are ignored.
+                    if let Ok(part) = frame.into_data() {
+                        return Ok(Some(part));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reserves memory for `bytes`. A body larger than the whole budget gets all of it.
+    async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let permits = bytes.div_ceil(BYTES_PER_PERMIT).min(self.total_permits);
+        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+        let permit = tokio::time::timeout(RESERVE_TIMEOUT, Arc::clone(&self.permits).acquire_many_owned(permits)).await;
+        permit.ok().and_then(Result::ok).ok_or(ApiError::Unavailable("no memory is free for a large body".into()))
+    }
+}
+
+/// The bytes of a body, with the permit for their memory.
+struct BudgetedBytes {
+    bytes: Vec<u8>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for BudgetedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1024 * 1024;
+
+    fn memory_with_bytes(bytes: usize) -> BodyMemory {
+        BodyMemory::new(bytes, Duration::from_secs(1))
+    }
+
+    #[tokio::test]
+    async fn body_is_read_as_sent_up_to_the_limit() {
+        let memory = memory_with_bytes(LIMIT);
+        for size in [0, 1, UNCOUNTED_BYTES, UNCOUNTED_BYTES + 1, LIMIT] {
+            let sent = vec![b'x'; size];
+            assert_eq!(memory.read(Body::from(sent.clone()), LIMIT).await.expect("the body is read"), sent);
+        }
+        let too_large = memory.read(Body::from(vec![b'x'; LIMIT + 1]), LIMIT).await;
+        assert!(matches!(too_large, Err(ApiError::PayloadTooLarge { limit: LIMIT })));
+    }
+
+    #[tokio::test]
+    async fn memory_is_released_when_the_last_bytes_are_dropped() {
+        let memory = memory_with_bytes(LIMIT);
+        let body = memory.read(Body::from(vec![b'x'; LIMIT / 2]), LIMIT).await.expect("memory is free");
+        let same = body.slice(1..);
+        assert_eq!(memory.permits.available_permits(), 512);
+        drop(body);
+        assert_eq!(memory.permits.available_permits(), 512);
+        drop(same);
+        assert_eq!(memory.permits.available_permits(), 1024);
+    }
+
+    #[tokio::test]
+    async fn body_larger_than_the_budget_takes_all_of_it() {
+        let memory = memory_with_bytes(100 * BYTES_PER_PERMIT);
+        let body = memory.read(Body::from(vec![b'x'; LIMIT]), LIMIT).await.expect("memory is free");
+        assert_eq!(memory.permits.available_permits(), 0);
+        let rejected = memory.read(Body::from(vec![b'x'; LIMIT]), LIMIT).await;
+        assert!(matches!(rejected, Err(ApiError::Unavailable(_))));
+        memory.read(Body::from(vec![b'x'; UNCOUNTED_BYTES]), LIMIT).await.expect("small bodies need no permit");
+        drop(body);
+        assert_eq!(memory.permits.available_permits(), 100);
+    }
+}

@@ -1,0 +1,133 @@
+//! The schemas that depend on the fields: contacts, and the names of their properties.
+//!
+//! The public document describes the system fields. The document of an account describes all fields of that account.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::fields::{Field, Registry, system};
+
+/// The fields of a document, and whether an account can have other fields.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ContactSchemas<'a> {
+    fields: &'a [Arc<Field>],
+    /// Whether these are all fields. False in the public document, which does not know the custom fields.
+    is_complete: bool,
+}
+
+impl ContactSchemas<'static> {
+    /// Returns the schemas for the public document: the system fields, which every account has.
+    pub(super) fn for_system_fields() -> Self {
+        Self { fields: system::all(), is_complete: false }
+    }
+}
+
+impl<'a> ContactSchemas<'a> {
+    /// Returns the schemas for the document of an account: all its fields.
+    pub(super) fn for_account(registry: &'a Registry) -> Self {
+        Self { fields: registry.fields(), is_complete: true }
+    }
+
+    /// Returns every schema that depends on the fields, with its name.
+    pub(super) fn schemas(self) -> [(&'static str, Value); 7] {
+        [
+            ("Contact", self.contact()),
+            ("NewContact", self.new_contact()),
+            ("ContactFields", self.contact_fields()),
+            ("PropertyName", self.property_name()),
+            ("UniqueProperty", self.unique_property()),
+            ("KeyProperty", self.key_property()),
+            ("SortKey", self.sort_key()),
+        ]
+    }
+
+    /// Returns the schema of a contact in a response. The default fields are always present.
+    pub(super) fn contact(self) -> Value {
+        let required: Vec<_> =
+            self.fields.iter().filter(|field| field.default).map(|field| &field.internal_name).collect();
+        json!({
+            "type": "object",
+            "description": "The default fields, and the fields requested with `properties`. Custom fields are at the same level as system fields",
+            "required": required,
+            "properties": self.properties(|_| true),
+            "additionalProperties": true,
+            "examples": [example_contact()]
+        })
+    }
+
+    /// Returns the schema of a contact whose creation may have been a dry run.
+    pub(super) fn new_contact(self) -> Value {
+        let mut contact = self.contact();
+        contact["description"] = json!("The contact. In the response to a dry run that would create it, `id` is null");
+        contact["properties"]["id"]["type"] = json!(["string", "null"]);
+        contact
+    }
+
+    /// Returns the schema of the fields that can be written.
+    pub(super) fn contact_fields(self) -> Value {
+        let description = if self.is_complete {
+            "Values by internal name. null clears a field"
+        } else {
+            "Values by internal name, including custom fields. null clears a field"
+        };
+        json!({
+            "type": "object",
+            "description": description,
+            "properties": self.properties(|field| field.writable),
+            "additionalProperties": !self.is_complete
+        })
+    }
+
+    /// Returns the schema of the name of a field.
+    pub(super) fn property_name(self) -> Value {
+        self.field_name("The internal name of a field", "phone", |_| true)
+    }
+
+    /// Returns the schema of the name of a unique field, including `id`.
+    pub(super) fn unique_property(self) -> Value {
+        self.field_name("`id`, `email`, `external_id` or a unique custom field", "external_id", |field| field.unique)
+    }
+
+    /// Returns the schema of the name of a unique field whose values callers set.
+    pub(super) fn key_property(self) -> Value {
+        let is_key = |field: &Field| field.unique && field.writable;
+        self.field_name("`email`, `external_id` or a unique custom field", "external_id", is_key)
+    }
+
+    /// Returns the schema of a sort key of a search.
+    pub(super) fn sort_key(self) -> Value {
+        let names = self.names(|_| true);
+        let both: Vec<_> = names.iter().flat_map(|name| [(*name).to_owned(), format!("-{name}")]).collect();
+        let description = "The internal name of a field. A leading - sorts in descending order";
+        self.string_schema("^-?[a-z][a-z0-9_]{0,62}$", json!(both), description, "-updated_at")
+    }
+
+    fn field_name(self, description: &str, example: &str, is_included: impl Fn(&Field) -> bool) -> Value {
+        self.string_schema("^[a-z][a-z0-9_]{0,62}$", json!(self.names(is_included)), description, example)
+    }
+
+    /// Returns a string schema: an enumeration of `names` if all fields are known, otherwise the pattern of all names.
+    fn string_schema(self, pattern: &str, names: Value, description: &str, example: &str) -> Value {
+        let mut schema = json!({"type": "string", "description": description, "examples": [example]});
+        let (keyword, rule) = if self.is_complete { ("enum", names) } else { ("pattern", json!(pattern)) };
+        schema[keyword] = rule;
+        schema
+    }
+
+    fn names(self, is_included: impl Fn(&Field) -> bool) -> Vec<&'a str> {
+        self.fields.iter().filter(|field| is_included(field)).map(|field| field.internal_name.as_str()).collect()
+    }
+
+    fn properties(self, is_included: impl Fn(&Field) -> bool) -> Map<String, Value> {
+        let fields = self.fields.iter().filter(|field| is_included(field));
+        fields.map(|field| (field.internal_name.clone(), field.json_schema())).collect()
+    }
+}
+
+/// Returns a contact that consists of the examples of the system fields.
+fn example_contact() -> Value {
+    let is_in_example = |field: &Field| field.default || field.id == system::JOB_TITLE;
+    let properties = ContactSchemas::for_system_fields().properties(is_in_example);
+    properties.into_iter().map(|(name, schema)| (name, schema["examples"][0].clone())).collect::<Map<_, _>>().into()
+}

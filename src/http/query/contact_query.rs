@@ -1,0 +1,98 @@
+//! The query of a request for one contact, or for a batch of contacts.
+
+use std::sync::Arc;
+
+use super::query_issues::QueryIssues;
+use super::query_string::{QueryString, parse_bool};
+use crate::fields::{Field, InvalidValue, IssueCode, Registry, Selection, system};
+use crate::http::error::ApiError;
+
+/// The query parameters that a route for one contact supports.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct RouteParameters {
+    /// How the route identifies its contact.
+    pub lookup: ContactLookup,
+    /// Whether the route returns a contact, and so supports `properties`.
+    pub has_properties: bool,
+    /// Whether the route writes, and so supports `dry_run`.
+    pub has_dry_run: bool,
+}
+
+/// How a route identifies its contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum ContactLookup {
+    /// By id. Also for routes that create a contact.
+    Id,
+    /// By id, or by the unique property that `id_property` names.
+    IdOrProperty,
+    /// By the unique property that `id_property` names.
+    Property,
+}
+
+/// The query of a request for one contact.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct ContactQuery {
+    /// The unique property whose value is in the path. `None`: the path holds an id.
+    pub id_property: Option<Arc<Field>>,
+    /// The fields to return.
+    pub selection: Selection,
+    /// Whether the write is a dry run, which is validated but not saved.
+    pub is_dry_run: bool,
+}
+
+impl ContactQuery {
+    /// Parses the query of a route with these parameters.
+    pub(in crate::http) fn parse(
+        query: &QueryString,
+        registry: &Registry,
+        parameters: RouteParameters,
+    ) -> Result<Self, ApiError> {
+        let mut issues = QueryIssues::default();
+        let mut is_dry_run = false;
+        if parameters.has_dry_run {
+            is_dry_run = issues.or_default(false, query.single("dry_run", parse_bool));
+        } else {
+            issues.reject_dry_run(query);
+        }
+        let id_property = match parameters.lookup {
+            ContactLookup::Id => None,
+            ContactLookup::IdOrProperty => {
+                let property = issues.optional(query.single("id_property", |name| unique_property(registry, name)));
+                // `id_property=id` is the same as no parameter.
+                property.filter(|field| field.id != system::ID)
+            }
+            ContactLookup::Property => {
+                let property = query.single("id_property", |name| property_other_than_id(registry, name));
+                issues.required("id_property", "is required, for example ?id_property=external_id", property)
+            }
+        };
+        let selection = if parameters.has_properties { query.selection(registry) } else { Ok(Selection::default()) };
+        let selection = issues.into_result_with(selection)?;
+        Ok(Self { id_property, selection, is_dry_run })
+    }
+}
+
+impl QueryString {
+    /// Parses the query of a batch, which supports only `dry_run`. Returns whether the batch is a dry run.
+    pub(in crate::http) fn parse_dry_run(&self) -> Result<bool, ApiError> {
+        let mut issues = QueryIssues::default();
+        let is_dry_run = issues.or_default(false, self.single("dry_run", parse_bool));
+        issues.into_result().map(|()| is_dry_run)
+    }
+}
+
+/// Returns the unique field with this name.
+pub(in crate::http) fn unique_property(registry: &Registry, name: &str) -> Result<Arc<Field>, InvalidValue> {
+    let message = "must be the name of a unique property: id, email, external_id or a unique custom field";
+    let field = registry.get(name).filter(|field| field.unique);
+    field.cloned().ok_or_else(|| InvalidValue::new(IssueCode::InvalidFormat, message))
+}
+
+fn property_other_than_id(registry: &Registry, name: &str) -> Result<Arc<Field>, InvalidValue> {
+    let field = unique_property(registry, name)?;
+    if field.id == system::ID {
+        let message = "must not be id: the service assigns ids. Use email, external_id or a unique custom field";
+        return Err(InvalidValue::new(IssueCode::InvalidFormat, message));
+    }
+    Ok(field)
+}

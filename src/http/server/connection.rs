@@ -1,0 +1,114 @@
+//! Serving one connection until it ends, times out, or shuts down gracefully.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::accept::AcceptedConnection;
+use super::connection_state::{ConnectionState, Timeout, Timeouts, TrackedBody};
+use super::observed_stream::ObservedStream;
+use crate::http::router::Service;
+
+/// The maximum size of an HTTP/1 request head in bytes. Also limits the part of a body that is buffered before the
+/// handler reads it.
+const MAX_HEAD_BYTES: usize = 128 * 1024;
+/// The maximum size of an HTTP/2 header list in bytes, after decompression.
+const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
+/// The maximum number of concurrent requests on an HTTP/2 connection.
+const MAX_STREAMS: u32 = 128;
+/// The interval of pings on a quiet HTTP/2 connection, and the time for the response to a ping.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The service, timeouts and shutdown signal that all connections of a server share.
+pub(super) struct ConnectionServer {
+    service: Service,
+    timeouts: Timeouts,
+    shutdown: watch::Receiver<()>,
+}
+
+impl ConnectionServer {
+    /// Creates a server whose connections end gracefully after the sender of `shutdown` is dropped.
+    pub(super) fn new(service: Service, timeouts: Timeouts, shutdown: watch::Receiver<()>) -> Self {
+        Self { service, timeouts, shutdown }
+    }
+
+    /// Serves a connection in a new task.
+    pub(super) fn spawn(&self, accepted: AcceptedConnection) {
+        let AcceptedConnection { stream, permit } = accepted;
+        let connection = serve_connection(stream, self.service.clone(), self.timeouts, self.shutdown.clone());
+        tokio::spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve_connection(
+    stream: TcpStream,
+    service: Service,
+    timeouts: Timeouts,
+    mut shutdown: watch::Receiver<()>,
+) {
+    let state = Arc::new(ConnectionState::new());
+    let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(&state)));
+    let handle = |request| handle_request(service.clone(), &state, request);
+    let builder = builder();
+    let mut connection = pin!(builder.serve_connection(stream, service_fn(handle)));
+    let mut is_ending = false;
+    loop {
+        tokio::select! {
+            biased;
+            // Errors of a connection concern only its client.
+            _ = connection.as_mut() => return,
+            // The channel has no messages. It reports that the sender was dropped.
+            _ = shutdown.changed(), if !is_ending => {}
+            timeout = state.wait_for_timeout(timeouts) => match timeout {
+                // End gracefully: HTTP/2 then tells the client which of its requests were processed.
+                Timeout::Idle if !is_ending => {}
+                _ => return,
+            }
+        }
+        is_ending = true;
+        state.begin_shutdown();
+        connection.as_mut().graceful_shutdown();
+    }
+}
+
+/// Handles a request. The request counts as in flight until the body of its response has been sent.
+fn handle_request(
+    service: Service,
+    state: &Arc<ConnectionState>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<TrackedBody>, Infallible>> + use<> {
+    let exchange = state.begin_exchange(request.version());
+    async move {
+        let response = service.oneshot(request.map(Body::new)).await?;
+        Ok(response.map(|body| TrackedBody::new(body, exchange)))
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    // `ConnectionState` has the timeout for heads. Hyper's own timeout also applies to the pause between two requests.
+    builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL);
+    builder
+}

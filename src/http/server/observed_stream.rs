@@ -1,0 +1,90 @@
+//! The byte stream of a connection. It reports reads and writes to the connection state, which has the timeouts.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection_state::ConnectionState;
+
+/// A stream that reports its reads and writes.
+pub(super) struct ObservedStream<S> {
+    stream: S,
+    state: Arc<ConnectionState>,
+}
+
+impl<S> ObservedStream<S> {
+    pub(super) fn new(stream: S, state: Arc<ConnectionState>) -> Self {
+        Self { stream, state }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if buffer.filled().len() > before {
+            self.state.record_read();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.state.record_write(written.is_ready());
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Version;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn blocked_write_is_reported_until_the_client_reads() {
+        let (stream, mut client) = duplex(10);
+        let state = Arc::new(ConnectionState::new());
+        let mut stream = ObservedStream::new(stream, Arc::clone(&state));
+        let _exchange = state.begin_exchange(Version::HTTP_11);
+        let mut write = std::pin::pin!(stream.write_all(&[b'x'; 20]));
+        let soon = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, write.as_mut()).await.is_err());
+        assert!(state.is_write_blocked());
+        let mut received = [0; 20];
+        let (read, written) = tokio::join!(client.read_exact(&mut received), write);
+        read.expect("20 bytes");
+        written.expect("the write completes");
+        assert!(!state.is_write_blocked());
+    }
+}

@@ -1,0 +1,256 @@
+//! Requests that write contacts: their extraction, their validation against the registry, and their commit.
+//!
+//! A write is validated against one version of the account's registry, and committed only if this is still the current
+//! version. If the registry has changed, the request is validated again against the new version.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::RequestPartsExt;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::response::Response;
+use tokio::sync::OnceCell;
+
+use super::app::App;
+use super::authentication::Caller;
+use super::conditional_headers::ConditionalHeaders;
+use super::error::ApiError;
+use super::extractors::{ContactPath, Payload, parse_fields, parse_object};
+use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
+use super::json_response::JsonResponse;
+use super::query::{ContactQuery, QueryString, RouteParameters};
+use crate::contacts::{Precondition, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};
+use crate::fields::{Registry, Selection};
+use crate::json::Object;
+use crate::repository::{AccountWrites, Atomicity, WriteError};
+
+/// A request that writes contacts. Its extraction runs the checks up to the encoding of the query
+/// (`docs/api-reference.md#order-of-checks`).
+pub(super) struct WriteRequest {
+    app: App,
+    caller: Caller,
+    /// `None` on a route whose path identifies no contact.
+    path: Option<ContactPath>,
+    query: QueryString,
+    conditional_headers: ConditionalHeaders,
+    idempotency_header: IdempotencyHeader,
+    /// The body, until it is read.
+    payload: Mutex<Option<Payload>>,
+    /// The bytes of the body, once it is read.
+    body: OnceCell<Bytes>,
+}
+
+impl FromRequest<App> for WriteRequest {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let caller: Caller = parts.extract_with_state(app).await?;
+        let path: Option<ContactPath> = parts.extract_with_state(app).await?;
+        let query: QueryString = parts.extract_with_state(app).await?;
+        let Ok(conditional_headers) = parts.extract_with_state::<ConditionalHeaders, _>(app).await;
+        let Ok(idempotency_header) = parts.extract_with_state::<IdempotencyHeader, _>(app).await;
+        let payload = Payload::from_request(Request::from_parts(parts, body), app).await?;
+        Ok(Self {
+            app: app.clone(),
+            caller,
+            path,
+            query,
+            conditional_headers,
+            idempotency_header,
+            payload: Mutex::new(Some(payload)),
+            body: OnceCell::new(),
+        })
+    }
+}
+
+impl WriteRequest {
+    /// Runs `attempt`, which validates and commits the request, with the account's registry. Runs it again with the new
+    /// registry whenever the registry has changed before the commit.
+    pub(super) async fn retry_on_registry_change<F>(
+        self,
+        mut attempt: impl FnMut(WriteAttempt) -> F,
+    ) -> Result<Response, ApiError>
+    where
+        F: Future<Output = Result<Response, AttemptError>>,
+    {
+        let request = Arc::new(self);
+        let account = request.caller.account;
+        let mut registry = request.app.registry(account).await?;
+        let mut is_retry = false;
+        loop {
+            match attempt(WriteAttempt { request: Arc::clone(&request), registry, is_retry }).await {
+                Ok(response) => return Ok(response),
+                Err(AttemptError::Failed(error)) => return Err(error),
+                Err(AttemptError::RegistryChanged) => {
+                    registry = request.app.repository().reload_registry(account).await?;
+                    is_retry = true;
+                }
+            }
+        }
+    }
+
+    /// Returns the body. The first call reads it.
+    async fn body(&self) -> Result<&Bytes, ApiError> {
+        let read = async || {
+            let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner).take();
+            payload.ok_or(ApiError::Internal("the body was taken by an earlier attempt".into()))?.read().await
+        };
+        self.body.get_or_try_init(read).await
+    }
+}
+
+/// The error of an attempt to validate and commit a request.
+pub(super) enum AttemptError {
+    /// The registry has changed since the request was validated against it.
+    RegistryChanged,
+    /// The request failed.
+    Failed(ApiError),
+}
+
+impl From<ApiError> for AttemptError {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<WriteError> for AttemptError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::RegistryChanged => Self::RegistryChanged,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// A request, and the version of the account's registry that it is validated against.
+pub(super) struct WriteAttempt {
+    request: Arc<WriteRequest>,
+    registry: Arc<Registry>,
+    is_retry: bool,
+}
+
+/// The writes of a request, ready to commit.
+pub(super) struct ValidatedWrites {
+    pub writes: Vec<Write>,
+    pub atomicity: Atomicity,
+    pub is_dry_run: bool,
+    pub fingerprint: Option<RequestFingerprint>,
+}
+
+/// Builds the response to a write from the contact, the fields to return, and whether the write is a dry run.
+pub(super) type BuildResponse = fn(&WrittenContact, &Selection, bool) -> Result<JsonResponse, ApiError>;
+
+impl WriteAttempt {
+    /// Returns the registry that the request is validated against.
+    pub(super) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Returns the part of the path that identifies the contact.
+    pub(super) fn path(&self) -> Result<&ContactPath, ApiError> {
+        self.request.path.as_ref().ok_or(ApiError::MissingContactId)
+    }
+
+    /// Parses the query of a route for one contact.
+    pub(super) fn contact_query(&self, parameters: RouteParameters) -> Result<ContactQuery, ApiError> {
+        ContactQuery::parse(&self.request.query, &self.registry, parameters)
+    }
+
+    /// Parses the query of a batch. Returns whether the batch is a dry run.
+    pub(super) fn parse_batch_dry_run(&self) -> Result<bool, ApiError> {
+        self.request.query.parse_dry_run()
+    }
+
+    /// Reads and parses a body that must be exactly `{"fields": {…}}`. Returns the content of `fields`.
+    pub(super) async fn body_fields(&self) -> Result<Object<'_>, ApiError> {
+        parse_fields(self.request.body().await?)
+    }
+
+    /// Reads and parses a body that must be a JSON object.
+    pub(super) async fn body_object(&self) -> Result<Object<'_>, ApiError> {
+        parse_object(self.request.body().await?)
+    }
+
+    /// Returns the condition of `If-Match`.
+    pub(super) fn if_match(&self) -> Precondition {
+        self.request.conditional_headers.if_match.clone()
+    }
+
+    /// Returns the condition of `If-None-Match`.
+    pub(super) fn if_none_match(&self) -> Precondition {
+        self.request.conditional_headers.if_none_match.clone()
+    }
+
+    /// Returns the idempotency key and the fingerprint of the request. On routes that do not read the body, the
+    /// fingerprint is that of an empty body.
+    pub(super) fn fingerprint(&self, selection: &Selection) -> Result<Option<RequestFingerprint>, ApiError> {
+        let body = self.request.body.get().map(AsRef::as_ref).unwrap_or_default();
+        self.request.idempotency_header.fingerprint(&self.request.caller, body, selection)
+    }
+
+    /// Charges the account for a batch with this number of inputs, in the first attempt only.
+    pub(super) fn charge_batch(&self, inputs: usize) -> Result<(), ApiError> {
+        if self.is_retry { Ok(()) } else { self.request.caller.charge_batch(&self.request.app, inputs) }
+    }
+
+    /// Commits the write of one contact, and returns its response.
+    pub(super) async fn commit_contact(
+        &self,
+        query: ContactQuery,
+        write: Write,
+        build_response: BuildResponse,
+    ) -> Result<Response, AttemptError> {
+        let fingerprint = self.fingerprint(&query.selection)?;
+        let is_dry_run = query.is_dry_run;
+        let registry = Arc::clone(&self.registry);
+        let precondition_error = precondition_error(&write);
+        let build_response = move |outcomes: &[WriteOutcome]| {
+            let outcome = outcomes.first().ok_or(ApiError::Internal("the write has no outcome".into()))?;
+            let written = outcome.as_ref().map_err(|rejection| match rejection {
+                WriteRejection::PreconditionFailed => precondition_error(),
+                rejection => ApiError::from_rejection(rejection, &registry),
+            })?;
+            build_response(written, &query.selection, query.is_dry_run)
+        };
+        let atomicity = Atomicity::Independent;
+        let writes = ValidatedWrites { writes: vec![write], atomicity, is_dry_run, fingerprint };
+        self.commit(writes, build_response).await
+    }
+
+    /// Commits writes, and returns the response that `build_response` returns for their outcomes. If the request
+    /// repeats an earlier one, returns the stored response instead.
+    pub(super) async fn commit(
+        &self,
+        validated: ValidatedWrites,
+        build_response: impl Fn(&[WriteOutcome]) -> Result<JsonResponse, ApiError> + Clone + Send + Sync + 'static,
+    ) -> Result<Response, AttemptError> {
+        let caller = &self.request.caller;
+        let writes = AccountWrites {
+            account: caller.account,
+            registry: Arc::clone(&self.registry),
+            actor: caller.actor.as_deref().map(Arc::from),
+            writes: validated.writes,
+            atomicity: validated.atomicity,
+            dry_run: validated.is_dry_run,
+            idempotent_request: validated
+                .fingerprint
+                .map(|fingerprint| fingerprint.into_idempotent_request(build_response.clone())),
+        };
+        let outcomes = self.request.app.repository().write_contacts(writes).await?;
+        Ok(idempotency::stored_or_new_response(outcomes, |outcomes| build_response(outcomes))?)
+    }
+}
+
+/// Returns the error for the write if its precondition is not met.
+fn precondition_error(write: &Write) -> fn() -> ApiError {
+    match write {
+        Write::Upsert(Upsert { if_match: Precondition::None, if_none_match: Precondition::Exists, .. }) => {
+            || ApiError::ContactExists
+        }
+        Write::Upsert(Upsert { if_match: Precondition::Exists, if_none_match: Precondition::None, .. }) => {
+            || ApiError::NoContactToUpdate
+        }
+        _ => || ApiError::PreconditionFailed,
+    }
+}

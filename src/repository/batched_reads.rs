@@ -1,0 +1,120 @@
+//! Batched lookups of contacts by id: lookups that are queued at the same time run as one statement.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::batcher::{self, BatchQueue};
+use super::error::StorageError;
+use super::pool::{DedicatedConnection, DedicatedConnections};
+use super::row_mapping::{self, contact_columns};
+use super::statement::sql;
+use super::{Repository, storage_metrics};
+use crate::contacts::Contact;
+
+/// The name of the reader's queues in metrics.
+const QUEUE: &str = "reads";
+/// The number of batches that are read at the same time.
+pub(super) const WORKERS: u32 = 2;
+/// The largest number of contacts that one statement reads.
+const MAX_BATCH: usize = 256;
+
+type ReadReply = Result<Option<Contact>, StorageError>;
+
+/// A lookup by id, and the channel for the reply to its caller.
+struct ReadJob {
+    account: Uuid,
+    id: Uuid,
+    reply: oneshot::Sender<ReadReply>,
+}
+
+/// The queues of the workers.
+pub(super) struct ContactReader {
+    queues: Vec<BatchQueue<ReadJob>>,
+    connections: DedicatedConnections,
+}
+
+impl ContactReader {
+    /// Starts a worker for each connection. The workers end with the reader.
+    pub(super) fn start(connections: DedicatedConnections, timeout: Duration) -> Self {
+        let start_worker = |connection: DedicatedConnection| {
+            batcher::start_worker(QUEUE, MAX_BATCH, timeout * 2, move |jobs| read_batch(connection.clone(), jobs))
+        };
+        Self { queues: connections.iter().map(start_worker).collect(), connections }
+    }
+
+    /// Updates the gauges.
+    pub(super) fn update_gauges(&self) {
+        storage_metrics::set_queue_depth(QUEUE, self.queues.iter().map(BatchQueue::depth).sum());
+        self.connections.update_gauges();
+    }
+
+    /// Closes the connections of the workers after the running lookups.
+    pub(super) async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+impl Repository {
+    /// Returns the contact with an id, active or archived.
+    ///
+    /// # Errors
+    /// Returns a [`StorageError`] if the database fails or is overloaded.
+    #[tracing::instrument(
+        name = "read contacts",
+        skip_all,
+        fields(otel.kind = "client", db.system.name = "postgresql")
+    )]
+    pub async fn contact_by_id(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
+        let (reply, receiver) = oneshot::channel();
+        // The last bits of an id are random.
+        let worker = usize::from(id.as_bytes()[15]) % self.reader.queues.len();
+        self.reader.queues[worker].add(ReadJob { account, id, reply })?;
+        receiver.await.unwrap_or(Err(StorageError::Lost))
+    }
+}
+
+/// Reads the contacts of a batch and sends the replies.
+async fn read_batch(connection: DedicatedConnection, mut jobs: Vec<ReadJob>) {
+    // Skip jobs whose caller has disconnected.
+    jobs.retain(|job| !job.reply.is_closed());
+    if jobs.is_empty() {
+        return;
+    }
+    match select_contacts(&connection, &jobs).await {
+        Ok(contacts) => {
+            for ReadJob { account, id, reply } in jobs {
+                let _ = reply.send(Ok(contacts.get(&(account, id)).cloned()));
+            }
+        }
+        Err(error) => {
+            for job in jobs {
+                let _ = job.reply.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+/// Returns the contacts of the jobs that exist, by account and id.
+async fn select_contacts(
+    dedicated: &DedicatedConnection,
+    jobs: &[ReadJob],
+) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
+    let select = sql!(
+        "SELECT {}, c.account_id FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
+         JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id",
+        contact_columns()
+    );
+    let (accounts, ids): (Vec<_>, Vec<_>) = jobs.iter().map(|job| (job.account, job.id)).unzip();
+    let mut connection = dedicated.acquire().await?;
+    let rows = sqlx::query(select).bind(accounts).bind(ids).fetch_all(&mut *connection).await?;
+    dedicated.put_back(connection);
+    let keyed_contact = |row: &PgRow| {
+        let contact = row_mapping::contact_from_row(row)?;
+        Ok(((row_mapping::account_from_row(row)?, contact.id), contact))
+    };
+    Ok(rows.iter().map(keyed_contact).collect::<sqlx::Result<_>>()?)
+}

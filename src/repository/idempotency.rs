@@ -1,0 +1,176 @@
+//! Stored responses to requests with an `Idempotency-Key`. Each is written in the transaction of the request's effect
+//! (docs/api-reference.md#idempotency).
+
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::error::{StorageError, WriteError};
+use super::pool::Pool;
+use super::row_mapping;
+use crate::contacts::now;
+
+/// How long a repeated request gets the stored response of the first.
+const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An `Idempotency-Key`, and how to build the response that is stored under it.
+pub struct IdempotentRequest<T: ?Sized> {
+    /// The key.
+    pub key: String,
+    /// A hash of the request that sent the key.
+    pub fingerprint: [u8; 32],
+    /// Builds the response from the request's outcome. Returns `None` when the response must not be stored.
+    pub build_response: BuildStoredResponse<T>,
+}
+
+/// Builds the bytes of a response from the outcome of a request.
+pub(crate) type BuildStoredResponse<T> = Box<dyn Fn(&T) -> Option<Vec<u8>> + Send + Sync>;
+
+/// The result of a request that may be a repeat. All its effects are committed.
+#[derive(Debug)]
+pub enum Idempotent<T> {
+    /// The outcome of the request, which was carried out now.
+    Fresh(T),
+    /// The response that was stored when the same request was carried out before.
+    Replayed(Vec<u8>),
+}
+
+/// A response that is stored under a key.
+#[derive(Debug, Clone)]
+pub(super) struct StoredResponse {
+    fingerprint: Vec<u8>,
+    /// `None` once a contact in it is purged.
+    response: Option<Vec<u8>>,
+}
+
+impl StoredResponse {
+    /// Returns the response for a request that sends the same key.
+    ///
+    /// # Errors
+    /// [`WriteError::KeyReused`] when the fingerprint differs; [`WriteError::ResponsePurged`] when a contact in the
+    /// response has been purged.
+    pub(super) fn replay(&self, fingerprint: &[u8]) -> Result<Vec<u8>, WriteError> {
+        if self.fingerprint != fingerprint {
+            return Err(WriteError::KeyReused);
+        }
+        self.response.clone().ok_or(WriteError::ResponsePurged)
+    }
+}
+
+/// A response to be stored.
+pub(super) struct NewStoredResponse {
+    pub(super) key: String,
+    pub(super) stored: StoredResponse,
+    /// The ids of the contacts in the response.
+    contacts: Vec<Uuid>,
+}
+
+impl NewStoredResponse {
+    /// Builds the response from `outcome`, which contains these contacts. Returns `None` when the response must not be
+    /// stored.
+    pub(super) fn new<T: ?Sized>(request: &IdempotentRequest<T>, outcome: &T, contacts: Vec<Uuid>) -> Option<Self> {
+        let response = Some((request.build_response)(outcome)?);
+        let stored = StoredResponse { fingerprint: request.fingerprint.to_vec(), response };
+        Some(Self { key: request.key.clone(), stored, contacts })
+    }
+}
+
+/// Returns the unexpired response stored under a key of an account.
+pub(super) async fn find_response(
+    connection: &mut PgConnection,
+    account: Uuid,
+    key: &str,
+) -> sqlx::Result<Option<StoredResponse>> {
+    let mut responses = find_responses(connection, &[account], &[key.to_owned()]).await?;
+    Ok(responses.pop().map(|(_, _, stored)| stored))
+}
+
+/// Returns the unexpired responses stored under `keys`, each with its account and key. `accounts` contains the account
+/// of each key.
+pub(super) async fn find_responses(
+    connection: &mut PgConnection,
+    accounts: &[Uuid],
+    keys: &[String],
+) -> sqlx::Result<Vec<(Uuid, String, StoredResponse)>> {
+    const FIND: &str = "SELECT s.account_id, s.key, s.fingerprint, s.response \
+         FROM unnest($1::uuid[], $2::text[]) AS k (account_id, key) \
+         JOIN idempotency_keys s ON s.account_id = k.account_id AND s.key = k.key WHERE s.created_at > $3";
+    let rows = sqlx::query(FIND).bind(accounts).bind(keys).bind(now() - RETENTION).fetch_all(connection).await?;
+    let responses = rows.iter().map(|row| {
+        let stored = StoredResponse { fingerprint: row.try_get("fingerprint")?, response: row.try_get("response")? };
+        Ok((row_mapping::account_from_row(row)?, row.try_get("key")?, stored))
+    });
+    responses.collect()
+}
+
+/// Stores responses of an account. A response that has expired under the same key is replaced.
+///
+/// # Errors
+/// [`StorageError::Stale`] when another request has stored a response under one of the keys meanwhile.
+pub(super) async fn store_responses(
+    connection: &mut PgConnection,
+    account: Uuid,
+    responses: &[NewStoredResponse],
+) -> Result<(), StorageError> {
+    const STORE: &str = "INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, response, created_at) \
+         SELECT $1, n.key, n.fingerprint, n.response, $5 \
+         FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (key, fingerprint, response) \
+         ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
+         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6";
+    const STORE_CONTACTS: &str = "INSERT INTO idempotency_key_contacts (account_id, contact_id, key) \
+         SELECT $1, * FROM unnest($2::uuid[], $3::text[]) ON CONFLICT DO NOTHING";
+    if responses.is_empty() {
+        return Ok(());
+    }
+    let now = now();
+    let store = sqlx::query(STORE)
+        .bind(account)
+        .bind(responses.iter().map(|new| new.key.as_str()).collect::<Vec<_>>())
+        .bind(responses.iter().map(|new| new.stored.fingerprint.as_slice()).collect::<Vec<_>>())
+        .bind(responses.iter().map(|new| new.stored.response.as_deref()).collect::<Vec<_>>())
+        .bind(now)
+        .bind(now - RETENTION);
+    if store.execute(&mut *connection).await?.rows_affected() != responses.len() as u64 {
+        return Err(StorageError::Stale);
+    }
+    let contacts = responses.iter().flat_map(|new| new.contacts.iter().map(|contact| (*contact, new.key.as_str())));
+    let (contacts, keys): (Vec<_>, Vec<_>) = contacts.unzip();
+    sqlx::query(STORE_CONTACTS).bind(account).bind(contacts).bind(keys).execute(connection).await?;
+    Ok(())
+}
+
+/// Erases the stored responses that contain any of these contacts. Their keys stay in use: a late repetition of a
+/// request must not create the contact again.
+pub(super) async fn purge_responses(
+    connection: &mut PgConnection,
+    accounts: &[Uuid],
+    contacts: &[Uuid],
+) -> sqlx::Result<()> {
+    const PURGE: &str = "WITH purged AS (DELETE FROM idempotency_key_contacts s \
+         USING unnest($1::uuid[], $2::uuid[]) AS p (account_id, id) \
+         WHERE s.account_id = p.account_id AND s.contact_id = p.id RETURNING s.account_id, s.key) \
+         UPDATE idempotency_keys k SET response = NULL FROM purged p \
+         WHERE k.account_id = p.account_id AND k.key = p.key";
+    sqlx::query(PURGE).bind(accounts).bind(contacts).execute(connection).await?;
+    Ok(())
+}
+
+/// Deletes up to 1,000 expired responses of an account. Returns whether there may be more.
+pub(super) async fn delete_expired_responses(pool: &Pool, account: Uuid) -> sqlx::Result<bool> {
+    const MAX_DELETED: i64 = 1_000;
+    const EXPIRED: &str =
+        "SELECT key FROM idempotency_keys WHERE account_id = $1 AND created_at <= $2 ORDER BY created_at LIMIT $3";
+    const DELETE: &str = "WITH deleted AS (DELETE FROM idempotency_keys \
+         WHERE account_id = $1 AND key = ANY ($2) AND created_at <= $3 RETURNING key) \
+         DELETE FROM idempotency_key_contacts s USING deleted d WHERE s.account_id = $1 AND s.key = d.key";
+    let before = now() - RETENTION;
+    let expired = sqlx::query_scalar(EXPIRED).bind(account).bind(before).bind(MAX_DELETED);
+    let keys: Vec<String> = expired.fetch_all(&mut *pool.acquire().await?).await?;
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    sqlx::query(DELETE).bind(account).bind(&keys).bind(before).execute(&mut *pool.acquire().await?).await?;
+    Ok(keys.len() as i64 == MAX_DELETED)
+}

@@ -1,0 +1,183 @@
+//! A connection pool with admission control.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection, Executor, Postgres};
+
+use super::health_epoch::HealthEpoch;
+use crate::config::{DatabaseSettings, SettingsError};
+use crate::repository::admission::AdmissionQueue;
+use crate::repository::error::StorageError;
+use crate::repository::storage_metrics::PoolMetrics;
+
+/// The maximum time that a request waits for a connection.
+const MAX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The maximum time until a released connection responds to a ping. Unread results and an open transaction are
+/// discarded first.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time that a batch waits for a row lock of another transaction. After that, the writes of the batch are retried
+/// outside it.
+const BATCH_LOCK_TIMEOUT: &str = "100ms";
+
+/// Returns the options of connections to the database. The service relies on no session setting except those that
+/// [`open_pool`] and [`with_lock_timeout`] set.
+///
+/// # Errors
+/// Fails if `DATABASE_URL` is malformed.
+pub(in crate::repository) fn connect_options(settings: &DatabaseSettings) -> Result<PgConnectOptions, SettingsError> {
+    let malformed =
+        |_| SettingsError::new("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
+    let options: PgConnectOptions = settings.url.expose().parse().map_err(malformed)?;
+    Ok(options.application_name("contacts"))
+}
+
+/// Adds a lock timeout of 100 ms, for connections that write batches.
+pub(in crate::repository) fn with_lock_timeout(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("lock_timeout", BATCH_LOCK_TIMEOUT)])
+}
+
+/// Connections to the database, which are opened at their first use. Cheap to clone.
+///
+/// The pool counts the callers that wait for a connection. So every connection must be acquired here, and never from
+/// the inner pool directly.
+#[derive(Clone)]
+pub(in crate::repository) struct Pool {
+    connections: PgPool,
+    queue: Arc<AdmissionQueue>,
+    health_epoch: HealthEpoch,
+    metrics: PoolMetrics,
+}
+
+impl Pool {
+    /// Admits a new caller, unless it would wait for a connection for more than 2 s. Call this at the start of a
+    /// request: a rejection after that would waste the work already done for the request.
+    ///
+    /// # Errors
+    /// [`StorageError::Overloaded`].
+    pub(in crate::repository) fn try_admit(&self) -> Result<(), StorageError> {
+        let (open, idle) = (self.connections.size() as usize, self.connections.num_idle());
+        let free = (self.max_connections() as usize + idle).saturating_sub(open);
+        self.queue.try_admit(free).inspect_err(|_| self.metrics.failures.increment(1))
+    }
+
+    /// Admits a new caller as [`Pool::try_admit`] does, and returns a connection.
+    ///
+    /// # Errors
+    /// [`StorageError::Overloaded`], and the errors of [`Pool::acquire`].
+    pub(in crate::repository) async fn admit(&self) -> Result<PoolConnection<Postgres>, StorageError> {
+        self.try_admit()?;
+        Ok(self.acquire().await?)
+    }
+
+    /// Returns a connection as soon as one is free.
+    ///
+    /// # Errors
+    /// Fails if no connection was free within the timeout, or if the database is down.
+    pub(in crate::repository) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        let started = Instant::now();
+        // The future is large, because it may have to open a connection. Without the box, it would be part of the
+        // future of every request.
+        let connection = self.queue.wait_in_queue(Box::pin(self.connections.acquire())).await;
+        self.metrics.wait.record(started.elapsed());
+        if connection.is_err() {
+            self.metrics.failures.increment(1);
+        }
+        connection
+    }
+
+    /// Whether a connection that was idle for this long must be tested before use.
+    pub(super) fn requires_test(&self, idle: Duration) -> bool {
+        self.health_epoch.requires_test(idle)
+    }
+
+    /// Whether the pool has been closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.connections.is_closed()
+    }
+
+    /// Closes the pool, so that [`Pool::acquire`] fails. The future completes when all connections are closed.
+    pub(in crate::repository) fn close(&self) -> impl Future<Output = ()> {
+        self.connections.close()
+    }
+
+    /// Updates the gauges. `unused` is the number of acquired connections that a worker keeps but does not use now.
+    pub(in crate::repository) fn update_gauges(&self, unused: usize) {
+        let (open, idle) = (self.connections.size() as usize, self.connections.num_idle() + unused);
+        self.metrics.set_gauges(open.saturating_sub(idle), idle, self.max_connections(), self.queue.length());
+    }
+
+    fn max_connections(&self) -> u32 {
+        self.connections.options().get_max_connections()
+    }
+}
+
+/// Lets the database cancel a statement whose client connection was dropped.
+///
+/// Otherwise the database would notice the drop only when it sends the result. So each caller that disconnects while it
+/// waits for a lock would occupy a connection until the statement timeout.
+///
+/// The setting does not exist before PostgreSQL 14, and some platforms reject it. So it is not a startup parameter,
+/// which would make the connection fail, and an error from the database is ignored.
+async fn cancel_statements_of_dropped_connections(connection: &mut PgConnection) -> sqlx::Result<()> {
+    match connection.execute("SET client_connection_check_interval = '500ms'").await {
+        Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a pool of up to `max_connections` connections. Its metrics have the label `pool="<name>"`.
+pub(in crate::repository) fn open_pool(
+    name: &'static str,
+    settings: &DatabaseSettings,
+    options: PgConnectOptions,
+    max_connections: u32,
+    health_epoch: &HealthEpoch,
+) -> Pool {
+    let milliseconds = |timeout: Duration| format!("{}ms", timeout.as_millis());
+    let session_settings = [
+        // The generic plan is the right plan for every statement. Planning a batch's statement anew costs more than
+        // executing it.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("statement_timeout", milliseconds(settings.timeout)),
+        ("idle_in_transaction_session_timeout", milliseconds(settings.timeout * 2)),
+    ];
+    let (acquire_epoch, release_epoch) = (health_epoch.clone(), health_epoch.clone());
+    let connections = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move { cancel_statements_of_dropped_connections(connection).await })
+        })
+        .before_acquire(move |connection, usage| {
+            let requires_test = acquire_epoch.requires_test(usage.idle_for);
+            Box::pin(async move {
+                if requires_test {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_release(move |connection, _| {
+            let health_epoch = release_epoch.clone();
+            // A batch of a thousand writes makes the buffers large, and every connection runs such a batch now and
+            // then.
+            connection.shrink_buffers();
+            Box::pin(async move {
+                // A connection that does not respond is closed. Otherwise its slot in the pool would be lost until the
+                // network reports the failure. sqlx also pings after this hook, but without a timeout and without
+                // reporting the result; that ping cannot be turned off. Neither ping delays the caller.
+                let pinged = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
+                let pinged = pinged.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+                pinged.inspect_err(|_| health_epoch.record_broken_connection()).map(|()| true)
+            })
+        })
+        .connect_lazy_with(options.options(session_settings));
+    let queue = Arc::new(AdmissionQueue::new(max_connections));
+    Pool { connections, queue, health_epoch: health_epoch.clone(), metrics: PoolMetrics::new(name) }
+}

@@ -1,0 +1,136 @@
+//! Connections that workers keep from batch to batch. The pool tests a returned connection, which takes round trips.
+//! The next batch would have to wait for them.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Postgres};
+
+use super::connection_pool::Pool;
+
+/// The time after which a worker returns its connection to the pool in any case, so that the pool can apply its limits
+/// on the age of connections.
+const MAX_KEEP: Duration = Duration::from_secs(60);
+
+/// The connections of a group of workers, one for each.
+pub(in crate::repository) struct DedicatedConnections {
+    pool: Pool,
+    connections: Vec<DedicatedConnection>,
+}
+
+impl DedicatedConnections {
+    /// Creates connections that stay with their workers between uses. Nothing else may use the pool: another user would
+    /// wait for a connection that a worker never releases.
+    pub(in crate::repository) fn with_own_pool(pool: Pool, workers: u32) -> Self {
+        Self::new(pool, workers, || Some(Arc::default()))
+    }
+
+    /// Creates connections that return to the pool after each use, because others share the pool.
+    pub(in crate::repository) fn with_shared_pool(pool: Pool, workers: u32) -> Self {
+        Self::new(pool, workers, || None)
+    }
+
+    fn new(pool: Pool, workers: u32, new_slot: impl Fn() -> Option<ConnectionSlot>) -> Self {
+        let new_connection = |_| DedicatedConnection { pool: pool.clone(), slot: new_slot() };
+        Self { connections: (0..workers).map(new_connection).collect(), pool }
+    }
+
+    /// Returns an additional connection, which returns to the pool after each use.
+    pub(in crate::repository) fn additional_connection(&self) -> DedicatedConnection {
+        DedicatedConnection { pool: self.pool.clone(), slot: None }
+    }
+
+    /// Returns the connection of each worker.
+    pub(in crate::repository) fn iter(&self) -> impl Iterator<Item = DedicatedConnection> {
+        self.connections.iter().cloned()
+    }
+
+    /// Updates the gauges of the pool.
+    pub(in crate::repository) fn update_gauges(&self) {
+        let is_idle = |connection: &&DedicatedConnection| connection.slot().is_some_and(|slot| slot.is_some());
+        self.pool.update_gauges(self.connections.iter().filter(is_idle).count());
+    }
+
+    /// Closes the connections after the running statements.
+    pub(in crate::repository) async fn close(&self) {
+        // Connections that are put back from now on are dropped at once.
+        let closed = self.pool.close();
+        self.connections.iter().for_each(|connection| drop(connection.take_idle()));
+        closed.await;
+    }
+}
+
+type ConnectionSlot = Arc<Mutex<Option<WorkerConnection>>>;
+
+/// A connection that a worker keeps between its uses. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::repository) struct DedicatedConnection {
+    pool: Pool,
+    /// The idle connection between two uses. `None` when connections return to the pool after each use.
+    slot: Option<ConnectionSlot>,
+}
+
+/// A connection in use by a worker. It returns to the pool when it is dropped, unless it is passed to
+/// [`DedicatedConnection::put_back`].
+pub(in crate::repository) struct WorkerConnection {
+    connection: PoolConnection<Postgres>,
+    acquired_at: Instant,
+    last_used: Instant,
+}
+
+impl DedicatedConnection {
+    /// Returns the worker's idle connection, or one from the pool.
+    ///
+    /// # Errors
+    /// Fails if no connection was free within the timeout, or if the database is down.
+    pub(in crate::repository) async fn acquire(&self) -> sqlx::Result<WorkerConnection> {
+        if let Some(mut idle) = self.take_idle()
+            && self.is_healthy(&mut idle).await
+        {
+            return Ok(idle);
+        }
+        let now = Instant::now();
+        Ok(WorkerConnection { connection: self.pool.acquire().await?, acquired_at: now, last_used: now })
+    }
+
+    /// Keeps a connection for the next use. It must be idle: no transaction or result is open.
+    pub(in crate::repository) fn put_back(&self, connection: WorkerConnection) {
+        let may_keep = connection.acquired_at.elapsed() < MAX_KEEP;
+        let idle = may_keep.then(|| WorkerConnection { last_used: Instant::now(), ..connection });
+        if let Some(mut slot) = self.slot() {
+            *slot = idle;
+        }
+        if self.pool.is_closed() {
+            self.take_idle();
+        }
+    }
+
+    fn take_idle(&self) -> Option<WorkerConnection> {
+        self.slot()?.take()
+    }
+
+    fn slot(&self) -> Option<MutexGuard<'_, Option<WorkerConnection>>> {
+        Some(self.slot.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn is_healthy(&self, idle: &mut WorkerConnection) -> bool {
+        !self.pool.requires_test(idle.last_used.elapsed()) || idle.ping().await.is_ok()
+    }
+}
+
+impl Deref for WorkerConnection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for WorkerConnection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}

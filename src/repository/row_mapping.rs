@@ -1,0 +1,96 @@
+//! Conversion of database rows to contacts, fields and client ids.
+
+use sqlx::postgres::PgRow;
+use sqlx::types::Json as Jsonb;
+use sqlx::{Row, types::chrono::DateTime};
+use uuid::Uuid;
+
+use super::statement::comma_separated;
+use crate::clients::ClientId;
+use crate::contacts::{Archival, Contact};
+use crate::fields::{Field, FieldId, FieldOption, Kind, Value, Values, system};
+use crate::json::{self, Json};
+
+/// The number of columns before the stored system fields in [`contact_columns`].
+const COLUMNS_BEFORE_STORED: usize = 2;
+
+/// Returns the columns that [`contact_from_row`] reads, in its order, of a table with the alias `c`.
+pub(super) fn contact_columns() -> String {
+    let stored = comma_separated(system::stored().iter().map(|field| format!("c.{}", field.internal_name)));
+    format!("c.id, c.version, {stored}, c.custom, c.archived_at, c.archived_by, c.created_at, c.updated_at, c.position")
+}
+
+/// The columns that [`field_from_row`] reads, of a table with the alias `f`.
+pub(super) const FIELD_COLUMNS: &str =
+    "f.id, f.internal_name, f.label, f.kind, f.is_unique, f.options, f.created_at, f.updated_at";
+
+/// Returns the contact in a row with the columns of [`contact_columns`].
+pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
+    let stored = system::stored();
+    let mut values = Values::default();
+    for (index, field) in stored.iter().enumerate() {
+        let text: Option<String> = row.try_get(COLUMNS_BEFORE_STORED + index)?;
+        values.set(field.id, text.map(Value::Text));
+    }
+    let first_after_stored = COLUMNS_BEFORE_STORED + stored.len();
+    set_custom_values(
+        row.try_get::<Jsonb<Box<serde_json::value::RawValue>>, _>(first_after_stored)?.0.get(),
+        &mut values,
+    )?;
+    let archived_at: Option<DateTime<_>> = row.try_get(first_after_stored + 1)?;
+    let archived_by: Option<String> = row.try_get(first_after_stored + 2)?;
+    Ok(Contact {
+        id: row.try_get(0)?,
+        version: row.try_get(1)?,
+        values,
+        archival: archived_at.map(|at| Archival { at, by: archived_by }),
+        created_at: row.try_get(first_after_stored + 3)?,
+        updated_at: row.try_get(first_after_stored + 4)?,
+        position: row.try_get(first_after_stored + 5)?,
+    })
+}
+
+/// Sets the values of custom fields from their JSON by field id: `{"100": 38, …}`.
+fn set_custom_values(text: &str, values: &mut Values) -> sqlx::Result<()> {
+    let malformed = || sqlx::Error::Decode("malformed custom values".into());
+    if text == "{}" {
+        return Ok(());
+    }
+    let Ok(Json::Object(members)) = json::parse(text.as_bytes()) else { return Err(malformed()) };
+    for (name, json) in members {
+        let id = name.parse().map(FieldId).map_err(|_| malformed())?;
+        values.set(id, Some(Value::from_stored(json).ok_or_else(malformed)?));
+    }
+    Ok(())
+}
+
+/// Returns the custom field in a row with the columns of [`FIELD_COLUMNS`].
+pub(super) fn field_from_row(row: &PgRow) -> sqlx::Result<Field> {
+    let kind: String = row.try_get("kind")?;
+    let kind = Kind::custom_from_str(&kind).ok_or_else(|| sqlx::Error::Decode("unknown field type".into()))?;
+    let unique = row.try_get("is_unique")?;
+    Ok(Field {
+        id: FieldId(row.try_get("id")?),
+        internal_name: row.try_get("internal_name")?,
+        label: row.try_get("label")?,
+        kind,
+        system: false,
+        default: false,
+        writable: true,
+        unique,
+        max_length: Field::default_max_length(kind, unique),
+        options: row.try_get::<Jsonb<Vec<FieldOption>>, _>("options")?.0,
+        created_at: Some(row.try_get("created_at")?),
+        updated_at: Some(row.try_get("updated_at")?),
+    })
+}
+
+/// Returns the account of a row with the column `account_id`.
+pub(super) fn account_from_row(row: &PgRow) -> sqlx::Result<Uuid> {
+    row.try_get("account_id")
+}
+
+/// Returns the id of the client in a row with the columns `account_id` and `id`.
+pub(super) fn client_id_from_row(row: &PgRow) -> sqlx::Result<ClientId> {
+    Ok(ClientId { account: account_from_row(row)?, client: row.try_get("id")? })
+}

@@ -1,0 +1,40 @@
+//! SQL texts that are built once, from fragments and from the table of system fields.
+
+/// Returns a `&'static str` from `format!` arguments, formatted at the first use.
+macro_rules! sql {
+    ($($argument:tt)*) => {{
+        static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| format!($($argument)*));
+        SQL.as_str()
+    }};
+}
+pub(super) use sql;
+
+/// A column that is bound as an array with one element for each row: its name and its SQL type.
+pub(super) type ArrayColumn = (&'static str, &'static str);
+
+/// Returns `unnest($1::uuid[], …) AS n (account_id, …)`: rows `n` of arrays that are bound from parameter `first` on.
+pub(super) fn rows_from_arrays(first: usize, columns: &[ArrayColumn]) -> String {
+    let arrays = columns.iter().enumerate().map(|(index, (_, sql_type))| format!("${}::{sql_type}[]", first + index));
+    format!("unnest({}) AS n ({})", comma_separated(arrays), column_names(columns))
+}
+
+/// Returns the names of columns, separated by commas.
+pub(super) fn column_names(columns: &[ArrayColumn]) -> String {
+    comma_separated(columns.iter().map(|(name, _)| (*name).to_owned()))
+}
+
+/// Joins fragments with commas.
+pub(super) fn comma_separated(fragments: impl IntoIterator<Item = String>) -> String {
+    fragments.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_from_arrays_number_their_parameters() {
+        let columns = [("account_id", "uuid"), ("key", "text")];
+        assert_eq!(rows_from_arrays(3, &columns), "unnest($3::uuid[], $4::text[]) AS n (account_id, key)");
+    }
+}

@@ -1,0 +1,193 @@
+//! Writes batches of jobs: loads the state they depend on, applies them in memory, and stores the effects if their
+//! accounts have not changed meanwhile.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgTransaction};
+use uuid::Uuid;
+
+use super::account_batch::AccountBatch;
+use super::load_state::load_state;
+use super::lock_wait::set_lock_timeout;
+use super::store_batch::{self, ContactKey};
+use super::write_job::WriteJob;
+use crate::repository::accounts::insert_accounts;
+use crate::repository::error::StorageError;
+use crate::repository::pool::{DedicatedConnection, Pool};
+
+/// Jobs that were not written and have no reply yet, with the error.
+pub(super) struct FailedBatch {
+    pub(super) error: StorageError,
+    pub(super) jobs: Vec<WriteJob>,
+    /// The contacts that the jobs would have changed.
+    pub(super) contacts: Vec<Uuid>,
+}
+
+impl FailedBatch {
+    fn new(error: StorageError, batches: BTreeMap<Uuid, AccountBatch>) -> Self {
+        let changed = |batch: &AccountBatch| {
+            let updated = batch.effects.updated.iter().map(|(_, contact)| contact.id);
+            updated.chain(batch.effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
+        };
+        let contacts = batches.values().flat_map(changed).collect();
+        Self { error, jobs: batches.into_values().flat_map(|batch| batch.jobs).collect(), contacts }
+    }
+}
+
+/// Returns a batch for each account of the jobs, in order of account id.
+fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, AccountBatch> {
+    let mut accounts: BTreeMap<Uuid, Vec<WriteJob>> = BTreeMap::new();
+    for job in jobs {
+        accounts.entry(job.request.account).or_default().push(job);
+    }
+    accounts.into_iter().map(|(account, jobs)| (account, AccountBatch::new(account, jobs))).collect()
+}
+
+/// Writes jobs of any accounts without waiting for locks, and replies to those that were stored. Returns the others:
+/// another transaction is writing their accounts.
+///
+/// # Errors
+/// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
+/// transaction was committed.
+pub(super) async fn write_unlocked(
+    connection: &DedicatedConnection,
+    jobs: Vec<WriteJob>,
+) -> Result<Vec<WriteJob>, FailedBatch> {
+    let mut batches = group_by_account(jobs);
+    match try_write_unlocked(connection, &mut batches).await {
+        Ok(stored) => Ok(batches.into_values().flat_map(|batch| stored.send_replies(batch)).collect()),
+        Err(error) => Err(FailedBatch::new(error, batches)),
+    }
+}
+
+/// The contacts that were stored individually, and the accounts whose batch was stored completely.
+#[derive(Default)]
+struct StoredRows {
+    contacts: HashSet<ContactKey>,
+    accounts: HashSet<Uuid>,
+}
+
+impl StoredRows {
+    /// Replies to the jobs that were stored or had nothing to store. Returns the others.
+    fn send_replies(&self, batch: AccountBatch) -> Vec<WriteJob> {
+        let account = batch.account;
+        if batch.is_stale() {
+            return batch.jobs;
+        }
+        if !batch.has_effects() || self.accounts.contains(&account) {
+            return batch.send_replies(|_| true);
+        }
+        let is_stored = |contact: Uuid| self.contacts.contains(&(account, contact));
+        if batch.is_values_only() && batch.unit_of_work.changes().iter().any(|change| is_stored(change.contact_id)) {
+            return batch.send_replies(is_stored);
+        }
+        // Not even a rejection is certain: the write that it conflicts with was not stored.
+        batch.jobs
+    }
+}
+
+async fn try_write_unlocked(
+    dedicated: &DedicatedConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+) -> Result<StoredRows, StorageError> {
+    let mut connection = dedicated.acquire().await?;
+    load_state(&mut connection, batches).await?;
+    batches.values_mut().for_each(AccountBatch::apply);
+    let changed: Vec<_> = batches.values().filter(|batch| batch.has_effects()).collect();
+    insert_new_accounts(&mut connection, &changed).await?;
+    let (values_only, other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
+    let mut stored = StoredRows::default();
+    if !other.is_empty() {
+        let mut transaction = connection.begin().await?;
+        stored.accounts = store_batch::store_all(&mut transaction, &other).await?;
+        transaction.commit().await?;
+    }
+    if !values_only.is_empty() {
+        stored.contacts = match store_batch::store_values(&mut connection, &values_only).await {
+            // The other batches are committed, and their jobs must get their replies. Only the jobs that change nothing
+            // but values are retried.
+            Err(error) if !other.is_empty() && error.is_retryable() => HashSet::new(),
+            contacts => contacts?,
+        };
+    }
+    dedicated.put_back(connection);
+    Ok(stored)
+}
+
+/// Inserts the rows of accounts that are about to get their first contact.
+async fn insert_new_accounts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+    let new: Vec<_> = batches.iter().filter(|batch| batch.state.is_none()).map(|batch| batch.account).collect();
+    if !new.is_empty() {
+        insert_accounts(connection, &new).await?;
+    }
+    Ok(())
+}
+
+/// Writes jobs of one account under the row lock of the account, after waiting for it, and replies to them. The only
+/// transactions that can conflict are those that lock a contact without locking its account.
+///
+/// # Errors
+/// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
+/// transaction was committed.
+pub(super) async fn write_locked(pool: &Pool, account: Uuid, jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+    let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs))]);
+    if let Err(error) = try_write_locked(pool, account, &mut batches).await {
+        return Err(FailedBatch::new(error, batches));
+    }
+    batches.into_values().for_each(|batch| drop(batch.send_replies(|_| true)));
+    Ok(())
+}
+
+async fn try_write_locked(
+    pool: &Pool,
+    account: Uuid,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+) -> Result<(), StorageError> {
+    const LOCK: &str = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    sqlx::query(LOCK).bind(account).execute(&mut *transaction).await?;
+    set_lock_timeout(&mut transaction).await?;
+    load_state(&mut transaction, batches).await?;
+    batches.values_mut().for_each(AccountBatch::apply);
+    // A new account has no row to lock, so its batch may be stale nevertheless.
+    let Some(batch) = batches.get(&account) else { return Ok(()) };
+    commit_batch(transaction, batch).await
+}
+
+/// Stores a batch that has been applied, without waiting for locks, and replies to its jobs.
+///
+/// # Errors
+/// Fails if the database fails or is overloaded, and with [`StorageError::Stale`] when the account has changed since
+/// the batch was loaded. Nothing was written, unless the error leaves it unknown whether the transaction was committed.
+pub(super) async fn store_applied(pool: &Pool, batch: AccountBatch) -> Result<(), FailedBatch> {
+    if let Err(error) = try_store_applied(pool, &batch).await {
+        return Err(FailedBatch::new(error, BTreeMap::from([(batch.account, batch)])));
+    }
+    drop(batch.send_replies(|_| true));
+    Ok(())
+}
+
+async fn try_store_applied(pool: &Pool, batch: &AccountBatch) -> Result<(), StorageError> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
+    set_lock_timeout(&mut transaction).await?;
+    commit_batch(transaction, batch).await
+}
+
+/// Stores all changes of a batch and commits, if its account has not changed since it was read.
+async fn commit_batch(mut transaction: PgTransaction<'_>, batch: &AccountBatch) -> Result<(), StorageError> {
+    if batch.is_stale() {
+        return Err(StorageError::Stale);
+    }
+    if !batch.has_effects() {
+        return Ok(());
+    }
+    insert_new_accounts(&mut transaction, &[batch]).await?;
+    if !store_batch::store_all(&mut transaction, &[batch]).await?.contains(&batch.account) {
+        return Err(StorageError::Stale);
+    }
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Inserts the new rows of a batch: contacts, their unique keys, entries of the change feed.
+//!
+//! A few rows are bound as arrays to a prepared statement. Many rows use `COPY`. It is planned anew each time and needs
+//! a second round trip, but takes a fifth less of the database's time.
+
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::account_batch::AccountBatch;
+use super::binary_copy::copy_rows;
+use super::bind_columns::{
+    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ContactColumns, KeyColumns, contact_value_columns,
+};
+use crate::contacts::{Change, Contact, UniqueKey};
+use crate::fields::system;
+use crate::repository::error::StorageError;
+use crate::repository::statement::{ArrayColumn, column_names, rows_from_arrays, sql};
+
+/// The minimum number of rows for `COPY`.
+const COPY_MIN_ROWS: usize = 200;
+
+/// Returns the columns of a new contact in the order in which [`insert_contacts`] writes them.
+fn new_contact_columns() -> Vec<ArrayColumn> {
+    let values = contact_value_columns().into_iter().filter(|(name, _)| *name != "base");
+    values.chain(ARCHIVAL_COLUMNS).chain([("created_at", "timestamptz")]).collect()
+}
+
+/// Returns `INSERT INTO changes … FROM unnest(…) AS n (…)` for the arrays of [`ChangeColumns::bind`], which are bound
+/// from parameter `first` on. The caller may add a join or condition on `n`.
+pub(super) fn insert_changes_sql(first: usize) -> String {
+    format!(
+        "INSERT INTO changes (account_id, position, contact_id, previous_position, kind, actor, at, changed) \
+         SELECT n.account_id, n.position, n.contact_id, n.previous_position, n.kind, n.actor, n.at, n.changed::json \
+         FROM {}",
+        rows_from_arrays(first, &CHANGE_COLUMNS)
+    )
+}
+
+/// Inserts new contacts.
+pub(super) async fn insert_contacts(
+    connection: &mut PgConnection,
+    batches: &[&AccountBatch],
+) -> Result<(), StorageError> {
+    let created = batches.iter().flat_map(|batch| batch.effects.created.iter().map(|new| (batch.account, &**new)));
+    let created: Vec<(Uuid, &Contact)> = created.collect();
+    if created.len() >= COPY_MIN_ROWS {
+        return copy_contacts(connection, &created).await;
+    }
+    let columns = ContactColumns::new(created.into_iter().map(|(account, contact)| (account, 0, contact)))?;
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let insert = sql!(
+        "INSERT INTO contacts ({}) SELECT {} FROM {}",
+        column_names(&new_contact_columns()),
+        new_contact_select_list(),
+        {
+            let bound: Vec<_> = contact_value_columns()
+                .into_iter()
+                .chain(ARCHIVAL_COLUMNS)
+                .chain([("created_at", "timestamptz")])
+                .collect();
+            rows_from_arrays(1, &bound)
+        }
+    );
+    let query = columns.bind_archival(columns.bind_values(sqlx::query(insert)));
+    query.bind(columns.created_at()).execute(connection).await?;
+    Ok(())
+}
+
+/// Returns the select list of the `INSERT`. It converts `custom`, which is bound as text.
+fn new_contact_select_list() -> String {
+    column_names(&new_contact_columns()).replace("custom", "custom::jsonb")
+}
+
+async fn copy_contacts(connection: &mut PgConnection, created: &[(Uuid, &Contact)]) -> Result<(), StorageError> {
+    let statement = sql!("COPY contacts ({}) FROM STDIN (FORMAT binary)", column_names(&new_contact_columns()));
+    copy_rows(connection, statement, created, |row, (account, contact)| {
+        row.uuid(*account).uuid(contact.id).bigint(contact.version).bigint(contact.position);
+        row.timestamp(Some(contact.updated_at)).jsonb(&contact.values.custom())?;
+        for field in system::stored() {
+            row.text(contact.values.text(field.id));
+        }
+        let archival = contact.archival.as_ref();
+        row.timestamp(archival.map(|archival| archival.at));
+        row.text(archival.and_then(|archival| archival.by.as_deref())).timestamp(Some(contact.created_at));
+        Ok(())
+    })
+    .await
+}
+
+/// Inserts the new unique keys of contacts.
+pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+    const INSERT: &str = "INSERT INTO contact_keys (account_id, contact_id, field_id, key, is_active) \
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[])";
+    const COPY: &str =
+        "COPY contact_keys (account_id, contact_id, field_id, key, is_active) FROM STDIN (FORMAT binary)";
+    let added = batches.iter().flat_map(|batch| {
+        batch.effects.keys_added.iter().map(|(contact, key, is_active)| (batch.account, *contact, key, *is_active))
+    });
+    let added: Vec<(Uuid, Uuid, &UniqueKey, bool)> = added.collect();
+    if added.len() >= COPY_MIN_ROWS {
+        return copy_rows(connection, COPY, &added, |row, (account, contact, key, is_active)| {
+            row.uuid(*account).uuid(*contact).integer(key.field.0).text(Some(&key.key)).boolean(*is_active);
+            Ok(())
+        })
+        .await;
+    }
+    let columns = KeyColumns::new(added.iter().map(|(account, contact, key, _)| (*account, *contact, *key)));
+    if !columns.is_empty() {
+        let is_active: Vec<_> = added.iter().map(|(.., is_active)| *is_active).collect();
+        columns.bind(sqlx::query(INSERT)).bind(is_active).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Inserts the entries of the change feed.
+pub(super) async fn insert_changes(
+    connection: &mut PgConnection,
+    batches: &[&AccountBatch],
+) -> Result<(), StorageError> {
+    let changes =
+        batches.iter().flat_map(|batch| batch.unit_of_work.changes().iter().map(|change| (batch.account, change)));
+    let changes: Vec<(Uuid, &Change)> = changes.collect();
+    if changes.len() >= COPY_MIN_ROWS {
+        let statement = sql!("COPY changes ({}) FROM STDIN (FORMAT binary)", column_names(&CHANGE_COLUMNS));
+        return copy_rows(connection, statement, &changes, |row, (account, change)| {
+            row.uuid(*account).bigint(change.position).uuid(change.contact_id).bigint(change.previous_position);
+            row.text(Some(change.kind.as_str())).text(change.actor.as_deref()).timestamp(Some(change.at));
+            row.json(&change.changed_values())?;
+            Ok(())
+        })
+        .await;
+    }
+    if !changes.is_empty() {
+        let insert = sql!("{}", insert_changes_sql(1));
+        ChangeColumns::new(batches)?.bind(sqlx::query(insert)).execute(connection).await?;
+    }
+    Ok(())
+}

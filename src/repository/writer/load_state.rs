@@ -1,0 +1,141 @@
+//! Loads the data that a batch of writes depends on: the states of its accounts, the contacts that it writes, the
+//! holders of the unique keys that it sets, and the responses stored under its idempotency keys.
+//!
+//! The state of an account is read first. A later change is detected when the batch is stored, or when a later read
+//! finds the account in another state.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::account_batch::{AccountBatch, AccountState};
+use crate::contacts::{Lookups, UniqueKey};
+use crate::repository::error::StorageError;
+use crate::repository::idempotency;
+use crate::repository::row_mapping::{self, contact_columns};
+use crate::repository::statement::sql;
+
+/// Loads the data that the jobs of all batches need to be applied. The result of a lookup may require further lookups.
+pub(super) async fn load_state(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+) -> Result<(), StorageError> {
+    let mut required: Vec<_> = batches.values().map(|batch| (batch.account, batch.required_lookups())).collect();
+    for (_, lookups) in required.iter_mut().filter(|(_, lookups)| lookups.ids.is_empty()) {
+        // The state of an account is read with its contacts. So a batch without contacts looks up an id that never
+        // exists.
+        lookups.ids.push(Uuid::nil());
+    }
+    while !required.is_empty() {
+        let (ids, keys) = flatten_lookups(required);
+        load_contacts(connection, batches, ids).await?;
+        load_key_holders(connection, batches, keys).await?;
+        required = batches.values().map(|batch| (batch.account, batch.required_lookups())).collect();
+        required.retain(|(_, lookups)| !lookups.ids.is_empty() || !lookups.keys.is_empty());
+    }
+    // Responses are loaded last. If the response of an earlier attempt of the same request is not stored yet, then its
+    // effects were not visible above either. In the other order, the response could be missing while the effects are
+    // visible, and the job would be rejected as a duplicate of itself.
+    load_stored_responses(connection, batches).await
+}
+
+/// Items with their accounts.
+type PerAccount<T> = Vec<(Uuid, T)>;
+
+fn flatten_lookups(required: PerAccount<Lookups>) -> (PerAccount<Uuid>, PerAccount<UniqueKey>) {
+    let (mut ids, mut keys) = (vec![], vec![]);
+    for (account, lookups) in required {
+        ids.extend(lookups.ids.into_iter().map(|id| (account, id)));
+        keys.extend(lookups.keys.into_iter().map(|key| (account, key)));
+    }
+    (ids, keys)
+}
+
+/// Loads contacts, and with them the states of their accounts.
+async fn load_contacts(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+    required: PerAccount<Uuid>,
+) -> Result<(), StorageError> {
+    if required.is_empty() {
+        return Ok(());
+    }
+    // The row of an account changes with every batch and may have many dead versions. So it is read once and not for
+    // each contact.
+    let select = sql!(
+        "WITH a AS MATERIALIZED (SELECT account_id, registry_version, last_position FROM accounts \
+         WHERE account_id = ANY ($3)) \
+         SELECT {}, k.account_id, k.id AS required_id, a.registry_version, a.last_position \
+         FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
+         LEFT JOIN a ON a.account_id = k.account_id \
+         LEFT JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id",
+        contact_columns()
+    );
+    let (accounts, ids): (Vec<_>, Vec<_>) = required.into_iter().unzip();
+    let mut distinct_accounts = accounts.clone();
+    distinct_accounts.dedup();
+    for row in sqlx::query(select).bind(accounts).bind(ids).bind(distinct_accounts).fetch_all(connection).await? {
+        let Some(batch) = batches.get_mut(&row_mapping::account_from_row(&row)?) else { continue };
+        let registry: Option<i64> = row.try_get("registry_version")?;
+        let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("last_position")? }));
+        batch.set_account_state(state.transpose().map_err(|error: sqlx::Error| error)?);
+        let id: Option<Uuid> = row.try_get("id")?;
+        let contact = id.map(|_| row_mapping::contact_from_row(&row)).transpose()?;
+        batch.unit_of_work.add_loaded_contact(row.try_get("required_id")?, contact);
+    }
+    Ok(())
+}
+
+/// Loads the active contacts that hold unique keys.
+async fn load_key_holders(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+    required: PerAccount<UniqueKey>,
+) -> Result<(), StorageError> {
+    const FIND: &str = "SELECT k.number, h.contact_id \
+         FROM unnest($1::uuid[], $2::integer[], $3::text[]) WITH ORDINALITY AS k (account_id, field_id, key, number) \
+         JOIN contact_keys h \
+         ON h.account_id = k.account_id AND h.field_id = k.field_id AND h.key = k.key AND h.is_active";
+    if required.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<_> = required.iter().map(|(account, _)| *account).collect();
+    let fields: Vec<_> = required.iter().map(|(_, key)| key.field.0).collect();
+    let keys: Vec<_> = required.iter().map(|(_, key)| key.key.as_str()).collect();
+    let rows = sqlx::query(FIND).bind(accounts).bind(fields).bind(keys).fetch_all(connection).await?;
+    let mut holders = vec![None; required.len()];
+    for row in rows {
+        let number: i64 = row.try_get(0)?;
+        if let Some(holder) = usize::try_from(number - 1).ok().and_then(|index| holders.get_mut(index)) {
+            *holder = Some(row.try_get(1)?);
+        }
+    }
+    for ((account, key), holder) in required.into_iter().zip(holders) {
+        if let Some(batch) = batches.get_mut(&account) {
+            batch.unit_of_work.add_loaded_key_holder(key, holder);
+        }
+    }
+    Ok(())
+}
+
+/// Loads the responses stored under the idempotency keys of all jobs.
+async fn load_stored_responses(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+) -> Result<(), StorageError> {
+    let keys = batches.values().flat_map(|batch| {
+        batch.jobs.iter().filter_map(|job| Some((batch.account, job.request.idempotent_request.as_ref()?.key.clone())))
+    });
+    let (accounts, keys): (Vec<_>, Vec<_>) = keys.unzip();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for (account, key, stored) in idempotency::find_responses(connection, &accounts, &keys).await? {
+        if let Some(batch) = batches.get_mut(&account) {
+            batch.stored_responses.insert(key, stored);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Retries of jobs that a batch could not write, because their account changed meanwhile, because another transaction
+//! holds a row lock, or because another job of the batch failed. Each attempt takes the row lock of the account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::account_batch::AccountBatch;
+use super::batch_transaction::{self, FailedBatch};
+use super::lock_wait::wait_for_row_locks;
+use super::write_job::{WriteJob, fail_jobs};
+use crate::repository::admission::ConcurrencyLimiter;
+use crate::repository::error::StorageError;
+use crate::repository::pool::Pool;
+use crate::repository::storage_metrics::Retry;
+
+/// The number of attempts before jobs fail with [`StorageError::Overloaded`].
+const MAX_ATTEMPTS: usize = 5;
+
+/// Writes jobs over the shared pool, each transaction for one account. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Retrier(Arc<RetrierInner>);
+
+struct RetrierInner {
+    pool: Pool,
+    /// Limits the number of concurrent transactions: the rest of the service needs connections, too.
+    transactions: ConcurrencyLimiter,
+    /// Limits the number of concurrent waits for row locks.
+    lock_waits: ConcurrencyLimiter,
+    /// The time after which an attempt is cancelled.
+    timeout: Duration,
+}
+
+impl Retrier {
+    /// Creates a retrier over a pool of `connections` connections. It uses at most half of them.
+    pub(super) fn new(pool: &Pool, connections: u32, statement_timeout: Duration) -> Self {
+        Self(Arc::new(RetrierInner {
+            pool: pool.clone(),
+            transactions: ConcurrencyLimiter::new(connections / 3),
+            lock_waits: ConcurrencyLimiter::new(connections / 6),
+            timeout: statement_timeout * 2,
+        }))
+    }
+
+    /// Checks that a new transaction would not wait too long for a permit.
+    ///
+    /// # Errors
+    /// [`StorageError::Overloaded`].
+    pub(super) fn try_admit(&self) -> Result<(), StorageError> {
+        self.0.transactions.try_admit()
+    }
+
+    /// Writes jobs of an account in one transaction. If a job makes the transaction fail, each job is written in its
+    /// own transaction.
+    pub(super) async fn write_together(self, account: Uuid, mut jobs: Vec<WriteJob>) {
+        for _ in 0..MAX_ATTEMPTS {
+            let Err(failed) = self.attempt(account, jobs).await else { return };
+            match failed.error {
+                StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
+                StorageError::Locked(_) | StorageError::Bug(_) => {
+                    Retry::BatchFailed.count(failed.jobs.len());
+                    for job in failed.jobs {
+                        self.write_alone(account, job).await;
+                    }
+                    return;
+                }
+                error => return fail_jobs(failed.jobs, &error),
+            }
+        }
+        fail_jobs(jobs, &StorageError::Overloaded);
+    }
+
+    /// Writes a job in its own transaction. The wait for a row lock runs on its own task and does not delay the
+    /// account's other jobs.
+    async fn write_alone(&self, account: Uuid, job: WriteJob) {
+        let mut jobs = vec![job];
+        for _ in 0..MAX_ATTEMPTS {
+            let Err(failed) = self.attempt(account, jobs).await else { return };
+            match failed.error {
+                StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
+                StorageError::Locked(_) => {
+                    Retry::Locked.count(failed.jobs.len());
+                    tokio::spawn(self.clone().write_after_lock_wait(account, failed.jobs, failed.contacts));
+                    return;
+                }
+                error => return fail_jobs(failed.jobs, &error),
+            }
+        }
+        fail_jobs(jobs, &StorageError::Overloaded);
+    }
+
+    /// Writes jobs after waiting until the rows of their contacts are free.
+    async fn write_after_lock_wait(self, account: Uuid, mut jobs: Vec<WriteJob>, mut contacts: Vec<Uuid>) {
+        for _ in 0..MAX_ATTEMPTS {
+            if let Err(error) = self.wait_for_row_locks(account, &contacts).await {
+                return fail_jobs(jobs, &error);
+            }
+            let Err(failed) = self.attempt(account, jobs).await else { return };
+            FailedBatch { jobs, contacts, .. } = failed;
+            if !matches!(failed.error, StorageError::Stale | StorageError::Conflict(_) | StorageError::Locked(_)) {
+                return fail_jobs(jobs, &failed.error);
+            }
+        }
+        fail_jobs(jobs, &StorageError::Overloaded);
+    }
+
+    /// Tries once to write jobs under the account's lock. After the timeout the attempt is cancelled. That drops the
+    /// jobs, so their callers fail with [`StorageError::Lost`].
+    async fn attempt(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+        let _permit = self.0.transactions.acquire().await;
+        // Skip jobs whose caller has disconnected.
+        jobs.retain(|job| !job.is_abandoned());
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let write = batch_transaction::write_locked(&self.0.pool, account, jobs);
+        tokio::time::timeout(self.0.timeout, write).await.unwrap_or(Ok(()))
+    }
+
+    async fn wait_for_row_locks(&self, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
+        let _permit = self.0.lock_waits.acquire().await;
+        let wait = wait_for_row_locks(&self.0.pool, account, contacts);
+        tokio::time::timeout(self.0.timeout, wait).await.unwrap_or(Err(StorageError::Lost))
+    }
+
+    /// Stores a batch that has been applied, and replies to its jobs. Returns false when the batch was not stored, or
+    /// may not have been stored, and its jobs have failed.
+    ///
+    /// # Errors
+    /// Returns the jobs that have to be retried.
+    pub(super) async fn store_applied(&self, batch: AccountBatch) -> Result<bool, Vec<WriteJob>> {
+        let _permit = self.0.transactions.acquire().await;
+        match tokio::time::timeout(self.0.timeout, batch_transaction::store_applied(&self.0.pool, batch)).await {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(FailedBatch { error, jobs, .. })) if !error.is_retryable() => {
+                fail_jobs(jobs, &error);
+                Ok(false)
+            }
+            Ok(Err(FailedBatch { jobs, .. })) => Err(count_conflicts(jobs)),
+            // The timeout dropped the jobs, so their callers fail with `StorageError::Lost`.
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// Counts jobs that are retried because the data that they had read has changed. Returns the jobs.
+fn count_conflicts(jobs: Vec<WriteJob>) -> Vec<WriteJob> {
+    Retry::Conflict.count(jobs.len());
+    jobs
+}

@@ -1,0 +1,174 @@
+//! `contacts import`: created, updated and rejected rows, and interrupted imports.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+
+use super::super::{ACCOUNT, ChildGuard, program, wait_for};
+use super::{Fixture, csv_with_contacts};
+
+#[test]
+fn import_creates_updates_and_leaves_equal_contacts_unchanged() {
+    let fixture = Fixture::new("import");
+    let by_email = ["--match", "email", "--map", "E-mail=email"];
+    let (succeeded, printed) =
+        fixture.import(ACCOUNT, "\u{feff}E-mail,first_name\r\nada@b.cd,Ada\r\nbob@b.cd,\"Bob\r\nJr\"\r\n", &by_email);
+    assert!(succeeded && printed.contains("2 created, 0 updated, 0 unchanged, 0 rejected"), "{printed}");
+    let (succeeded, printed) =
+        fixture.import(ACCOUNT, "E-mail,first_name\nADA@b.cd,Ada\nbob@b.cd,Rob\nbob@b.cd,\neve@b.cd,Eve\n", &by_email);
+    assert!(succeeded && printed.contains("1 created, 1 updated, 2 unchanged, 0 rejected"), "{printed}");
+    let contacts = fixture.contacts(ACCOUNT);
+    assert_eq!(contacts.len(), 3);
+    // The stored spelling of the email stays, and an empty cell leaves its field unchanged.
+    assert_eq!((&contacts[0]["email"], &contacts[1]["first_name"]), (&"ada@b.cd".into(), &"Rob".into()));
+    assert!(!fixture.folder.path().join("people.refused.csv").exists());
+    let recorded =
+        fixture.query_text("SELECT string_agg(kind || ' by ' || actor, ', ' ORDER BY position) FROM changes");
+    assert_eq!(recorded, "created by import, created by import, updated by import, created by import");
+}
+
+#[test]
+fn import_reports_every_rejected_row_and_writes_the_others() {
+    let fixture = Fixture::new("refusals");
+    fixture.create_field(ACCOUNT, r#"{"label": "Size", "type": "number"}"#);
+    let text = [
+        &b"external_id,email,last_name,size\n"[..],
+        b"a,a@b.cd,A,1\n",
+        b"b,nobody,B,large\n",
+        b"c,A@b.cd,C,\n",
+        b",d@b.cd,D,\n\n",
+        b"e,,,3\n",
+        b"f,\"f@b\n.cd\",F,\n",
+        b"g,g@b.cd,G\n",
+        b"h,h@b.cd,\xff,\n",
+        b"i,i@b.cd,I,2\n",
+    ]
+    .concat();
+    let (succeeded, printed) = fixture.import(ACCOUNT, &text, &["--match", "external_id"]);
+    assert!(!succeeded && printed.contains("2 created, 0 updated, 0 unchanged, 7 rejected"), "{printed}");
+    assert!(printed.contains("people.refused.csv"), "{printed}");
+    let report = fixture.read_file("people.refused.csv");
+    let mut rows = report.lines();
+    assert_eq!(rows.next(), Some("line,code,message"));
+    for (start, parts) in [
+        ("3,validation_failed,", &["email", "(invalid_format)", "size", "(invalid_type)"][..]),
+        ("4,duplicate_contact,", &["email", "(duplicate)"]),
+        ("5,validation_failed,", &["external_id", "(required)"]),
+        ("7,validation_failed,", &["first_name", "(required)"]),
+        ("8,validation_failed,", &["email", "(invalid_format)"]),
+        ("10,invalid_body,", &["3 cells"]),
+        ("11,invalid_body,", &["UTF-8"]),
+    ] {
+        let row = rows.next().unwrap();
+        assert!(row.starts_with(start) && parts.iter().all(|part| row.contains(part)), "{start} {row}");
+    }
+    assert_eq!(rows.next(), None);
+    let (_, printed) = fixture.import(ACCOUNT, &text, &["--match", "external_id", "--report", "elsewhere.csv"]);
+    assert!(printed.contains("2 unchanged, 7 rejected") && printed.contains("elsewhere.csv"), "{printed}");
+    assert_eq!(fixture.read_file("elsewhere.csv"), report);
+}
+
+#[test]
+fn import_with_a_wrong_header_or_dry_run_writes_nothing() {
+    let fixture = Fixture::new("dry_run");
+    for (text, arguments, messages) in [
+        ("email,Colour,x\na@b.cd,red,1\n", &["--match", "email"][..], &["Colour", "\"x\""][..]),
+        ("first_name\nAda\n", &["--match", "email"], &["No column is mapped to email, which --match needs"]),
+        ("email,email\n", &["--match", "email"], &["Columns 1 and 2 are both mapped to email"]),
+        (
+            "email\n",
+            &["--match", "first_name"],
+            &["--match first_name: not a unique field. Choose email or external_id"],
+        ),
+        ("", &["--match", "email"], &["is empty"]),
+        ("email\n", &["--match", "email", "--report", "people.csv"], &["--report"]),
+        ("email\n", &["--match", "email", "--map", "email"], &["header=field"]),
+    ] {
+        let (succeeded, printed) = fixture.import(ACCOUNT, text, arguments);
+        assert!(!succeeded && messages.iter().all(|message| printed.contains(message)), "{text}: {printed}");
+    }
+    assert_eq!(fixture.read_file("people.csv"), "email\n", "the imported file has changed");
+    let text = "email,Favourite colour\na@b.cd,red\nnobody,blue\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--match", "email", "--create-fields", "--dry-run"]);
+    assert!(
+        !succeeded
+            && printed.contains("1 created")
+            && printed.contains("1 rejected")
+            && printed.contains("nothing was written")
+    );
+    assert_eq!(
+        fixture.query_text("SELECT count(*)::text FROM contacts")
+            + &fixture.query_text("SELECT count(*)::text FROM fields"),
+        "00"
+    );
+    for expected in ["1 created", "1 unchanged"] {
+        let (_, printed) = fixture.import(ACCOUNT, text, &["--match", "email", "--create-fields"]);
+        assert!(printed.contains(expected), "{printed}");
+    }
+    assert_eq!(fixture.contacts(ACCOUNT)[0]["favourite_colour"], "red");
+}
+
+#[test]
+fn interrupted_import_continues_without_duplicates() {
+    let fixture = Fixture::new("stopped");
+    const COUNT: usize = 40_000;
+    fixture.write_file("people.csv", csv_with_contacts(COUNT));
+    let count = || fixture.query_text("SELECT count(*)::text FROM contacts").parse::<usize>().unwrap();
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let before = count();
+        let mut command = program(&fixture.folder);
+        command.args(["import", "people.csv", "--account", ACCOUNT, "--match", "external_id"]);
+        let command = command.env("DATABASE_URL", &fixture.url).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = ChildGuard(command.spawn().unwrap());
+        wait_for("some rows", || (count() > before).then_some(()));
+        running.signal(signal);
+        assert!(!running.0.wait().unwrap().success(), "{signal}");
+        let mut printed = String::new();
+        running.0.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+        assert_eq!(printed.contains("run it again"), signal == Signal::SIGINT, "{printed}");
+        assert!(count() < COUNT, "{signal}: the import finished before the signal");
+    }
+    let output = fixture.run(&["import", "people.csv", "--account", ACCOUNT, "--match", "external_id"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && printed.contains(", 0 updated, ") && !printed.contains(" 0 unchanged"),
+        "{printed}"
+    );
+    let contacts = fixture.contacts(ACCOUNT);
+    let ids: BTreeSet<_> = contacts.iter().map(|contact| contact["external_id"].to_string()).collect();
+    assert_eq!((contacts.len(), ids.len()), (COUNT, COUNT));
+    assert_eq!(fixture.query_text("SELECT count(*)::text FROM changes"), COUNT.to_string());
+}
+
+#[test]
+fn import_reads_standard_input() {
+    let fixture = Fixture::new("pipes");
+    let mut command = program(&fixture.folder);
+    command.args(["import", "-", "--account", ACCOUNT, "--match", "external_id", "--actor", "crm"]);
+    let command = command.env("DATABASE_URL", &fixture.url).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = ChildGuard(command.spawn().unwrap());
+    running.0.stdin.take().unwrap().write_all(csv_with_contacts(30_000).as_bytes()).unwrap();
+    assert!(running.0.wait().unwrap().success());
+    assert_eq!(fixture.query_text("SELECT min(actor) || max(actor) || count(*) FROM changes"), "crmcrm30000");
+}
+
+#[test]
+fn concurrent_imports_create_each_contact_once() {
+    let fixture = Fixture::new("concurrent");
+    fixture.write_file("people.csv", csv_with_contacts(6_000));
+    let start = |report: &str| {
+        let mut command = program(&fixture.folder);
+        command.args(["import", "people.csv", "--account", ACCOUNT, "--match", "external_id", "--report", report]);
+        ChildGuard(command.env("DATABASE_URL", &fixture.url).stdout(Stdio::piped()).spawn().unwrap())
+    };
+    let created = ["one.csv", "two.csv"].map(start).map(|mut running| {
+        let mut printed = String::new();
+        running.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        assert!(running.0.wait().unwrap().success(), "{printed}");
+        printed.split(" created").next().unwrap().parse::<u32>().unwrap()
+    });
+    assert_eq!(created.iter().sum::<u32>(), 6_000, "{created:?}");
+    assert_eq!(fixture.query_text("SELECT count(*)::text FROM changes"), "6000");
+}

@@ -1,0 +1,94 @@
+//! `contacts import` and `contacts export`.
+
+mod export;
+mod import;
+
+use std::fs;
+use std::process::Output;
+
+use contacts::embedded::Cluster;
+use tempfile::TempDir;
+
+use super::{program, start_database, stderr_lines};
+
+/// A second account.
+const OTHER_ACCOUNT: &str = "0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4f";
+
+/// A migrated database, and a folder for the files of a test.
+struct Fixture {
+    _cluster: Cluster,
+    url: String,
+    folder: TempDir,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Fixture {
+    fn new(name: &str) -> Self {
+        let (cluster, url) = start_database(name);
+        let folder = TempDir::new().unwrap();
+        assert!(program(&folder).arg("migrate").env("DATABASE_URL", &url).output().unwrap().status.success());
+        Self { _cluster: cluster, url, folder, runtime: tokio::runtime::Runtime::new().unwrap() }
+    }
+
+    /// Runs a command of the program on the database.
+    fn run(&self, arguments: &[&str]) -> Output {
+        program(&self.folder).env("DATABASE_URL", &self.url).args(arguments).output().unwrap()
+    }
+
+    fn write_file(&self, file: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.folder.path().join(file), text).unwrap();
+    }
+
+    fn read_file(&self, file: &str) -> String {
+        fs::read_to_string(self.folder.path().join(file)).unwrap()
+    }
+
+    /// Imports a CSV text into an account. Returns whether the command succeeded, and everything it printed.
+    fn import(&self, account: &str, text: impl AsRef<[u8]>, arguments: &[&str]) -> (bool, String) {
+        self.write_file("people.csv", text);
+        let output = self.run(&[&["import", "people.csv", "--account", account], arguments].concat());
+        let printed = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        (output.status.success(), printed)
+    }
+
+    /// Exports an account and returns the file.
+    fn export(&self, account: &str, arguments: &[&str]) -> String {
+        let output = self.run(&[&["export", "--account", account], arguments].concat());
+        assert!(output.status.success(), "{:?}", stderr_lines(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Returns the exported contacts of an account.
+    fn contacts(&self, account: &str) -> Vec<serde_json::Value> {
+        let export = self.export(account, &["--format", "ndjson"]);
+        export.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Creates a custom field in an account.
+    fn create_field(&self, account: &str, definition: &str) {
+        self.runtime.block_on(async {
+            use contacts::config::{DatabaseSettings, Environment};
+            let settings = DatabaseSettings::read(&Environment::from([("DATABASE_URL", self.url.as_str())])).unwrap();
+            let repository = contacts::repository::Repository::new(&settings).unwrap();
+            let body = contacts::json::parse(definition.as_bytes()).unwrap().into_object().unwrap();
+            let field = contacts::fields::NewField::parse(&body).unwrap();
+            repository.create_field(account.parse().unwrap(), &field, None).await.unwrap();
+            repository.close().await;
+        });
+    }
+
+    /// Runs a statement that returns one text value.
+    fn query_text(&self, statement: &'static str) -> String {
+        self.runtime.block_on(async {
+            use sqlx::Connection;
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+        })
+    }
+}
+
+/// Returns a CSV text with this number of contacts.
+fn csv_with_contacts(count: usize) -> String {
+    let rows = (0..count).map(|number| format!("x{number},c{number}@example.com,Name {number}\n"));
+    "external_id,email,last_name\n".to_owned() + &rows.collect::<String>()
+}

@@ -1,0 +1,44 @@
+//! `contacts dev` as a process with its own data folder.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// A running `contacts dev`.
+pub struct DevServer {
+    process: Child,
+    _folder: TempDir,
+    /// The origin of the service: `http://127.0.0.1:…`.
+    pub origin: String,
+    /// The token that it printed.
+    pub token: String,
+}
+
+impl DevServer {
+    /// Starts `contacts dev` on a free port and waits until it prints its token.
+    pub fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_contacts"));
+        command.arg("dev").current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.env("CONTACTS_DATA_DIR", folder.path().join("data")).env("BIND_ADDR", "127.0.0.1:0");
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let serving = lines.next().expect("no line was printed");
+        let token = lines.find_map(|line| line.trim().strip_prefix("token").map(|token| token.trim().to_owned()));
+        // Keeps reading: the pipe must stay open while the process runs.
+        std::thread::spawn(move || lines.for_each(drop));
+        let origin = format!("http://{}", serving.split("http://").nth(1).unwrap());
+        Self { process, _folder: folder, origin, token: token.expect("no token was printed") }
+    }
+}
+
+impl Drop for DevServer {
+    /// Stops the process with SIGINT, so that it also stops its database.
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGINT);
+        let _ = self.process.wait();
+    }
+}
