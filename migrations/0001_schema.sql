@@ -113,6 +113,17 @@ CREATE TABLE changes (
     PRIMARY KEY (account_id, position)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 
+-- Purged contacts whose values are not yet erased from all entries of the feed. The erasure of a long history takes
+-- several transactions; each records its progress here, so that a crash does not end it.
+CREATE TABLE pending_erasures (
+    account_id uuid        NOT NULL,
+    contact_id uuid        NOT NULL,
+    -- The position of the contact's newest entry that is not erased.
+    position   bigint      NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (account_id, contact_id)
+);
+
 -- Responses to requests with an Idempotency-Key. Each is written in the transaction of the request's effect.
 CREATE TABLE idempotency_keys (
     account_id  uuid        NOT NULL,
@@ -125,7 +136,9 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (account_id, key)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE INDEX idempotency_keys_created_idx ON idempotency_keys (account_id, created_at);
+-- The condition is always true. It makes the index unusable for lookups by key, which the planner would otherwise do
+-- through it while the table is empty: both indexes begin with account_id and then cost the same.
+CREATE INDEX idempotency_keys_created_idx ON idempotency_keys (account_id, created_at) WHERE created_at IS NOT NULL;
 
 -- The contacts in stored responses: a purge finds the responses that it has to erase.
 CREATE TABLE idempotency_key_contacts (
@@ -135,7 +148,8 @@ CREATE TABLE idempotency_key_contacts (
     PRIMARY KEY (account_id, contact_id, key)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE INDEX idempotency_key_contacts_key_idx ON idempotency_key_contacts (account_id, key);
+-- The condition excludes lookups by contact, as above.
+CREATE INDEX idempotency_key_contacts_key_idx ON idempotency_key_contacts (account_id, key) WHERE key IS NOT NULL;
 
 -- API clients: programs that get tokens with an id and a secret. A token request names only the client's id. The
 -- account's id is part of it (src/clients/id.rs), so the row is found by its primary key.

@@ -105,7 +105,7 @@ async fn select_contacts(
 ) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
     let select = sql!(
         "SELECT {}, c.account_id FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
-         JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id",
+         CROSS JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c",
         contact_columns()
     );
     let (accounts, ids): (Vec<_>, Vec<_>) = jobs.iter().map(|job| (job.account, job.id)).unzip();

@@ -173,10 +173,12 @@ impl Repository {
                  SELECT h.position, h.previous_position, 1 AS step FROM changes h \
                  WHERE h.account_id = $1 AND h.position = $3 AND h.contact_id = $2 \
                  UNION ALL SELECT h.position, h.previous_position, w.step + 1 FROM walk w \
-                 JOIN changes h ON h.account_id = $1 AND h.position = w.previous_position WHERE w.step < $4) \
+                 CROSS JOIN LATERAL (SELECT position, previous_position FROM changes \
+                 WHERE account_id = $1 AND position = w.previous_position LIMIT 1) h WHERE w.step < $4) \
              SELECT ",
             entry_columns!(),
-            " FROM walk w JOIN changes h ON h.account_id = $1 AND h.position = w.position ORDER BY h.position DESC"
+            " FROM walk w CROSS JOIN LATERAL \
+             (SELECT * FROM changes WHERE account_id = $1 AND position = w.position LIMIT 1) h ORDER BY h.position DESC"
         );
         let newest = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
         let mut connection = self.pool.admit().await?;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::error::StorageError;
 use super::pool::Pool;
-use super::{Repository, change_feed, idempotency, row_mapping};
+use super::{Repository, change_feed, history_erasure, idempotency, row_mapping};
 use crate::contacts::now;
 
 /// The interval at which deleted fields are processed.
@@ -30,6 +30,9 @@ pub(super) async fn run_periodically(repository: Repository) {
         tokio::time::sleep(FIELDS_INTERVAL).await;
         if let Err(error) = remove_deleted_fields(&repository.pool).await {
             tracing::warn!(%error, "cannot remove the values of deleted fields");
+        }
+        if let Err(error) = history_erasure::resume_abandoned_erasures(&repository.pool).await {
+            tracing::warn!(%error, "cannot resume the erasure of purged histories");
         }
         if last_expiry.is_none_or(|last_expiry| last_expiry.elapsed() > EXPIRY_INTERVAL) {
             last_expiry = Some(Instant::now());

@@ -68,8 +68,9 @@ impl Repository {
     ) -> Result<Vec<Option<Contact>>, StorageError> {
         let select = sql!(
             "SELECT {}, k.number FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (field_id, key, number) \
-             JOIN contact_keys h ON h.account_id = $1 AND h.field_id = k.field_id AND h.key = k.key AND h.is_active \
-             JOIN contacts c ON c.account_id = $1 AND c.id = h.contact_id",
+             CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys \
+             WHERE account_id = $1 AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h \
+             CROSS JOIN LATERAL (SELECT * FROM contacts WHERE account_id = $1 AND id = h.contact_id LIMIT 1) c",
             contact_columns()
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();

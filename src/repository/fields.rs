@@ -134,7 +134,8 @@ impl Repository {
         sqlx::query(INCREMENT).bind(account).execute(&mut *transaction).await?;
         let registry = Arc::new(load_registry(&mut *transaction, account).await?);
         let response = idempotent_request.and_then(|request| NewStoredResponse::new(request, &registry, vec![]));
-        idempotency::store_responses(&mut transaction, account, response.as_slice()).await?;
+        let responses: Vec<_> = response.iter().map(|new| (account, new)).collect();
+        idempotency::store_responses(&mut transaction, &responses).await?;
         transaction.commit().await?;
         self.registry_cache.insert_if_newer(account, &registry).await;
         Ok(registry)

@@ -95,8 +95,9 @@ pub(super) async fn find_responses(
     keys: &[String],
 ) -> sqlx::Result<Vec<(Uuid, String, StoredResponse)>> {
     const FIND: &str = "SELECT s.account_id, s.key, s.fingerprint, s.response \
-         FROM unnest($1::uuid[], $2::text[]) AS k (account_id, key) \
-         JOIN idempotency_keys s ON s.account_id = k.account_id AND s.key = k.key WHERE s.created_at > $3";
+         FROM unnest($1::uuid[], $2::text[]) AS k (account_id, key) CROSS JOIN LATERAL \
+         (SELECT * FROM idempotency_keys WHERE account_id = k.account_id AND key = k.key LIMIT 1) s \
+         WHERE s.created_at > $3";
     let rows = sqlx::query(FIND).bind(accounts).bind(keys).bind(now() - RETENTION).fetch_all(connection).await?;
     let responses = rows.iter().map(|row| {
         let stored = StoredResponse { fingerprint: row.try_get("fingerprint")?, response: row.try_get("response")? };
@@ -105,40 +106,42 @@ pub(super) async fn find_responses(
     responses.collect()
 }
 
-/// Stores responses of an account. A response that has expired under the same key is replaced.
+/// Stores responses, each with its account. A response that has expired under the same key is replaced.
 ///
 /// # Errors
 /// [`StorageError::Stale`] when another request has stored a response under one of the keys meanwhile.
 pub(super) async fn store_responses(
     connection: &mut PgConnection,
-    account: Uuid,
-    responses: &[NewStoredResponse],
+    responses: &[(Uuid, &NewStoredResponse)],
 ) -> Result<(), StorageError> {
-    const STORE: &str = "INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, response, created_at) \
-         SELECT $1, n.key, n.fingerprint, n.response, $5 \
-         FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (key, fingerprint, response) \
+    const STORE: &str = "WITH stored AS (INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, response, created_at) \
+         SELECT n.account_id, n.key, n.fingerprint, n.response, $5 \
+         FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS n (account_id, key, fingerprint, response) \
          ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6";
-    const STORE_CONTACTS: &str = "INSERT INTO idempotency_key_contacts (account_id, contact_id, key) \
-         SELECT $1, * FROM unnest($2::uuid[], $3::text[]) ON CONFLICT DO NOTHING";
+         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6 RETURNING 1), \
+         contacts AS (INSERT INTO idempotency_key_contacts (account_id, contact_id, key) \
+         SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::text[]) ON CONFLICT DO NOTHING) \
+         SELECT count(*) FROM stored";
     if responses.is_empty() {
         return Ok(());
     }
     let now = now();
-    let store = sqlx::query(STORE)
-        .bind(account)
-        .bind(responses.iter().map(|new| new.key.as_str()).collect::<Vec<_>>())
-        .bind(responses.iter().map(|new| new.stored.fingerprint.as_slice()).collect::<Vec<_>>())
-        .bind(responses.iter().map(|new| new.stored.response.as_deref()).collect::<Vec<_>>())
+    let contacts: Vec<_> = responses
+        .iter()
+        .flat_map(|(account, new)| new.contacts.iter().map(|contact| (*account, *contact, new.key.as_str())))
+        .collect();
+    let store = sqlx::query_scalar(STORE)
+        .bind(responses.iter().map(|(account, _)| *account).collect::<Vec<_>>())
+        .bind(responses.iter().map(|(_, new)| new.key.as_str()).collect::<Vec<_>>())
+        .bind(responses.iter().map(|(_, new)| new.stored.fingerprint.as_slice()).collect::<Vec<_>>())
+        .bind(responses.iter().map(|(_, new)| new.stored.response.as_deref()).collect::<Vec<_>>())
         .bind(now)
-        .bind(now - RETENTION);
-    if store.execute(&mut *connection).await?.rows_affected() != responses.len() as u64 {
-        return Err(StorageError::Stale);
-    }
-    let contacts = responses.iter().flat_map(|new| new.contacts.iter().map(|contact| (*contact, new.key.as_str())));
-    let (contacts, keys): (Vec<_>, Vec<_>) = contacts.unzip();
-    sqlx::query(STORE_CONTACTS).bind(account).bind(contacts).bind(keys).execute(connection).await?;
-    Ok(())
+        .bind(now - RETENTION)
+        .bind(contacts.iter().map(|(account, ..)| *account).collect::<Vec<_>>())
+        .bind(contacts.iter().map(|(_, contact, _)| *contact).collect::<Vec<_>>())
+        .bind(contacts.iter().map(|(.., key)| *key).collect::<Vec<_>>());
+    let stored: i64 = store.fetch_one(connection).await?;
+    if stored == responses.len() as i64 { Ok(()) } else { Err(StorageError::Stale) }
 }
 
 /// Erases the stored responses that contain any of these contacts. Their keys stay in use: a late repetition of a
@@ -149,10 +152,13 @@ pub(super) async fn purge_responses(
     contacts: &[Uuid],
 ) -> sqlx::Result<()> {
     const PURGE: &str = "WITH purged AS (DELETE FROM idempotency_key_contacts s \
-         USING unnest($1::uuid[], $2::uuid[]) AS p (account_id, id) \
-         WHERE s.account_id = p.account_id AND s.contact_id = p.id RETURNING s.account_id, s.key) \
-         UPDATE idempotency_keys k SET response = NULL FROM purged p \
-         WHERE k.account_id = p.account_id AND k.key = p.key";
+         USING unnest($1::uuid[], $2::uuid[]) AS p (account_id, id) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM idempotency_key_contacts \
+         WHERE account_id = p.account_id AND contact_id = p.id OFFSET 0) r \
+         WHERE s.ctid = r.row_id RETURNING s.account_id, s.key) \
+         UPDATE idempotency_keys k SET response = NULL FROM purged p CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM idempotency_keys WHERE account_id = p.account_id AND key = p.key LIMIT 1) r \
+         WHERE k.ctid = r.row_id";
     sqlx::query(PURGE).bind(accounts).bind(contacts).execute(connection).await?;
     Ok(())
 }
@@ -164,7 +170,9 @@ pub(super) async fn delete_expired_responses(pool: &Pool, account: Uuid) -> sqlx
         "SELECT key FROM idempotency_keys WHERE account_id = $1 AND created_at <= $2 ORDER BY created_at LIMIT $3";
     const DELETE: &str = "WITH deleted AS (DELETE FROM idempotency_keys \
          WHERE account_id = $1 AND key = ANY ($2) AND created_at <= $3 RETURNING key) \
-         DELETE FROM idempotency_key_contacts s USING deleted d WHERE s.account_id = $1 AND s.key = d.key";
+         DELETE FROM idempotency_key_contacts s USING deleted d CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM idempotency_key_contacts WHERE account_id = $1 AND key = d.key OFFSET 0) r \
+         WHERE s.ctid = r.row_id";
     let before = now() - RETENTION;
     let expired = sqlx::query_scalar(EXPIRED).bind(account).bind(before).bind(MAX_DELETED);
     let keys: Vec<String> = expired.fetch_all(&mut *pool.acquire().await?).await?;

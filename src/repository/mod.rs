@@ -29,6 +29,7 @@ mod contacts;
 mod error;
 mod export;
 mod fields;
+mod history_erasure;
 mod idempotency;
 mod migrations;
 mod pool;

@@ -89,7 +89,8 @@ impl RegistryCache {
     async fn refresh(&self) -> Result<(), StorageError> {
         const FIND_CHANGED: &str = "SELECT a.account_id \
             FROM unnest($1::uuid[], $2::bigint[]) AS known (account_id, version) \
-            JOIN accounts a USING (account_id) WHERE a.registry_version <> known.version";
+            CROSS JOIN LATERAL (SELECT account_id FROM accounts \
+            WHERE account_id = known.account_id AND registry_version <> known.version LIMIT 1) a";
         let (accounts, versions): (Vec<Uuid>, Vec<i64>) =
             self.slots.iter().map(|(account, slot)| (*account, slot.load().version())).unzip();
         if accounts.is_empty() {

@@ -1,4 +1,15 @@
 //! SQL texts that are built once, from fragments and from the table of system fields.
+//!
+//! # Plans
+//!
+//! Statements run with generic plans, which may have been made while the tables were empty. So their shape leaves the
+//! planner no choice. The session setting `enable_seqscan = off` excludes scans of a whole table, and:
+//!
+//! - A join of bound rows with a table is `CROSS JOIN LATERAL (SELECT … WHERE <key> LIMIT 1)`. It can only be executed
+//!   as one index lookup for each bound row. (For several matches of a row, `OFFSET 0` replaces the limit.)
+//! - `UPDATE` and `DELETE` of many rows find the `ctid` of each row in this way, and then the rows by their `ctid`.
+//!
+//! `tests/cli/plans.rs` checks the plan of every statement.
 
 /// Returns a `&'static str` from `format!` arguments, formatted at the first use.
 macro_rules! sql {

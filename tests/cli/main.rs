@@ -5,11 +5,13 @@
 mod client;
 mod config;
 mod descriptors;
+mod every_operation;
 mod help;
 mod import_export;
 mod metrics;
 mod open_docs;
 mod pipes;
+mod plans;
 mod roles;
 mod rolling;
 mod secrets;

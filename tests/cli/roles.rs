@@ -1,19 +1,15 @@
 //! The database roles of the docker compose file (`ops/database`): `contacts_owner` migrates and `contacts_app` serves.
 //! Neither role has any further right.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use reqwest::{Client, Method};
-use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{
-    ACCOUNT, ChildGuard, free_address, is_ready, program, serve_command, start_database, stderr_lines, token, wait_for,
-};
+use super::every_operation::{connect, run_every_operation};
+use super::{program, start_database, stderr_lines};
 
 const ROLES: &str = include_str!("../../ops/database/10-roles.sql");
 /// The SQLSTATE `insufficient_privilege`.
@@ -24,21 +20,10 @@ fn as_role(url: &str, role: &str) -> String {
     url.replacen("//contacts@", &format!("//{role}@"), 1)
 }
 
-async fn connect(url: &str) -> PgConnection {
-    PgConnection::connect(url).await.unwrap()
-}
-
 fn migrate(url: &str) {
     let folder = TempDir::new().unwrap();
     let output = program(&folder).arg("migrate").env("DATABASE_URL", url).output().unwrap();
     assert!(output.status.success(), "{:?}", stderr_lines(&output));
-}
-
-/// Runs a command of the program on this database and returns its standard output.
-fn run_command(folder: &TempDir, url: &str, arguments: &[&str]) -> String {
-    let output = program(folder).env("DATABASE_URL", url).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {:?}", stderr_lines(&output));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Checks that the role has no right to run any of these statements.
@@ -51,103 +36,6 @@ async fn assert_forbidden(url: &str, statements: &[&str]) {
     }
 }
 
-/// A client that records which operations of the OpenAPI document it has called.
-struct OperationRecorder {
-    client: Client,
-    address: String,
-    token: String,
-    called: BTreeSet<(String, String)>,
-    calls: usize,
-}
-
-impl OperationRecorder {
-    async fn document(&self) -> Value {
-        let url = format!("http://{}/openapi.json", self.address);
-        self.client.get(url).send().await.unwrap().json().await.unwrap()
-    }
-
-    /// Calls an operation at this path and checks the status of the response.
-    async fn call(&mut self, method: Method, route: &str, path: &str, body: Option<Value>, status: u16) -> Value {
-        self.called.insert((route.to_owned(), method.as_str().to_ascii_lowercase()));
-        self.calls += 1;
-        let mut request = self.client.request(method.clone(), format!("http://{}{path}", self.address));
-        request = request.bearer_auth(&self.token);
-        if let Some(body) = &body {
-            request = request.json(body).header("idempotency-key", path.replace('/', "-") + &self.calls.to_string());
-        }
-        let response = request.send().await.unwrap();
-        let got = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        assert_eq!(got, status, "{method} {path}: {text}");
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    /// Calls every operation of the document, in an order in which each finds data to work on.
-    async fn call_everything(&mut self, client_id: &str, client_secret: &str) {
-        for field in ["size", "gone"] {
-            let definition = json!({"internal_name": field, "label": field, "type": "text", "unique": true});
-            self.call(Method::POST, "/fields", "/fields", Some(definition), 201).await;
-        }
-        for path in ["/fields", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
-            self.call(Method::GET, path, path, None, 200).await;
-        }
-        let field = "/fields/{internalName}";
-        self.call(Method::GET, field, "/fields/size", None, 200).await;
-        self.call(Method::PATCH, field, "/fields/size", Some(json!({"label": "Size"})), 200).await;
-
-        let fields = json!({"fields": {"email": "ada@example.com", "size": "38", "gone": "soon"}});
-        let created = self.call(Method::POST, "/contacts", "/contacts", Some(fields), 201).await;
-        let path = format!("/contacts/{}", created["id"].as_str().unwrap());
-        let contact = "/contacts/{contactId}";
-        self.call(Method::GET, "/contacts", "/contacts", None, 200).await;
-        self.call(Method::GET, contact, &path, None, 200).await;
-        self.call(Method::PATCH, contact, &path, Some(json!({"fields": {"size": "39"}})), 200).await;
-        self.call(Method::DELETE, contact, &path, None, 200).await;
-        for (action, status) in [("restore", 200), ("purge", 204)] {
-            let route = format!("{contact}/{action}");
-            self.call(Method::POST, &route, &format!("{path}/{action}"), Some(json!({})), status).await;
-        }
-        let upsert = Some(json!({"fields": {"first_name": "Grace", "gone": "soon"}}));
-        let upserted = self.call(Method::PUT, contact, "/contacts/x1?id_property=external_id", upsert, 201).await;
-        let id = upserted["id"].clone();
-        let history = format!("/contacts/{}/history", id.as_str().unwrap());
-        self.call(Method::GET, "/contacts/{contactId}/history", &history, None, 200).await;
-        self.call(Method::DELETE, field, "/fields/gone", None, 204).await;
-
-        let search = Some(json!({"query": "grace", "filters": [{"property": "size", "operator": "has_no_value"}]}));
-        self.call(Method::POST, "/contacts/search", "/contacts/search", search, 200).await;
-        for (action, input) in [
-            ("create", json!({"fields": {"email": "alan@example.com"}})),
-            ("read", json!({"id": id})),
-            ("update", json!({"id": id, "fields": {"last_name": "Hopper"}})),
-            ("upsert", json!({"id": "x2", "fields": {"first_name": "Alan"}})),
-            ("archive", json!({"id": id})),
-        ] {
-            let route = format!("/contacts/batch/{action}");
-            let mut body = json!({"inputs": [input]});
-            if action == "upsert" {
-                body["id_property"] = "external_id".into();
-            }
-            self.call(Method::POST, &route, &route, Some(body), 200).await;
-        }
-        self.call(Method::GET, "/contacts/changes", "/contacts/changes", None, 200).await;
-
-        let form = format!("grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}");
-        let request = self.client.post(format!("http://{}/oauth2/token", self.address)).body(form);
-        let request = request.header("content-type", "application/x-www-form-urlencoded");
-        assert_eq!(request.send().await.unwrap().status(), 200);
-        self.called.insert(("/oauth2/token".to_owned(), "post".to_owned()));
-    }
-}
-
-/// Makes all stored data old enough for the background cleanup.
-const MAKE_ROWS_OLD: &str = "UPDATE changes SET at = now() - interval '90 days'; \
-                   UPDATE idempotency_keys SET created_at = now() - interval '90 days'; \
-                   UPDATE fields SET deleted_at = deleted_at - interval '1 hour' WHERE deleted_at IS NOT NULL;";
-/// Counts the rows that the cleanup has not deleted yet. It never deletes the newest entry of the feed.
-const COUNT_OLD_ROWS: &str = "SELECT (SELECT count(*) - 1 FROM changes) + (SELECT count(*) FROM idempotency_keys) \
-                             + (SELECT count(*) FROM fields WHERE deleted_at IS NOT NULL)";
-
 #[test]
 fn application_role_runs_every_operation_and_may_only_read_and_write_rows() {
     let (cluster, url) = start_database("roles");
@@ -157,49 +45,7 @@ fn application_role_runs_every_operation_and_may_only_read_and_write_rows() {
     migrate(&owner);
 
     let folder = TempDir::new().unwrap();
-    let address = free_address();
-    let running =
-        serve_command(&folder, &app, &address).env("MIGRATE_ON_START", "false").spawn().map(ChildGuard).unwrap();
-    wait_for("readiness", || is_ready(&address).then_some(()));
-    let created = run_command(&folder, &app, &["client", "create", "--account", ACCOUNT, "--name", "Sync"]);
-    let value = |name: &str| created.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    let mut recorder = OperationRecorder {
-        client: Client::new(),
-        address: address.clone(),
-        token: token(),
-        called: BTreeSet::new(),
-        calls: 0,
-    };
-    runtime.block_on(async {
-        recorder.call_everything(value("client_id: "), value("client_secret: ")).await;
-        for (route, operations) in recorder.document().await["paths"].as_object().unwrap() {
-            for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters") {
-                assert!(recorder.called.contains(&(route.clone(), method.clone())), "{method} {route} was not called");
-            }
-        }
-    });
-    fs::write(folder.path().join("people.csv"), "external_id,first_name,tier\nx9,Mary,gold\n").unwrap();
-    run_command(
-        &folder,
-        &app,
-        &["import", "people.csv", "--account", ACCOUNT, "--match", "external_id", "--create-fields"],
-    );
-    assert!(run_command(&folder, &app, &["export", "--account", ACCOUNT, "--format", "csv"]).contains("Mary"));
-    assert!(run_command(&folder, &app, &["client", "list"]).contains("Sync"));
-    run_command(&folder, &app, &["client", "revoke", value("client_id: ")]);
-
-    // The cleanup runs soon after the start of the service, so this restarts the service.
-    drop(running);
-    runtime.block_on(async { sqlx::raw_sql(MAKE_ROWS_OLD).execute(&mut connect(&url).await).await.unwrap() });
-    let running =
-        serve_command(&folder, &app, &address).env("MIGRATE_ON_START", "true").spawn().map(ChildGuard).unwrap();
-    wait_for("readiness", || is_ready(&address).then_some(()));
-    wait_for("the cleanup of old rows", || {
-        let remaining =
-            async { sqlx::query_scalar::<_, i64>(COUNT_OLD_ROWS).fetch_one(&mut connect(&url).await).await.unwrap() };
-        (runtime.block_on(remaining) == 0).then_some(())
-    });
-    drop(running);
+    run_every_operation(&runtime, &folder, &app, &url);
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains("the schema is up to date"), "{log}");
     for message in ["permission denied", "could not", "WARN", "ERROR"] {

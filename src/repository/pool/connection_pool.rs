@@ -143,6 +143,8 @@ pub(in crate::repository) fn open_pool(
         // The generic plan is the right plan for every statement. Planning a batch's statement anew costs more than
         // executing it.
         ("plan_cache_mode", "force_generic_plan".to_owned()),
+        // A plan made while a table was small must not read the whole table once it is large.
+        ("enable_seqscan", "off".to_owned()),
         ("statement_timeout", milliseconds(settings.timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(settings.timeout * 2)),
     ];

@@ -53,12 +53,13 @@ impl<'a> IndexCandidates<'a> {
     }
 }
 
-/// Appends the query for the contacts with one of these keys. `index_condition` selects the index: active and archived
-/// contacts have one each.
+/// Appends the query for the contacts with one of these keys: an index lookup for each key. `index_condition` selects the
+/// index: active and archived contacts have one each.
 fn push_key_holders(sql: &mut SqlBuilder, account: Uuid, field: i32, keys: &[String], index_condition: &str) {
-    sql.push("SELECT k.contact_id FROM contact_keys k WHERE k.account_id = ").push_bind(account);
-    sql.push(" AND k.field_id = ").push_bind(field);
-    sql.push(" AND k.key = ANY (").push_bind(keys.to_vec()).push(")").push(index_condition);
+    sql.push("SELECT h.contact_id FROM unnest(").push_bind(keys.to_vec()).push("::text[]");
+    sql.push(") AS v (key) CROSS JOIN LATERAL (SELECT k.contact_id FROM contact_keys k WHERE k.account_id = ");
+    sql.push_bind(account).push(" AND k.field_id = ").push_bind(field);
+    sql.push(" AND k.key = v.key").push(index_condition).push(" OFFSET 0) h");
 }
 
 impl<'a> CandidateSource<'a> {

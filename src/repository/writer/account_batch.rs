@@ -164,13 +164,18 @@ impl AccountBatch {
         self.new_responses.is_empty() && self.unit_of_work.is_values_only()
     }
 
+    /// Returns every job with its reply.
+    pub(super) fn into_replies(self) -> impl Iterator<Item = (WriteJob, WriteReply)> {
+        self.jobs.into_iter().zip(self.replies)
+    }
+
     /// Replies to every job, except to jobs that changed a contact for which `is_stored` returns false. Returns the
     /// jobs without a reply.
     pub(super) fn send_replies(self, is_stored: impl Fn(Uuid) -> bool) -> Vec<WriteJob> {
         let changed: HashSet<_> = self.unit_of_work.changes().iter().map(|change| change.contact_id).collect();
         let is_unstored = |id: Uuid| changed.contains(&id) && !is_stored(id);
         let mut not_stored = vec![];
-        for (job, reply) in self.jobs.into_iter().zip(self.replies) {
+        for (job, reply) in self.into_replies() {
             match &reply {
                 Ok(Idempotent::Fresh(outcomes))
                     if outcomes.iter().flatten().any(|written| is_unstored(written.contact.id)) =>

@@ -55,6 +55,11 @@ impl AccountQueues {
         storage_metrics::set_account_queues(queues.len(), queues.values().map(Vec::len).sum());
     }
 
+    /// Returns the pool that the queues use.
+    pub(super) fn shared_pool(&self) -> &Pool {
+        self.0.retrier.pool()
+    }
+
     fn lock_queues(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<WriteJob>>> {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,10 +10,12 @@ use uuid::Uuid;
 use super::account_batch::AccountBatch;
 use super::load_state::load_state;
 use super::lock_wait::set_lock_timeout;
-use super::store_batch::{self, ContactKey};
+use super::purge_replies::reply_to_stored_batch;
+use super::store_batch::{self, ContactKey, StoredAccounts};
 use super::write_job::WriteJob;
 use crate::repository::accounts::insert_accounts;
 use crate::repository::error::StorageError;
+use crate::repository::history_erasure::PendingErasure;
 use crate::repository::pool::{DedicatedConnection, Pool};
 
 /// Jobs that were not written and have no reply yet, with the error.
@@ -52,11 +54,12 @@ fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, AccountBatch> {
 /// transaction was committed.
 pub(super) async fn write_unlocked(
     connection: &DedicatedConnection,
+    shared_pool: &Pool,
     jobs: Vec<WriteJob>,
 ) -> Result<Vec<WriteJob>, FailedBatch> {
     let mut batches = group_by_account(jobs);
     match try_write_unlocked(connection, &mut batches).await {
-        Ok(stored) => Ok(batches.into_values().flat_map(|batch| stored.send_replies(batch)).collect()),
+        Ok(stored) => Ok(batches.into_values().flat_map(|batch| stored.send_replies(shared_pool, batch)).collect()),
         Err(error) => Err(FailedBatch::new(error, batches)),
     }
 }
@@ -65,18 +68,19 @@ pub(super) async fn write_unlocked(
 #[derive(Default)]
 struct StoredRows {
     contacts: HashSet<ContactKey>,
-    accounts: HashSet<Uuid>,
+    accounts: StoredAccounts,
 }
 
 impl StoredRows {
     /// Replies to the jobs that were stored or had nothing to store. Returns the others.
-    fn send_replies(&self, batch: AccountBatch) -> Vec<WriteJob> {
+    fn send_replies(&self, shared_pool: &Pool, batch: AccountBatch) -> Vec<WriteJob> {
         let account = batch.account;
         if batch.is_stale() {
             return batch.jobs;
         }
-        if !batch.has_effects() || self.accounts.contains(&account) {
-            return batch.send_replies(|_| true);
+        if !batch.has_effects() || self.accounts.accounts.contains(&account) {
+            reply_to_stored_batch(shared_pool, batch, &self.accounts.pending_erasures);
+            return vec![];
         }
         let is_stored = |contact: Uuid| self.contacts.contains(&(account, contact));
         if batch.is_values_only() && batch.unit_of_work.changes().iter().any(|change| is_stored(change.contact_id)) {
@@ -132,10 +136,10 @@ async fn insert_new_accounts(connection: &mut PgConnection, batches: &[&AccountB
 /// transaction was committed.
 pub(super) async fn write_locked(pool: &Pool, account: Uuid, jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
     let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs))]);
-    if let Err(error) = try_write_locked(pool, account, &mut batches).await {
-        return Err(FailedBatch::new(error, batches));
+    match try_write_locked(pool, account, &mut batches).await {
+        Ok(pending) => batches.into_values().for_each(|batch| reply_to_stored_batch(pool, batch, &pending)),
+        Err(error) => return Err(FailedBatch::new(error, batches)),
     }
-    batches.into_values().for_each(|batch| drop(batch.send_replies(|_| true)));
     Ok(())
 }
 
@@ -143,7 +147,7 @@ async fn try_write_locked(
     pool: &Pool,
     account: Uuid,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
-) -> Result<(), StorageError> {
+) -> Result<Vec<PendingErasure>, StorageError> {
     const LOCK: &str = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
@@ -152,7 +156,7 @@ async fn try_write_locked(
     load_state(&mut transaction, batches).await?;
     batches.values_mut().for_each(AccountBatch::apply);
     // A new account has no row to lock, so its batch may be stale nevertheless.
-    let Some(batch) = batches.get(&account) else { return Ok(()) };
+    let Some(batch) = batches.get(&account) else { return Ok(vec![]) };
     commit_batch(transaction, batch).await
 }
 
@@ -162,32 +166,37 @@ async fn try_write_locked(
 /// Fails if the database fails or is overloaded, and with [`StorageError::Stale`] when the account has changed since
 /// the batch was loaded. Nothing was written, unless the error leaves it unknown whether the transaction was committed.
 pub(super) async fn store_applied(pool: &Pool, batch: AccountBatch) -> Result<(), FailedBatch> {
-    if let Err(error) = try_store_applied(pool, &batch).await {
-        return Err(FailedBatch::new(error, BTreeMap::from([(batch.account, batch)])));
+    match try_store_applied(pool, &batch).await {
+        Ok(pending) => reply_to_stored_batch(pool, batch, &pending),
+        Err(error) => return Err(FailedBatch::new(error, BTreeMap::from([(batch.account, batch)]))),
     }
-    drop(batch.send_replies(|_| true));
     Ok(())
 }
 
-async fn try_store_applied(pool: &Pool, batch: &AccountBatch) -> Result<(), StorageError> {
+async fn try_store_applied(pool: &Pool, batch: &AccountBatch) -> Result<Vec<PendingErasure>, StorageError> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     set_lock_timeout(&mut transaction).await?;
     commit_batch(transaction, batch).await
 }
 
-/// Stores all changes of a batch and commits, if its account has not changed since it was read.
-async fn commit_batch(mut transaction: PgTransaction<'_>, batch: &AccountBatch) -> Result<(), StorageError> {
+/// Stores all changes of a batch and commits, if its account has not changed since it was read. Returns the erasures that
+/// are pending after the commit.
+async fn commit_batch(
+    mut transaction: PgTransaction<'_>,
+    batch: &AccountBatch,
+) -> Result<Vec<PendingErasure>, StorageError> {
     if batch.is_stale() {
         return Err(StorageError::Stale);
     }
     if !batch.has_effects() {
-        return Ok(());
+        return Ok(vec![]);
     }
     insert_new_accounts(&mut transaction, &[batch]).await?;
-    if !store_batch::store_all(&mut transaction, &[batch]).await?.contains(&batch.account) {
+    let stored = store_batch::store_all(&mut transaction, &[batch]).await?;
+    if !stored.accounts.contains(&batch.account) {
         return Err(StorageError::Stale);
     }
     transaction.commit().await?;
-    Ok(())
+    Ok(stored.pending_erasures)
 }

@@ -70,7 +70,7 @@ async fn load_contacts(
          SELECT {}, k.account_id, k.id AS required_id, a.registry_version, a.last_position \
          FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
          LEFT JOIN a ON a.account_id = k.account_id \
-         LEFT JOIN contacts c ON c.account_id = k.account_id AND c.id = k.id",
+         LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c ON true",
         contact_columns()
     );
     let (accounts, ids): (Vec<_>, Vec<_>) = required.into_iter().unzip();
@@ -96,8 +96,8 @@ async fn load_key_holders(
 ) -> Result<(), StorageError> {
     const FIND: &str = "SELECT k.number, h.contact_id \
          FROM unnest($1::uuid[], $2::integer[], $3::text[]) WITH ORDINALITY AS k (account_id, field_id, key, number) \
-         JOIN contact_keys h \
-         ON h.account_id = k.account_id AND h.field_id = k.field_id AND h.key = k.key AND h.is_active";
+         CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys WHERE account_id = k.account_id \
+         AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h";
     if required.is_empty() {
         return Ok(());
     }

@@ -14,6 +14,7 @@ mod insert_rows;
 mod load_state;
 mod lock_wait;
 mod prepared_batch;
+mod purge_replies;
 mod retry;
 mod store_batch;
 mod write_job;
@@ -134,7 +135,7 @@ async fn write_batch(connection: DedicatedConnection, account_queues: AccountQue
     if jobs.is_empty() {
         return;
     }
-    let not_stored = match write_unlocked(&connection, jobs).await {
+    let not_stored = match write_unlocked(&connection, account_queues.shared_pool(), jobs).await {
         Ok(not_stored) => {
             Retry::AccountInUse.count(not_stored.len());
             not_stored

@@ -43,6 +43,10 @@ impl Retrier {
         }))
     }
 
+    pub(super) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
     /// Checks that a new transaction would not wait too long for a permit.
     ///
     /// # Errors

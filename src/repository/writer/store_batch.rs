@@ -19,6 +19,7 @@ use super::insert_rows::{insert_changes, insert_changes_sql, insert_contacts, in
 use crate::contacts::Contact;
 use crate::fields::system;
 use crate::repository::error::StorageError;
+use crate::repository::history_erasure::{self, PendingErasure};
 use crate::repository::idempotency;
 use crate::repository::statement::{ArrayColumn, comma_separated, rows_from_arrays, sql};
 
@@ -32,13 +33,13 @@ const POSITION_COLUMNS: [ArrayColumn; 4] =
 
 /// Returns the common table expressions that advance the positions of accounts, with the parameters of
 /// [`bind_positions`] from `first` on. The expression `advanced` returns the ids of these accounts. Rows are
-/// locked in order of account id.
+/// locked in the order of the parameters, which is the order of account ids.
 fn advance_positions_sql(first: usize) -> String {
     format!(
-        "free AS (SELECT a.account_id, n.next FROM {} JOIN accounts a ON a.account_id = n.account_id \
-         WHERE a.registry_version = n.registry AND a.last_position = n.position \
-         ORDER BY a.account_id FOR NO KEY UPDATE OF a SKIP LOCKED), \
-         advanced AS (UPDATE accounts a SET last_position = f.next FROM free f WHERE a.account_id = f.account_id \
+        "free AS MATERIALIZED (SELECT a.row_id, n.next FROM {} CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM accounts WHERE account_id = n.account_id \
+         AND registry_version = n.registry AND last_position = n.position LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) a), \
+         advanced AS (UPDATE accounts a SET last_position = f.next FROM free f WHERE a.ctid = f.row_id \
          RETURNING a.account_id)",
         rows_from_arrays(first, &POSITION_COLUMNS)
     )
@@ -53,6 +54,12 @@ fn assignments_sql() -> String {
     )
 }
 
+/// The rest of an update of contacts `c` from rows `n` with their account, id and current version `base`. It finds the
+/// rows of the contacts by their primary key ([`crate::repository::statement`]).
+const CONTACT_ROW_IDS: &str = "CROSS JOIN LATERAL (SELECT ctid AS row_id FROM contacts \
+    WHERE account_id = n.account_id AND id = n.id AND version = n.base LIMIT 1) r \
+    WHERE c.ctid = r.row_id AND c.version = n.base";
+
 /// Returns the statement of [`store_values`].
 fn store_values_sql() -> String {
     let columns = contact_value_columns();
@@ -60,8 +67,7 @@ fn store_values_sql() -> String {
     let changes_from = positions_from + POSITION_COLUMNS.len();
     format!(
         "WITH {advance}, stored AS (UPDATE contacts c SET {assignments} FROM {rows} \
-         JOIN advanced a ON a.account_id = n.account_id \
-         WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base RETURNING c.account_id, c.id), \
+         JOIN advanced a ON a.account_id = n.account_id {CONTACT_ROW_IDS} RETURNING c.account_id, c.id), \
          inserted AS ({insert} JOIN stored s ON s.account_id = n.account_id AND s.id = n.contact_id) \
          SELECT account_id, id FROM stored",
         advance = advance_positions_sql(positions_from),
@@ -83,8 +89,16 @@ pub(super) async fn store_values(
     collect_rows(query.fetch_all(connection).await?, |row| Ok((row.try_get(0)?, row.try_get(1)?)))
 }
 
-/// Stores batches of any kind in the caller's transaction. Returns the accounts that were written. The other accounts
-/// were skipped.
+/// The result of [`store_all`].
+#[derive(Default)]
+pub(super) struct StoredAccounts {
+    /// The accounts that were written. The others were skipped.
+    pub(super) accounts: HashSet<Uuid>,
+    /// The purged contacts whose history is too long to be erased in the same transaction.
+    pub(super) pending_erasures: Vec<PendingErasure>,
+}
+
+/// Stores batches of any kind in the caller's transaction.
 ///
 /// # Errors
 /// Fails if the database fails or is overloaded, and with [`StorageError::Stale`] when a contact has changed since it
@@ -92,8 +106,9 @@ pub(super) async fn store_values(
 pub(super) async fn store_all(
     transaction: &mut PgConnection,
     batches: &[&AccountBatch],
-) -> Result<HashSet<Uuid>, StorageError> {
+) -> Result<StoredAccounts, StorageError> {
     let advanced = advance_positions(transaction, batches).await?;
+    let mut pending_erasures = vec![];
     let batches: Vec<_> = batches.iter().copied().filter(|batch| advanced.contains(&batch.account)).collect();
     if !batches.is_empty() {
         update_contacts(transaction, &batches).await?;
@@ -102,12 +117,11 @@ pub(super) async fn store_all(
         delete_keys(transaction, &batches).await?;
         insert_keys(transaction, &batches).await?;
         insert_changes(transaction, &batches).await?;
-        for batch in &batches {
-            idempotency::store_responses(transaction, batch.account, &batch.new_responses).await?;
-        }
-        purge_contacts(transaction, &batches).await?;
+        let responses = batches.iter().flat_map(|batch| batch.new_responses.iter().map(|new| (batch.account, new)));
+        idempotency::store_responses(transaction, &responses.collect::<Vec<_>>()).await?;
+        pending_erasures = purge_contacts(transaction, &batches).await?;
     }
-    Ok(advanced)
+    Ok(StoredAccounts { accounts: advanced, pending_erasures })
 }
 
 /// Advances the positions of the accounts that no other transaction has locked, or changed since they were read.
@@ -147,8 +161,7 @@ async fn update_contacts(connection: &mut PgConnection, batches: &[&AccountBatch
         return Ok(());
     }
     let update = sql!(
-        "UPDATE contacts c SET {}, archived_at = n.archived_at, archived_by = n.archived_by FROM {} \
-         WHERE c.account_id = n.account_id AND c.id = n.id AND c.version = n.base",
+        "UPDATE contacts c SET {}, archived_at = n.archived_at, archived_by = n.archived_by FROM {} {CONTACT_ROW_IDS}",
         assignments_sql(),
         rows_from_arrays(1, &contact_value_columns().into_iter().chain(ARCHIVAL_COLUMNS).collect::<Vec<_>>())
     );
@@ -161,9 +174,9 @@ async fn update_contacts(connection: &mut PgConnection, batches: &[&AccountBatch
 /// Deletes the unique keys that contacts no longer have.
 async fn delete_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
     const DELETE: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[]) \
-         AS n (account_id, contact_id, field_id, key) \
-         WHERE k.account_id = n.account_id AND k.contact_id = n.contact_id \
-         AND k.field_id = n.field_id AND k.key = n.key";
+         AS n (account_id, contact_id, field_id, key) CROSS JOIN LATERAL (SELECT ctid AS row_id FROM contact_keys \
+         WHERE account_id = n.account_id AND contact_id = n.contact_id AND field_id = n.field_id AND key = n.key LIMIT 1) r \
+         WHERE k.ctid = r.row_id";
     let deleted = batches
         .iter()
         .flat_map(|batch| batch.effects.keys_removed.iter().map(|(contact, key)| (batch.account, *contact, key)));
@@ -174,30 +187,35 @@ async fn delete_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -
     Ok(())
 }
 
-/// Deletes purged contacts, and erases their values from the change feed and from stored responses.
-async fn purge_contacts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+/// Deletes purged contacts, and erases their values from stored responses and, up to a limit, from the change feed.
+/// Returns the contacts whose history has more entries.
+async fn purge_contacts(
+    connection: &mut PgConnection,
+    batches: &[&AccountBatch],
+) -> Result<Vec<PendingErasure>, StorageError> {
     const CONTACTS: &str = "DELETE FROM contacts c USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
-                            WHERE c.account_id = n.account_id AND c.id = n.id";
+         CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM contacts WHERE account_id = n.account_id AND id = n.id LIMIT 1) r \
+         WHERE c.ctid = r.row_id";
     const KEYS: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
-                        WHERE k.account_id = n.account_id AND k.contact_id = n.id";
-    const CHANGES: &str = "WITH RECURSIVE history AS ( \
-             SELECT h.account_id, h.position, h.previous_position \
-             FROM unnest($1::uuid[], $2::bigint[]) AS n (account_id, position) \
-             JOIN changes h ON h.account_id = n.account_id AND h.position = n.position \
-             UNION ALL SELECT h.account_id, h.position, h.previous_position FROM history t \
-             JOIN changes h ON h.account_id = t.account_id AND h.position = t.previous_position) \
-         UPDATE changes h SET changed = '{}' FROM history t \
-         WHERE h.account_id = t.account_id AND h.position = t.position";
-    let purged = batches.iter().flat_map(|batch| batch.effects.purged.iter().map(|purged| (batch.account, *purged)));
-    let (accounts, purged): (Vec<_>, Vec<_>) = purged.unzip();
-    if accounts.is_empty() {
-        return Ok(());
+         CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM contact_keys WHERE account_id = n.account_id AND contact_id = n.id OFFSET 0) r \
+         WHERE k.ctid = r.row_id";
+    let histories: Vec<_> = batches
+        .iter()
+        .flat_map(|batch| {
+            let account = batch.account;
+            let purged = batch.effects.purged.iter();
+            purged.map(move |&(contact, position)| PendingErasure { account, contact, position })
+        })
+        .collect();
+    if histories.is_empty() {
+        return Ok(vec![]);
     }
-    let (ids, positions): (Vec<_>, Vec<_>) = purged.into_iter().unzip();
+    let (accounts, ids): (Vec<_>, Vec<_>) = histories.iter().map(|history| (history.account, history.contact)).unzip();
     for statement in [CONTACTS, KEYS] {
         sqlx::query(statement).bind(&accounts).bind(&ids).execute(&mut *connection).await?;
     }
-    sqlx::query(CHANGES).bind(&accounts).bind(positions).execute(&mut *connection).await?;
     idempotency::purge_responses(connection, &accounts, &ids).await?;
-    Ok(())
+    history_erasure::erase_first_entries(connection, &histories).await
 }

@@ -1,0 +1,172 @@
+//! The plan of every statement that the service runs is an index lookup, whatever the planner knows of the tables.
+//!
+//! Statements run with generic plans, and a plan may have been made while a table was empty. The test takes the statements
+//! from the database's log while every operation runs, and explains each of them on empty, small and large tables.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::every_operation::{connect, run_every_operation};
+use super::start_database;
+
+/// The tables with rows of accounts, and the columns of which an index condition must contain one: a scan by
+/// `account_id` alone reads all rows of the account.
+const TABLES: [(&str, &[&str]); 9] = [
+    ("accounts", &["account_id"]),
+    ("fields", &["account_id"]),
+    ("contacts", &["id"]),
+    ("contact_keys", &["contact_id", "key"]),
+    ("changes", &["position"]),
+    ("idempotency_keys", &["key", "created_at"]),
+    ("idempotency_key_contacts", &["contact_id", "key"]),
+    ("pending_erasures", &["contact_id"]),
+    ("clients", &["account_id"]),
+];
+
+/// Statements that read many rows by their nature, with the reason.
+const EXCEPTIONS: [(&str, &str); 12] = [
+    ("SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at", "counts the contacts of an account"),
+    ("c.first_name, c.last_name, c.email, c.phone", "a text query reads the contacts of an account"),
+    ("ORDER BY h.position DESC LIMIT 1", "reads the last entry of the feed"),
+    ("ORDER BY position LIMIT $3", "reads the first entries of the feed"),
+    ("SELECT DISTINCT", "looks for options in use in all contacts of an account"),
+    ("FROM pending_erasures WHERE created_at", "the table holds only erasures in progress"),
+    ("FROM fields WHERE deleted_at <", "reads the index of deleted fields"),
+    ("FROM clients WHERE revoked_at >", "reads the index of revoked clients"),
+    ("FROM clients ORDER BY", "the command lists all clients"),
+    ("FROM contact_keys WHERE account_id = $1 AND field_id = $2 AND is_active", "reads the keys of a deleted field"),
+    ("SELECT (SELECT count(*) - 1 FROM changes)", "is a statement of the test"),
+    ("_sqlx_migrations", "reads the table of migrations"),
+];
+
+/// Returns the distinct prepared statements in a log of PostgreSQL.
+fn logged_statements(log: &str) -> BTreeSet<String> {
+    let entries = log.split("LOG:  ").skip(1).filter_map(|entry| {
+        let (kind, statement) = entry.split_once(": ")?;
+        let lines = statement.lines().take_while(|line| !line.contains("DETAIL:  ") && !line.starts_with("20"));
+        kind.starts_with("execute ").then(|| lines.collect::<Vec<_>>().join("\n"))
+    });
+    let is_query = |statement: &String| {
+        ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].iter().any(|keyword| statement.starts_with(keyword))
+            && TABLES.iter().any(|(table, _)| statement.contains(table))
+    };
+    entries.filter(is_query).filter(|sql| !EXCEPTIONS.iter().any(|(part, _)| sql.contains(part))).collect()
+}
+
+/// Returns the highest parameter number of a statement.
+fn parameter_count(statement: &str) -> usize {
+    let numbers = statement.split('$').skip(1).filter_map(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    numbers.max().unwrap_or(0)
+}
+
+/// Returns the generic plan of a statement in a session with the settings of the service.
+async fn generic_plan(connection: &mut PgConnection, statement: &str) -> Value {
+    let arguments = match parameter_count(statement) {
+        0 => String::new(),
+        count => format!("({})", vec!["NULL"; count].join(", ")),
+    };
+    sqlx::raw_sql(AssertSqlSafe(format!("PREPARE explained AS {statement}"))).execute(&mut *connection).await.unwrap();
+    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE explained{arguments}");
+    let plan: Value =
+        sqlx::query_scalar(AssertSqlSafe(explain)).persistent(false).fetch_one(&mut *connection).await.unwrap();
+    sqlx::raw_sql("DEALLOCATE explained").execute(connection).await.unwrap();
+    plan[0]["Plan"].clone()
+}
+
+/// Adds the scans of a plan that read more than the rows that a key selects.
+fn add_wide_scans(node: &Value, found: &mut Vec<String>) {
+    let text = |name: &str| node[name].as_str().unwrap_or_default();
+    let is_scan = ["Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan"].contains(&text("Node Type"));
+    if let Some((table, columns)) = TABLES.iter().find(|(table, _)| is_scan && text("Relation Name") == *table) {
+        let child = &node["Plans"][0];
+        let condition =
+            [text("Index Cond"), child["Index Cond"].as_str().unwrap_or_default()].concat().replace('"', "");
+        if !columns.iter().any(|column| condition.contains(&format!("{column} "))) {
+            found.push(format!("{} of {table} with the condition \"{condition}\"", text("Node Type")));
+        }
+    }
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        add_wide_scans(child, found);
+    }
+}
+
+/// Checks the plans of all statements on the tables as they are now.
+async fn expect_index_lookups(connection: &mut PgConnection, statements: &BTreeSet<String>, state: &str) {
+    let mut found = vec![];
+    for statement in statements {
+        let known = found.len();
+        add_wide_scans(&generic_plan(connection, statement).await, &mut found);
+        found[known..].iter_mut().for_each(|scan| scan.push_str(&format!(" in {statement}")));
+    }
+    assert!(found.is_empty(), "on {state}: {found:#?}");
+}
+
+/// Inserts `contacts` contacts into each of ten accounts, with two keys and three changes each.
+async fn insert_rows(connection: &mut PgConnection, contacts: i32) {
+    for statement in [
+        "INSERT INTO accounts (account_id) SELECT md5('a' || a)::uuid FROM generate_series(1, 10) a",
+        "INSERT INTO contacts (account_id, id, version, first_name, created_at, updated_at) \
+         SELECT md5('a' || a)::uuid, md5(a || '-' || n)::uuid, 1, 'A', now(), now() \
+         FROM generate_series(1, 10) a, generate_series(1, $1) n",
+        "INSERT INTO contact_keys SELECT account_id, id, f, id::text, true FROM contacts, generate_series(4, 6, 2) f \
+         WHERE $1 > 0",
+        "INSERT INTO changes SELECT md5('a' || a)::uuid, n, md5(a || '-' || n)::uuid, 0, 'updated', NULL, now(), '{}' \
+         FROM generate_series(1, 10) a, generate_series(1, $1 * 3) n",
+        "INSERT INTO idempotency_keys SELECT account_id, id::text, '', '', now() FROM contacts WHERE $1 > 0",
+        "INSERT INTO idempotency_key_contacts SELECT account_id, id, id::text FROM contacts WHERE $1 > 0",
+        "INSERT INTO fields SELECT account_id, 100, 'size', 'Size', 'number', false, '[]', now(), now(), NULL \
+         FROM accounts WHERE $1 > 0",
+        "INSERT INTO clients SELECT account_id, account_id, 'sync', NULL, '', now(), NULL FROM accounts WHERE $1 > 0",
+    ] {
+        let query = sqlx::query(statement);
+        let query = if statement.contains("$1") { query.bind(contacts) } else { query };
+        query.execute(&mut *connection).await.unwrap();
+    }
+}
+
+#[test]
+fn every_statement_is_an_index_lookup_on_empty_small_and_large_tables() {
+    let (cluster, url) = start_database("plans");
+    let runtime = Runtime::new().unwrap();
+    let folder = TempDir::new().unwrap();
+    let migrate = super::program(&folder).arg("migrate").env("DATABASE_URL", &url).status().unwrap();
+    assert!(migrate.success());
+    runtime.block_on(async {
+        let log_all = "ALTER DATABASE contacts SET log_statement = 'all'";
+        sqlx::raw_sql(log_all).execute(&mut connect(&url).await).await.unwrap();
+    });
+    run_every_operation(&runtime, &folder, &url, &url);
+    let log = std::env::temp_dir().join(format!("contacts-cli-plans-{}/postgres.log", std::process::id()));
+    let statements = logged_statements(&fs::read_to_string(log).unwrap());
+    assert!(statements.len() > 40, "{} statements: {statements:#?}", statements.len());
+
+    runtime.block_on(async {
+        let mut connection = connect(&url).await;
+        for setting in ["SET plan_cache_mode = force_generic_plan", "SET enable_seqscan = off"] {
+            sqlx::raw_sql(setting).execute(&mut connection).await.unwrap();
+        }
+        let tables = TABLES.map(|(table, _)| table).join(", ");
+        let truncate = format!("TRUNCATE {tables}");
+        sqlx::raw_sql(AssertSqlSafe(truncate.clone())).execute(&mut connection).await.unwrap();
+        expect_index_lookups(&mut connection, &statements, "empty tables").await;
+        for contacts in [0, 1, 2_000] {
+            sqlx::raw_sql(AssertSqlSafe(truncate.clone())).execute(&mut connection).await.unwrap();
+            if contacts > 0 {
+                insert_rows(&mut connection, contacts).await;
+                expect_index_lookups(&mut connection, &statements, "tables without statistics").await;
+            }
+            sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await.unwrap();
+            let state = format!("analyzed tables with {} contacts", contacts * 10);
+            expect_index_lookups(&mut connection, &statements, &state).await;
+        }
+    });
+    drop(cluster);
+}
