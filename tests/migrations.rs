@@ -74,7 +74,11 @@ async fn migrations_preserve_existing_rows() {
     }
     let account = "00000000-0000-7000-8000-00000000000a".parse().unwrap();
     let contact = repository
-        .contact_by_id(account, "00000000-0000-7000-8000-00000000000b".parse().unwrap())
+        .contact_by_id(
+            account,
+            "00000000-0000-7000-8000-00000000000b".parse().unwrap(),
+            contacts::fields::CustomSelection::All,
+        )
         .await
         .unwrap()
         .unwrap();

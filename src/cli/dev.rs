@@ -24,7 +24,7 @@ use crate::config::{
 };
 use crate::contacts::{ContactPatch, ListFilter, ListRequest, ListStart, Write};
 use crate::embedded::{Cluster, Durability};
-use crate::fields::NewField;
+use crate::fields::{CustomSelection, NewField};
 use crate::http::App;
 use crate::json::{self, Json, Object};
 use crate::repository::{AccountWrites, Atomicity, Idempotent, Repository};
@@ -179,6 +179,7 @@ async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
         filter: ListFilter { include_archived, ..ListFilter::default() },
         start: ListStart::Offset(0),
         limit: 1,
+        custom_fields: CustomSelection::default(),
     };
     let is_new = repository
         .list_contacts(ACCOUNT, &first_contact(true))
@@ -197,6 +198,7 @@ async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
             writes: vec![Write::Create(patch.with_id(id))],
             atomicity: Atomicity::Independent,
             dry_run: false,
+            custom_fields: CustomSelection::default(),
             idempotent_request: None,
         };
         match repository.write_contacts(writes).await.map_err(|error| failed(&error))? {

@@ -122,6 +122,11 @@ impl ContactPatch {
         }
     }
 
+    /// Returns the fields that the patch contains.
+    pub fn fields(&self) -> impl Iterator<Item = FieldId> {
+        self.changes.iter().map(|(field, _)| *field)
+    }
+
     /// Returns this patch with a value for a field, unless the patch already contains the field.
     #[must_use]
     pub fn with_default(&self, (field, value): &(FieldId, Value)) -> Self {

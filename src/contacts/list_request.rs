@@ -1,5 +1,6 @@
 //! The filters, pages and cursors of the list of contacts (`docs/api-reference.md#list`).
 
+use crate::fields::CustomSelection;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -35,6 +36,8 @@ pub struct ListRequest {
     pub start: ListStart,
     /// The maximum number of contacts.
     pub limit: i64,
+    /// The custom fields to read.
+    pub custom_fields: CustomSelection,
 }
 
 /// A page of contacts, in the order of the list or search.

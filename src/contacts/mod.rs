@@ -28,5 +28,5 @@ pub use search::{
     Comparison, Condition, Predicate, SearchCriteria, SearchCursor, SearchError, SearchRequest, Sort, ValueSet,
 };
 pub use unique_keys::{Collision, KeyChanges, UniqueKey};
-pub use unit_of_work::{Effects, Lookups, UnitOfWork};
+pub use unit_of_work::{Effects, Lookups, UnitOfWork, UpdatedContact};
 pub use write::{ContactTarget, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};

@@ -16,6 +16,8 @@ use crate::fields::Registry;
 pub struct UnitOfWork {
     /// The position of the account's last change.
     position: i64,
+    /// Their values contain the custom fields that the writes need, not necessarily all
+    /// ([`Write::add_required_custom_fields`]).
     contacts: BTreeMap<Uuid, ContactState>,
     /// The holder of each key that has been loaded or moved.
     holders: HashMap<UniqueKey, KeyHolder>,
@@ -51,14 +53,23 @@ pub struct Lookups {
 pub struct Effects {
     /// The new contacts.
     pub created: Vec<Arc<Contact>>,
-    /// The changed contacts, each with its version before the writes.
-    pub updated: Vec<(i64, Arc<Contact>)>,
+    /// The changed contacts.
+    pub updated: Vec<UpdatedContact>,
     /// The purged contacts, each with the position of its last stored change.
     pub purged: Vec<(Uuid, i64)>,
     /// The keys that contacts no longer have.
     pub keys_removed: Vec<(Uuid, UniqueKey)>,
     /// The keys that contacts now have, each with whether the contact is active.
     pub keys_added: Vec<(Uuid, UniqueKey, bool)>,
+}
+
+/// A contact before and after the writes that have changed it.
+#[derive(Debug)]
+pub struct UpdatedContact {
+    /// The stored contact.
+    pub before: Arc<Contact>,
+    /// The contact after the writes.
+    pub now: Arc<Contact>,
 }
 
 impl UnitOfWork {
@@ -149,7 +160,8 @@ impl UnitOfWork {
             match (&state.before, &state.now) {
                 (None, Some(now)) => effects.created.push(Arc::clone(now)),
                 (Some(before), Some(now)) if !Arc::ptr_eq(before, now) => {
-                    effects.updated.push((before.version, Arc::clone(now)));
+                    let (before, now) = (Arc::clone(before), Arc::clone(now));
+                    effects.updated.push(UpdatedContact { before, now });
                 }
                 (Some(before), None) => effects.purged.push((*id, before.position)),
                 _ => continue,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Collision, Contact, ContactPatch, PatchedValue, Precondition, UniqueKey};
-use crate::fields::{Field, FieldId, Issue, IssueCode, Registry, Value};
+use crate::fields::{CustomSelection, Field, FieldId, Issue, IssueCode, Registry, Value};
 use crate::json::Object;
 
 /// The contact that a write addresses.
@@ -125,6 +125,19 @@ impl Write {
             Self::Update { target, .. } | Self::Archive { target, .. } => Some(target.clone()),
             Self::Upsert(upsert) => Some(ContactTarget::Key(upsert.key.clone())),
             Self::Restore { id, .. } | Self::Purge { id } => Some(ContactTarget::Id(*id)),
+        }
+    }
+
+    /// Adds the custom fields whose stored values the write depends on: those that it changes, and those whose unique
+    /// keys it claims or releases.
+    pub fn add_required_custom_fields(&self, registry: &Registry, required: &mut CustomSelection) {
+        match self {
+            Self::Create(_) => {}
+            Self::Update { patch, .. } => required.add(patch.fields()),
+            Self::Upsert(upsert) => required.add(upsert.patch.fields()),
+            Self::Archive { .. } | Self::Restore { .. } | Self::Purge { .. } => {
+                required.add(registry.unique_fields().iter().map(|field| field.id));
+            }
         }
     }
 

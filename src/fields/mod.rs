@@ -3,6 +3,7 @@
 //!
 //! This module has no I/O and uses neither axum nor sqlx.
 
+mod custom_selection;
 mod definition;
 mod field;
 mod field_id;
@@ -18,6 +19,7 @@ pub mod system;
 mod validation_issue;
 mod value;
 
+pub use custom_selection::CustomSelection;
 pub use definition::{FieldPatch, NewField, reject_system_field};
 pub use field::{Field, FieldOption};
 pub use field_id::FieldId;

@@ -105,6 +105,12 @@ impl Values {
         CustomValues(self)
     }
 
+    /// Returns the changes of custom fields from `before` to these values.
+    #[must_use]
+    pub fn custom_changes<'a>(&'a self, before: &'a Self) -> CustomChanges<'a> {
+        CustomChanges { before, after: self }
+    }
+
     fn position(&self, field: FieldId) -> Result<usize, usize> {
         self.0.binary_search_by_key(&field, |(id, _)| *id)
     }
@@ -118,6 +124,44 @@ impl Serialize for CustomValues<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (field, value) in self.0.iter().filter(|(field, _)| field.is_custom()) {
+            map.serialize_entry(&field.0, value)?;
+        }
+        map.end()
+    }
+}
+
+/// The changes of a contact's custom fields.
+#[derive(Debug, Clone, Copy)]
+pub struct CustomChanges<'a> {
+    before: &'a Values,
+    after: &'a Values,
+}
+
+impl<'a> CustomChanges<'a> {
+    /// Returns the fields with a new value, for storage; `None` if there are none.
+    #[must_use]
+    pub fn set(self) -> Option<Self> {
+        self.new_values().next().is_some().then_some(self)
+    }
+
+    /// Returns the fields that are cleared; `None` if there are none.
+    #[must_use]
+    pub fn removed(self) -> Option<Vec<FieldId>> {
+        let is_removed = |field: &FieldId| field.is_custom() && self.after.get(*field).is_none();
+        let removed: Vec<_> = self.before.iter().map(|(field, _)| field).filter(is_removed).collect();
+        (!removed.is_empty()).then_some(removed)
+    }
+
+    fn new_values(self) -> impl Iterator<Item = (FieldId, &'a Value)> {
+        self.after.iter().filter(move |(field, value)| field.is_custom() && self.before.get(*field) != Some(*value))
+    }
+}
+
+/// Serializes the fields with a new value to the stored form: `{"100": value, …}`.
+impl Serialize for CustomChanges<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (field, value) in self.new_values() {
             map.serialize_entry(&field.0, value)?;
         }
         map.end()
@@ -160,5 +204,22 @@ mod tests {
         assert_eq!(serde_json::to_string(&values.custom()).expect("values serialize"), r#"{"100":"39"}"#);
         values.retain(|field| field == email);
         assert_eq!(values.iter().count(), 1);
+    }
+
+    #[test]
+    fn custom_changes_contain_only_the_custom_fields_that_differ() {
+        let values = |pairs: &[(i32, &str)]| {
+            let mut values = Values::default();
+            pairs.iter().for_each(|(id, text)| values.set(FieldId(*id), Some(Value::Text((*text).into()))));
+            values
+        };
+        let before = values(&[(5, "a"), (100, "same"), (101, "old"), (102, "cleared")]);
+        let after = values(&[(5, "b"), (100, "same"), (101, "new"), (103, "added")]);
+        let changes = after.custom_changes(&before);
+        let set = serde_json::to_string(&changes.set().expect("new values")).expect("values serialize");
+        assert_eq!(set, r#"{"101":"new","103":"added"}"#);
+        assert_eq!(changes.removed(), Some(vec![FieldId(102)]));
+        let unchanged = before.custom_changes(&before);
+        assert!(unchanged.set().is_none() && unchanged.removed().is_none());
     }
 }

@@ -23,6 +23,7 @@ use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RouteParameters};
 use super::write_request::WriteRequest;
 use crate::contacts::{ContactPatch, ContactTarget, ListCursor, ListStart, Precondition, Upsert, Write};
+use crate::fields::CustomSelection;
 
 /// The parameters of a route that creates a contact, or identifies it by id.
 const ID_PARAMETERS: RouteParameters =
@@ -112,9 +113,11 @@ pub(super) async fn read_contact(
     conditional_headers: ConditionalHeaders,
 ) -> Result<Response, ApiError> {
     let query = ContactQuery::parse(&query, &*app.registry(caller.account).await?, READ_PARAMETERS)?;
+    let (repository, account) = (app.repository(), caller.account);
+    let custom_fields = CustomSelection::from(&query.selection);
     let contact = match path.target(query.id_property.as_deref())? {
-        ContactTarget::Id(id) => app.repository().contact_by_id(caller.account, id).await?,
-        ContactTarget::Key(key) => app.repository().contacts_by_key(caller.account, &[key]).await?.pop().flatten(),
+        ContactTarget::Id(id) => repository.contact_by_id(account, id, custom_fields).await?,
+        ContactTarget::Key(key) => repository.contacts_by_key(account, &[key], &custom_fields).await?.pop().flatten(),
     };
     let contact = contact.ok_or(ApiError::ContactNotFound)?;
     let mut response = JsonResponse::from_contact(StatusCode::OK, &contact, &query.selection)?.into_response();

@@ -20,7 +20,7 @@ use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
 use super::query::{ContactQuery, QueryString, RouteParameters};
 use crate::contacts::{Precondition, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};
-use crate::fields::{Registry, Selection};
+use crate::fields::{CustomSelection, Registry, Selection};
 use crate::json::Object;
 use crate::repository::{AccountWrites, Atomicity, WriteError};
 
@@ -136,6 +136,8 @@ pub(super) struct ValidatedWrites {
     pub atomicity: Atomicity,
     pub is_dry_run: bool,
     pub fingerprint: Option<RequestFingerprint>,
+    /// The custom fields in the response.
+    pub custom_fields: CustomSelection,
 }
 
 /// Builds the response to a write from the contact, the fields to return, and whether the write is a dry run.
@@ -202,7 +204,7 @@ impl WriteAttempt {
         build_response: BuildResponse,
     ) -> Result<Response, AttemptError> {
         let fingerprint = self.fingerprint(&query.selection)?;
-        let is_dry_run = query.is_dry_run;
+        let (is_dry_run, custom_fields) = (query.is_dry_run, CustomSelection::from(&query.selection));
         let registry = Arc::clone(&self.registry);
         let precondition_error = precondition_error(&write);
         let build_response = move |outcomes: &[WriteOutcome]| {
@@ -214,7 +216,7 @@ impl WriteAttempt {
             build_response(written, &query.selection, query.is_dry_run)
         };
         let atomicity = Atomicity::Independent;
-        let writes = ValidatedWrites { writes: vec![write], atomicity, is_dry_run, fingerprint };
+        let writes = ValidatedWrites { writes: vec![write], atomicity, is_dry_run, fingerprint, custom_fields };
         self.commit(writes, build_response).await
     }
 
@@ -233,6 +235,7 @@ impl WriteAttempt {
             writes: validated.writes,
             atomicity: validated.atomicity,
             dry_run: validated.is_dry_run,
+            custom_fields: validated.custom_fields,
             idempotent_request: validated
                 .fingerprint
                 .map(|fingerprint| fingerprint.into_idempotent_request(build_response.clone())),

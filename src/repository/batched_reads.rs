@@ -1,19 +1,19 @@
 //! Batched lookups of contacts by id: lookups that are queued at the same time run as one statement.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use sqlx::postgres::PgRow;
+use sqlx::Row;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::batcher::{self, BatchQueue};
 use super::error::StorageError;
 use super::pool::{DedicatedConnection, DedicatedConnections};
-use super::row_mapping::{self, contact_columns};
+use super::row_mapping::{self, contact_columns, custom_parameter};
 use super::statement::sql;
 use super::{Repository, storage_metrics};
 use crate::contacts::Contact;
+use crate::fields::CustomSelection;
 
 /// The name of the reader's queues in metrics.
 const QUEUE: &str = "reads";
@@ -28,6 +28,7 @@ type ReadReply = Result<Option<Contact>, StorageError>;
 struct ReadJob {
     account: Uuid,
     id: Uuid,
+    custom: CustomSelection,
     reply: oneshot::Sender<ReadReply>,
 }
 
@@ -59,7 +60,7 @@ impl ContactReader {
 }
 
 impl Repository {
-    /// Returns the contact with an id, active or archived.
+    /// Returns the contact with an id, active or archived, with the values of the selected custom fields.
     ///
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
@@ -68,11 +69,16 @@ impl Repository {
         skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
-    pub async fn contact_by_id(&self, account: Uuid, id: Uuid) -> Result<Option<Contact>, StorageError> {
+    pub async fn contact_by_id(
+        &self,
+        account: Uuid,
+        id: Uuid,
+        custom: CustomSelection,
+    ) -> Result<Option<Contact>, StorageError> {
         let (reply, receiver) = oneshot::channel();
         // The last bits of an id are random.
         let worker = usize::from(id.as_bytes()[15]) % self.reader.queues.len();
-        self.reader.queues[worker].add(ReadJob { account, id, reply })?;
+        self.reader.queues[worker].add(ReadJob { account, id, custom, reply })?;
         receiver.await.unwrap_or(Err(StorageError::Lost))
     }
 }
@@ -86,8 +92,8 @@ async fn read_batch(connection: DedicatedConnection, mut jobs: Vec<ReadJob>) {
     }
     match select_contacts(&connection, &jobs).await {
         Ok(contacts) => {
-            for ReadJob { account, id, reply } in jobs {
-                let _ = reply.send(Ok(contacts.get(&(account, id)).cloned()));
+            for (job, contact) in jobs.into_iter().zip(contacts) {
+                let _ = job.reply.send(Ok(contact));
             }
         }
         Err(error) => {
@@ -98,23 +104,30 @@ async fn read_batch(connection: DedicatedConnection, mut jobs: Vec<ReadJob>) {
     }
 }
 
-/// Returns the contacts of the jobs that exist, by account and id.
+/// Returns the contact of each job.
 async fn select_contacts(
     dedicated: &DedicatedConnection,
     jobs: &[ReadJob],
-) -> Result<HashMap<(Uuid, Uuid), Contact>, StorageError> {
+) -> Result<Vec<Option<Contact>>, StorageError> {
     let select = sql!(
-        "SELECT {}, c.account_id FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
+        "SELECT {}, k.number FROM unnest($1::uuid[], $2::uuid[], $3::text[]) WITH ORDINALITY \
+         AS k (account_id, id, custom, number) \
          CROSS JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c",
-        contact_columns()
+        contact_columns("k.custom")
     );
-    let (accounts, ids): (Vec<_>, Vec<_>) = jobs.iter().map(|job| (job.account, job.id)).unzip();
+    let query = sqlx::query(select)
+        .bind(jobs.iter().map(|job| job.account).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| job.id).collect::<Vec<_>>())
+        .bind(jobs.iter().map(|job| custom_parameter(&job.custom)).collect::<Vec<_>>());
     let mut connection = dedicated.acquire().await?;
-    let rows = sqlx::query(select).bind(accounts).bind(ids).fetch_all(&mut *connection).await?;
+    let rows = query.fetch_all(&mut *connection).await?;
     dedicated.put_back(connection);
-    let keyed_contact = |row: &PgRow| {
-        let contact = row_mapping::contact_from_row(row)?;
-        Ok(((row_mapping::account_from_row(row)?, contact.id), contact))
-    };
-    Ok(rows.iter().map(keyed_contact).collect::<sqlx::Result<_>>()?)
+    let mut contacts = vec![None; jobs.len()];
+    for row in rows {
+        let number: i64 = row.try_get("number")?;
+        if let Some(contact) = usize::try_from(number - 1).ok().and_then(|index| contacts.get_mut(index)) {
+            *contact = Some(row_mapping::contact_from_row(&row)?);
+        }
+    }
+    Ok(contacts)
 }

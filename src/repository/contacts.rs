@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::Repository;
 use super::error::StorageError;
-use super::row_mapping::{self, contact_columns};
+use super::row_mapping::{self, contact_columns, custom_parameter};
 use super::statement::sql;
 use crate::contacts::{Contact, ListFilter, ListRequest, ListStart, Page, UniqueKey};
-use crate::fields::{Kind, Value, system};
+use crate::fields::{CustomSelection, Kind, Value, system};
 
 /// Returns the SQL condition for the contacts with a unique key, active or archived. It reads the indexes of the keys.
 ///
@@ -43,9 +43,16 @@ impl Repository {
         skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
-    pub async fn contacts_by_id(&self, account: Uuid, ids: &[Uuid]) -> Result<Vec<Option<Contact>>, StorageError> {
-        let select = sql!("SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)", contact_columns());
-        let rows = sqlx::query(select).bind(account).bind(ids).fetch_all(&mut *self.pool.admit().await?).await?;
+    pub async fn contacts_by_id(
+        &self,
+        account: Uuid,
+        ids: &[Uuid],
+        custom: &CustomSelection,
+    ) -> Result<Vec<Option<Contact>>, StorageError> {
+        let select =
+            sql!("SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)", contact_columns("$3::text"));
+        let select = sqlx::query(select).bind(account).bind(ids).bind(custom_parameter(custom));
+        let rows = select.fetch_all(&mut *self.pool.admit().await?).await?;
         let by_id =
             rows.iter().map(row_mapping::contact_from_row).map(|contact| contact.map(|contact| (contact.id, contact)));
         let by_id = by_id.collect::<sqlx::Result<HashMap<_, _>>>()?;
@@ -65,17 +72,18 @@ impl Repository {
         &self,
         account: Uuid,
         keys: &[UniqueKey],
+        custom: &CustomSelection,
     ) -> Result<Vec<Option<Contact>>, StorageError> {
         let select = sql!(
             "SELECT {}, k.number FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (field_id, key, number) \
              CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys \
              WHERE account_id = $1 AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h \
              CROSS JOIN LATERAL (SELECT * FROM contacts WHERE account_id = $1 AND id = h.contact_id LIMIT 1) c",
-            contact_columns()
+            contact_columns("$4::text")
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
         let mut holders = vec![None; keys.len()];
-        let select = sqlx::query(select).bind(account).bind(fields).bind(texts);
+        let select = sqlx::query(select).bind(account).bind(fields).bind(texts).bind(custom_parameter(custom));
         for row in select.fetch_all(&mut *self.pool.admit().await?).await? {
             let number: i64 = row.try_get("number")?;
             if let Some(holder) = usize::try_from(number - 1).ok().and_then(|index| holders.get_mut(index)) {
@@ -104,8 +112,7 @@ impl Repository {
             ListStart::After(_) => None,
             ListStart::Offset(_) => Some(count_contacts(&mut connection, account, &request.filter).await?),
         };
-        // One more than the limit, to detect whether more contacts follow.
-        let rows = select_page(&mut connection, account, &request.filter, after, offset, request.limit + 1).await?;
+        let rows = select_page(&mut connection, account, request, after, offset).await?;
         let mut contacts = rows.iter().map(row_mapping::contact_from_row).collect::<sqlx::Result<Vec<_>>>()?;
         let has_more = contacts.len() as i64 > request.limit;
         contacts.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
@@ -113,29 +120,31 @@ impl Repository {
     }
 }
 
-/// Reads up to `limit` contacts with ids greater than `after`, after skipping `offset` of them.
+/// Reads the contacts of a page with ids greater than `after`, after skipping `offset` of them, and one more, which shows
+/// whether more contacts follow.
 async fn select_page(
     connection: &mut PgConnection,
     account: Uuid,
-    filter: &ListFilter,
+    request: &ListRequest,
     after: Uuid,
     offset: i64,
-    limit: i64,
 ) -> sqlx::Result<Vec<PgRow>> {
     let all = sql!(
         "SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) \
          ORDER BY c.id OFFSET $4 LIMIT $5",
-        contact_columns()
+        contact_columns("$6::text")
     );
     let by_key = sql!(
         "SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) AND {} \
          ORDER BY c.id OFFSET $4 LIMIT $5",
-        contact_columns(),
-        key_condition_sql(6)
+        contact_columns("$6::text"),
+        key_condition_sql(7)
     );
+    let ListRequest { filter, limit, custom_fields, .. } = request;
     let key = FilterKey::from_filter(filter);
     let query = sqlx::query(if key.is_some() { by_key } else { all });
-    let mut query = query.bind(account).bind(after).bind(filter.include_archived).bind(offset).bind(limit);
+    let mut query = query.bind(account).bind(after).bind(filter.include_archived).bind(offset);
+    query = query.bind(limit + 1).bind(custom_parameter(custom_fields));
     if let Some(key) = key {
         query = query.bind(key.field).bind(key.key).bind(key.external_id);
     }

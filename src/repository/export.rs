@@ -39,7 +39,7 @@ impl Repository {
         let select = sql!(
             "SELECT {} FROM contacts c \
              WHERE c.account_id = $1 AND c.id > $2 AND c.archived_at IS NULL ORDER BY c.id LIMIT $3",
-            contact_columns()
+            contact_columns("'*'")
         );
         let mut connection = self.pool.acquire().await?;
         let mut snapshot = connection.begin_with(BEGIN).await?;

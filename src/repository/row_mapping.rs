@@ -8,23 +8,46 @@ use uuid::Uuid;
 use super::statement::comma_separated;
 use crate::clients::ClientId;
 use crate::contacts::{Archival, Contact};
-use crate::fields::{Field, FieldId, FieldOption, Kind, Value, Values, system};
+use crate::fields::{CustomSelection, Field, FieldId, FieldOption, Kind, Value, Values, system};
 use crate::json::{self, Json};
 
 /// The number of columns before the stored system fields in [`contact_columns`].
 const COLUMNS_BEFORE_STORED: usize = 2;
 
-/// Returns the columns that [`contact_from_row`] reads, in its order, of a table with the alias `c`.
-pub(super) fn contact_columns() -> String {
+/// The number of custom fields up to which only their values are read. More are read with the whole document, which
+/// PostgreSQL would otherwise decompress once for each field.
+const MAX_SINGLE_FIELDS: usize = 3;
+
+/// Returns the columns that [`contact_from_row`] reads, in its order, of a table with the alias `c`. `selected` is an SQL
+/// expression for the custom fields to read, with a value of [`custom_parameter`].
+pub(super) fn contact_columns(selected: &str) -> String {
     let stored = comma_separated(system::stored().iter().map(|field| format!("c.{}", field.internal_name)));
-    format!("c.id, c.version, {stored}, c.custom, c.archived_at, c.archived_by, c.created_at, c.updated_at, c.position")
+    // The document is stored out of line when it is large. `c.custom` is read only where the expression needs it.
+    let custom = format!(
+        "CASE {selected} WHEN '' THEN NULL WHEN '*' THEN c.custom ELSE (SELECT jsonb_object_agg(f.id, f.value) \
+         FROM (SELECT s.id, c.custom -> s.id AS value FROM unnest(string_to_array({selected}, ',')) AS s (id) OFFSET 0) f \
+         WHERE f.value IS NOT NULL) END"
+    );
+    format!("c.id, c.version, {stored}, {custom}, c.archived_at, c.archived_by, c.created_at, c.updated_at, c.position")
+}
+
+/// Returns the parameter that selects custom fields in [`contact_columns`]: empty for none, `*` for all, or their ids,
+/// separated by commas.
+pub(super) fn custom_parameter(selection: &CustomSelection) -> String {
+    match selection {
+        CustomSelection::Only(fields) if fields.len() <= MAX_SINGLE_FIELDS => {
+            fields.iter().map(|field| field.0.to_string()).collect::<Vec<_>>().join(",")
+        }
+        CustomSelection::Only(_) | CustomSelection::All => "*".to_owned(),
+    }
 }
 
 /// The columns that [`field_from_row`] reads, of a table with the alias `f`.
 pub(super) const FIELD_COLUMNS: &str =
     "f.id, f.internal_name, f.label, f.kind, f.is_unique, f.options, f.created_at, f.updated_at";
 
-/// Returns the contact in a row with the columns of [`contact_columns`].
+/// Returns the contact in a row with the columns of [`contact_columns`]. Its values contain the selected custom fields
+/// only.
 pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
     let stored = system::stored();
     let mut values = Values::default();
@@ -33,10 +56,10 @@ pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
         values.set(field.id, text.map(Value::Text));
     }
     let first_after_stored = COLUMNS_BEFORE_STORED + stored.len();
-    set_custom_values(
-        row.try_get::<Jsonb<Box<serde_json::value::RawValue>>, _>(first_after_stored)?.0.get(),
-        &mut values,
-    )?;
+    let custom: Option<Jsonb<Box<serde_json::value::RawValue>>> = row.try_get(first_after_stored)?;
+    if let Some(custom) = custom {
+        set_custom_values(custom.0.get(), &mut values)?;
+    }
     let archived_at: Option<DateTime<_>> = row.try_get(first_after_stored + 1)?;
     let archived_by: Option<String> = row.try_get(first_after_stored + 2)?;
     Ok(Contact {

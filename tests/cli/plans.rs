@@ -104,7 +104,7 @@ async fn expect_index_lookups(connection: &mut PgConnection, statements: &BTreeS
     for statement in statements {
         let known = found.len();
         add_wide_scans(&generic_plan(connection, statement).await, &mut found);
-        found[known..].iter_mut().for_each(|scan| scan.push_str(&format!(" in {statement}")));
+        found[known..].iter_mut().for_each(|scan| *scan = format!("{scan} in {statement}"));
     }
     assert!(found.is_empty(), "on {state}: {found:#?}");
 }

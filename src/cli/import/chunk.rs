@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::csv_rows::CsvRow;
 use crate::contacts::{Write, WriteOutcome};
+use crate::fields::CustomSelection;
 use crate::import_export::{ColumnMapping, RejectedRow};
 use crate::repository::{AccountWrites, Atomicity};
 
@@ -42,6 +43,7 @@ impl Chunk {
             writes: std::mem::take(&mut self.checked.writes),
             atomicity: Atomicity::Independent,
             dry_run,
+            custom_fields: CustomSelection::default(),
             idempotent_request: None,
         }
     }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::search_body::SearchBody;
 use super::{Condition, SearchCriteria, SearchCursor, SearchError, Sort, filter, query_words};
-use crate::fields::{InvalidValue, Issue, IssueCode, Registry, Selection};
+use crate::fields::{CustomSelection, InvalidValue, Issue, IssueCode, Registry, Selection};
 use crate::json::{Json, Object};
 
 const DEFAULT_LIMIT: i64 = 10;
@@ -28,6 +28,14 @@ pub struct SearchRequest {
 }
 
 impl SearchRequest {
+    /// Returns the custom fields to read: those of the response, and those of the sort keys, which the cursor contains.
+    #[must_use]
+    pub fn custom_fields(&self) -> CustomSelection {
+        let mut fields = CustomSelection::from(&self.selection);
+        fields.add(self.criteria.sorts.iter().map(|sort| sort.field.id));
+        fields
+    }
+
     /// Parses the body of `POST /contacts/search`.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Property test of the change feed, without a database. For any writes in any batches, replaying the changes in order
 //! reproduces the contacts, and the stored effects equal the written contacts.
 
+use crate::contacts::UpdatedContact;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -127,9 +128,9 @@ impl StoredAccount {
     /// Stores the effects of a batch.
     fn store_effects(&mut self, effects: &Effects, position: i64) {
         self.position = position;
-        for (base, contact) in &effects.updated {
-            let before = self.contacts.insert(contact.id, Contact::clone(contact)).expect("the contact is stored");
-            assert_eq!(before.version, *base);
+        for UpdatedContact { before, now } in &effects.updated {
+            let stored = self.contacts.insert(now.id, Contact::clone(now)).expect("the contact is stored");
+            assert_eq!(stored.version, before.version);
         }
         for contact in &effects.created {
             assert!(self.contacts.insert(contact.id, Contact::clone(contact)).is_none());

@@ -21,7 +21,7 @@ fn updates_of_one_contact_form_a_chain_of_changes() {
     }
     // The last update restores the first key, so no key has changed.
     let effects = account.unit_of_work.effects(&account.registry);
-    assert_eq!((effects.updated[0].0, effects.updated[0].1.version), (1, 4));
+    assert_eq!((effects.updated[0].before.version, effects.updated[0].now.version), (1, 4));
     assert!(effects.keys_removed.is_empty() && effects.keys_added.is_empty());
 }
 
@@ -86,7 +86,8 @@ fn next_batch_starts_from_the_changes_of_the_previous_batch() {
     assert_eq!(ids[..2], [(b, false), (created, false)]);
     assert!(ids[2].1);
     let effects = account.unit_of_work.effects(&account.registry);
-    let updated: Vec<_> = effects.updated.iter().map(|(base, contact)| (contact.id, *base, contact.version)).collect();
+    let updated: Vec<_> =
+        effects.updated.iter().map(|updated| (updated.now.id, updated.before.version, updated.now.version)).collect();
     assert_eq!((updated.len(), effects.created.len()), (2, 1));
     assert!(updated.contains(&(b, 2, 3)) && updated.contains(&(created, 1, 2)), "{updated:?}");
     assert_eq!((effects.keys_removed, effects.keys_added), (vec![], vec![(ids[2].0, key(BADGE, "b"), true)]));

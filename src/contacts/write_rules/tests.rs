@@ -55,7 +55,10 @@ fn update_changes_only_the_values_sent() {
         .expect("the contact is updated");
     assert_eq!((written.contact.version, written.contact.position), (2, 2));
     let effects = account.unit_of_work.effects(&account.registry);
-    assert_eq!(effects.updated.iter().map(|(base, contact)| (*base, contact.version)).collect::<Vec<_>>(), [(1, 2)]);
+    assert_eq!(
+        effects.updated.iter().map(|updated| (updated.before.version, updated.now.version)).collect::<Vec<_>>(),
+        [(1, 2)]
+    );
     // An email that differs only in case is the same key.
     assert_eq!(effects.keys_removed, [(id, key(BADGE, "a"))]);
     assert_eq!(effects.keys_added, [(id, key(BADGE, "b"), true)]);

@@ -21,6 +21,7 @@ use super::openapi::schemas::{BatchIds, BatchNew, BatchUpdates, BatchUpserts};
 use super::query::QueryString;
 use super::write_request::{ValidatedWrites, WriteRequest};
 use crate::contacts::{Contact, ContactTarget, WriteOutcome};
+use crate::fields::CustomSelection;
 use crate::repository::{Atomicity, Repository, StorageError};
 use envelope::{BatchAction, BatchEnvelope};
 use results::{BatchResult, ValidatedBatch, batch_response};
@@ -85,7 +86,8 @@ pub(super) async fn read_batch(
     let envelope = BatchEnvelope::parse(&body, BatchAction::Read, &registry)?;
     caller.charge_batch(&app, envelope.inputs.len())?;
     let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.parse_id_only(input)).collect();
-    let mut contacts = read_targets(app.repository(), account, &targets).await?.into_iter();
+    let custom_fields = CustomSelection::from(&envelope.selection);
+    let mut contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?.into_iter();
     let found = targets
         .into_iter()
         .map(|target| target.and_then(|_| contacts.next().flatten().ok_or(ApiError::ContactNotFound)));
@@ -104,6 +106,7 @@ async fn read_targets(
     repository: &Repository,
     account: Uuid,
     targets: &[Result<ContactTarget, ApiError>],
+    custom_fields: &CustomSelection,
 ) -> Result<Vec<Option<Contact>>, StorageError> {
     let (mut ids, mut keys) = (vec![], vec![]);
     for target in targets.iter().flatten() {
@@ -113,9 +116,9 @@ async fn read_targets(
         }
     }
     if keys.is_empty() {
-        repository.contacts_by_id(account, &ids).await
+        repository.contacts_by_id(account, &ids, custom_fields).await
     } else {
-        repository.contacts_by_key(account, &keys).await
+        repository.contacts_by_key(account, &keys, custom_fields).await
     }
 }
 
@@ -137,8 +140,9 @@ async fn write_batch(request: WriteRequest, action: BatchAction) -> Result<Respo
                 (true, false) => Atomicity::RejectAll,
             };
             let (selection, registry) = (envelope.selection, Arc::clone(registry));
+            let custom_fields = CustomSelection::from(&selection);
             let batch = Arc::new(ValidatedBatch { validity, selection, registry, is_dry_run });
-            let writes = ValidatedWrites { writes, atomicity, is_dry_run, fingerprint };
+            let writes = ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields };
             attempt.commit(writes, move |outcomes: &[WriteOutcome]| batch.response(outcomes)).await
         })
         .await

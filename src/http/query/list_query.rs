@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::query_issues::QueryIssues;
 use super::query_string::{QueryString, parse_bool, parse_number};
 use crate::contacts::{ListCursor, ListFilter, ListRequest, ListStart};
-use crate::fields::{InvalidValue, Issue, IssueCode, Registry, Selection};
+use crate::fields::{CustomSelection, InvalidValue, Issue, IssueCode, Registry, Selection};
 use crate::http::error::ApiError;
 
 const DEFAULT_LIMIT: i64 = 10;
@@ -30,7 +30,8 @@ impl ListQuery {
         let filter = ListFilter { include_archived, email, external_id };
         let start = parse_start(query, account, &filter, &mut issues);
         let selection = issues.into_result_with(query.selection(registry))?;
-        Ok(Self { request: ListRequest { filter, start, limit }, selection })
+        let custom_fields = CustomSelection::from(&selection);
+        Ok(Self { request: ListRequest { filter, start, limit, custom_fields }, selection })
     }
 }
 
@@ -85,7 +86,8 @@ mod tests {
 
     #[test]
     fn list_query_is_parsed() {
-        let all = ListRequest { filter: ListFilter::default(), start: ListStart::Offset(0), limit: 10 };
+        let custom_fields = CustomSelection::default();
+        let all = ListRequest { filter: ListFilter::default(), start: ListStart::Offset(0), limit: 10, custom_fields };
         assert_eq!(parse(""), Ok(all.clone()));
         assert_eq!(
             parse("unknown=1&limit=100&&offset=7"),

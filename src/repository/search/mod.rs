@@ -20,7 +20,7 @@ use super::Repository;
 use super::admission::ConcurrencyLimiter;
 use super::error::StorageError;
 use super::pool::Pool;
-use super::row_mapping::{self, contact_columns};
+use super::row_mapping::{self, contact_columns, custom_parameter};
 use super::statement::sql;
 use crate::contacts::{Page, SearchCriteria, SearchRequest};
 use collation::Collation;
@@ -101,9 +101,13 @@ fn build_statement(
     collation: Collation,
 ) -> SqlBuilder {
     let SearchCriteria { conditions, condition_groups, query_words, sorts, include_archived } = &request.criteria;
-    let mut sql = SqlBuilder::new(sql!("SELECT {} FROM contacts c CROSS JOIN LATERAL (SELECT ", contact_columns()));
+    let mut sql = SqlBuilder::new(sql!(
+        "SELECT {} FROM contacts c CROSS JOIN LATERAL (SELECT ",
+        contact_columns("selected.fields")
+    ));
     push_sort_keys(&mut sql, sorts);
-    sql.push(") AS sort WHERE c.account_id = ").push_bind(account);
+    sql.push(") AS sort CROSS JOIN (SELECT ").push_bind(custom_parameter(&request.custom_fields()));
+    sql.push("::text AS fields) AS selected WHERE c.account_id = ").push_bind(account);
     if !include_archived {
         sql.push(" AND c.archived_at IS NULL");
     }

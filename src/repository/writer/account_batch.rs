@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::write_job::{AccountWrites, Atomicity, WriteJob, WriteReply};
 use crate::contacts::{Collision, Effects, Lookups, UnitOfWork, Write, WriteOutcome, WriteRejection};
-use crate::fields::Registry;
+use crate::fields::{CustomSelection, Registry};
 use crate::repository::error::WriteError;
 use crate::repository::idempotency::{Idempotent, NewStoredResponse, StoredResponse};
 
@@ -31,6 +31,8 @@ pub(super) struct AccountBatch {
     /// Whether the account has changed between two reads, so that their results do not fit together.
     is_stale: bool,
     pub(super) unit_of_work: UnitOfWork,
+    /// Whether contacts are loaded with all custom fields, because later batches may need others than these jobs.
+    loads_all_custom_fields: bool,
     /// The responses known under the idempotency keys of the jobs.
     pub(super) stored_responses: HashMap<String, StoredResponse>,
     /// The responses to be stored.
@@ -52,12 +54,31 @@ impl AccountBatch {
             expected: vec![],
             is_stale: false,
             unit_of_work: UnitOfWork::default(),
+            loads_all_custom_fields: false,
             stored_responses: HashMap::new(),
             new_responses: vec![],
             replies: vec![],
             effects: Effects::default(),
             registry: None,
         }
+    }
+
+    /// Returns this batch, with contacts loaded with all custom fields, so that another batch can follow it.
+    pub(super) fn with_all_custom_fields(self) -> Self {
+        Self { loads_all_custom_fields: true, ..self }
+    }
+
+    /// Returns the custom fields that have to be loaded with the contacts.
+    pub(super) fn required_custom_fields(&self) -> CustomSelection {
+        if self.loads_all_custom_fields {
+            return CustomSelection::All;
+        }
+        let mut required = CustomSelection::default();
+        for WriteJob { request, .. } in &self.jobs {
+            required.add_all(&request.custom_fields);
+            request.writes.iter().for_each(|write| write.add_required_custom_fields(&request.registry, &mut required));
+        }
+        required
     }
 
     /// Returns an empty batch for jobs that follow this one, which is applied but may not be stored yet. Its lookups
@@ -68,6 +89,7 @@ impl AccountBatch {
         let state = (self.state.is_some() || self.has_effects())
             .then(|| AccountState { position: unit_of_work.position(), ..self.state.unwrap_or_default() });
         Self { state, expected: vec![self.state, state], unit_of_work, ..Self::new(self.account, vec![]) }
+            .with_all_custom_fields()
     }
 
     /// Records the account's state as it was read. A second read that finds another state makes the batch stale.

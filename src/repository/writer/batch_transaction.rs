@@ -29,7 +29,7 @@ pub(super) struct FailedBatch {
 impl FailedBatch {
     fn new(error: StorageError, batches: BTreeMap<Uuid, AccountBatch>) -> Self {
         let changed = |batch: &AccountBatch| {
-            let updated = batch.effects.updated.iter().map(|(_, contact)| contact.id);
+            let updated = batch.effects.updated.iter().map(|updated| updated.now.id);
             updated.chain(batch.effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
         };
         let contacts = batches.values().flat_map(changed).collect();

@@ -10,7 +10,7 @@ use sqlx::{Postgres, types::Uuid};
 
 use super::account_batch::AccountBatch;
 use crate::contacts::{Change, Contact, UniqueKey};
-use crate::fields::system;
+use crate::fields::{Values, system};
 use crate::repository::error::StorageError;
 use crate::repository::statement::ArrayColumn;
 
@@ -31,8 +31,9 @@ pub(super) const CHANGE_COLUMNS: [ArrayColumn; 8] = [
     ("changed", "text"),
 ];
 
-/// Returns the columns that [`ContactColumns::bind_values`] binds. `base` is the version that is replaced, `custom` is
-/// the JSON text of the custom fields.
+/// Returns the columns that [`ContactColumns::bind_values`] binds. `base` is the version that is replaced. `custom_set` is
+/// a JSON text of the custom fields that get a value, `custom_removed` lists those that are cleared, separated by commas.
+/// Both are NULL for a contact whose custom fields do not change.
 pub(super) fn contact_value_columns() -> Vec<ArrayColumn> {
     let mut columns = vec![
         ("account_id", "uuid"),
@@ -41,24 +42,43 @@ pub(super) fn contact_value_columns() -> Vec<ArrayColumn> {
         ("version", "bigint"),
         ("position", "bigint"),
         ("updated_at", "timestamptz"),
-        ("custom", "text"),
+        ("custom_set", "text"),
+        ("custom_removed", "text"),
     ];
     columns.extend(system::stored().iter().map(|field| (field.internal_name.as_str(), "text")));
     columns
 }
 
-/// Contacts, each with its account and the version that it replaces.
+/// A contact to store, with its account. `before` is the stored contact that it replaces.
+pub(super) struct ContactRow<'a> {
+    pub(super) account: Uuid,
+    pub(super) before: Option<&'a Contact>,
+    pub(super) contact: &'a Contact,
+}
+
+/// Contacts to insert or update.
 pub(super) struct ContactColumns<'a> {
-    rows: Vec<(Uuid, i64, &'a Contact)>,
-    custom: Vec<String>,
+    rows: Vec<ContactRow<'a>>,
+    custom_set: Vec<Option<String>>,
+    custom_removed: Vec<Option<String>>,
 }
 
 impl<'a> ContactColumns<'a> {
-    pub(super) fn new(rows: impl Iterator<Item = (Uuid, i64, &'a Contact)>) -> Result<Self, StorageError> {
+    pub(super) fn new(rows: impl Iterator<Item = ContactRow<'a>>) -> Result<Self, StorageError> {
         let rows: Vec<_> = rows.collect();
-        let custom =
-            rows.iter().map(|(_, _, contact)| to_json_text(&contact.values.custom())).collect::<Result<_, _>>()?;
-        Ok(Self { rows, custom })
+        let (mut custom_set, mut custom_removed) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let unset = Values::default();
+        for ContactRow { before, contact, .. } in &rows {
+            let before = before.map_or(&unset, |before| &before.values);
+            let changes = contact.values.custom_changes(before);
+            custom_set.push(changes.set().map(|set| to_json_text(&set)).transpose()?);
+            custom_removed.push(
+                changes
+                    .removed()
+                    .map(|fields| fields.iter().map(|field| field.0.to_string()).collect::<Vec<_>>().join(",")),
+            );
+        }
+        Ok(Self { rows, custom_set, custom_removed })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,19 +90,20 @@ impl<'a> ContactColumns<'a> {
     }
 
     fn map_contacts<T>(&self, column: impl Fn(&'a Contact) -> T) -> Vec<T> {
-        self.rows.iter().map(|(_, _, contact)| column(contact)).collect()
+        self.rows.iter().map(|row| column(row.contact)).collect()
     }
 
     /// Binds the columns of [`contact_value_columns`].
     pub(super) fn bind_values<'q>(&self, query: Statement<'q>) -> Statement<'q> {
         let query = query
-            .bind(self.rows.iter().map(|(account, _, _)| *account).collect::<Vec<_>>())
+            .bind(self.rows.iter().map(|row| row.account).collect::<Vec<_>>())
             .bind(self.map_contacts(|contact| contact.id))
-            .bind(self.rows.iter().map(|(_, base, _)| *base).collect::<Vec<_>>())
+            .bind(self.rows.iter().map(|row| row.before.map_or(0, |before| before.version)).collect::<Vec<_>>())
             .bind(self.map_contacts(|contact| contact.version))
             .bind(self.map_contacts(|contact| contact.position))
             .bind(self.map_contacts(|contact| contact.updated_at))
-            .bind(&self.custom);
+            .bind(&self.custom_set)
+            .bind(&self.custom_removed);
         system::stored()
             .iter()
             .fold(query, |query, field| query.bind(self.map_contacts(|contact| contact.values.text(field.id))))

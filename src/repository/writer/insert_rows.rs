@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::account_batch::AccountBatch;
 use super::binary_copy::copy_rows;
 use super::bind_columns::{
-    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ContactColumns, KeyColumns, contact_value_columns,
+    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ContactColumns, ContactRow, KeyColumns, contact_value_columns,
 };
 use crate::contacts::{Change, Contact, UniqueKey};
 use crate::fields::system;
@@ -21,7 +21,11 @@ const COPY_MIN_ROWS: usize = 200;
 
 /// Returns the columns of a new contact in the order in which [`insert_contacts`] writes them.
 fn new_contact_columns() -> Vec<ArrayColumn> {
-    let values = contact_value_columns().into_iter().filter(|(name, _)| *name != "base");
+    let values = contact_value_columns().into_iter().filter_map(|(name, kind)| match name {
+        "base" | "custom_removed" => None,
+        "custom_set" => Some(("custom", "jsonb")),
+        _ => Some((name, kind)),
+    });
     values.chain(ARCHIVAL_COLUMNS).chain([("created_at", "timestamptz")]).collect()
 }
 
@@ -46,7 +50,11 @@ pub(super) async fn insert_contacts(
     if created.len() >= COPY_MIN_ROWS {
         return copy_contacts(connection, &created).await;
     }
-    let columns = ContactColumns::new(created.into_iter().map(|(account, contact)| (account, 0, contact)))?;
+    let columns = ContactColumns::new(created.into_iter().map(|(account, contact)| ContactRow {
+        account,
+        before: None,
+        contact,
+    }))?;
     if columns.is_empty() {
         return Ok(());
     }
@@ -68,9 +76,9 @@ pub(super) async fn insert_contacts(
     Ok(())
 }
 
-/// Returns the select list of the `INSERT`. It converts `custom`, which is bound as text.
+/// Returns the select list of the `INSERT`.
 fn new_contact_select_list() -> String {
-    column_names(&new_contact_columns()).replace("custom", "custom::jsonb")
+    column_names(&new_contact_columns()).replace("custom", "coalesce(custom_set::jsonb, '{}')")
 }
 
 async fn copy_contacts(connection: &mut PgConnection, created: &[(Uuid, &Contact)]) -> Result<(), StorageError> {

@@ -4,7 +4,7 @@
 //! The state of an account is read first. A later change is detected when the batch is stored, or when a later read
 //! finds the account in another state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -14,7 +14,7 @@ use super::account_batch::{AccountBatch, AccountState};
 use crate::contacts::{Lookups, UniqueKey};
 use crate::repository::error::StorageError;
 use crate::repository::idempotency;
-use crate::repository::row_mapping::{self, contact_columns};
+use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
 use crate::repository::statement::sql;
 
 /// Loads the data that the jobs of all batches need to be applied. The result of a lookup may require further lookups.
@@ -68,15 +68,19 @@ async fn load_contacts(
         "WITH a AS MATERIALIZED (SELECT account_id, registry_version, last_position FROM accounts \
          WHERE account_id = ANY ($3)) \
          SELECT {}, k.account_id, k.id AS required_id, a.registry_version, a.last_position \
-         FROM unnest($1::uuid[], $2::uuid[]) AS k (account_id, id) \
+         FROM unnest($1::uuid[], $2::uuid[], $4::text[]) AS k (account_id, id, custom) \
          LEFT JOIN a ON a.account_id = k.account_id \
          LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c ON true",
-        contact_columns()
+        contact_columns("k.custom")
     );
     let (accounts, ids): (Vec<_>, Vec<_>) = required.into_iter().unzip();
     let mut distinct_accounts = accounts.clone();
     distinct_accounts.dedup();
-    for row in sqlx::query(select).bind(accounts).bind(ids).bind(distinct_accounts).fetch_all(connection).await? {
+    let custom: HashMap<_, _> =
+        batches.values().map(|batch| (batch.account, custom_parameter(&batch.required_custom_fields()))).collect();
+    let custom: Vec<_> = accounts.iter().map(|account| custom.get(account).map_or("", String::as_str)).collect();
+    let select = sqlx::query(select).bind(&accounts).bind(ids).bind(distinct_accounts).bind(custom);
+    for row in select.fetch_all(connection).await? {
         let Some(batch) = batches.get_mut(&row_mapping::account_from_row(&row)?) else { continue };
         let registry: Option<i64> = row.try_get("registry_version")?;
         let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("last_position")? }));

@@ -45,8 +45,10 @@ impl Repository {
     ) -> Result<(PreparedBatch, Projection), StorageError> {
         let account = writes.account;
         let (job, reply) = WriteJob::new(writes);
-        let stored_account =
-            || Projection { batch: AccountBatch::new(account, vec![]), base_committed: Arc::new(true.into()) };
+        let stored_account = || Projection {
+            batch: AccountBatch::new(account, vec![]).with_all_custom_fields(),
+            base_committed: Arc::new(true.into()),
+        };
         let Projection { mut batch, base_committed } = projection.unwrap_or_else(stored_account);
         batch.jobs.push(job);
         let pool = self.pool.clone();

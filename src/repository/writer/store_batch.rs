@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
 use super::bind_columns::{
-    ARCHIVAL_COLUMNS, ChangeColumns, ContactColumns, KeyColumns, collect_rows, contact_value_columns,
+    ARCHIVAL_COLUMNS, ChangeColumns, ContactColumns, ContactRow, KeyColumns, collect_rows, contact_value_columns,
 };
 use super::insert_rows::{insert_changes, insert_changes_sql, insert_contacts, insert_keys};
-use crate::contacts::Contact;
+use crate::contacts::UpdatedContact;
 use crate::fields::system;
 use crate::repository::error::StorageError;
 use crate::repository::history_erasure::{self, PendingErasure};
@@ -45,11 +45,18 @@ fn advance_positions_sql(first: usize) -> String {
     )
 }
 
+/// The assignment of the custom fields. A document without a change keeps its value, which is not copied then: a large
+/// document stays where it is.
+const CUSTOM_ASSIGNMENT: &str = "custom = CASE \
+    WHEN n.custom_removed IS NOT NULL \
+    THEN (c.custom - string_to_array(n.custom_removed, ',')) || coalesce(n.custom_set::jsonb, '{}') \
+    WHEN n.custom_set IS NOT NULL THEN c.custom || n.custom_set::jsonb ELSE c.custom END";
+
 /// Returns the assignments of every update of a contact, from rows `n`.
 fn assignments_sql() -> String {
     let stored = system::stored().iter().map(|field| format!("{0} = n.{0}", field.internal_name));
     format!(
-        "version = n.version, position = n.position, updated_at = n.updated_at, custom = n.custom::jsonb, {}",
+        "version = n.version, position = n.position, updated_at = n.updated_at, {CUSTOM_ASSIGNMENT}, {}",
         comma_separated(stored)
     )
 }
@@ -148,11 +155,16 @@ fn bind_positions<'a>(
         .bind(batches.iter().map(|batch| batch.unit_of_work.position()).collect::<Vec<_>>())
 }
 
-/// Returns the updated contacts, each with its account and its previous version.
-fn updated_contacts<'a>(batches: &'a [&'a AccountBatch]) -> impl Iterator<Item = (Uuid, i64, &'a Contact)> {
-    batches
-        .iter()
-        .flat_map(|batch| batch.effects.updated.iter().map(|(base, contact)| (batch.account, *base, &**contact)))
+/// Returns the updated contacts.
+fn updated_contacts<'a>(batches: &'a [&'a AccountBatch]) -> impl Iterator<Item = ContactRow<'a>> {
+    batches.iter().flat_map(|batch| {
+        let row = |updated: &'a UpdatedContact| ContactRow {
+            account: batch.account,
+            before: Some(&updated.before),
+            contact: &updated.now,
+        };
+        batch.effects.updated.iter().map(row)
+    })
 }
 
 async fn update_contacts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {

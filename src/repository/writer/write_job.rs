@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::contacts::{Write, WriteOutcome};
-use crate::fields::Registry;
+use crate::fields::{CustomSelection, Registry};
 use crate::repository::error::WriteError;
 use crate::repository::idempotency::{Idempotent, IdempotentRequest};
 
@@ -24,6 +24,8 @@ pub struct AccountWrites {
     pub atomicity: Atomicity,
     /// Whether the writes are only checked: the outcomes are returned and nothing is stored.
     pub dry_run: bool,
+    /// The custom fields that the caller reads in the outcomes. The contacts in the outcomes have no values of others.
+    pub custom_fields: CustomSelection,
     /// The request's `Idempotency-Key`, if it sent one.
     pub idempotent_request: Option<IdempotentRequest<[WriteOutcome]>>,
 }

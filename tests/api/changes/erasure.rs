@@ -134,3 +134,61 @@ async fn purge_waits_for_a_row_lock_on_the_contact() {
     sqlx::raw_sql("COMMIT").execute(&mut database).await.unwrap();
     waiting.await.unwrap();
 }
+
+/// Creates a contact with this number of changes, whose values contain the marker. Returns its id.
+async fn create_with_history(account: &Account, marker: &str, changes: usize) -> String {
+    let id = account.create(json!({"first_name": format!("{marker}-0")})).await;
+    for first in (1..=changes).step_by(1_000) {
+        let inputs: Vec<_> = (first..=changes.min(first + 999))
+            .map(|number| json!({"id": id, "fields": {"first_name": format!("{marker}-{number}")}}))
+            .collect();
+        account.batch("update", json!({"inputs": inputs})).await.expect(200);
+    }
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purge_of_a_long_history_erases_all_of_it_before_the_204() {
+    let account = Account::new().await;
+    let id = create_with_history(&account, "Marker1f8", 2_500).await;
+    let purged = tokio::spawn({
+        let (account, id) = (account.clone(), id.clone());
+        async move { purge_contact(&account, &id).await }
+    });
+    // Writes of the same account go on meanwhile.
+    let other = account.create(json!({"first_name": "other"})).await;
+    account.patch(&other, json!({"first_name": "changed"})).await.expect(200);
+    purged.await.unwrap();
+    assert_eq!(tables_containing(&account, "arker1f8").await, Vec::<String>::new());
+    account.get(&format!("/contacts/{id}")).await.expect_error(404, "not_found");
+    let entries = FeedReader::read_entire_feed(&account).await;
+    let of_contact: Vec<_> = entries.iter().filter(|entry| entry["contact_id"] == *id).collect();
+    assert_eq!(of_contact.len(), 2_502);
+    assert!(of_contact.iter().all(|entry| entry["changed"] == json!({})));
+    let of_other: Vec<_> = entries.iter().filter(|entry| entry["contact_id"] == *other).collect();
+    assert!(of_other.len() == 2 && of_other.iter().all(|entry| entry["changed"] != json!({})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_erasure_is_resumed_in_the_background() {
+    let account = Account::on_server(&Server::with_own_database("interrupted_erasure", |_| {}));
+    let id = create_with_history(&account, "Marker2c4", 1_500).await;
+    let mut database = account.database().await;
+    // The state after a crash: the purge is committed, and part of the history is not erased.
+    for statement in [
+        "INSERT INTO pending_erasures \
+         SELECT account_id, id, position, now() - interval '1 hour' FROM contacts WHERE id = $1::uuid",
+        "DELETE FROM contacts WHERE id = $1::uuid",
+    ] {
+        sqlx::query(statement).bind(&id).execute(&mut database).await.unwrap();
+    }
+    for _ in 0..100 {
+        if tables_containing(&account, "arker2c4").await.is_empty() {
+            let pending = sqlx::query_scalar("SELECT count(*) FROM pending_erasures").fetch_one(&mut database);
+            assert_eq!(pending.await.map(|count: i64| count).unwrap(), 0);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the erasure was not resumed");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use contacts::config::{DatabaseSettings, Environment};
 use contacts::contacts::{Write, WriteOutcome};
+use contacts::fields::CustomSelection;
 use contacts::import_export::{ColumnMapping, MappingOptions};
 use contacts::repository::{AccountWrites, Atomicity, Idempotent, PreparedBatch, Repository};
 use serde_json::json;
@@ -39,6 +40,7 @@ impl Importer {
             writes: chunk.iter().map(write).collect::<Vec<Write>>(),
             atomicity: Atomicity::Independent,
             dry_run: false,
+            custom_fields: CustomSelection::default(),
             idempotent_request: None,
         }
     }

@@ -19,5 +19,6 @@ mod unique_property_lookup;
 mod unusual_strings;
 mod update;
 mod upsert;
+mod wide_contacts;
 mod write_batching;
 mod write_batching_equivalence;
