@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::batcher::{self, BatchQueue};
 use super::error::StorageError;
 use super::pool::{DedicatedConnection, DedicatedConnections};
-use super::row_mapping::{self, contact_columns, custom_parameter};
+use super::row_mapping::{contact_columns, contacts_by_number, custom_parameter};
 use super::statement::sql;
 use super::{Repository, storage_metrics};
 use crate::contacts::Contact;
@@ -122,12 +121,5 @@ async fn select_contacts(
     let mut connection = dedicated.acquire().await?;
     let rows = query.fetch_all(&mut *connection).await?;
     dedicated.put_back(connection);
-    let mut contacts = vec![None; jobs.len()];
-    for row in rows {
-        let number: i64 = row.try_get("number")?;
-        if let Some(contact) = usize::try_from(number - 1).ok().and_then(|index| contacts.get_mut(index)) {
-            *contact = Some(row_mapping::contact_from_row(&row)?);
-        }
-    }
-    Ok(contacts)
+    Ok(contacts_by_number(&rows, jobs.len())?)
 }

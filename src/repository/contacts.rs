@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
@@ -82,15 +81,9 @@ impl Repository {
             contact_columns("$4::text")
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
-        let mut holders = vec![None; keys.len()];
         let select = sqlx::query(select).bind(account).bind(fields).bind(texts).bind(custom_parameter(custom));
-        for row in select.fetch_all(&mut *self.pool.admit().await?).await? {
-            let number: i64 = row.try_get("number")?;
-            if let Some(holder) = usize::try_from(number - 1).ok().and_then(|index| holders.get_mut(index)) {
-                *holder = Some(row_mapping::contact_from_row(&row)?);
-            }
-        }
-        Ok(holders)
+        let rows = select.fetch_all(&mut *self.pool.admit().await?).await?;
+        Ok(row_mapping::contacts_by_number(&rows, keys.len())?)
     }
 
     /// Returns a page of a list of contacts, in order of creation.

@@ -73,6 +73,19 @@ pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
     })
 }
 
+/// Returns the contacts in rows that also have the column `number`, which counts from 1: each at the index of its number,
+/// in a list of this length.
+pub(super) fn contacts_by_number(rows: &[PgRow], length: usize) -> sqlx::Result<Vec<Option<Contact>>> {
+    let mut contacts = vec![None; length];
+    for row in rows {
+        let number: i64 = row.try_get("number")?;
+        if let Some(contact) = usize::try_from(number - 1).ok().and_then(|index| contacts.get_mut(index)) {
+            *contact = Some(contact_from_row(row)?);
+        }
+    }
+    Ok(contacts)
+}
+
 /// Sets the values of custom fields from their JSON by field id: `{"100": 38, …}`.
 fn set_custom_values(text: &str, values: &mut Values) -> sqlx::Result<()> {
     let malformed = || sqlx::Error::Decode("malformed custom values".into());

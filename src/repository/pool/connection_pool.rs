@@ -145,6 +145,8 @@ pub(in crate::repository) fn open_pool(
         ("plan_cache_mode", "force_generic_plan".to_owned()),
         // A plan made while a table was small must not read the whole table once it is large.
         ("enable_seqscan", "off".to_owned()),
+        // A scan that cannot be avoided counts as very expensive then. Compiling its plan would take longer than the scan.
+        ("jit", "off".to_owned()),
         ("statement_timeout", milliseconds(settings.timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(settings.timeout * 2)),
     ];
