@@ -16,13 +16,10 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::accept::AcceptedConnection;
-use super::connection_state::{ConnectionState, Timeout, Timeouts, TrackedBody};
+use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, Timeout, Timeouts, TrackedBody};
 use super::observed_stream::ObservedStream;
 use crate::http::router::Service;
 
-/// The maximum size of an HTTP/1 request head in bytes. Also limits the part of a body that is buffered before the
-/// handler reads it.
-const MAX_HEAD_BYTES: usize = 128 * 1024;
 /// The maximum size of an HTTP/2 header list in bytes, after decompression.
 const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
 /// The maximum number of concurrent requests on an HTTP/2 connection.
