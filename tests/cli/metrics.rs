@@ -27,11 +27,16 @@ pub(super) struct MeteredService {
 impl MeteredService {
     /// Starts a service with `METRICS_ADDR`, so that scrapes hardly change the counters.
     pub(super) fn new(name: &str) -> Self {
+        // No collector listens at this endpoint. The counters of spans are exported anyway.
+        Self::with_setting(name, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"))
+    }
+
+    /// Starts a service with `METRICS_ADDR` and another setting, and without traces unless that setting enables them.
+    pub(super) fn with_setting(name: &str, (setting, value): (&str, &str)) -> Self {
         let (cluster, url) = start_database(name);
         let (folder, address, metrics) = (TempDir::new().unwrap(), free_address(), free_address());
         let mut command = serve_command(&folder, &url, &address);
-        // No collector listens at this endpoint. The counters of spans are exported anyway.
-        command.env("METRICS_ADDR", &metrics).env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+        command.env("METRICS_ADDR", &metrics).env(setting, value);
         let running = command.spawn().map(ChildGuard).unwrap();
         wait_for("readiness", || is_ready(&address).then_some(()));
         Self { address, metrics, url, running, _cluster: cluster, folder }
