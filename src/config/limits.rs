@@ -10,8 +10,10 @@ use super::settings_reader::SettingsReader;
 pub struct LimitSettings {
     /// The maximum number of requests per account and minute, on this instance. `None`: no limit.
     pub rate_per_minute: Option<NonZeroU32>,
-    /// The maximum number of concurrent requests. The same number of long polls may wait in addition.
+    /// The maximum number of concurrent requests, except long polls.
     pub concurrent_requests: usize,
+    /// The maximum number of long polls at a time.
+    pub long_polls: usize,
     /// The maximum number of open connections.
     pub connections: usize,
     /// The memory for large bodies, in bytes.
@@ -31,6 +33,8 @@ impl SettingsReader<'_> {
             // A request uses little memory except for its body. The database serves far fewer at once, so more requests
             // than this would queue for longer than their callers wait.
             concurrent_requests: self.read_count("MAX_CONCURRENT_REQUESTS", 1_024),
+            // A waiting long poll only takes memory.
+            long_polls: self.read_count("MAX_LONG_POLLS", 4_096),
             connections: self.read_count("MAX_CONNECTIONS", 8_192),
             buffered_body_bytes: self.read_bytes("MAX_BUFFERED_BODY_BYTES", 64 * 1024 * 1024),
             header_read_timeout: self.read_milliseconds("HEADER_READ_TIMEOUT_MS", 15_000),

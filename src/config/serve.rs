@@ -70,6 +70,7 @@ mod tests {
             ("MIGRATE_ON_START", "yes"),
             ("RATE_LIMIT_PER_MINUTE", "0"),
             ("MAX_CONCURRENT_REQUESTS", "0"),
+            ("MAX_LONG_POLLS", "0"),
             ("MAX_CONNECTIONS", "none"),
             ("MAX_BUFFERED_BODY_BYTES", "64M"),
             ("HEADER_READ_TIMEOUT_MS", "0"),

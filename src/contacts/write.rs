@@ -162,12 +162,14 @@ pub struct WrittenContact {
     pub before: Option<Arc<Contact>>,
     /// Whether the write created the contact.
     pub created: bool,
+    /// The position of the change in the account's feed; `None` if the write changed nothing.
+    pub changed_at: Option<i64>,
 }
 
 impl WrittenContact {
     /// Returns the result of a write after which the contact has no new state: it is unchanged or purged.
     pub(super) fn unchanged(contact: Arc<Contact>) -> Self {
-        Self { before: Some(Arc::clone(&contact)), contact, created: false }
+        Self { before: Some(Arc::clone(&contact)), contact, created: false, changed_at: None }
     }
 }
 

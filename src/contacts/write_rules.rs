@@ -36,7 +36,7 @@ impl UnitOfWork {
         let contact = Contact::new(patch);
         self.move_keys(contact.id, KeyChanges::for_new(&contact.values, registry))?;
         let contact = self.record_change(ChangeKind::Created, None, contact, actor);
-        Ok(WrittenContact { contact, before: None, created: true })
+        Ok(WrittenContact { changed_at: Some(contact.position), contact, before: None, created: true })
     }
 
     /// Updates a contact. Rejects archived contacts, then a precondition that is not met, then keys that other active
@@ -120,7 +120,7 @@ impl UnitOfWork {
             self.move_keys(id, KeyChanges::for_removed(&contact.values, registry))?;
         }
         self.record_purge(&contact, actor);
-        Ok(WrittenContact::unchanged(contact))
+        Ok(WrittenContact { changed_at: Some(self.position()), ..WrittenContact::unchanged(contact) })
     }
 
     /// Releases and claims keys for a contact. Rejects the change if other active contacts hold claimed keys; the
@@ -147,7 +147,7 @@ impl UnitOfWork {
         actor: Option<&Arc<str>>,
     ) -> WrittenContact {
         let contact = self.record_change(kind, Some(Arc::clone(&before)), next, actor);
-        WrittenContact { contact, before: Some(before), created: false }
+        WrittenContact { changed_at: Some(contact.position), contact, before: Some(before), created: false }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The state that all handlers and middleware share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::limits::Limits;
@@ -22,7 +23,7 @@ struct AppState {
     client_signer: Option<Signer>,
     settings: HttpSettings,
     limits: Limits,
-    is_draining: AtomicBool,
+    is_draining: watch::Sender<bool>,
     in_flight: AtomicUsize,
     metrics: RequestMetrics,
 }
@@ -42,7 +43,7 @@ impl App {
             client_signer,
             limits: Limits::new(&settings),
             settings,
-            is_draining: AtomicBool::new(false),
+            is_draining: watch::Sender::new(false),
             in_flight: AtomicUsize::new(0),
             metrics: RequestMetrics::new(),
         }))
@@ -87,15 +88,21 @@ impl App {
         &self.0.metrics
     }
 
-    /// Marks the service as shutting down. `/readyz` turns 503, and all other requests are still processed.
+    /// Marks the service as shutting down. `/readyz` turns 503, and all other requests are still processed. Long polls return at once.
     pub fn drain(&self) {
-        self.0.is_draining.store(true, Ordering::Relaxed);
+        self.0.is_draining.send_replace(true);
     }
 
     /// Returns whether the service is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.is_draining.load(Ordering::Relaxed)
+        *self.0.is_draining.borrow()
+    }
+
+    /// Waits until the service is shutting down.
+    pub(super) async fn wait_for_drain(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.is_draining.subscribe().wait_for(|is_draining| *is_draining).await;
     }
 
     /// Returns the number of requests in flight.

@@ -1,8 +1,11 @@
 //! `/contacts/changes` and `/contacts/{contactId}/history` (`docs/api-reference.md#change-feed`).
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::app::App;
 use super::authentication::Caller;
@@ -15,7 +18,8 @@ use super::openapi::responses::CursorExpired;
 use super::openapi::schemas;
 use super::query::{FeedQuery, HistoryQuery, QueryString};
 use crate::contacts::{FeedCursor, FeedScope, RenderedEntry};
-use crate::repository::HistoryPage;
+use crate::fields::Registry;
+use crate::repository::{HistoryPage, StorageError};
 
 #[derive(Serialize)]
 struct FeedBody<'a> {
@@ -40,7 +44,7 @@ pub(super) async fn read_changes(
     let scope = FeedScope::Feed(caller.account);
     // If another instance has just created a field, the cached registry lacks this field. The response would leave out
     // its values, and the caller would never get them.
-    let registry = app.repository().registry_at_least(caller.account, page.registry_version).await?;
+    let registry = registry_at_least(&app, caller.account, page.registry_version).await?;
     let data = page.entries.iter().map(|entry| entry.render(scope, &registry)).collect();
     JsonResponse::new(StatusCode::OK, &FeedBody { data, next: Some(page.next.encode(scope)) })
 }
@@ -68,7 +72,14 @@ pub(super) async fn read_history(
     entries.truncate(limit);
     let last = entries.last().filter(|_| has_more);
     let next = last.map(|last| FeedCursor::after(last).encode(FeedScope::History(account, contact)));
-    let registry = app.repository().registry_at_least(account, registry_version).await?;
+    let registry = registry_at_least(&app, account, registry_version).await?;
     let data = entries.iter().map(|entry| entry.render(FeedScope::Feed(account), &registry)).collect();
     JsonResponse::new(StatusCode::OK, &FeedBody { data, next })
+}
+
+/// Returns the account's registry, at this version or a later one.
+///
+/// The future that may load it is large. Without the box, it would be part of every waiting long poll.
+async fn registry_at_least(app: &App, account: Uuid, version: i64) -> Result<Arc<Registry>, StorageError> {
+    Box::pin(app.repository().registry_at_least(account, version)).await
 }

@@ -17,8 +17,8 @@ use super::query::requested_wait;
 /// The routes that the limit does not apply to: monitoring must work above all while the service is overloaded.
 const EXEMPT_ROUTES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Processes a request if fewer than `MAX_CONCURRENT_REQUESTS` are in progress, and cancels it after
-/// `REQUEST_TIMEOUT_MS`.
+/// Processes a request if fewer than `MAX_CONCURRENT_REQUESTS`, or for a long poll `MAX_LONG_POLLS`, are in progress.
+/// Cancels it after `REQUEST_TIMEOUT_MS`.
 pub(super) async fn limit_concurrency(State(app): State<App>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let is_feed = route == "/contacts/changes";

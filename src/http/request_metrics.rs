@@ -20,6 +20,7 @@ const IN_FLIGHT: &str = "contacts_http_requests_in_flight";
 const ERRORS: &str = "contacts_http_errors_total";
 const TOKEN_FAILURES: &str = "contacts_token_failures_total";
 const LONG_POLLS: &str = "contacts_feed_long_polls_waiting";
+const LONG_POLL_READS: &str = "contacts_feed_long_poll_reads_total";
 
 /// The route label of requests for unknown paths.
 const NO_ROUTE: &str = "none";
@@ -29,6 +30,7 @@ pub(super) struct RequestMetrics {
     routes: ArcSwap<HashMap<String, RouteSeries>>,
     in_flight: Gauge,
     long_polls: Gauge,
+    long_poll_reads: Counter,
 }
 
 /// The series of a route, by method and status.
@@ -49,8 +51,14 @@ impl RequestMetrics {
         describe_counter!(ERRORS, "Error responses, by error code.");
         describe_counter!(TOKEN_FAILURES, "Requests without a valid token, by reason.");
         describe_gauge!(LONG_POLLS, "Long polls of the change feed that are waiting for a change.");
+        describe_counter!(LONG_POLL_READS, "Reads of the change feed by long polls.");
         AuthenticationFailure::all().for_each(|failure| failure.count(0));
-        Self { routes: ArcSwap::default(), in_flight: gauge!(IN_FLIGHT), long_polls: gauge!(LONG_POLLS) }
+        Self {
+            routes: ArcSwap::default(),
+            in_flight: gauge!(IN_FLIGHT),
+            long_polls: gauge!(LONG_POLLS),
+            long_poll_reads: counter!(LONG_POLL_READS),
+        }
     }
 
     /// Records a response and its duration. `route` is the route's template, empty for an unknown path.
@@ -82,6 +90,11 @@ impl RequestMetrics {
     /// Counts a waiting long poll until the guard is dropped.
     pub(super) fn track_long_poll(&self) -> GaugeGuard<'_> {
         GaugeGuard::new(&self.long_polls)
+    }
+
+    /// Counts a read of the feed by a long poll.
+    pub(super) fn count_long_poll_read(&self) {
+        self.long_poll_reads.increment(1);
     }
 }
 

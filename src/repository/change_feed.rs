@@ -10,6 +10,7 @@ use sqlx::{Connection, Row, query, query_scalar};
 use uuid::Uuid;
 
 use super::Repository;
+use super::change_notifier::ChangeSubscription;
 use super::error::StorageError;
 use super::pool::Pool;
 use crate::contacts::{ChangeKind, FeedCursor, FeedEntry, now};
@@ -48,6 +49,9 @@ pub struct FeedPage {
     pub next: FeedCursor,
     /// A version of the account's registry that has every field in the entries.
     pub registry_version: i64,
+    /// The position of the account's last change at the time of the read; 0 if the read found no entry at all. It is
+    /// above the position of `next` if entries follow.
+    pub account_position: i64,
 }
 
 /// A page of a contact's history.
@@ -77,11 +81,12 @@ impl From<sqlx::Error> for FeedError {
     }
 }
 
-/// Expands to the columns that [`feed_entries_from_rows`] reads. The account is the first parameter of the statement.
+/// Expands to the columns that [`EntryRows`] reads. The account is the first parameter of the statement.
 macro_rules! entry_columns {
     () => {
         "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
-         (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1)"
+         (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), \
+         (SELECT a.last_position FROM accounts a WHERE a.account_id = $1)"
     };
 }
 
@@ -98,11 +103,23 @@ fn feed_entry_from_row(row: &PgRow) -> sqlx::Result<FeedEntry> {
     })
 }
 
-/// Returns the entries in rows with the columns of `entry_columns!`, and the version of the account's registry at the
-/// time of the read.
-fn feed_entries_from_rows(rows: &[PgRow]) -> sqlx::Result<(Vec<FeedEntry>, i64)> {
-    let registry_version = rows.first().map_or(Ok(None), |row| row.try_get(6))?;
-    Ok((rows.iter().map(feed_entry_from_row).collect::<sqlx::Result<_>>()?, registry_version.unwrap_or(0)))
+/// The entries in rows with the columns of `entry_columns!`, and the state of the account at the time of the read. The
+/// state is zero if there are no rows.
+struct EntryRows {
+    entries: Vec<FeedEntry>,
+    registry_version: i64,
+    account_position: i64,
+}
+
+impl EntryRows {
+    fn from_rows(rows: &[PgRow]) -> sqlx::Result<Self> {
+        let state = |column: usize| rows.first().map_or(Ok(None), |row| row.try_get::<Option<i64>, _>(column));
+        Ok(Self {
+            entries: rows.iter().map(feed_entry_from_row).collect::<sqlx::Result<_>>()?,
+            registry_version: state(6)?.unwrap_or(0),
+            account_position: state(7)?.unwrap_or(0),
+        })
+    }
 }
 
 impl Repository {
@@ -115,14 +132,16 @@ impl Repository {
         let mut connection = self.pool.admit().await?;
         let start = match request.after {
             FeedStart::Newest => {
-                let next = newest_cursor(&mut connection, account).await?;
-                return Ok(FeedPage { entries: vec![], next, registry_version: 0 });
+                let EntryRows { entries, account_position, .. } = read_newest_entry(&mut connection, account).await?;
+                let next = entries.first().map_or(FeedCursor::START, FeedCursor::after);
+                return Ok(FeedPage { entries: vec![], next, registry_version: 0, account_position });
             }
             FeedStart::Oldest => FeedCursor::START,
             FeedStart::Cursor(cursor) => cursor,
         };
-        let (scanned, registry_version) = read_entries(&mut connection, account, start.position(), request).await?;
-        let mut scanned = scanned.into_iter();
+        let EntryRows { entries, registry_version, account_position } =
+            read_entries(&mut connection, account, start.position(), request).await?;
+        let mut scanned = entries.into_iter();
         if let FeedStart::Cursor(cursor) = request.after {
             let is_valid = match cursor {
                 FeedCursor::START => is_complete(&mut connection, account).await?,
@@ -144,13 +163,20 @@ impl Repository {
                 break;
             }
         }
-        Ok(FeedPage { entries, next, registry_version })
+        Ok(FeedPage { entries, next, registry_version, account_position })
     }
 
-    /// Returns a future that completes when this instance writes to the account after this call. It may also complete
-    /// after a write to another account.
-    pub fn wait_for_change(&self, account: Uuid) -> impl Future<Output = ()> + Send + '_ {
+    /// Subscribes to the changes of an account, of this instance and of others. Subscribe before the read whose result
+    /// is to be followed.
+    #[must_use]
+    pub fn subscribe_to_changes(&self, account: Uuid) -> ChangeSubscription {
         self.change_notifier.subscribe(account)
+    }
+
+    /// Returns the number of accounts whose changes are subscribed to.
+    #[must_use]
+    pub fn subscribed_account_count(&self) -> usize {
+        self.change_notifier.account_count()
     }
 
     /// Returns the changes of a contact, newest first: all of them, or those before a position. Returns `None` when
@@ -188,7 +214,7 @@ impl Repository {
         let (start, repeated) = before.map_or((newest, 0), |before| (before, 1));
         let walk = query(WALK).bind(account).bind(contact).bind(start).bind(limit + repeated);
         let rows = walk.fetch_all(&mut *connection).await?;
-        let (mut entries, registry_version) = feed_entries_from_rows(&rows)?;
+        let EntryRows { mut entries, registry_version, .. } = EntryRows::from_rows(&rows)?;
         entries.retain(|entry| Some(entry.position) != before);
         Ok(Some(HistoryPage { entries, registry_version }))
     }
@@ -201,7 +227,7 @@ async fn read_entries(
     account: Uuid,
     start: i64,
     request: &FeedRequest,
-) -> sqlx::Result<(Vec<FeedEntry>, i64)> {
+) -> sqlx::Result<EntryRows> {
     const ALL: &str = concat!(
         "SELECT ",
         entry_columns!(),
@@ -222,19 +248,17 @@ async fn read_entries(
             not_excluded.bind(request.limit + 2).fetch_all(connection).await?
         }
     };
-    feed_entries_from_rows(&rows)
+    EntryRows::from_rows(&rows)
 }
 
-/// Returns the cursor after the newest entry.
-async fn newest_cursor(connection: &mut PgConnection, account: Uuid) -> sqlx::Result<FeedCursor> {
+/// Returns the newest entry, if there is one.
+async fn read_newest_entry(connection: &mut PgConnection, account: Uuid) -> sqlx::Result<EntryRows> {
     const NEWEST: &str = concat!(
         "SELECT ",
         entry_columns!(),
         " FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1"
     );
-    let row = query(NEWEST).bind(account).fetch_optional(connection).await?;
-    let newest = row.as_ref().map(feed_entry_from_row).transpose()?;
-    Ok(newest.map_or(FeedCursor::START, |entry| FeedCursor::after(&entry)))
+    EntryRows::from_rows(&query(NEWEST).bind(account).fetch_all(connection).await?)
 }
 
 /// Whether no entry of the account's feed has been deleted.

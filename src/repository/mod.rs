@@ -8,7 +8,7 @@
 //! | `contacts` | `contacts_by_id`, `contacts_by_key`, `list_contacts`: reads several contacts |
 //! | `search` | `search_contacts`: reads a page of search results |
 //! | `writer` | `write_contacts`: creates, updates, upserts, archives, restores and purges contacts; `prepare_batch`, `store_prepared_batch`: the same for imports, as a pipeline |
-//! | `change_feed` | `read_changes`, `read_history`, `wait_for_change`: reads the feed and the history |
+//! | `change_feed` | `read_changes`, `read_history`, `subscribe_to_changes`: reads the feed and the history, and waits for changes |
 //! | `fields` | `registry`, `registry_at_least`, `reload_registry`, `create_field`, `update_field`, `delete_field`: reads and changes custom fields |
 //! | `clients` | `create_client`, `list_clients`, `revoke_client`, `client_credentials`, `is_client_revoked`: manages API clients |
 //! | `export` | `export_contacts`: reads all contacts of an account in one snapshot |
@@ -34,6 +34,7 @@ mod idempotency;
 mod migrations;
 mod pool;
 mod registry_cache;
+mod remote_changes;
 mod revoked_clients;
 mod row_mapping;
 mod search;
@@ -57,6 +58,7 @@ use search::SearchState;
 use writer::{AccountQueues, Writer};
 
 pub use change_feed::{FeedError, FeedPage, FeedRequest, FeedStart, HistoryPage};
+pub use change_notifier::ChangeSubscription;
 pub use clients::StoredCredentials;
 pub use error::{FieldError, StorageError, WriteError};
 pub use idempotency::{Idempotent, IdempotentRequest};
@@ -109,25 +111,27 @@ impl Repository {
         };
         let for_writes = dedicated("writer", pool::with_lock_timeout(options.clone()), write_connections, writers);
         let for_reads = dedicated("reader", options.clone(), read_connections, batched_reads::WORKERS);
+        let change_notifier = Arc::new(ChangeNotifier::default());
         let account_queues = AccountQueues::new(&pool, shared_connections, settings.timeout);
         Ok(Self {
             registry_cache: Arc::new(RegistryCache::new(pool.clone())),
             revoked_clients: Arc::new(RevokedClients::new(pool.clone())),
             search_state: Arc::new(SearchState::new(shared_connections)),
             reader: Arc::new(ContactReader::start(for_reads, settings.timeout)),
-            writer: Arc::new(Writer::start(for_writes, account_queues, settings)),
-            change_notifier: Arc::new(ChangeNotifier::new()),
+            writer: Arc::new(Writer::start(for_writes, account_queues, &change_notifier, settings)),
+            change_notifier,
             change_retention: settings.change_retention,
             options: Arc::new(options),
             pool,
         })
     }
 
-    /// Refreshes the caches and deletes expired data, for as long as the future is polled.
+    /// Refreshes the caches, notifies long polls of other instances' changes, and deletes expired data, for as long as the future is polled.
     pub async fn run_background_work(&self) {
         tokio::join!(
             restart_on_panic(|| Arc::clone(&self.registry_cache).refresh_periodically()),
             restart_on_panic(|| Arc::clone(&self.revoked_clients).refresh_periodically()),
+            restart_on_panic(|| remote_changes::notify_periodically(self.pool.clone(), self.change_notifier.clone())),
             restart_on_panic(|| cleanup::run_periodically(self.clone())),
         );
     }

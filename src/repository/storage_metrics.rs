@@ -16,6 +16,7 @@ const BATCH_DURATION: &str = "contacts_queue_batch_duration_seconds";
 const ACCOUNT_QUEUES: &str = "contacts_write_account_queues";
 const ACCOUNT_QUEUES_WAITING: &str = "contacts_write_account_queues_waiting";
 const REGISTRIES_CACHED: &str = "contacts_registries_cached";
+const SUBSCRIBED_ACCOUNTS: &str = "contacts_feed_accounts_waiting";
 const CONNECTIONS: &str = "contacts_database_connections";
 const CONNECTIONS_MAX: &str = "contacts_database_connections_max";
 const CONNECTIONS_WAITING: &str = "contacts_database_connections_waiting";
@@ -33,6 +34,7 @@ pub(super) fn describe_metrics() {
     describe_gauge!(ACCOUNT_QUEUES_WAITING, "Write jobs in the queues of these accounts.");
     describe_counter!(REGISTRY_LOADS, "Field registries read from the database, by cause: first use or a change.");
     describe_gauge!(REGISTRIES_CACHED, "Field registries in memory, one for each account in use.");
+    describe_gauge!(SUBSCRIBED_ACCOUNTS, "Accounts with long polls, whose positions are read every 500 ms.");
     describe_gauge!(CONNECTIONS, "Open database connections, by pool and state.");
     describe_gauge!(CONNECTIONS_MAX, "Maximum number of database connections of a pool.");
     describe_gauge!(CONNECTIONS_WAITING, "Callers that wait for a database connection.");
@@ -51,6 +53,7 @@ impl Repository {
         self.pool.update_gauges(0);
         self.reader.update_gauges();
         self.writer.update_gauges();
+        gauge!(SUBSCRIBED_ACCOUNTS).set(self.subscribed_account_count() as f64);
         gauge!(REGISTRIES_CACHED).set(self.registry_cache.count() as f64);
     }
 }

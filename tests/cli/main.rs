@@ -8,6 +8,7 @@ mod descriptors;
 mod every_operation;
 mod help;
 mod import_export;
+mod long_polls;
 mod metrics;
 mod open_docs;
 mod pipes;
@@ -183,6 +184,7 @@ fn serve_reports_each_missing_or_malformed_setting_in_one_line() {
         ("MIGRATE_ON_START", "maybe"),
         ("RATE_LIMIT_PER_MINUTE", "-5"),
         ("MAX_CONCURRENT_REQUESTS", "0"),
+        ("MAX_LONG_POLLS", "none"),
         ("CORS_ALLOWED_ORIGINS", "https://app.example.com/path"),
         ("METRICS_ADDR", "9464"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),

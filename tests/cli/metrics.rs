@@ -14,39 +14,49 @@ use super::{
 };
 
 /// A service that serves its metrics on a separate address.
-struct MeteredService {
-    address: String,
+pub(super) struct MeteredService {
+    pub(super) address: String,
     metrics: String,
     url: String,
     // Fields are dropped in order of declaration: the service stops before its database.
-    _running: ChildGuard,
+    running: ChildGuard,
     _cluster: Cluster,
     folder: TempDir,
 }
 
 impl MeteredService {
     /// Starts a service with `METRICS_ADDR`, so that scrapes hardly change the counters.
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
+        // No collector listens at this endpoint. The counters of spans are exported anyway.
+        Self::with_setting(name, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"))
+    }
+
+    /// Starts a service with `METRICS_ADDR` and another setting, and without traces unless that setting enables them.
+    pub(super) fn with_setting(name: &str, (setting, value): (&str, &str)) -> Self {
         let (cluster, url) = start_database(name);
         let (folder, address, metrics) = (TempDir::new().unwrap(), free_address(), free_address());
         let mut command = serve_command(&folder, &url, &address);
-        // No collector listens at this endpoint. The counters of spans are exported anyway.
-        command.env("METRICS_ADDR", &metrics).env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+        command.env("METRICS_ADDR", &metrics).env(setting, value);
         let running = command.spawn().map(ChildGuard).unwrap();
         wait_for("readiness", || is_ready(&address).then_some(()));
-        Self { address, metrics, url, _running: running, _cluster: cluster, folder }
+        Self { address, metrics, url, running, _cluster: cluster, folder }
     }
 
     /// Sends a request. Returns the status and the whole response.
-    fn send(&self, head: &str, body: &str) -> (u16, String) {
+    pub(super) fn send(&self, head: &str, body: &str) -> (u16, String) {
         let response = send_request(&self.address, head, body).unwrap();
         (response.split(' ').nth(1).unwrap().parse().unwrap(), response)
     }
 
-    fn create(&self) -> String {
+    pub(super) fn create(&self) -> String {
         let (status, response) = self.send("POST /contacts", r#"{"fields": {"first_name": "Ada"}}"#);
         assert_eq!(status, 201, "{response}");
         response.split("location: /contacts/").nth(1).unwrap().split('\r').next().unwrap().to_owned()
+    }
+
+    /// Returns the process id of the service.
+    pub(super) fn process_id(&self) -> u32 {
+        self.running.0.id()
     }
 
     fn metrics_text(&self) -> String {
@@ -56,7 +66,7 @@ impl MeteredService {
     }
 
     /// Returns the value of every series, by name and labels.
-    fn scrape(&self) -> Scrape {
+    pub(super) fn scrape(&self) -> Scrape {
         let text = self.metrics_text();
         let series = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let parsed = series.map(|line| {
@@ -68,11 +78,11 @@ impl MeteredService {
 }
 
 /// The values of one scrape, by name and labels of the series.
-struct Scrape(BTreeMap<String, f64>);
+pub(super) struct Scrape(BTreeMap<String, f64>);
 
 impl Scrape {
     /// Returns the sum of all series with this name whose labels include the given ones.
-    fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let has_all = |series: &str| labels.iter().all(|label| series.contains(label));
         let is_named = |series: &str| series == name || series.starts_with(&format!("{name}{{"));

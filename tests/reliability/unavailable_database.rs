@@ -303,3 +303,32 @@ async fn full_disk_makes_writes_503_and_keeps_reads() {
     fixture.expect_recovery().await;
     assert_eq!(create().await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_long_poll_outlasts_a_restart_of_the_database_and_hears_of_another_instance() {
+    let mut cluster = DedicatedCluster::new().await;
+    let (server, other) = (cluster.server(), cluster.server());
+    let account = Account::on_server(&server);
+    account.create(json!({"first_name": "A"})).await;
+    let waiting = {
+        let account = account.clone();
+        tokio::spawn(async move { account.get("/contacts/changes?after=now&wait=30").await })
+    };
+    while server.app.repository().subscribed_account_count() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    cluster.stop();
+    // Two queries for changes of other instances fail.
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    assert!(!waiting.is_finished());
+    cluster.start().await;
+    let writer = account.on_instance(&other);
+    while writer.post("/contacts", json!({"fields": {"first_name": "B"}})).await.status != 201 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let written = Stopwatch::start();
+    let page = waiting.await.unwrap().expect(200).body;
+    assert_eq!(page["data"][0]["changed"]["first_name"]["new"], "B");
+    assert!(written.elapsed() < MAX_RECOVERY_TIME, "took {:?}", written.elapsed());
+}

@@ -29,7 +29,7 @@ impl Limits {
         let limits = &settings.limits;
         Self {
             rates: limits.rate_per_minute.map(RateLimits::new),
-            slots: RequestSlots::new(limits.concurrent_requests),
+            slots: RequestSlots::new(limits.concurrent_requests, limits.long_polls),
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
         }
     }

@@ -10,9 +10,9 @@ pub(in crate::http) struct RequestSlots {
 }
 
 impl RequestSlots {
-    /// Creates `count` slots for requests, and as many for long polls.
-    pub(super) fn new(count: usize) -> Self {
-        Self { requests: Semaphore::new(count), long_polls: Semaphore::new(count) }
+    /// Creates slots for this many requests, and for this many long polls.
+    pub(super) fn new(requests: usize, long_polls: usize) -> Self {
+        Self { requests: Semaphore::new(requests), long_polls: Semaphore::new(long_polls) }
     }
 
     /// Takes a slot until the permit is dropped. Returns `None` if no slot is free.

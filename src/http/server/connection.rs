@@ -16,17 +16,16 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::accept::AcceptedConnection;
-use super::connection_state::{ConnectionState, Timeout, Timeouts, TrackedBody};
+use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, Timeout, Timeouts, TrackedBody};
 use super::observed_stream::ObservedStream;
 use crate::http::router::Service;
 
-/// The maximum size of an HTTP/1 request head in bytes. Also limits the part of a body that is buffered before the
-/// handler reads it.
-const MAX_HEAD_BYTES: usize = 128 * 1024;
 /// The maximum size of an HTTP/2 header list in bytes, after decompression.
 const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
 /// The maximum number of concurrent requests on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
+/// The first bytes of every HTTP/2 connection (RFC 9113 §3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The interval of pings on a quiet HTTP/2 connection, and the time for the response to a ping.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
@@ -46,9 +45,10 @@ impl ConnectionServer {
     /// Serves a connection in a new task.
     pub(super) fn spawn(&self, accepted: AcceptedConnection) {
         let AcceptedConnection { stream, permit } = accepted;
-        let connection = serve_connection(stream, self.service.clone(), self.timeouts, self.shutdown.clone());
+        let (service, timeouts, shutdown) = (self.service.clone(), self.timeouts, self.shutdown.clone());
+        // The task creates the future of the connection itself. If it captured the future, it would store it twice.
         tokio::spawn(async move {
-            connection.await;
+            serve_connection(stream, service, timeouts, shutdown).await;
             drop(permit);
         });
     }
@@ -62,9 +62,15 @@ pub(super) async fn serve_connection(
     mut shutdown: watch::Receiver<()>,
 ) {
     let state = Arc::new(ConnectionState::new());
+    let builder = tokio::select! {
+        biased;
+        builder = builder_for_first_bytes(&stream) => builder,
+        // The client has sent nothing yet.
+        _ = shutdown.changed() => return,
+        _ = state.wait_for_timeout(timeouts) => return,
+    };
     let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(&state)));
     let handle = |request| handle_request(service.clone(), &state, request);
-    let builder = builder();
     let mut connection = pin!(builder.serve_connection(stream, service_fn(handle)));
     let mut is_ending = false;
     loop {
@@ -97,6 +103,18 @@ fn handle_request(
         let response = service.oneshot(request.map(Body::new)).await?;
         Ok(response.map(|body| TrackedBody::new(body, exchange)))
     }
+}
+
+/// Waits for the first bytes of a connection, and returns a builder for their version of HTTP. The bytes stay in the
+/// stream.
+///
+/// A builder for both versions reads the first request over HTTP/1 in two parts, and then hyper allocates 16 KiB for
+/// its head instead of 8 KiB, for as long as the connection is open. Many connections of long polls are open at a time.
+async fn builder_for_first_bytes(stream: &TcpStream) -> Builder<TokioExecutor> {
+    let mut first = [0; HTTP2_PREFACE.len()];
+    let count = stream.peek(&mut first).await.unwrap_or_default();
+    let may_be_http2 = HTTP2_PREFACE.starts_with(&first[..count]);
+    if may_be_http2 { builder() } else { builder().http1_only() }
 }
 
 fn builder() -> Builder<TokioExecutor> {

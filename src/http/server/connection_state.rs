@@ -10,6 +10,10 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Version;
 use hyper::body::{Frame, SizeHint};
 
+/// The maximum size of an HTTP/1 request head in bytes. Also limits the part of a body that is buffered before the
+/// handler reads it.
+pub(super) const MAX_HEAD_BYTES: usize = 128 * 1024;
+
 /// The timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
@@ -46,6 +50,8 @@ struct StateInner {
     /// The time at which the head that is arriving began. Always `None` after a request over HTTP/2, where a read can
     /// be any frame.
     head_since: Option<Instant>,
+    /// The bytes of the head that is arriving.
+    head_bytes: u64,
     /// The time at which the last request ended. Used only while no request is in flight.
     idle_since: Instant,
     /// The time at which the shutdown of the connection began.
@@ -67,6 +73,7 @@ impl ConnectionState {
             in_flight: 0,
             is_http2: false,
             head_since: Some(now),
+            head_bytes: 0,
             idle_since: now,
             shutdown_since: None,
             write_blocked_since: None,
@@ -84,16 +91,31 @@ impl ConnectionState {
         state.request_count += 1;
         state.in_flight += 1;
         state.is_http2 = version == Version::HTTP_2;
-        state.head_since = None;
+        (state.head_since, state.head_bytes) = (None, 0);
         Exchange { state: Arc::clone(self), number: state.request_count }
     }
 
-    /// Records that bytes were read. Without a request in flight, they are the beginning of the next head.
-    pub(super) fn record_read(&self) {
+    /// Records that bytes were read. Without a request in flight, they belong to the next head.
+    pub(super) fn record_read(&self, count: u64) {
         let mut state = self.lock();
-        if state.in_flight == 0 && !state.is_http2 {
+        if state.is_between_requests() {
             state.head_since.get_or_insert_with(Instant::now);
+            state.head_bytes += count;
         }
+    }
+
+    /// Returns the maximum number of bytes of the next read. Hyper compares the size of a head with its limit only after
+    /// a read, so a read must not go beyond the limit.
+    pub(super) fn read_limit(&self) -> u64 {
+        let mut state = self.lock();
+        if !state.is_between_requests() {
+            return u64::MAX;
+        }
+        // Hyper reads no further if the head has the maximum size, so these bytes were not all of one head.
+        if state.head_bytes >= MAX_HEAD_BYTES as u64 {
+            state.head_bytes = 0;
+        }
+        MAX_HEAD_BYTES as u64 - state.head_bytes
     }
 
     /// Records an attempt to write. `is_accepted`: the socket accepted the write.
@@ -135,6 +157,11 @@ impl ConnectionState {
 }
 
 impl StateInner {
+    /// Whether the connection may be HTTP/1 and no request is in flight.
+    fn is_between_requests(&self) -> bool {
+        self.in_flight == 0 && !self.is_http2
+    }
+
     /// Returns the earliest deadline of the periods that are running, or `None` if none is running.
     fn next_deadline(&self, timeouts: Timeouts) -> Option<(Instant, Timeout)> {
         let head = self.head_since.map(|since| (since + timeouts.head, Timeout::Head));
@@ -244,11 +271,11 @@ mod tests {
         let state = Arc::new(ConnectionState::new());
         assert_eq!(next_timeout(&state), Some(Timeout::Head));
         let exchange = state.begin_exchange(Version::HTTP_11);
-        state.record_read();
+        state.record_read(1);
         assert_eq!(next_timeout(&state), None, "the timeout of request bodies is elsewhere");
         drop(exchange);
         assert_eq!(next_timeout(&state), Some(Timeout::Idle));
-        state.record_read();
+        state.record_read(1);
         assert_eq!(next_timeout(&state), Some(Timeout::Head));
     }
 
@@ -259,7 +286,7 @@ mod tests {
         drop(first);
         assert_eq!((next_timeout(&state), requests(&state)), (None, (2, 1)));
         drop(second);
-        state.record_read();
+        state.record_read(1);
         assert_eq!((next_timeout(&state), requests(&state)), (Some(Timeout::Idle), (2, 0)));
     }
 
@@ -343,10 +370,25 @@ mod tests {
         let started = Instant::now();
         let read_later = async {
             tokio::time::sleep(Duration::from_millis(30)).await;
-            state.record_read();
+            state.record_read(1);
         };
         let (timeout, ()) = tokio::join!(state.wait_for_timeout(timeouts), read_later);
         assert_eq!(timeout, Timeout::Head);
         assert!(started.elapsed() >= Duration::from_millis(90));
+    }
+
+    #[test]
+    fn read_does_not_go_beyond_the_maximum_size_of_a_head() {
+        let state = Arc::new(ConnectionState::new());
+        let max = MAX_HEAD_BYTES as u64;
+        assert_eq!(state.read_limit(), max);
+        state.record_read(1_000);
+        assert_eq!(state.read_limit(), max - 1_000);
+        let exchange = state.begin_exchange(Version::HTTP_11);
+        assert_eq!(state.read_limit(), u64::MAX);
+        state.record_read(max * 2);
+        drop(exchange);
+        state.record_read(max);
+        assert_eq!(state.read_limit(), max);
     }
 }

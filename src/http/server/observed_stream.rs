@@ -1,23 +1,25 @@
-//! The byte stream of a connection. It reports reads and writes to the connection state, which has the timeouts.
+//! The byte stream of a connection. It reports reads and writes to the connection state, which has the timeouts and the
+//! limit for heads.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
 use super::connection_state::ConnectionState;
 
 /// A stream that reports its reads and writes.
 pub(super) struct ObservedStream<S> {
-    stream: S,
+    /// The limit is set before each read.
+    stream: Take<S>,
     state: Arc<ConnectionState>,
 }
 
-impl<S> ObservedStream<S> {
+impl<S: AsyncRead> ObservedStream<S> {
     pub(super) fn new(stream: S, state: Arc<ConnectionState>) -> Self {
-        Self { stream, state }
+        Self { stream: stream.take(0), state }
     }
 }
 
@@ -28,15 +30,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        let limit = self.state.read_limit();
+        self.stream.set_limit(limit);
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before {
-            self.state.record_read();
+        let count = buffer.filled().len() - before;
+        if count > 0 {
+            self.state.record_read(count as u64);
         }
         Poll::Ready(read)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
@@ -46,21 +51,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let written = Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices);
         self.state.record_write(written.is_ready());
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(self.stream.get_mut()).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(self.stream.get_mut()).poll_shutdown(context)
     }
 }
 

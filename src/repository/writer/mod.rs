@@ -19,8 +19,11 @@ mod retry;
 mod store_batch;
 mod write_job;
 
+use std::sync::Arc;
+
 use super::Repository;
 use super::batcher::{self, BatchQueue};
+use super::change_notifier::ChangeNotifier;
 use super::error::{StorageError, WriteError};
 use super::idempotency::Idempotent;
 use super::pool::{DedicatedConnection, DedicatedConnections};
@@ -60,10 +63,7 @@ impl Repository {
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
     pub async fn write_contacts(&self, writes: AccountWrites) -> Result<Outcomes, WriteError> {
-        let account = writes.account;
-        let outcomes = self.writer.submit(writes).await?;
-        self.change_notifier.notify(account);
-        Ok(outcomes)
+        self.writer.submit(writes).await
     }
 }
 
@@ -73,6 +73,7 @@ pub(super) struct Writer {
     queues: Vec<BatchQueue<WriteJob>>,
     connections: DedicatedConnections,
     account_queues: AccountQueues,
+    change_notifier: Arc<ChangeNotifier>,
 }
 
 impl Writer {
@@ -80,6 +81,7 @@ impl Writer {
     pub(super) fn start(
         connections: DedicatedConnections,
         account_queues: AccountQueues,
+        change_notifier: &Arc<ChangeNotifier>,
         settings: &DatabaseSettings,
     ) -> Self {
         let start_worker = |connection: DedicatedConnection| {
@@ -87,7 +89,8 @@ impl Writer {
             let process_batch = move |jobs| write_batch(connection.clone(), account_queues.clone(), jobs);
             batcher::start_worker(QUEUE, settings.write_batch_max, settings.timeout * 2, process_batch)
         };
-        Self { queues: connections.iter().map(start_worker).collect(), connections, account_queues }
+        let queues = connections.iter().map(start_worker).collect();
+        Self { queues, connections, account_queues, change_notifier: Arc::clone(change_notifier) }
     }
 
     /// Updates the gauges.
@@ -114,7 +117,7 @@ impl Writer {
             return Ok(Idempotent::Fresh(vec![]));
         }
         let (account, is_single) = (writes.account, writes.writes.len() == 1);
-        let (job, reply) = WriteJob::new(writes);
+        let (job, reply) = WriteJob::new(writes, &self.change_notifier);
         // The writes run on their own tasks, so that a caller that disconnects does not interrupt them.
         if !is_single {
             self.account_queues.add(account, vec![job]);

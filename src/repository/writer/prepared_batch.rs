@@ -44,7 +44,7 @@ impl Repository {
         projection: Option<Projection>,
     ) -> Result<(PreparedBatch, Projection), StorageError> {
         let account = writes.account;
-        let (job, reply) = WriteJob::new(writes);
+        let (job, reply) = WriteJob::new(writes, &self.change_notifier);
         let stored_account = || Projection {
             batch: AccountBatch::new(account, vec![]).with_all_custom_fields(),
             base_committed: Arc::new(true.into()),
@@ -73,13 +73,10 @@ impl Repository {
     /// Any [`WriteError`].
     pub async fn store_prepared_batch(&self, prepared: PreparedBatch) -> Result<Outcomes, WriteError> {
         let PreparedBatch { mut batch, reply, base_committed, is_stored } = prepared;
-        let account = batch.account;
         if !base_committed.load(Ordering::Acquire) {
             batch.mark_stale();
         }
         is_stored.store(self.writer.store_applied(batch).await, Ordering::Release);
-        let outcomes = reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))?;
-        self.change_notifier.notify(account);
-        Ok(outcomes)
+        reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
     }
 }

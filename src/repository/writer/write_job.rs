@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::contacts::{Write, WriteOutcome};
 use crate::fields::{CustomSelection, Registry};
+use crate::repository::change_notifier::ChangeNotifier;
 use crate::repository::error::WriteError;
 use crate::repository::idempotency::{Idempotent, IdempotentRequest};
 
@@ -50,19 +51,38 @@ pub(super) type WriteReply = Result<Outcomes, WriteError>;
 /// Writes, and the channel for the reply to their caller.
 pub(super) struct WriteJob {
     pub(super) request: AccountWrites,
+    change_notifier: Arc<ChangeNotifier>,
     reply: oneshot::Sender<WriteReply>,
 }
 
 impl WriteJob {
     /// Returns a job, and the receiver of its reply.
-    pub(super) fn new(request: AccountWrites) -> (Self, oneshot::Receiver<WriteReply>) {
+    pub(super) fn new(
+        request: AccountWrites,
+        change_notifier: &Arc<ChangeNotifier>,
+    ) -> (Self, oneshot::Receiver<WriteReply>) {
         let (reply, receiver) = oneshot::channel();
-        (Self { request, reply }, receiver)
+        (Self { request, change_notifier: Arc::clone(change_notifier), reply }, receiver)
     }
 
-    /// Sends the reply. A caller that has disconnected only loses its reply.
+    /// Sends the reply, and notifies long polls if the writes have changed the account. A caller that has disconnected
+    /// only loses its reply. Call this after the commit.
     pub(super) fn send_reply(self, reply: WriteReply) {
+        if let Some(position) = self.last_changed_position(&reply) {
+            self.change_notifier.notify(self.request.account, position);
+        }
         let _ = self.reply.send(reply);
+    }
+
+    /// Returns the position of the last change; `None` if nothing was changed: the writes were rejected, replayed, a
+    /// dry run, or had no effect.
+    fn last_changed_position(&self, reply: &WriteReply) -> Option<i64> {
+        match reply {
+            Ok(Idempotent::Fresh(outcomes)) if !self.request.dry_run => {
+                outcomes.iter().flatten().filter_map(|written| written.changed_at).max()
+            }
+            _ => None,
+        }
     }
 
     /// Whether the caller has disconnected.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, FeedReader, Server, Stopwatch};
+use crate::support::{Account, FeedReader, Server, Stopwatch, run_concurrently};
 
 /// The task of a long poll. Its result is the page and the time until the response.
 type LongPoll = tokio::task::JoinHandle<(Value, Duration)>;
@@ -78,10 +78,14 @@ async fn long_poll_ends_early_when_the_service_drains() {
     let server = Server::with_own_database("drain", |_| {});
     let account = Account::on_server(&server);
     let waiting = start_long_poll(&account, "wait=20").await;
+    let excluding = start_long_poll(&account, "wait=20&exclude_actor=me").await;
     server.app.drain();
+    let drained = Stopwatch::start();
     let (page, time) = waiting.await.unwrap();
     assert!(page["next"].is_string());
     assert!(time < Duration::from_secs(2), "{time:?}");
+    assert_eq!(entry_count(&excluding.await.unwrap().0), 0);
+    assert!(drained.elapsed() < Duration::from_secs(1), "{:?}", drained.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,6 +107,81 @@ async fn long_poll_holds_no_database_connection_and_ends_when_the_client_disconn
     assert_eq!(server.app.in_flight(), 1);
     waiting.abort();
     wait_until(|| server.app.in_flight() == 0).await;
+    assert_eq!(server.app.repository().subscribed_account_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_poll_is_woken_at_once_by_a_write_on_its_own_instance() {
+    let account = Account::new().await;
+    let mut times = vec![];
+    for _ in 0..9 {
+        let waiting = start_long_poll(&account, "wait=20").await;
+        let written = Stopwatch::start();
+        account.create(json!({"first_name": "A"})).await;
+        assert_eq!(entry_count(&waiting.await.unwrap().0), 1);
+        times.push(written.elapsed());
+    }
+    // The database is asked every 500 ms for changes of other instances. Without a notification, half of the polls
+    // would wait for more than 250 ms.
+    times.sort_unstable();
+    assert!(times[times.len() / 2] < Duration::from_millis(200), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_poll_is_woken_within_a_second_by_a_write_on_another_instance() {
+    let account = Account::new().await;
+    let writer = account.on_instance(&Server::shared().second_instance());
+    for _ in 0..5 {
+        let waiting = start_long_poll(&account, "wait=20").await;
+        writer.create(json!({"first_name": "A"})).await;
+        let written = Stopwatch::start();
+        assert_eq!(entry_count(&waiting.await.unwrap().0), 1);
+        assert!(written.elapsed() < Duration::from_secs(1), "took {:?}", written.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_at_any_moment_of_a_long_poll_is_not_missed() {
+    let account = Account::new().await;
+    let other = account.on_instance(&Server::shared().second_instance());
+    let mut reader = FeedReader::default();
+    for round in 0..60 {
+        let is_remote = round % 6 == 5;
+        let writer = if is_remote { other.clone() } else { account.clone() };
+        let write = tokio::spawn(async move {
+            // The write comes before, during or after the first read of the poll.
+            tokio::time::sleep(Duration::from_micros(round * 250)).await;
+            writer.create(json!({"first_name": "A"})).await
+        });
+        let started = Stopwatch::start();
+        assert_eq!(reader.read(&account, "wait=20").await, Some(1));
+        assert!(started.elapsed() < Duration::from_secs(2), "round {round} took {:?}", started.elapsed());
+        write.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_300_long_polls_gets_the_change_of_its_own_account() {
+    let server = Server::with_own_database("300_polls", |_| {});
+    let first = Account::on_server(&server);
+    let accounts: Vec<_> = (0..300).map(|_| first.for_new_account()).collect();
+    let polls: Vec<_> = accounts
+        .iter()
+        .cloned()
+        .map(|account| tokio::spawn(async move { account.get("/contacts/changes?wait=30").await.expect(200).body }))
+        .collect();
+    wait_until(|| server.app.repository().subscribed_account_count() == 300).await;
+    let ids = run_concurrently(
+        accounts
+            .iter()
+            .cloned()
+            .map(|account| async move { account.create(json!({"first_name": account.id.to_string()})).await }),
+    );
+    for (poll, id) in polls.into_iter().zip(ids.await) {
+        let page = poll.await.unwrap();
+        assert_eq!((entry_count(&page), &page["data"][0]["contact_id"]), (1, &json!(id)));
+    }
+    wait_until(|| server.app.repository().subscribed_account_count() == 0).await;
 }
 
 /// Returns when the condition is true. Panics after ten seconds.

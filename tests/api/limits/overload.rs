@@ -1,4 +1,4 @@
-//! `MAX_CONCURRENT_REQUESTS` and `MAX_CONNECTIONS`.
+//! `MAX_CONCURRENT_REQUESTS`, `MAX_LONG_POLLS` and `MAX_CONNECTIONS`.
 
 use std::time::Duration;
 
@@ -69,7 +69,10 @@ async fn requests_over_the_concurrency_limit_are_503_at_once_and_running_ones_fi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn long_polls_have_their_own_concurrency_limit() {
-    let server = server_with_concurrency_limit("many_polls", 4);
+    let server = Server::with_own_database("many_polls", |settings| {
+        settings.limits.concurrent_requests = 2;
+        settings.limits.long_polls = 4;
+    });
     let account = Account::on_server(&server);
     let polls: Vec<_> = (0..4)
         .map(|_| {
@@ -78,12 +81,16 @@ async fn long_polls_have_their_own_concurrency_limit() {
         })
         .collect();
     wait_for_in_flight(&server, 4).await;
-    account.get("/contacts/changes?after=now&wait=20").await.expect_error(503, "unavailable");
+    let rejected = account.get("/contacts/changes?after=now&wait=20").await.expect_error(503, "unavailable");
+    assert_eq!(rejected.header("retry-after"), "1");
     account.get("/contacts/changes?after=now").await.expect(200);
+    account.get("/contacts").await.expect(200);
     account.create(json!({"first_name": "A"})).await;
     for poll in polls {
         assert_eq!(poll.await.unwrap(), 200);
     }
+    // The slots are free again.
+    account.get("/contacts/changes?after=now&wait=1").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

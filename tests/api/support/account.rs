@@ -46,6 +46,12 @@ impl Account {
         Self { token: token.into(), ..self.clone() }
     }
 
+    /// Creates an empty account on the same server that shares this account's HTTP client.
+    pub fn for_new_account(&self) -> Self {
+        let id = Uuid::now_v7();
+        Self { id, token: token_for(id, Some("tester")), ..self.clone() }
+    }
+
     fn with_id(server: &Server, id: Uuid) -> Self {
         Self { server: server.clone(), id, token: token_for(id, Some("tester")), client: http_client() }
     }

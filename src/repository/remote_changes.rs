@@ -1,0 +1,61 @@
+//! Notifies waiting long polls of changes that other instances, or imports, have written.
+//!
+//! One statement asks for all accounts with waiting long polls. A waiting long poll itself asks the database nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Row;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::change_notifier::ChangeNotifier;
+use super::error::StorageError;
+use super::pool::Pool;
+use super::row_mapping;
+
+/// The interval at which the positions of the accounts are read. A change must reach long polls on other instances
+/// within a second.
+const QUERY_INTERVAL: Duration = Duration::from_millis(500);
+/// The maximum time of a query, in case the database does not respond.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Notifies the subscribers of changes in the database, until the future is dropped. While the database fails, they
+/// wait on.
+pub(super) async fn notify_periodically(pool: Pool, notifier: Arc<ChangeNotifier>) {
+    let mut ticks = interval(QUERY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        ticks.tick().await;
+        let result = timeout(QUERY_TIMEOUT, notify_stored_changes(&pool, &notifier)).await;
+        let failure = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the query timed out".to_owned()),
+        };
+        // An outage is logged once, not twice a second.
+        if let Some(error) = failure.as_ref().filter(|_| !is_failing) {
+            tracing::warn!(error, "cannot look for changes of other instances");
+        }
+        is_failing = failure.is_some();
+    }
+}
+
+/// Reads the positions of all accounts with subscribers, and notifies the subscribers of those that have moved. Without
+/// subscribers, the database is not queried.
+async fn notify_stored_changes(pool: &Pool, notifier: &ChangeNotifier) -> Result<(), StorageError> {
+    // `LATERAL` with `LIMIT` is an index lookup for each account. A join could become a scan of the whole table.
+    const MOVED: &str = "SELECT k.account_id, k.position, a.last_position \
+         FROM unnest($1::uuid[], $2::bigint[]) AS k (account_id, position) \
+         CROSS JOIN LATERAL (SELECT last_position FROM accounts WHERE account_id = k.account_id LIMIT 1) a \
+         WHERE a.last_position <> k.position";
+    let (accounts, positions) = notifier.newest_positions();
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let moved = sqlx::query(MOVED).bind(accounts).bind(positions);
+    for row in moved.fetch_all(&mut *pool.acquire().await?).await? {
+        notifier.notify_stored(row_mapping::account_from_row(&row)?, row.try_get(1)?, row.try_get(2)?);
+    }
+    Ok(())
+}
