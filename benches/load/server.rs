@@ -6,7 +6,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use contacts::config::Secret;
+
 use crate::data::SECRET;
+
+/// The default of `WRITE_BATCH_MAX`.
+pub const BATCHED: usize = 256;
 
 /// A running `contacts serve`.
 pub struct ServerProcess {
@@ -15,13 +20,13 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts the service and waits until it accepts connections.
-    pub async fn start(database: &str, write_batch_max: usize, folder: &Path) -> Self {
+    /// Starts the service of a binary and waits until it accepts connections. Its log is a file in `folder`.
+    pub async fn start(binary: &Path, database: &Secret, write_batch_max: usize, folder: &Path) -> Self {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let log = fs::File::create(folder.join(format!("serve-{write_batch_max}.log"))).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_contacts"))
+        let log = fs::File::create(folder.join(format!("serve-{}.log", address.port()))).unwrap();
+        let process = Command::new(binary)
             .arg("serve")
-            .env("DATABASE_URL", database)
+            .env("DATABASE_URL", database.expose())
             .env("JWT_SECRET", SECRET)
             .env("BIND_ADDR", address.to_string())
             .env("WRITE_BATCH_MAX", write_batch_max.to_string())
@@ -45,9 +50,19 @@ impl ServerProcess {
 
     /// Returns the peak resident memory in MiB.
     pub fn peak_memory(&self) -> f64 {
+        self.status("VmHWM:") / 1024.0
+    }
+
+    /// Returns the resident memory in MiB.
+    pub fn memory(&self) -> f64 {
+        self.status("VmRSS:") / 1024.0
+    }
+
+    /// Returns a number of `/proc/<pid>/status`.
+    fn status(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
     }
 }
 
@@ -56,6 +71,19 @@ impl Drop for ServerProcess {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Applies the migrations of a binary to a database.
+pub fn migrate(binary: &Path, database: &Secret) {
+    run_command(binary, database, |command| command.arg("migrate"));
+}
+
+/// Runs a command of a binary. Panics if it fails.
+pub fn run_command(binary: &Path, database: &Secret, add_arguments: impl FnOnce(&mut Command) -> &mut Command) {
+    let mut command = Command::new(binary);
+    add_arguments(&mut command).env("DATABASE_URL", database.expose()).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Returns the fields of `/proc/<pid>/stat` after the name of the command.
