@@ -19,7 +19,7 @@ pub(super) struct MeteredService {
     metrics: String,
     url: String,
     // Fields are dropped in order of declaration: the service stops before its database.
-    running: ChildGuard,
+    _running: ChildGuard,
     _cluster: Cluster,
     folder: TempDir,
 }
@@ -39,7 +39,7 @@ impl MeteredService {
         command.env("METRICS_ADDR", &metrics).env(setting, value);
         let running = command.spawn().map(ChildGuard).unwrap();
         wait_for("readiness", || is_ready(&address).then_some(()));
-        Self { address, metrics, url, running, _cluster: cluster, folder }
+        Self { address, metrics, url, _running: running, _cluster: cluster, folder }
     }
 
     /// Sends a request. Returns the status and the whole response.
@@ -52,11 +52,6 @@ impl MeteredService {
         let (status, response) = self.send("POST /contacts", r#"{"fields": {"first_name": "Ada"}}"#);
         assert_eq!(status, 201, "{response}");
         response.split("location: /contacts/").nth(1).unwrap().split('\r').next().unwrap().to_owned()
-    }
-
-    /// Returns the process id of the service.
-    pub(super) fn process_id(&self) -> u32 {
-        self.running.0.id()
     }
 
     fn metrics_text(&self) -> String {
