@@ -15,7 +15,7 @@ pub async fn print_table(bench: &Bench) {
     let mut table = RequestTable::new("Filled custom fields", PATCH_NARROW, "ratio to 0 fields");
     let mut sets = vec![];
     for (width, index) in WIDTHS.into_iter().zip(set_index::CUSTOM_FIELDS..) {
-        let (rows, accounts) = (10_000, 20);
+        let (rows, accounts) = (5_000, 20);
         let set = DataSet { index, rows, accounts, fields: width, filled_fields: width, has_unique_keys: true };
         bench.fill(set, set.feed_statements()).await;
         sets.push(set);

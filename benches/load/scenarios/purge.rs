@@ -53,18 +53,17 @@ async fn measure_target(
     purge(target, set, contact).await;
     let ended = Instant::now();
     let (other, own) = (other.stop().await, own.stop().await);
-    let rate = other.iter().filter(|sample| sample.started >= calm && sample.ended() < started).count();
     table.record("the purge, ms", 0, index, milliseconds(ended - started));
     for (name_before, name_meanwhile, samples) in [
         ("other accounts: longest response before, ms", "other accounts: longest response meanwhile, ms", &other),
         ("its own account: longest response before, ms", "its own account: longest response meanwhile, ms", &own),
     ] {
-        table.record(name_before, 0, index, longest_response(samples, calm, started));
-        table.record(name_meanwhile, 0, index, longest_response(samples, started, ended));
+        let before = samples.iter().filter(|sample| sample.started >= calm && sample.ended() < started);
+        let meanwhile = samples.iter().filter(|sample| sample.started < ended && sample.ended() > started);
+        table.record(name_before, 0, index, longest_response(before));
+        table.record(name_meanwhile, 0, index, longest_response(meanwhile));
     }
-    let patch_rate = rate as f64 / (started - calm).as_secs_f64();
-    let meanwhile = other.iter().filter(|sample| sample.ended() >= started && sample.ended() < ended).count();
-    let ratio = meanwhile as f64 / (ended - started).as_secs_f64() / patch_rate;
+    let ratio = rate_between(&other, started, ended) / rate_between(&other, calm, started);
     table.record("other accounts: PATCH meanwhile, ratio to PATCH before", 2, index, ratio);
 }
 
@@ -82,10 +81,15 @@ async fn purge(target: &Target, set: DataSet, contact: u64) {
     connection.exchange(&request, "").await.unwrap_or_else(|reason| panic!("{reason}"));
 }
 
-/// Returns the longest response time of the requests that were in flight between two points in time, in milliseconds.
-fn longest_response(samples: &[Sample], from: Instant, to: Instant) -> f64 {
-    let in_flight = samples.iter().filter(|sample| sample.started < to && sample.ended() > from);
-    milliseconds(in_flight.map(|sample| sample.latency).max().unwrap_or_default())
+/// Returns the longest response time in milliseconds.
+fn longest_response<'a>(samples: impl Iterator<Item = &'a Sample>) -> f64 {
+    milliseconds(samples.map(|sample| sample.latency).max().unwrap_or_default())
+}
+
+/// Returns the rate of the requests that ended between two points in time.
+fn rate_between(samples: &[Sample], from: Instant, to: Instant) -> f64 {
+    let count = samples.iter().filter(|sample| sample.ended() >= from && sample.ended() < to).count();
+    count as f64 / (to - from).as_secs_f64()
 }
 
 fn milliseconds(time: Duration) -> f64 {
