@@ -83,6 +83,16 @@ CREATE TABLE contacts (
     autovacuum_analyze_scale_factor = 0.05
 );
 
+-- A write of one custom field reads and writes the whole document. LZ4 compresses a large one in about half the time of
+-- the default method. A server that was built without LZ4 keeps the default.
+DO $$
+BEGIN
+    ALTER TABLE contacts ALTER COLUMN custom SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    NULL;
+END
+$$;
+
 -- The values of unique fields in the form in which they are compared. They are unique among active contacts only. An
 -- archived contact keeps its rows, so that it can be found and restored by them.
 -- There is no foreign key: each row is written in the transaction that writes its contact.
