@@ -127,7 +127,7 @@ schemas! {
         "required": ["cursor", "type", "contact_id", "actor", "at", "changed"],
         "properties": {
             "cursor": {"type": "string", "description": "The position after this entry"},
-            "type": {"type": "string", "enum": ["created", "updated", "archived", "restored", "purged"]},
+            "type": {"type": "string", "enum": ["created", "updated", "archived", "restored", "purged"], "description": "Later versions can add types. If the type is unknown, read the contact again: 404 and 410 mean that it is gone"},
             "contact_id": {"type": "string", "format": "uuid"},
             "actor": {"type": ["string", "null"], "description": "The `sub` of the token that made the change"},
             "at": {"type": "string", "format": "date-time", "description": "The `updated_at` of the contact after the change"},
