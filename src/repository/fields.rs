@@ -177,9 +177,9 @@ async fn store_response(
     idempotency::store_responses(connection, &responses).await
 }
 
-/// Checks that the new field's name is free and that the account has not reached a limit.
+/// Checks that no field has the new field's name or a similar name, and that the account has not reached a limit.
 fn check_new_field(registry: &Registry, new: &NewField) -> Result<(), FieldError> {
-    if registry.get(&new.internal_name).is_some() {
+    if registry.get_similar(&new.internal_name).is_some() {
         return Err(FieldError::Duplicate);
     }
     let custom = || registry.fields().iter().filter(|field| !field.system);
