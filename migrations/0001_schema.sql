@@ -138,7 +138,7 @@ CREATE TABLE pending_erasures (
 CREATE TABLE idempotency_keys (
     account_id  uuid        NOT NULL,
     key         text        COLLATE "C" NOT NULL,
-    -- A hash of the request: actor, path, query and body.
+    -- A hash of the request: actor, method, path, query, body, and the ids of the requested fields.
     fingerprint bytea       NOT NULL,
     -- NULL once a contact in the response is purged.
     response    bytea,

@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
-use super::internal_names::{NAME_RULE, is_internal_name, name_from_label, parse_label};
+use super::internal_names::{
+    FIELD_NAME_RULE, distinct_form, field_name_from_label, is_field_name, is_option_name, is_reserved, name_from_label,
+    parse_label,
+};
 use super::kinds::dropdown;
-use super::{Field, FieldId, FieldOption, Issue, IssueCode, Kind, system};
+use super::{Field, FieldId, FieldOption, Issue, IssueCode, Kind};
 use crate::json::{Json, Object};
 
 const MAX_OPTIONS: usize = 1_000;
@@ -57,6 +60,13 @@ impl NewField {
             Some(new) if keys.issues.is_empty() => Ok(new),
             _ => Err(keys.issues),
         }
+    }
+
+    /// Returns whether generated clients could not tell the field's name apart from this name
+    /// (`docs/api-reference.md#fields-api`).
+    #[must_use]
+    pub fn has_similar_name(&self, internal_name: &str) -> bool {
+        distinct_form(&self.internal_name) == distinct_form(internal_name)
     }
 
     /// Returns the field without its final id and times. It can validate values before the field is created.
@@ -191,15 +201,15 @@ impl<'a> DefinitionKeys<'a> {
                 self.reject("internal_name", IssueCode::InvalidType, "must be a string");
                 return None;
             }
-            None => name_from_label(label?, "field"),
+            None => field_name_from_label(label?),
         };
-        if system::RESERVED_NAMES.contains(&&*name) {
+        if is_reserved(&name) {
             let message = format!("\"{name}\" is a reserved name: choose another internal_name");
             self.reject("internal_name", IssueCode::InvalidFormat, message);
             return None;
         }
-        if !is_internal_name(&name) {
-            self.reject("internal_name", IssueCode::InvalidFormat, NAME_RULE);
+        if !is_field_name(&name) {
+            self.reject("internal_name", IssueCode::InvalidFormat, FIELD_NAME_RULE);
             return None;
         }
         Some(name)
@@ -285,7 +295,7 @@ fn parse_option(json: &Json<'_>) -> Result<FieldOption, (IssueCode, &'static str
     }
     let label = label.ok_or((IssueCode::Required, "needs a label"))?;
     let name = name.unwrap_or_else(|| name_from_label(label, "option"));
-    if !is_internal_name(&name) {
+    if !is_option_name(&name) {
         return Err((
             IssueCode::InvalidFormat,
             "needs an internal_name of 1 to 63 characters of a-z, 0-9 and _ that starts with a letter",
@@ -295,102 +305,4 @@ fn parse_option(json: &Json<'_>) -> Result<FieldOption, (IssueCode, &'static str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::registry::fixtures;
-    use super::*;
-    use crate::json;
-
-    fn parse_new(body: &str) -> Result<NewField, Vec<(String, IssueCode)>> {
-        let body = json::parse(body.as_bytes()).ok().and_then(Json::into_object).expect("a JSON object");
-        NewField::parse(&body).map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code)).collect())
-    }
-
-    fn expect_rejected(body: &str, expected: &[(&str, IssueCode)]) {
-        let issues = parse_new(body).expect_err(body);
-        let issues: Vec<_> = issues.iter().map(|(field, code)| (field.as_str(), *code)).collect();
-        assert_eq!(issues, expected, "{body}");
-    }
-
-    #[test]
-    fn complete_field_definition_is_parsed() {
-        let field = parse_new(
-            r#"{"label": "Size", "type": "dropdown", "unique": false, "options": [{"label": "Small"}, {"internal_name": "xl", "label": "Large"}]}"#,
-        );
-        assert_eq!(
-            field.expect("a valid definition"),
-            NewField {
-                internal_name: "size".into(),
-                label: "Size".into(),
-                kind: Kind::Dropdown,
-                unique: false,
-                options: vec![FieldOption::new("small", "Small"), FieldOption::new("xl", "Large")],
-            }
-        );
-        assert!(
-            parse_new(r#"{"label": "B", "type": "text", "unique": true, "internal_name": null}"#)
-                .expect("a valid definition")
-                .unique
-        );
-    }
-
-    #[test]
-    fn every_invalid_key_of_a_definition_is_reported() {
-        use IssueCode::*;
-        expect_rejected("{}", &[("label", Required), ("type", Required)]);
-        expect_rejected(
-            r#"{"label": 1, "type": "uuid", "unique": 1}"#,
-            &[("label", InvalidType), ("type", InvalidOption), ("unique", InvalidType)],
-        );
-        expect_rejected(
-            r#"{"label": " ", "type": "text", "colour": 1, "system": true}"#,
-            &[("colour", UnknownField), ("system", ForbiddenField), ("label", Required)],
-        );
-        expect_rejected(r#"{"label": "Error", "type": "text"}"#, &[("internal_name", InvalidFormat)]);
-        expect_rejected(
-            r#"{"label": "X", "type": "text", "internal_name": "Bad-Name"}"#,
-            &[("internal_name", InvalidFormat)],
-        );
-        expect_rejected(r#"{"label": "X", "type": "date", "unique": true}"#, &[("unique", InvalidOption)]);
-        expect_rejected(r#"{"label": "X", "type": "text", "options": []}"#, &[("options", ForbiddenField)]);
-        for (options, code) in [
-            ("[]", Required),
-            ("null", Required),
-            ("{}", InvalidType),
-            ("[1]", InvalidType),
-            (r#"[{"internal_name": "a"}]"#, Required),
-            (r#"[{"label": "A"}, {"label": "a"}]"#, InvalidOption),
-            (r#"[{"label": "A", "colour": 1}]"#, UnknownField),
-            (r#"[{"label": "A", "internal_name": "A"}]"#, InvalidFormat),
-        ] {
-            expect_rejected(
-                &format!(r#"{{"label": "X", "type": "multi_select", "options": {options}}}"#),
-                &[("options", code)],
-            );
-        }
-    }
-
-    #[test]
-    fn field_patch_changes_only_label_and_options() {
-        let registry = fixtures::registry();
-        let patch = |field: &str, body: &str| {
-            let body = json::parse(body.as_bytes()).ok().and_then(Json::into_object).expect("a JSON object");
-            FieldPatch::parse(&body, registry.get(field).map(|field| &**field))
-                .map_err(|issues| issues.into_iter().map(|issue| (issue.field, issue.code)).collect::<Vec<_>>())
-        };
-        assert_eq!(patch("tags", "{}"), Ok(FieldPatch::default()));
-        let options = Some(vec![FieldOption::new("red", "Rot")]);
-        assert_eq!(
-            patch("tags", r#"{"options": [{"internal_name": "red", "label": "Rot"}]}"#),
-            Ok(FieldPatch { label: None, options })
-        );
-        assert_eq!(patch("tags", r#"{"type": "text"}"#), Err(vec![("type".into(), IssueCode::ForbiddenField)]));
-        assert_eq!(
-            patch("shoe_size", r#"{"label": null, "options": [{"label": "A"}]}"#)
-                .expect_err("both keys are invalid")
-                .len(),
-            2
-        );
-        assert_eq!(patch("email", "{}"), Err(vec![("email".into(), IssueCode::ForbiddenField)]));
-        assert_eq!(patch("nope", r#"{"label": ""}"#), Err(vec![("label".into(), IssueCode::Required)]));
-    }
-}
+mod tests;

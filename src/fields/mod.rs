@@ -23,6 +23,7 @@ pub use custom_selection::CustomSelection;
 pub use definition::{FieldPatch, NewField, reject_system_field};
 pub use field::{Field, FieldOption};
 pub use field_id::FieldId;
+pub use internal_names::RESERVED_NAMES;
 pub use kind::Kind;
 pub(crate) use kinds::datetime::format as format_instant;
 pub use number::Number;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::internal_names::distinct_form;
 use super::{Field, FieldId, system};
 
 /// The maximum number of custom fields of an account (`docs/api-reference.md#limits`).
@@ -56,6 +57,14 @@ impl Registry {
     #[must_use]
     pub fn get(&self, internal_name: &str) -> Option<&Arc<Field>> {
         self.by_name.get(internal_name).map(|index| &self.fields[*index])
+    }
+
+    /// Returns the field whose name a generated client could not tell apart from this name, which may be equal to it
+    /// (`docs/api-reference.md#fields-api`).
+    #[must_use]
+    pub fn get_similar(&self, internal_name: &str) -> Option<&Arc<Field>> {
+        let form = distinct_form(internal_name);
+        self.get(internal_name).or_else(|| self.fields.iter().find(|field| distinct_form(&field.internal_name) == form))
     }
 
     /// Returns the field with this id.

@@ -63,11 +63,6 @@ pub fn stored() -> &'static [Arc<Field>] {
     &STORED
 }
 
-/// The names that no field can have, because they are keys of requests and errors, or identify the account
-/// (`docs/api-reference.md#fields-api`).
-pub const RESERVED_NAMES: [&str; 8] =
-    ["account_id", "error", "code", "message", "details", "request_id", "fields", "properties"];
-
 /// Returns whether the key of a body names a value that only the system sets. `account_id` is not a field of responses,
 /// but is rejected in the same way.
 #[must_use]

@@ -60,15 +60,15 @@ pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, Ap
 /// Only the fields in the body change; `null` clears a field. Values that equal the stored values change neither
 /// `updated_at` nor the `ETag`.
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
-    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IfMatch),
-    request_body = ContactInput, responses(ContactResponse, Conflict, PreconditionFailed))]
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch),
+    request_body = ContactInput, responses(ContactResponse, Conflict, PreconditionFailed, KeyReused))]
 pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
             let fields = attempt.body_fields().await?;
             let patch = ContactPatch::parse(&fields, attempt.registry()).map_err(ApiError::ValidationFailed)?;
-            let target = attempt.path()?.target(query.id_property.as_deref())?;
+            let target = attempt.target(query.id_property.as_deref())?;
             let write = Write::Update { target, patch, precondition: attempt.if_match() };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })
@@ -81,8 +81,8 @@ pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, Ap
 /// this value. Safe to repeat, and safe under concurrent calls. `If-Match: *` only updates, `If-None-Match: *` only
 /// creates.
 #[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
-    params(ContactValue, RequiredIdProperty, PropertiesParameter, DryRun, IfMatch, IfNoneMatchOnWrite),
-    request_body = ContactInput, responses(ContactResponse, CreatedResponse, DuplicateKey, PreconditionFailed))]
+    params(ContactValue, RequiredIdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
+    request_body = ContactInput, responses(ContactResponse, CreatedResponse, DuplicateKey, PreconditionFailed, KeyReused))]
 pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
@@ -135,13 +135,13 @@ pub(super) async fn read_contact(
 ///
 /// The contact releases its unique values and can be restored. Archiving an archived contact is 404.
 #[utoipa::path(delete, path = "/contacts/{contactId}", tag = "contacts", operation_id = "archiveContact", security(("bearer" = [])),
-    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IfMatch),
-    responses(ContactResponse, PreconditionFailed))]
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch),
+    responses(ContactResponse, PreconditionFailed, KeyReused))]
 pub(super) async fn archive_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
-            let target = attempt.path()?.target(query.id_property.as_deref())?;
+            let target = attempt.target(query.id_property.as_deref())?;
             let write = Write::Archive { target, precondition: attempt.if_match() };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })

@@ -77,46 +77,55 @@ pub(super) async fn read_field(
 ///
 /// Changes the label, or the whole list of options. An option that contacts still use cannot be removed.
 #[utoipa::path(patch, path = "/fields/{internalName}", tag = "fields", operation_id = "updateField", security(("bearer" = [])),
-    params(("internalName" = String, Path, description = "The field's internal name", example = "shoe_size")),
+    params(("internalName" = String, Path, description = "The field's internal name", example = "shoe_size"), IdempotencyKey),
     request_body = FieldChange,
-    responses((status = 200, description = "The changed field", body = FieldSchema), FieldConflict))]
+    responses((status = 200, description = "The changed field", body = FieldSchema), FieldConflict, KeyReused))]
 pub(super) async fn update_field(
     State(app): State<App>,
     caller: Caller,
     PathParameter(name): PathParameter,
     _: NoParameters,
+    idempotency_header: IdempotencyHeader,
     payload: Payload,
-) -> Result<JsonResponse, ApiError> {
-    let body = payload.read().await?;
-    let body = parse_object(&body)?;
+) -> Result<Response, ApiError> {
+    let bytes = payload.read().await?;
+    let body = parse_object(&bytes)?;
     // Bypasses the cache, because another instance may have just created the field, and its type determines the valid
     // changes.
     let registry = app.repository().reload_registry(caller.account).await?;
     let field = registry.get(&name).map(|field| &**field);
     let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
-    let registry = app.repository().update_field(caller.account, &name, &patch).await?;
-    field_response(StatusCode::OK, &registry, &name)
+    let fingerprint = idempotency_header.fingerprint(&caller, &bytes, &Selection::default())?;
+    let field_name = name.clone();
+    let build_response = move |registry: &Registry| field_response(StatusCode::OK, registry, &field_name);
+    let request = fingerprint.map(|fingerprint| fingerprint.into_idempotent_request(build_response.clone()));
+    let updated = app.repository().update_field(caller.account, &name, &patch, request.as_ref()).await?;
+    idempotency::stored_or_new_response(updated, |registry| build_response(registry))
 }
 
 /// Delete a custom field
 ///
 /// Deletes the field with all its values. A field that is created later with the same name starts empty.
 #[utoipa::path(delete, path = "/fields/{internalName}", tag = "fields", operation_id = "deleteField", security(("bearer" = [])),
-    params(("internalName" = String, Path, description = "The field's internal name", example = "loyalty_points")),
-    responses((status = 204, description = "The field is deleted")))]
+    params(("internalName" = String, Path, description = "The field's internal name", example = "loyalty_points"), IdempotencyKey),
+    responses((status = 204, description = "The field is deleted"), KeyReused))]
 pub(super) async fn delete_field(
     State(app): State<App>,
     caller: Caller,
     PathParameter(name): PathParameter,
     _: NoParameters,
-) -> Result<StatusCode, ApiError> {
+    idempotency_header: IdempotencyHeader,
+) -> Result<Response, ApiError> {
     let registry = app.registry(caller.account).await?;
     if let Some(field) = registry.get(&name) {
         reject_system_field(field).map_err(ApiError::ValidationFailed)?;
     }
     // Deletes the field even if the cached registry lacks it, because another instance may have just created it.
-    app.repository().delete_field(caller.account, &name).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let fingerprint = idempotency_header.fingerprint(&caller, &[], &Selection::default())?;
+    let build_response = |_: &Registry| Ok(JsonResponse::empty(StatusCode::NO_CONTENT));
+    let request = fingerprint.map(|fingerprint| fingerprint.into_idempotent_request(build_response));
+    let deleted = app.repository().delete_field(caller.account, &name, request.as_ref()).await?;
+    idempotency::stored_or_new_response(deleted, |registry| build_response(registry))
 }
 
 fn field_response(status: StatusCode, registry: &Registry, name: &str) -> Result<JsonResponse, ApiError> {

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a repeated POST returns the response of the first request (`docs/api-reference.md#idempotency`).
+//! `Idempotency-Key`: a repeated write returns the response of the first request (`docs/api-reference.md#idempotency`).
 
 use std::convert::Infallible;
 
@@ -18,19 +18,19 @@ const HEADER: &str = "idempotency-key";
 const REPLAYED_HEADER: &str = "idempotency-replayed";
 const MAX_LENGTH: usize = 255;
 
-/// The `Idempotency-Key` header of a request. Methods other than POST ignore it, because repeating them is safe without
-/// a key.
+/// The `Idempotency-Key` header of a request that writes.
 pub(super) struct IdempotencyHeader(Option<SentKey>);
 
 struct SentKey {
     /// The key. `None` if it is malformed.
     key: Option<String>,
+    method: Method,
     /// The path and query of the request. The URI is not used, because over HTTP/2 it also contains the host.
     target: String,
 }
 
-/// An idempotency key and the fingerprint of its request: a hash of the actor, the target, the body and the requested
-/// properties.
+/// An idempotency key and the fingerprint of its request: a hash of the actor, the method, the target, the body and the
+/// requested properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestFingerprint {
     key: String,
@@ -42,16 +42,27 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyHeader {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let mut values = parts.headers.get_all(HEADER).iter();
-        let Some(first) = values.next().filter(|_| parts.method == Method::POST) else { return Ok(Self(None)) };
-        let is_valid =
-            |key: &&str| (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-        let key = first.to_str().ok().filter(is_valid).filter(|_| values.next().is_none());
+        let Some(first) = values.next() else { return Ok(Self(None)) };
+        let key = first.to_str().ok().and_then(parse_key).filter(|_| values.next().is_none());
         let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        Ok(Self(Some(SentKey { key: key.map(str::to_owned), target })))
+        Ok(Self(Some(SentKey { key: key.map(str::to_owned), method: parts.method.clone(), target })))
     }
 }
 
+/// Returns the key in a value of the header, or `None` if it is malformed. A value in quotes, the form of the IETF draft
+/// (draft-ietf-httpapi-idempotency-key-header), is the same key as the value without quotes. Backslashes are not escapes.
+fn parse_key(value: &str) -> Option<&str> {
+    let key = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let is_valid = (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    is_valid.then_some(key)
+}
+
 impl IdempotencyHeader {
+    /// Whether the request has the header, valid or not.
+    pub(super) fn is_sent(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Returns the key, and the fingerprint of a request with this body and these requested properties. Returns `None`
     /// if the request has no key.
     ///
@@ -63,13 +74,18 @@ impl IdempotencyHeader {
         body: &[u8],
         selection: &Selection,
     ) -> Result<Option<RequestFingerprint>, ApiError> {
-        let Some(SentKey { key, target }) = &self.0 else { return Ok(None) };
+        let Some(SentKey { key, method, target }) = &self.0 else { return Ok(None) };
         let Some(key) = key.clone() else {
             let message = "must be sent once, as 1 to 255 visible ASCII characters";
             let issue = Issue::new("Idempotency-Key", IssueCode::InvalidFormat, message);
             return Err(ApiError::ValidationFailed(vec![issue]));
         };
         let mut hasher = Sha256::new();
+        // Builds that accepted keys on POST only did not hash the method. Instances of both kinds run during an upgrade,
+        // and each must recognize the requests that the other has carried out.
+        if *method != Method::POST {
+            hasher.update(method.as_str());
+        }
         let actor = caller.actor.as_deref();
         hasher.update([u8::from(actor.is_some())]);
         for part in [actor.unwrap_or_default().as_bytes(), target.as_bytes(), body] {
@@ -107,5 +123,26 @@ pub(super) fn stored_or_new_response<T>(
             response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
             Ok(response)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("k", Some("k"))]
+    #[case("\"k\"", Some("k"))]
+    #[case("\"", Some("\""))]
+    #[case("\"k", Some("\"k"))]
+    #[case("k\"", Some("k\""))]
+    #[case("\"\"k\"\"", Some("\"k\""))]
+    #[case("\"\"", None)]
+    #[case("", None)]
+    #[case("\"a b\"", None)]
+    fn quotes_around_a_key_are_removed_once(#[case] value: &str, #[case] key: Option<&str>) {
+        assert_eq!(parse_key(value), key);
     }
 }

@@ -94,8 +94,8 @@ impl IntoResponse for JsonResponse {
         headers.remove(header::CONTENT_TYPE);
         if has_body {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         for (name, value) in [(header::ETAG, head.etag), (header::LOCATION, head.location)] {
             headers.extend(value.and_then(|value| HeaderValue::from_str(&value).ok()).map(|value| (name, value)));
         }

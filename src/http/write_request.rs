@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use super::app::App;
 use super::authentication::Caller;
@@ -19,8 +20,8 @@ use super::extractors::{ContactPath, Payload, parse_fields, parse_object};
 use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
 use super::query::{ContactQuery, QueryString, RouteParameters};
-use crate::contacts::{Precondition, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};
-use crate::fields::{CustomSelection, Registry, Selection};
+use crate::contacts::{ContactTarget, Precondition, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};
+use crate::fields::{CustomSelection, Field, Registry, Selection};
 use crate::json::Object;
 use crate::repository::{AccountWrites, Atomicity, WriteError};
 
@@ -152,6 +153,14 @@ impl WriteAttempt {
     /// Returns the part of the path that identifies the contact.
     pub(super) fn path(&self) -> Result<&ContactPath, ApiError> {
         self.request.path.as_ref().ok_or(ApiError::MissingContactId)
+    }
+
+    /// Returns the contact that the path identifies, by its id or by this property. If the path is invalid, a request
+    /// with an idempotency key gets an id that no contact has: the key is checked before the contact is looked up.
+    pub(super) fn target(&self, property: Option<&Field>) -> Result<ContactTarget, ApiError> {
+        let target = self.path()?.target(property);
+        let has_key = self.request.idempotency_header.is_sent();
+        target.or_else(|error| if has_key { Ok(ContactTarget::Id(Uuid::nil())) } else { Err(error) })
     }
 
     /// Parses the query of a route for one contact.

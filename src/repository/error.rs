@@ -97,8 +97,8 @@ pub enum FieldError {
     /// The account has no such custom field.
     #[error("no such field")]
     NotFound,
-    /// The account has a field with this internal name.
-    #[error("a field with this name exists")]
+    /// The account has a field with this internal name, or with one that differs only in underscores before digits.
+    #[error("a field with this or a similar name exists")]
     Duplicate,
     /// The account has the maximum number of custom fields, or of unique custom fields.
     #[error("too many fields")]

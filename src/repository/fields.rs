@@ -61,11 +61,8 @@ impl Repository {
         let mut transaction = connection.begin().await?;
         insert_accounts(&mut transaction, &[account]).await?;
         let registry = lock_registry(&mut transaction, account).await?;
-        if let Some(request) = idempotent_request
-            && let Some(stored) = idempotency::find_response(&mut transaction, account, &request.key).await?
-        {
-            let replayed = stored.replay(&request.fingerprint).map(Idempotent::Replayed);
-            return replayed.map_err(|_| FieldError::KeyReused);
+        if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {
+            return Ok(Idempotent::Replayed(stored));
         }
         check_new_field(&registry, new)?;
         let id: i32 = sqlx::query_scalar(NEXT_ID).bind(account).fetch_one(&mut *transaction).await?;
@@ -78,23 +75,29 @@ impl Repository {
     /// Updates a custom field. Returns the registry with the updated field.
     ///
     /// # Errors
-    /// [`FieldError::NotFound`], [`FieldError::OptionsInUse`], or [`FieldError::Storage`].
+    /// [`FieldError::KeyReused`], [`FieldError::NotFound`], [`FieldError::OptionsInUse`], or [`FieldError::Storage`].
     pub async fn update_field(
         &self,
         account: Uuid,
         internal_name: &str,
         patch: &FieldPatch,
-    ) -> Result<Arc<Registry>, FieldError> {
+        idempotent_request: Option<&IdempotentRequest<Registry>>,
+    ) -> Result<Idempotent<Arc<Registry>>, FieldError> {
         const UPDATE: &str =
             "UPDATE fields SET label = $3, options = $4, updated_at = $5 WHERE account_id = $1 AND id = $2";
         let mut connection = self.pool.admit().await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
+        if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {
+            return Ok(Idempotent::Replayed(stored));
+        }
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;
         let label = patch.label.as_ref().unwrap_or(&field.label);
         let options = patch.options.as_ref().unwrap_or(&field.options);
         if (label, options) == (&field.label, &field.options) {
-            return Ok(Arc::new(registry));
+            store_response(&mut transaction, account, idempotent_request, &registry).await?;
+            transaction.commit().await?;
+            return Ok(Idempotent::Fresh(Arc::new(registry)));
         }
         let is_remaining = |name: &str| options.iter().any(|option| option.internal_name == name);
         let names = field.options.iter().map(|option| option.internal_name.as_str());
@@ -105,22 +108,29 @@ impl Repository {
         }
         let update = sqlx::query(UPDATE).bind(account).bind(field.id.0).bind(label).bind(Jsonb(options)).bind(now());
         update.execute(&mut *transaction).await?;
-        self.commit_registry_change(transaction, account, None).await
+        self.commit_registry_change(transaction, account, idempotent_request).await.map(Idempotent::Fresh)
     }
 
     /// Deletes a custom field. Its values and keys become invisible at once; the cleanup deletes them later.
     ///
     /// # Errors
-    /// [`FieldError::NotFound`], or [`FieldError::Storage`].
-    pub async fn delete_field(&self, account: Uuid, internal_name: &str) -> Result<(), FieldError> {
+    /// [`FieldError::KeyReused`], [`FieldError::NotFound`], or [`FieldError::Storage`].
+    pub async fn delete_field(
+        &self,
+        account: Uuid,
+        internal_name: &str,
+        idempotent_request: Option<&IdempotentRequest<Registry>>,
+    ) -> Result<Idempotent<Arc<Registry>>, FieldError> {
         const DELETE: &str = "UPDATE fields SET deleted_at = $3 WHERE account_id = $1 AND id = $2";
         let mut connection = self.pool.admit().await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
+        if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {
+            return Ok(Idempotent::Replayed(stored));
+        }
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;
         sqlx::query(DELETE).bind(account).bind(field.id.0).bind(now()).execute(&mut *transaction).await?;
-        self.commit_registry_change(transaction, account, None).await?;
-        Ok(())
+        self.commit_registry_change(transaction, account, idempotent_request).await.map(Idempotent::Fresh)
     }
 
     /// Commits a change to an account's fields as a new version of its registry, and adds the new version to the cache.
@@ -133,18 +143,43 @@ impl Repository {
         const INCREMENT: &str = "UPDATE accounts SET registry_version = registry_version + 1 WHERE account_id = $1";
         sqlx::query(INCREMENT).bind(account).execute(&mut *transaction).await?;
         let registry = Arc::new(load_registry(&mut *transaction, account).await?);
-        let response = idempotent_request.and_then(|request| NewStoredResponse::new(request, &registry, vec![]));
-        let responses: Vec<_> = response.iter().map(|new| (account, new)).collect();
-        idempotency::store_responses(&mut transaction, &responses).await?;
+        store_response(&mut transaction, account, idempotent_request, &registry).await?;
         transaction.commit().await?;
         self.registry_cache.insert_if_newer(account, &registry).await;
         Ok(registry)
     }
 }
 
-/// Checks that the new field's name is free and that the account has not reached a limit.
+/// Returns the response that is stored under the request's idempotency key. Call this after the account's row is locked:
+/// a duplicate of the request that is in flight has then stored its response.
+///
+/// # Errors
+/// [`FieldError::KeyReused`] when another request has used the key.
+async fn find_stored_response(
+    connection: &mut PgConnection,
+    account: Uuid,
+    request: Option<&IdempotentRequest<Registry>>,
+) -> Result<Option<Vec<u8>>, FieldError> {
+    let Some(request) = request else { return Ok(None) };
+    let Some(stored) = idempotency::find_response(connection, account, &request.key).await? else { return Ok(None) };
+    stored.replay(&request.fingerprint).map(Some).map_err(|_| FieldError::KeyReused)
+}
+
+/// Stores the response to a request under its idempotency key, if it has one.
+async fn store_response(
+    connection: &mut PgConnection,
+    account: Uuid,
+    request: Option<&IdempotentRequest<Registry>>,
+    registry: &Registry,
+) -> Result<(), StorageError> {
+    let response = request.and_then(|request| NewStoredResponse::new(request, registry, vec![]));
+    let responses: Vec<_> = response.iter().map(|new| (account, new)).collect();
+    idempotency::store_responses(connection, &responses).await
+}
+
+/// Checks that no field has the new field's name or a similar name, and that the account has not reached a limit.
 fn check_new_field(registry: &Registry, new: &NewField) -> Result<(), FieldError> {
-    if registry.get(&new.internal_name).is_some() {
+    if registry.get_similar(&new.internal_name).is_some() {
         return Err(FieldError::Duplicate);
     }
     let custom = || registry.fields().iter().filter(|field| !field.system);

@@ -1,15 +1,18 @@
 //! Stored responses to requests with an `Idempotency-Key`. Each is written in the transaction of the request's effect
 //! (docs/api-reference.md#idempotency).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::Row;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
 use super::error::{StorageError, WriteError};
 use super::pool::Pool;
 use super::row_mapping;
+use super::statement::{rows_from_arrays, sql};
 use crate::contacts::now;
 
 /// How long a repeated request gets the stored response of the first.
@@ -106,7 +109,8 @@ pub(super) async fn find_responses(
     responses.collect()
 }
 
-/// Stores responses, each with its account. A response that has expired under the same key is replaced.
+/// Stores responses, each with its account. A response that has expired under the same key is replaced, and the purge of
+/// a contact in it no longer erases the response that is stored under the key now.
 ///
 /// # Errors
 /// [`StorageError::Stale`] when another request has stored a response under one of the keys meanwhile.
@@ -114,34 +118,85 @@ pub(super) async fn store_responses(
     connection: &mut PgConnection,
     responses: &[(Uuid, &NewStoredResponse)],
 ) -> Result<(), StorageError> {
-    const STORE: &str = "WITH stored AS (INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, response, created_at) \
+    // `xmax` is 0 in a row that was inserted, and this transaction in a row that was updated.
+    let store = sql!(
+        "WITH stored AS (INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, response, created_at) \
          SELECT n.account_id, n.key, n.fingerprint, n.response, $5 \
          FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS n (account_id, key, fingerprint, response) \
          ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6 RETURNING 1), \
-         contacts AS (INSERT INTO idempotency_key_contacts (account_id, contact_id, key) \
-         SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::text[]) ON CONFLICT DO NOTHING) \
-         SELECT count(*) FROM stored";
+         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6 \
+         RETURNING k.account_id, k.key, k.xmax <> 0 AS is_replaced), contacts AS ({}) \
+         SELECT account_id, key, is_replaced FROM stored",
+        insert_response_contacts_sql(7)
+    );
     if responses.is_empty() {
         return Ok(());
     }
     let now = now();
-    let contacts: Vec<_> = responses
-        .iter()
-        .flat_map(|(account, new)| new.contacts.iter().map(|contact| (*account, *contact, new.key.as_str())))
-        .collect();
-    let store = sqlx::query_scalar(STORE)
+    let store = sqlx::query(store)
         .bind(responses.iter().map(|(account, _)| *account).collect::<Vec<_>>())
         .bind(responses.iter().map(|(_, new)| new.key.as_str()).collect::<Vec<_>>())
         .bind(responses.iter().map(|(_, new)| new.stored.fingerprint.as_slice()).collect::<Vec<_>>())
         .bind(responses.iter().map(|(_, new)| new.stored.response.as_deref()).collect::<Vec<_>>())
         .bind(now)
-        .bind(now - RETENTION)
+        .bind(now - RETENTION);
+    let stored = bind_response_contacts(store, responses).fetch_all(&mut *connection).await?;
+    if stored.len() != responses.len() {
+        return Err(StorageError::Stale);
+    }
+    let mut replaced = HashSet::new();
+    for row in &stored {
+        if row.try_get("is_replaced")? {
+            replaced.insert((row_mapping::account_from_row(row)?, row.try_get::<String, _>("key")?));
+        }
+    }
+    let is_replaced = |(account, new): &&(Uuid, &NewStoredResponse)| replaced.contains(&(*account, new.key.clone()));
+    replace_response_contacts(connection, &responses.iter().filter(is_replaced).copied().collect::<Vec<_>>()).await
+}
+
+/// Returns the statement that inserts the contacts of responses, with the parameters of [`bind_response_contacts`] from
+/// `first` on.
+fn insert_response_contacts_sql(first: usize) -> String {
+    format!(
+        "INSERT INTO idempotency_key_contacts (account_id, contact_id, key) \
+         SELECT n.account_id, n.contact_id, n.key FROM {} ON CONFLICT DO NOTHING",
+        rows_from_arrays(first, &[("account_id", "uuid"), ("contact_id", "uuid"), ("key", "text")])
+    )
+}
+
+fn bind_response_contacts<'a>(
+    query: Query<'a, Postgres, PgArguments>,
+    responses: &[(Uuid, &'a NewStoredResponse)],
+) -> Query<'a, Postgres, PgArguments> {
+    let contacts: Vec<_> = responses
+        .iter()
+        .flat_map(|(account, new)| new.contacts.iter().map(|contact| (*account, *contact, new.key.as_str())))
+        .collect();
+    query
         .bind(contacts.iter().map(|(account, ..)| *account).collect::<Vec<_>>())
         .bind(contacts.iter().map(|(_, contact, _)| *contact).collect::<Vec<_>>())
-        .bind(contacts.iter().map(|(.., key)| *key).collect::<Vec<_>>());
-    let stored: i64 = store.fetch_one(connection).await?;
-    if stored == responses.len() as i64 { Ok(()) } else { Err(StorageError::Stale) }
+        .bind(contacts.iter().map(|(.., key)| *key).collect::<Vec<_>>())
+}
+
+/// Replaces the contacts of the expired responses under these keys by those of the new responses. A single statement
+/// cannot do both, because a contact may be in the expired response and in the new one.
+async fn replace_response_contacts(
+    connection: &mut PgConnection,
+    responses: &[(Uuid, &NewStoredResponse)],
+) -> Result<(), StorageError> {
+    const DELETE: &str = "DELETE FROM idempotency_key_contacts s \
+         USING unnest($1::uuid[], $2::text[]) AS n (account_id, key) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM idempotency_key_contacts WHERE account_id = n.account_id AND key = n.key OFFSET 0) r \
+         WHERE s.ctid = r.row_id";
+    if responses.is_empty() {
+        return Ok(());
+    }
+    let (accounts, keys): (Vec<_>, Vec<_>) =
+        responses.iter().map(|(account, new)| (*account, new.key.as_str())).unzip();
+    sqlx::query(DELETE).bind(accounts).bind(keys).execute(&mut *connection).await?;
+    let insert = sql!("{}", insert_response_contacts_sql(1));
+    bind_response_contacts(sqlx::query(insert), responses).execute(connection).await?;
+    Ok(())
 }
 
 /// Erases the stored responses that contain any of these contacts. Their keys stay in use: a late repetition of a

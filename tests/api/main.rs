@@ -7,6 +7,7 @@ mod contacts;
 mod cors;
 mod docs;
 mod errors;
+mod field_names;
 mod fields;
 #[path = "../../src/auth/fixtures.rs"]
 mod fixtures;

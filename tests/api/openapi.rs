@@ -209,7 +209,7 @@ async fn document_stays_valid_with_hostile_field_names_and_labels() {
         account.define(json!({"internal_name": name, "label": label, "type": "dropdown", "options": options})).await;
     }
     // Field names that are also keywords of JSON Schema.
-    for name in ["type", "properties_", "ref", "const", "class", "x"] {
+    for name in ["type", "items", "enum", "const", "class", "x"] {
         account.define(json!({"internal_name": name, "label": "L", "type": "text"})).await;
     }
     let document = account.get("/openapi.json").await.expect(200).body;

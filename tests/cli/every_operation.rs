@@ -116,6 +116,19 @@ impl OperationRecorder {
         self.called.insert(("/oauth2/token".to_owned(), "post".to_owned()));
     }
 
+    /// Creates a contact with an idempotency key that has expired.
+    async fn reuse_expired_key(&self, superuser: &str) {
+        let create = async |name: &str| {
+            let request = self.client.post(format!("http://{}/contacts", self.address)).bearer_auth(&self.token);
+            let request = request.header("idempotency-key", "expired").json(&json!({"fields": {"first_name": name}}));
+            assert_eq!(request.send().await.unwrap().status(), 201);
+        };
+        create("First").await;
+        let expire = "UPDATE idempotency_keys SET created_at = now() - interval '2 days' WHERE key = 'expired'";
+        sqlx::raw_sql(expire).execute(&mut connect(superuser).await).await.unwrap();
+        create("Second").await;
+    }
+
     /// Calls operations in further forms, which run other statements.
     async fn call_variants(&mut self, archived_id: &str) {
         let list = "/contacts";
@@ -181,6 +194,7 @@ pub fn run_every_operation(runtime: &Runtime, folder: &TempDir, app: &str, super
     };
     runtime.block_on(async {
         recorder.call_everything(value("client_id: "), value("client_secret: ")).await;
+        recorder.reuse_expired_key(superuser).await;
         for (route, operations) in recorder.document().await["paths"].as_object().unwrap() {
             for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters") {
                 assert!(recorder.called.contains(&(route.clone(), method.clone())), "{method} {route} was not called");

@@ -175,7 +175,8 @@ async fn map_columns(
     for new in columns.new_fields() {
         match repository.create_field(account, new, None).await {
             Ok(_) => eprintln!("Created text field {}", new.internal_name),
-            // Another process created the field first. Its type is checked when the header is mapped again.
+            // Another process created the field first, or a field with a similar name. When the header is mapped again,
+            // the type of the field is checked, and a similar name is a problem.
             Err(FieldError::Duplicate) => {}
             Err(error) => return Err(failed(&error)),
         }

@@ -102,7 +102,11 @@ impl ApiError {
                 "unique field is taken",
                 "unique fields are taken",
             ),
-            Self::DuplicateField => "A field with this internal_name already exists. Choose another name".into(),
+            Self::DuplicateField => {
+                "A field with this internal_name, or one that differs only in underscores before digits, already exists. \
+                 Choose another name"
+                    .into()
+            },
             Self::OptionInUse(options) => count_and_join(
                 options.iter().map(|option| &**option),
                 "option is still in use",

@@ -141,9 +141,14 @@ pub(in crate::http) struct HistoryParameters {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "describes the input that http/idempotency.rs parses")]
 pub(in crate::http) struct IdempotencyKey {
-    /// A new key for each request, chosen by the caller: 1 to 255 visible ASCII characters. Repeating a request with
-    /// its key within 24 hours has no effect and returns the first response again, with `Idempotency-Replayed: true`.
-    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$", nullable = false)]
+    /// A new key for each request, chosen by the caller: 1 to 255 visible ASCII characters, optionally in double quotes.
+    /// Repeating a request with its key within 24 hours has no effect and returns the first response again, with
+    /// `Idempotency-Replayed: true`.
+    #[param(
+        rename = "Idempotency-Key",
+        pattern = r#"^("[!-~]{1,255}"|[!#-~][!-~]{0,254}|"[!-~]{0,253}[!#-~]|")$"#,
+        nullable = false
+    )]
     idempotency_key: Option<String>,
 }
 

@@ -127,7 +127,7 @@ schemas! {
         "required": ["cursor", "type", "contact_id", "actor", "at", "changed"],
         "properties": {
             "cursor": {"type": "string", "description": "The position after this entry"},
-            "type": {"type": "string", "enum": ["created", "updated", "archived", "restored", "purged"]},
+            "type": {"type": "string", "enum": ["created", "updated", "archived", "restored", "purged"], "description": "Later versions can add types. If the type is unknown, read the contact again: 404 and 410 mean that it is gone"},
             "contact_id": {"type": "string", "format": "uuid"},
             "actor": {"type": ["string", "null"], "description": "The `sub` of the token that made the change"},
             "at": {"type": "string", "format": "date-time", "description": "The `updated_at` of the contact after the change"},
@@ -177,7 +177,7 @@ schemas! {
     OptionInput => json!({
         "type": "object",
         "required": ["label"],
-        "properties": {"internal_name": optional_name_schema("Default: derived from the label"), "label": label_schema()},
+        "properties": {"internal_name": optional_name_schema(name_schema(), "Default: derived from the label"), "label": label_schema()},
         "additionalProperties": false,
         "examples": [{"label": "Large"}]
     }), uses [];
@@ -295,7 +295,7 @@ fn label_schema() -> Value {
 fn field_input_schema(has_type: fn(Kind) -> bool, required: &[&str], others: Value) -> Value {
     let types: Vec<_> = Kind::CUSTOM.into_iter().filter(|kind| has_type(*kind)).map(Kind::as_str).collect();
     let mut properties = json!({
-        "internal_name": optional_name_schema("Default: derived from the label"),
+        "internal_name": optional_name_schema(new_field_name_schema(), "Default: derived from the label. Reserved names are rejected"),
         "label": label_schema(),
         "type": {"type": "string", "enum": types}
     });
@@ -305,8 +305,13 @@ fn field_input_schema(has_type: fn(Kind) -> bool, required: &[&str], others: Val
     json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
 }
 
-fn optional_name_schema(description: &str) -> Value {
-    let mut name = name_schema();
+/// Returns the schema of a name that a new field can have. Fields of earlier builds have other names.
+fn new_field_name_schema() -> Value {
+    let pattern = "^[a-z][a-z0-9]*(_[a-z0-9]+)*$";
+    json!({"type": "string", "maxLength": 63, "pattern": pattern, "examples": ["shoe_size"]})
+}
+
+fn optional_name_schema(mut name: Value, description: &str) -> Value {
     name["type"] = json!(["string", "null"]);
     name["description"] = json!(description);
     name

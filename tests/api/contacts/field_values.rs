@@ -6,11 +6,12 @@ use crate::support::Account;
 
 /// Creates an account with a custom field of every type and one contact. Returns the account and the contact's id.
 ///
-/// Each field is named after its type, except where a system field has that name: `mail` and `line`.
+/// Each field is named after its type, except where a system field has that name, `mail` and `line`, or where the name is
+/// reserved, `web`.
 async fn account_with_every_type() -> (Account, String) {
     let account = Account::new().await;
     for field_type in ["text", "email", "phone", "url", "number", "checkbox", "date", "datetime", "user"] {
-        let internal_name = field_type.replace("email", "mail").replace("phone", "line");
+        let internal_name = field_type.replace("email", "mail").replace("phone", "line").replace("url", "web");
         account.define(json!({"internal_name": internal_name, "label": field_type, "type": field_type})).await;
     }
     let options = json!([{"label": "Red"}, {"label": "Green"}, {"label": "Blue"}]);
@@ -46,7 +47,7 @@ async fn values_are_stored_in_the_form_of_their_type() {
         ("text", r#""\u00df\ud83d\ude00""#, r#""ß😀""#),
         ("mail", r#"" Ada@Example.com ""#, r#""Ada@Example.com""#),
         ("line", r#"" +1 (555) 010-9999 x12""#, r#""+1 (555) 010-9999 x12""#),
-        ("url", r#"" HTTPS://Example.com/a?b#c ""#, r#""HTTPS://Example.com/a?b#c""#),
+        ("web", r#"" HTTPS://Example.com/a?b#c ""#, r#""HTTPS://Example.com/a?b#c""#),
         ("number", "42", "42"),
         ("number", "-0", "0"),
         ("number", "1.50", "1.5"),
@@ -80,7 +81,7 @@ async fn invalid_values_are_400_with_the_code_of_their_problem() {
         ("mail", r#""ada""#, "invalid_format"),
         ("mail", r#""ada\u0000@example.com""#, "invalid_format"),
         ("line", r#""12""#, "invalid_format"),
-        ("url", r#""ftp://example.com""#, "invalid_format"),
+        ("web", r#""ftp://example.com""#, "invalid_format"),
         ("number", r#""42""#, "invalid_type"),
         ("number", "true", "invalid_type"),
         ("number", "1e400", "out_of_range"),

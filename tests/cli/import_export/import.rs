@@ -30,6 +30,28 @@ fn import_creates_updates_and_leaves_equal_contacts_unchanged() {
 }
 
 #[test]
+fn created_fields_follow_the_rules_for_names() {
+    let fixture = Fixture::new("field_names");
+    fixture.create_field(ACCOUNT, r#"{"label": "Line 1", "type": "text", "internal_name": "line_1"}"#);
+    let arguments = ["--match", "external_id", "--create-fields"];
+    // Nothing is written when a name is too similar to an existing name or to that of another column.
+    for header in ["Line1", "a1,a 1"] {
+        let row = header.replace(|c: char| c != ',', "");
+        let (succeeded, printed) =
+            fixture.import(ACCOUNT, format!("external_id,email,{header}\nx,x@b.cd,{row}\n"), &arguments);
+        assert!(!succeeded && printed.contains("only in underscores before digits"), "{printed}");
+    }
+    assert_eq!(fixture.query_text("SELECT string_agg(internal_name, ',') FROM fields"), "line_1");
+    let text = "external_id,email,URL,Line  2__,self\nx,x@b.cd,u,l,s\n";
+    for counts in ["1 created", "1 unchanged"] {
+        let (succeeded, printed) = fixture.import(ACCOUNT, text, &arguments);
+        assert!(succeeded && printed.contains(counts), "{printed}");
+    }
+    let contact = &fixture.contacts(ACCOUNT)[0];
+    assert_eq!([&contact["field_url"], &contact["line_2"], &contact["field_self"]], ["u", "l", "s"]);
+}
+
+#[test]
 fn import_reports_every_rejected_row_and_writes_the_others() {
     let fixture = Fixture::new("refusals");
     fixture.create_field(ACCOUNT, r#"{"label": "Size", "type": "number"}"#);

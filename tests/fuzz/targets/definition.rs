@@ -1,6 +1,6 @@
 //! The body of `POST` and `PATCH /fields`. Accepted fields follow the rules for names, labels and options.
 
-use contacts::fields::{FieldOption, FieldPatch, Kind, NewField, Registry, system};
+use contacts::fields::{FieldOption, FieldPatch, Kind, NewField, RESERVED_NAMES, Registry};
 use serde_json::json;
 
 use super::account::REGISTRY;
@@ -27,7 +27,12 @@ pub fn definition(bytes: &[u8]) {
 /// Checks the rules for a new field.
 fn expect_valid_field(new: NewField) {
     expect_name(&new.internal_name);
-    assert!(!system::RESERVED_NAMES.contains(&&*new.internal_name));
+    assert!(!new.internal_name.split('_').any(str::is_empty), "{}", new.internal_name);
+    assert!(
+        !RESERVED_NAMES.contains(&&*new.internal_name) || REGISTRY.get(&new.internal_name).is_some_and(|f| f.system),
+        "{}",
+        new.internal_name
+    );
     expect_label(&new.label);
     expect_options(&new.options);
     assert!(Kind::CUSTOM.contains(&new.kind) && (!new.unique || new.kind.can_be_unique()));
