@@ -17,7 +17,8 @@ use super::openapi::responses::{FieldConflict, KeyReused};
 use super::openapi::schemas::{Field as FieldSchema, FieldChange, FieldInput, FieldList};
 use super::query::NoParameters;
 use crate::fields::{
-    Field, FieldOption, FieldPatch, NewField, Registry, Selection, format_instant, reject_system_field,
+    Field, FieldOption, FieldPatch, Issue, IssueCode, NewField, Registry, Selection, format_instant,
+    reject_system_field,
 };
 
 /// List fields
@@ -92,6 +93,7 @@ pub(super) async fn update_field(
     // Bypasses the cache, because another instance may have just created the field, and its type determines the valid
     // changes.
     let registry = app.repository().reload_registry(caller.account).await?;
+    reject_unsupported_field(&registry, &name)?;
     let field = registry.get(&name).map(|field| &**field);
     let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
     let registry = app.repository().update_field(caller.account, &name, &patch).await?;
@@ -111,12 +113,20 @@ pub(super) async fn delete_field(
     _: NoParameters,
 ) -> Result<StatusCode, ApiError> {
     let registry = app.registry(caller.account).await?;
+    reject_unsupported_field(&registry, &name)?;
     if let Some(field) = registry.get(&name) {
         reject_system_field(field).map_err(ApiError::ValidationFailed)?;
     }
     // Deletes the field even if the cached registry lacks it, because another instance may have just created it.
     app.repository().delete_field(caller.account, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Rejects a change of a field whose type this version does not know.
+fn reject_unsupported_field(registry: &Registry, name: &str) -> Result<(), ApiError> {
+    registry.unsupported_message(name).map_or(Ok(()), |message| {
+        Err(ApiError::ValidationFailed(vec![Issue::new(name, IssueCode::UnknownField, message)]))
+    })
 }
 
 fn field_response(status: StatusCode, registry: &Registry, name: &str) -> Result<JsonResponse, ApiError> {

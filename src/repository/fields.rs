@@ -144,14 +144,16 @@ impl Repository {
 
 /// Checks that the new field's name is free and that the account has not reached a limit.
 fn check_new_field(registry: &Registry, new: &NewField) -> Result<(), FieldError> {
-    if registry.get(&new.internal_name).is_some() {
+    if registry.get(&new.internal_name).is_some() || registry.unsupported_message(&new.internal_name).is_some() {
         return Err(FieldError::Duplicate);
     }
     let custom = || registry.fields().iter().filter(|field| !field.system);
-    if custom().count() >= MAX_CUSTOM_FIELDS {
+    let unsupported = registry.unsupported();
+    if custom().count() + unsupported.len() >= MAX_CUSTOM_FIELDS {
         return Err(FieldError::TooMany { limit: MAX_CUSTOM_FIELDS, unique: false });
     }
-    if new.unique && custom().filter(|field| field.unique).count() >= MAX_UNIQUE_FIELDS {
+    let unsupported_unique = unsupported.iter().filter(|field| field.unique).count();
+    if new.unique && custom().filter(|field| field.unique).count() + unsupported_unique >= MAX_UNIQUE_FIELDS {
         return Err(FieldError::TooMany { limit: MAX_UNIQUE_FIELDS, unique: true });
     }
     Ok(())
