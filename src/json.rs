@@ -215,6 +215,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::test_seed::proptest_config())]
+
         #[test]
         fn parse_never_panics_and_agrees_with_serde_json(text in r#"[\[\]{}:,"a1\\u\-\.e tfn]{0,24}"#) {
             let expected: Result<serde_json::Value, _> = serde_json::from_str(&text);

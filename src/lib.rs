@@ -28,3 +28,7 @@ pub mod json;
 pub mod repository;
 /// Logs, metrics and traces.
 pub mod telemetry;
+#[cfg(test)]
+#[path = "../tests/api/support/test_seed.rs"]
+#[allow(unreachable_pub)]
+mod test_seed;

@@ -6,11 +6,24 @@ use uuid::Uuid;
 
 use super::reject_reason::{InvalidToken, RejectReason};
 use crate::clients::{ClientId, Scopes};
+use crate::config::TokenSettings;
 
 /// The claim that holds the client id in tokens that this service issues to API clients.
 pub(super) const CLIENT_CLAIM: &str = "client_id";
-/// The claim that limits a token to scopes.
-pub(super) const SCOPE_CLAIM: &str = "scope";
+
+/// The names of the claims that are configurable.
+pub(super) struct ClaimNames {
+    /// The claim that contains the account id.
+    account: String,
+    /// The claim that limits a token to scopes.
+    scope: String,
+}
+
+impl From<&TokenSettings> for ClaimNames {
+    fn from(settings: &TokenSettings) -> Self {
+        Self { account: settings.account_claim.clone(), scope: settings.scope_claim.clone() }
+    }
+}
 
 /// The caller that a valid token identifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +32,7 @@ pub struct Identity {
     pub account: Option<Uuid>,
     /// The `sub` claim: a user or an API client. `None` if it is missing, null or empty.
     pub actor: Option<String>,
-    /// The scopes that limit the token. `None` if the token has no `scope` claim and may do everything.
+    /// The scopes that limit the token. `None` if the token has no scope claim.
     pub scopes: Option<Scopes>,
     /// The API client that this service issued the token to. The client may have been revoked since.
     pub client: Option<ClientId>,
@@ -30,11 +43,11 @@ impl Identity {
     ///
     /// # Errors
     /// Fails if the subject cannot be recorded.
-    pub(super) fn from_claims(claims: &Map<String, Value>, account_claim: &str) -> Result<Self, InvalidToken> {
+    pub(super) fn from_claims(claims: &Map<String, Value>, names: &ClaimNames) -> Result<Self, InvalidToken> {
         Ok(Self {
-            account: claims.get(account_claim).and_then(Value::as_str).and_then(parse_account),
+            account: claims.get(&names.account).and_then(Value::as_str).and_then(parse_account),
             actor: parse_actor(claims.get("sub"))?,
-            scopes: claims.get(SCOPE_CLAIM).map(parse_scopes),
+            scopes: claims.get(&names.scope).map(parse_scopes),
             // Other issuers also use this claim, with ids in another format.
             client: claims.get(CLIENT_CLAIM).and_then(Value::as_str).and_then(ClientId::parse),
         })
@@ -57,10 +70,18 @@ fn parse_actor(subject: Option<&Value>) -> Result<Option<String>, InvalidToken> 
     }
 }
 
-/// Reads the scopes. A claim that is not a string, null included, grants nothing: the issuer meant to limit the token
-/// in a way that this service does not understand.
+/// Reads the scopes: a string of names separated by blanks, or an array with one name in each string. A claim of
+/// another type, null included, grants nothing: the issuer meant to limit the token in a way that this service does not
+/// understand.
 fn parse_scopes(claim: &Value) -> Scopes {
-    claim.as_str().map(Scopes::from_claim).unwrap_or_default()
+    match claim {
+        Value::String(names) => Scopes::from_claim(names),
+        Value::Array(names) => {
+            let names: Option<Vec<_>> = names.iter().map(Value::as_str).collect();
+            names.map(Scopes::from_claim_names).unwrap_or_default()
+        }
+        _ => Scopes::default(),
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +93,8 @@ mod tests {
 
     fn identity(claims: Value) -> Identity {
         let Value::Object(claims) = claims else { panic!("the claims are not an object") };
-        Identity::from_claims(&claims, "account_id").expect("valid claims")
+        let names = ClaimNames { account: "account_id".to_owned(), scope: "scope".to_owned() };
+        Identity::from_claims(&claims, &names).expect("valid claims")
     }
 
     #[test]
@@ -80,8 +102,19 @@ mod tests {
         let scopes = |claim: Value| identity(json!({"scope": claim})).scopes;
         assert_eq!(identity(json!({})).scopes, None);
         assert_eq!(scopes(json!("contacts:read openid")), Some(Scopes::from_iter([Scope::ContactsRead])));
-        for without_scopes in [json!(""), json!("admin"), json!(null), json!(["contacts:read"]), json!(true), json!({})]
-        {
+        assert_eq!(scopes(json!(["openid", "contacts:read"])), Some(Scopes::from_iter([Scope::ContactsRead])));
+        for without_scopes in [
+            json!(""),
+            json!("admin"),
+            json!(null),
+            json!(true),
+            json!(7),
+            json!({"contacts:read": true}),
+            json!([]),
+            json!(["contacts:read contacts:write"]),
+            json!(["contacts:read", 7]),
+            json!([["contacts:read"]]),
+        ] {
             assert_eq!(scopes(without_scopes.clone()), Some(Scopes::default()), "{without_scopes}");
         }
     }

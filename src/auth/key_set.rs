@@ -1,9 +1,9 @@
 //! The key set of the token issuer, cached and refreshed in the background (`docs/operations.md#key-sets`).
 //!
 //! Looking up a key takes no lock. A single task fetches the set, so at most one fetch runs at a time. If a fetch
-//! fails, the current keys stay valid.
+//! fails, the current keys stay valid. They end when every fetch has failed for `JWT_JWKS_MAX_STALE_MS`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,8 +12,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::jwk::{InvalidKeySet, PublishedKey, parse_key_set};
+use super::key_set_metrics;
 use super::key_set_source::{KeySetReadError, read_document, read_file};
-use crate::config::{KeySetSource, SettingsError};
+use crate::config::{KeySetSource, SettingsError, TokenSettings};
 
 /// The interval between two fetches that no token triggers. A key that is removed from the set stops working within
 /// this time.
@@ -32,12 +33,28 @@ const MAX_WAITING_TOKENS: usize = 32;
 /// A key set that is refreshed in the background.
 pub(super) struct KeySet {
     source: KeySetSource,
+    /// Whether the set may be fetched over plain HTTP from other machines.
+    allows_http: bool,
+    /// How long the keys stay valid while every fetch fails.
+    max_stale: Duration,
     /// The only algorithm whose keys are used. `None`: all supported algorithms.
     only_algorithm: Option<Algorithm>,
     keys: ArcSwap<Vec<Arc<PublishedKey>>>,
+    freshness: Mutex<Freshness>,
     refresh_state: watch::Sender<RefreshState>,
     /// One permit for each token that may wait for a fetch.
     waiting_tokens: Semaphore,
+}
+
+/// When the set was last read, and for how long every attempt has failed.
+#[derive(Clone, Copy)]
+struct Freshness {
+    /// The time of the last successful read, or of the start.
+    read_at: Instant,
+    /// The number of failed attempts since then.
+    failures: u32,
+    /// The time of the first of them.
+    failing_since: Option<Instant>,
 }
 
 struct RefreshState {
@@ -60,7 +77,11 @@ impl KeySet {
     ///
     /// # Errors
     /// Fails if the source is a file that cannot be read or contains no usable key.
-    pub(super) fn new(source: &KeySetSource, only_algorithm: Option<Algorithm>) -> Result<Self, SettingsError> {
+    pub(super) fn new(
+        source: &KeySetSource,
+        settings: &TokenSettings,
+        only_algorithm: Option<Algorithm>,
+    ) -> Result<Self, SettingsError> {
         let (keys, is_fetching) = match source {
             KeySetSource::Url(_) => (vec![], true),
             KeySetSource::File(path) => {
@@ -73,11 +94,19 @@ impl KeySet {
         };
         Ok(Self {
             source: source.clone(),
+            allows_http: settings.key_set_allows_http,
+            max_stale: settings.key_set_max_stale,
+            freshness: Mutex::new(Freshness { read_at: Instant::now(), failures: 0, failing_since: None }),
             only_algorithm,
             keys: ArcSwap::from_pointee(keys),
             refresh_state: watch::Sender::new(RefreshState { is_fetching, last_triggered_at: None }),
             waiting_tokens: Semaphore::new(MAX_WAITING_TOKENS),
         })
+    }
+
+    /// Returns the time since the set was last read, or since the start if it never was.
+    pub(super) fn age(&self) -> Duration {
+        self.freshness().read_at.elapsed()
     }
 
     /// Returns the key with this id and algorithm. Without a `kid`, returns the only key of the algorithm, if there is
@@ -122,22 +151,24 @@ impl KeySet {
     /// Refreshes the set for as long as the future is polled: periodically, and when a token triggers a fetch.
     pub(super) async fn run_refresh(&self) {
         let mut refresh_state = self.refresh_state.subscribe();
-        let (mut failures, mut delay) = (0_u32, REFRESH_INTERVAL);
+        let mut delay = REFRESH_INTERVAL;
         loop {
             let triggered = refresh_state.wait_for(|state| state.is_fetching);
             // Waits until the delay ends or a token triggers a fetch.
             let _ = tokio::time::timeout(delay, triggered).await.is_ok();
             self.refresh_state.send_modify(|state| state.is_fetching = true);
-            failures = if self.refresh().await { 0 } else { failures.saturating_add(1) };
+            self.refresh().await;
             self.refresh_state.send_modify(|state| state.is_fetching = false);
-            delay = delay_after(failures);
+            delay = self.next_delay();
         }
     }
 
-    /// Fetches the set and replaces the keys. Returns whether the fetch succeeded. If it fails, the keys do not change.
-    async fn refresh(&self) -> bool {
+    /// Fetches the set and replaces the keys. If the fetch fails, the keys do not change, unless every fetch has failed
+    /// for longer than the limit.
+    async fn refresh(&self) {
         match self.fetch().await {
             Ok(keys) => {
+                *self.lock_freshness() = Freshness { read_at: Instant::now(), failures: 0, failing_since: None };
                 let current = self.keys.load();
                 let is_unchanged =
                     current.len() == keys.len() && current.iter().zip(&keys).all(|(a, b)| Arc::ptr_eq(a, b));
@@ -145,23 +176,54 @@ impl KeySet {
                     tracing::info!(keys = keys.len(), "the key set has changed");
                     self.keys.store(Arc::new(keys));
                 }
-                true
             }
-            Err(error) => {
-                match self.keys.load().len() {
-                    0 => tracing::warn!(
-                        %error,
-                        "could not read the key set; tokens signed with its keys are rejected until a fetch succeeds"
-                    ),
-                    keys => tracing::warn!(%error, keys, "could not read the key set; the current keys stay valid"),
-                }
-                false
-            }
+            Err(error) => self.record_failure(&error),
         }
     }
 
+    /// Records a failed fetch. Removes the keys if every fetch has failed for longer than the limit: the issuer may
+    /// have withdrawn them meanwhile.
+    fn record_failure(&self, error: &RefreshError) {
+        key_set_metrics::count_failure();
+        let is_stale = {
+            let mut freshness = self.lock_freshness();
+            freshness.failures = freshness.failures.saturating_add(1);
+            freshness.failing_since.get_or_insert_with(Instant::now).elapsed() >= self.max_stale
+        };
+        match self.keys.load().len() {
+            0 => tracing::warn!(
+                %error,
+                "could not read the key set; tokens signed with its keys are rejected until a fetch succeeds"
+            ),
+            keys if is_stale => {
+                tracing::error!(%error, keys, "could not read the key set for too long; its keys are removed");
+                self.keys.store(Arc::default());
+            }
+            keys => tracing::warn!(%error, keys, "could not read the key set; the current keys stay valid"),
+        }
+    }
+
+    /// Returns the delay before the next fetch. It ends when the keys become stale, so that they are removed in time.
+    fn next_delay(&self) -> Duration {
+        let Freshness { failures, failing_since, .. } = self.freshness();
+        let until_stale = failing_since.filter(|_| !self.keys.load().is_empty()).map(|since| {
+            let stale_at = since + self.max_stale;
+            stale_at.saturating_duration_since(Instant::now())
+        });
+        let delay = delay_after(failures);
+        until_stale.map_or(delay, |until_stale| delay.min(until_stale))
+    }
+
+    fn freshness(&self) -> Freshness {
+        *self.lock_freshness()
+    }
+
+    fn lock_freshness(&self) -> MutexGuard<'_, Freshness> {
+        self.freshness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn fetch(&self) -> Result<Vec<Arc<PublishedKey>>, RefreshError> {
-        let document = read_document(&self.source).await?;
+        let document = read_document(&self.source, self.allows_http).await?;
         Ok(parse_key_set(&document, self.only_algorithm, &self.keys.load())?)
     }
 }
@@ -175,117 +237,4 @@ fn delay_after(failures: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::auth::fixtures::KeyPair;
-
-    /// A key set in a file, with a task that refreshes it.
-    struct KeySetFixture {
-        folder: tempfile::TempDir,
-        set: Arc<KeySet>,
-    }
-
-    impl KeySetFixture {
-        fn with_keys(kids: &[&str]) -> Self {
-            let folder = tempfile::tempdir().expect("a folder");
-            let path = folder.path().join("keys.json");
-            write_key_set(&path, kids);
-            let set = Arc::new(KeySet::new(&KeySetSource::File(path), None).expect("keys"));
-            let refreshed = Arc::clone(&set);
-            tokio::spawn(async move { refreshed.run_refresh().await });
-            Self { folder, set }
-        }
-
-        fn replace_keys(&self, kids: &[&str]) {
-            write_key_set(&self.folder.path().join("keys.json"), kids);
-        }
-
-        fn has_key(&self, kid: &str) -> bool {
-            self.set.find_key(Some(kid), Algorithm::EdDSA).is_some()
-        }
-    }
-
-    fn write_key_set(path: &Path, kids: &[&str]) {
-        let keys: Vec<_> = kids.iter().map(|kid| KeyPair::generate_ed25519().jwk(kid)).collect();
-        std::fs::write(path, json!({"keys": keys}).to_string()).expect("a written file");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn unknown_keys_trigger_at_most_one_fetch_a_minute() {
-        let fixture = KeySetFixture::with_keys(&["a"]);
-        fixture.replace_keys(&["a", "b"]);
-        assert!(fixture.set.refresh_for_unknown_key().await && fixture.has_key("b"));
-        fixture.replace_keys(&["a", "b", "c"]);
-        for _ in 0..59 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            assert!(!fixture.set.refresh_for_unknown_key().await && !fixture.has_key("c"));
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(fixture.set.refresh_for_unknown_key().await && fixture.has_key("c"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn at_most_32_tokens_wait_for_a_fetch() {
-        // No task refreshes this set, so the fetch never ends.
-        let url = KeySetSource::Url(crate::config::Secret::new("http://issuer.example/"));
-        let set = Arc::new(KeySet::new(&url, None).expect("an empty set"));
-        let started_at = Instant::now();
-        let waiting: Vec<_> = (0..MAX_WAITING_TOKENS)
-            .map(|_| {
-                let set = Arc::clone(&set);
-                tokio::spawn(async move { set.refresh_for_unknown_key().await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        assert!(!set.refresh_for_unknown_key().await);
-        assert_eq!(started_at.elapsed(), Duration::ZERO);
-        for task in waiting {
-            assert!(!task.await.expect("a result"));
-        }
-        assert!(started_at.elapsed() >= FETCH_WAIT_TIMEOUT);
-        assert_eq!(set.waiting_tokens.available_permits(), MAX_WAITING_TOKENS);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn removed_key_stops_working_after_the_refresh_interval() {
-        let fixture = KeySetFixture::with_keys(&["a", "b"]);
-        fixture.replace_keys(&["b"]);
-        tokio::time::sleep(REFRESH_INTERVAL.saturating_sub(Duration::from_secs(1))).await;
-        assert!(fixture.has_key("a"));
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert!(!fixture.has_key("a") && fixture.has_key("b"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failed_fetch_is_retried_after_a_second_and_the_current_keys_stay_valid() {
-        let fixture = KeySetFixture::with_keys(&["a"]);
-        fixture.replace_keys(&[]);
-        assert!(fixture.set.refresh_for_unknown_key().await && fixture.has_key("a"), "the current keys were dropped");
-        fixture.replace_keys(&["b"]);
-        tokio::time::sleep(FIRST_RETRY_DELAY + Duration::from_millis(500)).await;
-        assert!(fixture.has_key("b") && !fixture.has_key("a"));
-    }
-
-    #[test]
-    fn retry_delay_doubles_up_to_a_minute() {
-        let seconds: Vec<_> = (0..9).map(|failures| delay_after(failures).as_secs()).collect();
-        assert_eq!(seconds, [300, 1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(delay_after(u32::MAX), MAX_RETRY_DELAY);
-    }
-
-    #[test]
-    fn key_set_file_without_usable_keys_is_rejected() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("keys.json");
-        let error = || KeySet::new(&KeySetSource::File(path.clone()), None).err().map(|error| error.to_string());
-        assert!(error().is_some_and(|line| line.starts_with("JWT_JWKS_FILE ")));
-        write_key_set(&path, &[]);
-        assert!(error().is_some_and(|line| line.starts_with("JWT_JWKS_FILE ")));
-        write_key_set(&path, &["a"]);
-        assert_eq!(error(), None);
-    }
-}
+mod tests;

@@ -4,10 +4,10 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
+use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder};
 
-use crate::config::{KeySetSource, Secret};
+use crate::config::{KeySetSource, Secret, is_https_or_loopback};
 use crate::http_client;
 
 /// The maximum size of a document, in bytes. The key sets of large issuers have about 20 kB.
@@ -22,14 +22,15 @@ const MAX_REDIRECTS: usize = 3;
 #[error("{0}")]
 pub(super) struct KeySetReadError(String);
 
-/// Reads the current document from its source.
+/// Reads the current document from its source. With `allows_http`, a URL may redirect to plain HTTP on other machines,
+/// unless it is `https` itself.
 ///
 /// # Errors
 /// Fails if the source is unreachable, responds with an error status, exceeds a time limit, or returns more than
 /// [`MAX_BYTES`].
-pub(super) async fn read_document(source: &KeySetSource) -> Result<Vec<u8>, KeySetReadError> {
+pub(super) async fn read_document(source: &KeySetSource, allows_http: bool) -> Result<Vec<u8>, KeySetReadError> {
     match source {
-        KeySetSource::Url(url) => fetch(url).await,
+        KeySetSource::Url(url) => fetch(url, allows_http).await,
         KeySetSource::File(path) => {
             let path = path.clone();
             let outcome = tokio::task::spawn_blocking(move || read_file(&path)).await;
@@ -50,11 +51,11 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, KeySetReadError> {
     if document.len() > MAX_BYTES { Err(too_large()) } else { Ok(document) }
 }
 
-async fn fetch(url: &Secret) -> Result<Vec<u8>, KeySetReadError> {
+async fn fetch(url: &Secret, allows_http: bool) -> Result<Vec<u8>, KeySetReadError> {
     // Each fetch builds a new client, so that no stale connection or certificate is reused. Fetches are rare.
     // Building a client blocks, because it reads the certificates of the machine.
     let is_https = reqwest::Url::parse(url.expose()).is_ok_and(|url| url.scheme() == "https");
-    let client = tokio::task::spawn_blocking(move || build_client(is_https)).await;
+    let client = tokio::task::spawn_blocking(move || build_client(is_https, allows_http)).await;
     let client = client.unwrap_or_else(|_| Err(KeySetReadError("cannot create an HTTP client".to_owned())))?;
     let mut response = client.get(url.expose()).send().await.map_err(request_failed)?;
     if !response.status().is_success() {
@@ -71,10 +72,19 @@ async fn fetch(url: &Secret) -> Result<Vec<u8>, KeySetReadError> {
 }
 
 /// Builds a client. With `https_only`, it follows no redirect to plain HTTP, where anyone on the network path could
-/// insert keys.
-fn build_client(https_only: bool) -> Result<Client, KeySetReadError> {
+/// insert keys. Without `allows_http`, it follows a redirect to plain HTTP only on this machine.
+fn build_client(https_only: bool, allows_http: bool) -> Result<Client, KeySetReadError> {
+    let redirect = move |attempt: Attempt<'_>| {
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error("too many redirects")
+        } else if !allows_http && !is_https_or_loopback(attempt.url().as_str()) {
+            attempt.error("a redirect leads to a URL that is not https")
+        } else {
+            attempt.follow()
+        }
+    };
     let with_limits = |builder: ClientBuilder| {
-        let builder = builder.https_only(https_only).redirect(Policy::limited(MAX_REDIRECTS));
+        let builder = builder.https_only(https_only).redirect(Policy::custom(redirect));
         builder.timeout(READ_TIMEOUT).connect_timeout(CONNECT_TIMEOUT)
     };
     http_client::build(with_limits).map_err(request_failed)
@@ -96,9 +106,30 @@ mod tests {
     async fn https_only_client_sends_no_plain_http_request() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
-        let error = build_client(true).expect("a client").get(url).send().await.expect_err("an error");
+        let error = build_client(true, true).expect("a client").get(url).send().await.expect_err("an error");
         assert!(error.is_builder(), "{error:?}");
         listener.set_nonblocking(true).expect("a non-blocking listener");
         assert!(listener.accept().is_err(), "the client connected over plain HTTP");
+    }
+
+    #[tokio::test]
+    async fn redirect_to_plain_http_on_another_machine_is_followed_only_if_allowed() {
+        use std::io::Write as _;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut connection, _) = listener.accept().expect("a connection");
+                let _ = connection.read(&mut [0; 1_024]).expect("a request");
+                // Port 9 of an address for documentation, which nobody uses (RFC 5737).
+                let head = "HTTP/1.1 302 Found\r\nlocation: http://192.0.2.1:9/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                connection.write_all(head.as_bytes()).expect("a response");
+            }
+        });
+        let refused = build_client(false, false).expect("a client").get(&url).send().await.expect_err("an error");
+        assert!(refused.is_redirect(), "{refused:?}");
+        let followed = build_client(false, true).expect("a client").get(&url).send().await.expect_err("an error");
+        assert!(!followed.is_redirect(), "{followed:?}");
+        server.join().expect("the server ends");
     }
 }

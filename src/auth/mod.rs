@@ -4,15 +4,16 @@
 //! This module does not depend on HTTP types.
 
 mod clock_leeway;
-mod expired_token;
 #[cfg(test)]
 mod fixtures;
 mod identity;
 mod jwk;
 mod key_set;
+mod key_set_metrics;
 mod key_set_source;
 mod reject_reason;
 mod sign;
+mod time_claims;
 mod token_cache;
 mod token_header;
 mod unique_members;

@@ -7,15 +7,16 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::identity::{CLIENT_CLAIM, SCOPE_CLAIM};
+use super::identity::CLIENT_CLAIM;
 use crate::clients::{ClientId, Scopes};
 use crate::config::{Secret, TokenSettings};
 
 /// The lifetime of a token of an API client (`docs/api-reference.md#client-credentials`).
 pub const CLIENT_TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// The claims of a client token that have a fixed meaning and therefore cannot hold the account id.
-const CLIENT_TOKEN_CLAIMS: [&str; 7] = ["sub", CLIENT_CLAIM, SCOPE_CLAIM, "iat", "exp", "iss", "aud"];
+/// The claims of a client token that have a fixed meaning and therefore cannot hold the account id. The scope claim
+/// cannot hold it either.
+const CLIENT_TOKEN_CLAIMS: [&str; 6] = ["sub", CLIENT_CLAIM, "iat", "exp", "iss", "aud"];
 
 /// Signs tokens with HS256.
 pub struct Signer {
@@ -23,6 +24,7 @@ pub struct Signer {
     issuer: Option<String>,
     audience: Option<String>,
     account_claim: String,
+    scope_claim: String,
 }
 
 impl Signer {
@@ -34,6 +36,7 @@ impl Signer {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             account_claim: settings.account_claim.clone(),
+            scope_claim: settings.scope_claim.clone(),
         }
     }
 
@@ -44,7 +47,8 @@ impl Signer {
     #[must_use]
     pub fn for_clients(settings: &TokenSettings) -> Option<Self> {
         let accepts_hs256 = settings.algorithm.as_deref().is_none_or(|algorithm| algorithm == "HS256");
-        let can_hold_account = !CLIENT_TOKEN_CLAIMS.contains(&settings.account_claim.as_str());
+        let can_hold_account = !CLIENT_TOKEN_CLAIMS.contains(&settings.account_claim.as_str())
+            && settings.account_claim != settings.scope_claim;
         let secret = settings.secret.as_ref().filter(|_| accepts_hs256 && can_hold_account)?;
         Some(Self::new(secret, settings))
     }
@@ -54,11 +58,26 @@ impl Signer {
     /// # Errors
     /// Fails if the token cannot be signed.
     pub fn sign(&self, account: Uuid, subject: Option<&str>, ttl: Duration) -> Result<String, Error> {
-        self.sign_claims(account, ttl, [("sub", subject.map(str::to_owned))])
+        self.sign_with_scopes(account, subject, None, ttl)
+    }
+
+    /// Signs a token like [`Self::sign`] that is limited to `scopes`. If they are `None`, the token has no scope claim.
+    ///
+    /// # Errors
+    /// Fails if the token cannot be signed.
+    pub fn sign_with_scopes(
+        &self,
+        account: Uuid,
+        subject: Option<&str>,
+        scopes: Option<Scopes>,
+        ttl: Duration,
+    ) -> Result<String, Error> {
+        let scope = scopes.map(|scopes| scopes.to_string());
+        self.sign_claims(account, ttl, [("sub", subject.map(str::to_owned)), (&self.scope_claim, scope)])
     }
 
     /// Signs a token for an API client. The token expires after [`CLIENT_TOKEN_LIFETIME`]. If `scopes` is `None`, the
-    /// token may do everything.
+    /// token has no scope claim.
     ///
     /// # Errors
     /// Fails if the token cannot be signed.
@@ -68,7 +87,7 @@ impl Signer {
             // The verifier recognizes client tokens by this claim. `sub` is not enough, because other issuers choose it
             // freely.
             (CLIENT_CLAIM, Some(id.to_string())),
-            (SCOPE_CLAIM, scopes.map(|scopes| scopes.to_string())),
+            (&self.scope_claim, scopes.map(|scopes| scopes.to_string())),
         ];
         self.sign_claims(id.account, CLIENT_TOKEN_LIFETIME, client_claims)
     }

@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use super::error::CliError;
 use super::output::print;
+use super::scope_argument::{parse_scopes, print_note_about_missing_scope};
 use crate::clients::{Client, ClientId, ClientName, Scopes, SecretHash, generate_secret};
-use crate::config::{DatabaseSettings, Environment};
+use crate::config::{DatabaseSettings, Environment, requires_scope};
 use crate::fields::format_instant;
 use crate::repository::Repository;
 
@@ -37,39 +38,31 @@ pub(super) struct NewClient {
     #[arg(long)]
     name: ClientName,
     /// Scopes of the client's tokens, separated by spaces: contacts:read, contacts:write, contacts:purge, fields:write
-    /// [default: all]
+    /// [default: no limit]
     #[arg(long, value_name = "SCOPES", value_parser = parse_scopes)]
     scope: Option<Scopes>,
 }
 
 pub(super) async fn run(environment: &Environment, command: &ClientCommand) -> Result<(), CliError> {
+    let require_scope = requires_scope(environment)?;
     let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
     match command {
-        ClientCommand::Create(new) => create_client(&repository, new).await,
+        ClientCommand::Create(new) => create_client(&repository, new, require_scope).await,
         ClientCommand::List { account } => list_clients(&repository, *account).await,
         ClientCommand::Revoke { id } => revoke_client(&repository, id).await,
     }
 }
 
-/// Parses `--scope`.
-///
-/// Rejects an empty value: a client without scopes is useless, and the likely cause is `--scope "$SCOPES"` with an
-/// unset variable.
-fn parse_scopes(text: &str) -> Result<Scopes, String> {
-    let scopes: Scopes = text.parse().map_err(|error| format!("{error}"))?;
-    if scopes.is_empty() {
-        Err("name at least one scope, or omit --scope to allow everything".to_owned())
-    } else {
-        Ok(scopes)
-    }
-}
-
-async fn create_client(repository: &Repository, new: &NewClient) -> Result<(), CliError> {
+async fn create_client(repository: &Repository, new: &NewClient, require_scope: bool) -> Result<(), CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not create the client: {error}"));
     let secret = generate_secret().map_err(|error| failed(&error))?;
     let created = repository.create_client(new.account, &new.name, new.scope, &SecretHash::from_secret(&secret)).await;
     let id = created.map_err(|error| failed(&error))?;
-    print(&format!("client_id: {id}\nclient_secret: {}\n", secret.expose()))
+    print(&format!("client_id: {id}\nclient_secret: {}\n", secret.expose()))?;
+    if new.scope.is_none() {
+        print_note_about_missing_scope("the tokens of this client have", require_scope);
+    }
+    Ok(())
 }
 
 async fn list_clients(repository: &Repository, account: Option<Uuid>) -> Result<(), CliError> {

@@ -18,6 +18,7 @@ use super::output::print;
 use super::terminal_colors::TerminalColors;
 use super::{open_browser, run_server};
 use crate::auth::{Signer, Verifier};
+use crate::clients::{Scope, Scopes};
 use crate::config::{
     DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings, EmbeddedSettings, Environment, HttpSettings,
     LogSettings, Secret, SettingsError, TokenSettings, data_dir,
@@ -67,6 +68,7 @@ pub(super) struct DevArguments {
 
 pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> Result<(), CliError> {
     let settings = HttpSettings::read(environment)?;
+    let tokens = TokenSettings::without_keys().with_scope_settings(environment)?;
     let rule = "must be a loopback address for `contacts dev`, because its data is not protected by a password";
     for (name, address) in [("BIND_ADDR", Some(settings.bind_addr)), ("METRICS_ADDR", settings.metrics_addr)] {
         if address.is_some_and(|address| !address.ip().is_loopback()) {
@@ -96,11 +98,14 @@ pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> 
     let contact = create_sample_data(&repository).await?;
 
     let secret = load_or_create_key(&folder.join(KEY_FILE))?;
-    let tokens = TokenSettings::with_secret(secret.clone());
-    let token =
-        Signer::new(&secret, &tokens).sign(ACCOUNT, Some("dev"), TOKEN_LIFETIME).map_err(|error| failed(&error))?;
+    let tokens = TokenSettings { secret: Some(secret.clone()), ..tokens };
+    // A token without scopes would be useless where they are required.
+    let scopes = tokens.require_scope.then(|| Scope::ALL.into_iter().collect());
+    let token = Signer::new(&secret, &tokens)
+        .sign_with_scopes(ACCOUNT, Some("dev"), scopes, TOKEN_LIFETIME)
+        .map_err(|error| failed(&error))?;
     let colors = TerminalColors::for_stdout(&LogSettings::read(environment)?);
-    print(&StartupMessage { address, folder: &folder, token: &token, contact }.text(colors))?;
+    print(&StartupMessage { address, folder: &folder, token: &token, scopes, contact }.text(colors))?;
     let app = App::new(repository, Verifier::new(&tokens)?, Signer::for_clients(&tokens), settings);
     if arguments.open_docs {
         // Opens the page in the background, so that the server starts at once.
@@ -116,6 +121,7 @@ struct StartupMessage<'a> {
     address: SocketAddr,
     folder: &'a Path,
     token: &'a str,
+    scopes: Option<Scopes>,
     /// The id of an active contact of the sample account, for the curl command.
     contact: Uuid,
 }
@@ -123,6 +129,10 @@ struct StartupMessage<'a> {
 impl StartupMessage<'_> {
     fn text(&self, colors: TerminalColors) -> String {
         let Self { address, token, contact, .. } = self;
+        let scopes = self.scopes.map_or_else(
+            || "none: the token may do everything, but nothing where REQUIRE_SCOPE is true".to_owned(),
+            |scopes| scopes.to_string(),
+        );
         let (folder, version) = (self.folder.display(), env!("CARGO_PKG_VERSION"));
         let TerminalColors { title, accent, faint, .. } = colors;
         // The curl command has no colors, so that the user can paste it.
@@ -133,6 +143,7 @@ impl StartupMessage<'_> {
   {faint}data{faint:#}     {folder}
   {faint}account{faint:#}  {ACCOUNT} (sample data)
   {faint}token{faint:#}    {token}
+  {faint}scopes{faint:#}   {scopes}
 
 {title}Try it:{title:#}
 

@@ -14,6 +14,7 @@ mod migrate;
 mod open_browser;
 mod output;
 mod run_server;
+mod scope_argument;
 mod serve;
 mod terminal_colors;
 mod token;

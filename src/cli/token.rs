@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::error::CliError;
 use super::output::print;
+use super::scope_argument::{parse_scopes, print_note_about_missing_scope};
 use crate::auth::Signer;
+use crate::clients::Scopes;
 use crate::config::{Environment, TokenSettings};
 
 /// Ten years in seconds: the longest lifetime of a token.
@@ -21,6 +23,10 @@ pub(super) struct TokenArguments {
     /// Subject (`sub`) of the token: a user or client name
     #[arg(long, value_name = "NAME")]
     sub: Option<String>,
+    /// Scopes of the token, separated by spaces: contacts:read, contacts:write, contacts:purge, fields:write
+    /// [default: no limit]
+    #[arg(long, value_name = "SCOPES", value_parser = parse_scopes)]
+    scope: Option<Scopes>,
     /// Lifetime in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=MAX_LIFETIME))]
@@ -31,7 +37,12 @@ pub(super) fn run(environment: &Environment, arguments: &TokenArguments) -> Resu
     let settings = TokenSettings::read_for_signing(environment)?;
     let Some(secret) = &settings.secret else { return Err(CliError::Other("JWT_SECRET is not set".to_owned())) };
     let signer = Signer::new(secret, &settings);
-    let token = signer.sign(arguments.account, arguments.sub.as_deref(), Duration::from_secs(arguments.ttl));
+    let lifetime = Duration::from_secs(arguments.ttl);
+    let token = signer.sign_with_scopes(arguments.account, arguments.sub.as_deref(), arguments.scope, lifetime);
     let token = token.map_err(|error| CliError::Other(format!("could not sign the token: {error}")))?;
-    print(&format!("{token}\n"))
+    print(&format!("{token}\n"))?;
+    if arguments.scope.is_none() {
+        print_note_about_missing_scope("the token has", settings.require_scope);
+    }
+    Ok(())
 }

@@ -50,10 +50,16 @@ pub struct Scopes(u8);
 pub struct UnknownScope(String);
 
 impl Scopes {
-    /// Parses the `scope` claim of a token. Ignores unknown names, which can be scopes of other services.
+    /// Parses a scope claim that is a string. Ignores unknown names, which can be scopes of other services.
     #[must_use]
     pub fn from_claim(text: &str) -> Self {
-        text.split_ascii_whitespace().filter_map(Scope::from_name).collect()
+        Self::from_claim_names(text.split_ascii_whitespace())
+    }
+
+    /// Collects the names of a scope claim that is an array. Ignores unknown names.
+    #[must_use]
+    pub fn from_claim_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        names.into_iter().filter_map(Scope::from_name).collect()
     }
 
     /// Returns whether the set contains `scope`.

@@ -30,5 +30,5 @@ pub use serve::ServeSettings;
 pub use settings_error::SettingsError;
 pub use settings_reader::Setting;
 pub use settings_report::SettingsReport;
-pub use tokens::{KeySetSource, TokenSettings};
+pub use tokens::{KeySetSource, TokenSettings, is_https_or_loopback, requires_scope};
 pub use traces::{Sampling, TraceSettings};

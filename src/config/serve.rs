@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn key_set_is_enough_to_verify_tokens_and_a_previous_secret_is_not() {
-        for (name, value) in [("JWT_JWKS_URL", "http://issuer.example/jwks"), ("JWT_JWKS_FILE", "/keys.json")] {
+        for (name, value) in [("JWT_JWKS_URL", "https://issuer.example/jwks"), ("JWT_JWKS_FILE", "/keys.json")] {
             let settings = ServeSettings::read(&[("DATABASE_URL", URL), (name, value)].into()).expect("valid settings");
             assert!(settings.tokens.key_set.is_some());
         }
@@ -111,7 +111,7 @@ mod tests {
             let lines = error_lines([("DATABASE_URL", URL), ("JWT_JWKS_URL", malformed)].into());
             assert!(lines.len() == 1 && lines[0].starts_with("JWT_JWKS_URL"), "{lines:?}");
         }
-        let both = [("DATABASE_URL", URL), ("JWT_JWKS_URL", "http://x/"), ("JWT_JWKS_FILE", "/keys.json")];
+        let both = [("DATABASE_URL", URL), ("JWT_JWKS_URL", "https://x/"), ("JWT_JWKS_FILE", "/keys.json")];
         assert_eq!(error_lines(both.into()), ["JWT_JWKS_URL and JWT_JWKS_FILE are both set: unset one of them"]);
         // A previous secret alone is not enough: it is only for rotation.
         assert_eq!(error_lines([("DATABASE_URL", URL), ("JWT_SECRET_PREVIOUS", SECRET)].into()).len(), 1);

@@ -57,7 +57,11 @@ impl ContactPatch {
                 _ if system::is_system_owned(name) => {
                     Err(Issue::new(&**name, IssueCode::ForbiddenField, "is set by the system: leave it out"))
                 }
-                _ => Err(Issue::new(&**name, IssueCode::UnknownField, "is not a field of this account's contacts")),
+                _ => {
+                    let message = registry.unsupported_message(name);
+                    let message = message.unwrap_or_else(|| "is not a field of this account's contacts".to_owned());
+                    Err(Issue::new(&**name, IssueCode::UnknownField, message))
+                }
             };
             match parsed {
                 Ok(change) => changes.push(change),

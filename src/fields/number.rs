@@ -161,6 +161,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::test_seed::proptest_config())]
+
         #[test]
         fn every_double_and_integer_survives_a_round_trip(double in prop::num::f64::NORMAL, integer in any::<i64>()) {
             let shortest = serde_json::to_string(&double).expect("doubles serialize");

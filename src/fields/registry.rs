@@ -11,6 +11,20 @@ pub const MAX_CUSTOM_FIELDS: usize = 500;
 /// The maximum number of unique custom fields of an account (`docs/api-reference.md#limits`).
 pub const MAX_UNIQUE_FIELDS: usize = 10;
 
+/// A field of a type that a newer version of the service has stored and that this version does not know. It is not part
+/// of the registry: it can neither be read nor written, but its values stay stored and its name stays taken.
+#[derive(Debug, Clone)]
+pub struct UnsupportedField {
+    /// The id under which its values are stored.
+    pub id: FieldId,
+    /// The name, which no other field of the account can have.
+    pub internal_name: String,
+    /// The name of its type.
+    pub kind: String,
+    /// Whether it is unique.
+    pub unique: bool,
+}
+
 /// Every field of an account at one version of its registry. It is an immutable snapshot.
 #[derive(Debug)]
 pub struct Registry {
@@ -20,6 +34,7 @@ pub struct Registry {
     by_name: HashMap<String, usize>,
     by_id: HashMap<FieldId, usize>,
     unique: Vec<Arc<Field>>,
+    unsupported: Vec<UnsupportedField>,
 }
 
 impl Registry {
@@ -32,7 +47,27 @@ impl Registry {
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.internal_name.clone(), index)).collect();
         let by_id = fields.iter().enumerate().map(|(index, field)| (field.id, index)).collect();
         let unique = fields.iter().filter(|field| field.unique && field.writable).cloned().collect();
-        Self { version, last_custom_id, fields, by_name, by_id, unique }
+        Self { version, last_custom_id, fields, by_name, by_id, unique, unsupported: vec![] }
+    }
+
+    /// Adds the fields of the account whose types this version does not know.
+    #[must_use]
+    pub fn with_unsupported(self, unsupported: Vec<UnsupportedField>) -> Self {
+        Self { unsupported, ..self }
+    }
+
+    /// Returns the fields of the account whose types this version does not know.
+    #[must_use]
+    pub fn unsupported(&self) -> &[UnsupportedField] {
+        &self.unsupported
+    }
+
+    /// Returns why a field cannot be used although it exists: this version does not know its type. Returns `None` for
+    /// all other names.
+    #[must_use]
+    pub fn unsupported_message(&self, internal_name: &str) -> Option<String> {
+        let field = self.unsupported.iter().find(|field| field.internal_name == internal_name)?;
+        Some(format!("has the type {}, which this version of the service does not support yet", field.kind))
     }
 
     /// Returns the number of changes of this registry so far; 0 for an account that never had a custom field.
@@ -77,7 +112,8 @@ impl Registry {
     /// snapshot.
     #[must_use]
     pub fn is_deleted(&self, id: FieldId) -> bool {
-        id.is_custom() && id.0 <= self.last_custom_id && !self.by_id.contains_key(&id)
+        let is_unsupported = || self.unsupported.iter().any(|field| field.id == id);
+        id.is_custom() && id.0 <= self.last_custom_id && !self.by_id.contains_key(&id) && !is_unsupported()
     }
 }
 
@@ -112,5 +148,16 @@ mod tests {
         assert!(!registry.is_deleted(FieldId(100)));
         assert!(!registry.is_deleted(FieldId(104)));
         assert!(!registry.is_deleted(FieldId(50)));
+    }
+
+    #[test]
+    fn unsupported_field_is_not_deleted_and_explains_itself() {
+        let field =
+            UnsupportedField { id: FieldId(103), internal_name: "place".into(), kind: "geo".into(), unique: false };
+        let registry = fixtures::registry().with_unsupported(vec![field]);
+        assert!(registry.get("place").is_none() && !registry.is_deleted(FieldId(103)));
+        let message = registry.unsupported_message("place").expect("a message");
+        assert!(message.starts_with("has the type geo,"), "{message}");
+        assert_eq!(registry.unsupported_message("tags"), None);
     }
 }

@@ -26,7 +26,8 @@ impl Selection {
                 Some(field) if field.default => {}
                 Some(field) => extra.push(Arc::clone(field)),
                 None => {
-                    let message = "is not a property of this account's contacts";
+                    let message = registry.unsupported_message(name);
+                    let message = message.unwrap_or_else(|| "is not a property of this account's contacts".to_owned());
                     issues.push(Issue::new(name, IssueCode::UnknownField, message));
                 }
             }

@@ -53,7 +53,7 @@ impl FromRequestParts<App> for Caller {
         tracing::Span::current().record("account", tracing::field::display(account));
         let caller = Self { account, actor: identity.actor, rate_limit: parts.extensions.remove() };
         caller.charge(app, RateLimits::charge_request)?;
-        check_scope(identity.scopes, parts)?;
+        check_scope(identity.scopes, app.verifier().required_scope_claim(), parts)?;
         Ok(caller)
     }
 }
@@ -117,9 +117,14 @@ async fn reject_revoked_client(identity: &Identity, app: &App) -> Result<(), Api
     Ok(())
 }
 
-/// Checks that the scopes of the token, if it is limited to scopes, cover the request.
-fn check_scope(scopes: Option<Scopes>, parts: &Parts) -> Result<(), ApiError> {
-    let Some(scopes) = scopes else { return Ok(()) };
+/// Checks that the scopes of the token, if it is limited to scopes, cover the request. A token without the scope claim
+/// may do nothing if the claim is required.
+fn check_scope(scopes: Option<Scopes>, required_claim: Option<&str>, parts: &Parts) -> Result<(), ApiError> {
+    let scopes = match (scopes, required_claim) {
+        (Some(scopes), _) => scopes,
+        (None, None) => return Ok(()),
+        (None, Some(claim)) => return Err(ApiError::MissingScopeClaim { claim: claim.to_owned() }),
+    };
     let route = parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
     match required_scope::for_route(&parts.method, route) {
         Some(needed) if !scopes.contains(needed) => Err(ApiError::InsufficientScope { needed }),

@@ -17,7 +17,8 @@ use super::openapi::responses::{FieldConflict, KeyReused};
 use super::openapi::schemas::{Field as FieldSchema, FieldChange, FieldInput, FieldList};
 use super::query::NoParameters;
 use crate::fields::{
-    Field, FieldOption, FieldPatch, NewField, Registry, Selection, format_instant, reject_system_field,
+    Field, FieldOption, FieldPatch, Issue, IssueCode, NewField, Registry, Selection, format_instant,
+    reject_system_field,
 };
 
 /// List fields
@@ -93,6 +94,7 @@ pub(super) async fn update_field(
     // Bypasses the cache, because another instance may have just created the field, and its type determines the valid
     // changes.
     let registry = app.repository().reload_registry(caller.account).await?;
+    reject_unsupported_field(&registry, &name)?;
     let field = registry.get(&name).map(|field| &**field);
     let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
     let fingerprint = idempotency_header.fingerprint(&caller, &bytes, &Selection::default())?;
@@ -117,6 +119,7 @@ pub(super) async fn delete_field(
     idempotency_header: IdempotencyHeader,
 ) -> Result<Response, ApiError> {
     let registry = app.registry(caller.account).await?;
+    reject_unsupported_field(&registry, &name)?;
     if let Some(field) = registry.get(&name) {
         reject_system_field(field).map_err(ApiError::ValidationFailed)?;
     }
@@ -126,6 +129,13 @@ pub(super) async fn delete_field(
     let request = fingerprint.map(|fingerprint| fingerprint.into_idempotent_request(build_response));
     let deleted = app.repository().delete_field(caller.account, &name, request.as_ref()).await?;
     idempotency::stored_or_new_response(deleted, |registry| build_response(registry))
+}
+
+/// Rejects a change of a field whose type this version does not know.
+fn reject_unsupported_field(registry: &Registry, name: &str) -> Result<(), ApiError> {
+    registry.unsupported_message(name).map_or(Ok(()), |message| {
+        Err(ApiError::ValidationFailed(vec![Issue::new(name, IssueCode::UnknownField, message)]))
+    })
 }
 
 fn field_response(status: StatusCode, registry: &Registry, name: &str) -> Result<JsonResponse, ApiError> {

@@ -22,6 +22,7 @@ pub(super) async fn get_metrics(State(app): State<App>, _: NoParameters) -> Resu
     // Excludes this request itself.
     app.metrics().set_in_flight(app.in_flight().saturating_sub(1));
     app.repository().update_gauges();
+    app.verifier().update_metrics();
     let text = tokio::task::spawn_blocking(telemetry::metrics::render).await;
     let text = text.map_err(|_| ApiError::Internal("rendering the metrics panicked".into()))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))

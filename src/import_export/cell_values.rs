@@ -113,6 +113,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::test_seed::proptest_config())]
+
         #[test]
         fn formatted_text_and_numbers_parse_to_the_same_value(
             text in "[^\0]{1,40}",

@@ -177,6 +177,10 @@ impl HeaderMapper<'_> {
 
     /// Records that a header names no field, and how to fix it.
     fn reject_unknown(&mut self, header: &str, mapped: Option<&str>) -> Column {
+        let name = mapped.unwrap_or(header);
+        if let Some(message) = self.registry.unsupported_message(name) {
+            return self.reject(format!("Cannot import column \"{header}\": the field {name} {message}"));
+        }
         if let Some(name) = mapped {
             return self.reject(format!("--map \"{header}={name}\": the account has no field {name}"));
         }

@@ -65,9 +65,9 @@ impl Repository {
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
     pub async fn revoke_client(&self, id: ClientId) -> Result<bool, StorageError> {
-        const REVOKE: &str =
-            "UPDATE clients SET revoked_at = COALESCE(revoked_at, $3) WHERE account_id = $1 AND id = $2";
-        let revoke = sqlx::query(REVOKE).bind(id.account).bind(id.client).bind(now());
+        const REVOKE: &str = "UPDATE clients SET revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp())) \
+             WHERE account_id = $1 AND id = $2";
+        let revoke = sqlx::query(REVOKE).bind(id.account).bind(id.client);
         Ok(revoke.execute(&mut *self.pool.acquire().await?).await?.rows_affected() > 0)
     }
 
@@ -83,8 +83,8 @@ impl Repository {
         Ok(row.as_ref().map(credentials_from_row).transpose()?)
     }
 
-    /// Whether a client is revoked, so that its tokens are invalid. The result comes from memory and is at most a few
-    /// seconds old.
+    /// Returns whether a client is revoked, so that its tokens are invalid. The result comes from memory and is at most
+    /// a few seconds old.
     ///
     /// # Errors
     /// Returns a [`StorageError`] when the database fails before the revoked clients were loaded for the first time.

@@ -179,14 +179,17 @@ async fn store_response(
 
 /// Checks that no field has the new field's name or a similar name, and that the account has not reached a limit.
 fn check_new_field(registry: &Registry, new: &NewField) -> Result<(), FieldError> {
-    if registry.get_similar(&new.internal_name).is_some() {
+    let name = &new.internal_name;
+    if registry.get_similar(name).is_some() || registry.unsupported_message(name).is_some() {
         return Err(FieldError::Duplicate);
     }
     let custom = || registry.fields().iter().filter(|field| !field.system);
-    if custom().count() >= MAX_CUSTOM_FIELDS {
+    let unsupported = registry.unsupported();
+    if custom().count() + unsupported.len() >= MAX_CUSTOM_FIELDS {
         return Err(FieldError::TooMany { limit: MAX_CUSTOM_FIELDS, unique: false });
     }
-    if new.unique && custom().filter(|field| field.unique).count() >= MAX_UNIQUE_FIELDS {
+    let unsupported_unique = unsupported.iter().filter(|field| field.unique).count();
+    if new.unique && custom().filter(|field| field.unique).count() + unsupported_unique >= MAX_UNIQUE_FIELDS {
         return Err(FieldError::TooMany { limit: MAX_UNIQUE_FIELDS, unique: true });
     }
     Ok(())

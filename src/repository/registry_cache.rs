@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::error::StorageError;
 use super::pool::Pool;
-use super::row_mapping::{self, FIELD_COLUMNS};
+use super::row_mapping::{self, FIELD_COLUMNS, StoredField};
 use super::statement::sql;
 use super::storage_metrics::RegistryLoad;
 use crate::fields::{FieldId, Registry};
@@ -125,6 +125,12 @@ pub(super) async fn load_registry(executor: impl PgExecutor<'_>, account: Uuid) 
     let Some(first) = rows.first() else { return Ok(Registry::new(0, FieldId::FIRST_CUSTOM - 1, vec![])) };
     let (version, last_custom_id) = (first.try_get("registry_version")?, first.try_get("last_field_id")?);
     let has_field = |row: &&_| Row::try_get::<Option<i32>, _>(*row, "id").is_ok_and(|id| id.is_some());
-    let custom = rows.iter().filter(has_field).map(row_mapping::field_from_row).collect::<sqlx::Result<_>>()?;
-    Ok(Registry::new(version, last_custom_id, custom))
+    let (mut custom, mut unsupported) = (vec![], vec![]);
+    for row in rows.iter().filter(has_field) {
+        match row_mapping::field_from_row(row)? {
+            StoredField::Supported(field) => custom.push(field),
+            StoredField::Unsupported(field) => unsupported.push(field),
+        }
+    }
+    Ok(Registry::new(version, last_custom_id, custom).with_unsupported(unsupported))
 }

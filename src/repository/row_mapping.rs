@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::statement::comma_separated;
 use crate::clients::ClientId;
 use crate::contacts::{Archival, Contact};
-use crate::fields::{CustomSelection, Field, FieldId, FieldOption, Kind, Value, Values, system};
+use crate::fields::{CustomSelection, Field, FieldId, FieldOption, Kind, UnsupportedField, Value, Values, system};
 use crate::json::{self, Json};
 
 /// The number of columns before the stored system fields in [`contact_columns`].
@@ -95,17 +95,29 @@ fn set_custom_values(text: &str, values: &mut Values) -> sqlx::Result<()> {
     let Ok(Json::Object(members)) = json::parse(text.as_bytes()) else { return Err(malformed()) };
     for (name, json) in members {
         let id = name.parse().map(FieldId).map_err(|_| malformed())?;
-        values.set(id, Some(Value::from_stored(json).ok_or_else(malformed)?));
+        // A value that this version cannot read belongs to a field of a type that it does not know. Writes keep it.
+        values.set(id, Value::from_stored(json));
     }
     Ok(())
 }
 
+/// A stored custom field.
+pub(super) enum StoredField {
+    /// A field of a type that this version knows.
+    Supported(Field),
+    /// A field of a type that only a newer version knows.
+    Unsupported(UnsupportedField),
+}
+
 /// Returns the custom field in a row with the columns of [`FIELD_COLUMNS`].
-pub(super) fn field_from_row(row: &PgRow) -> sqlx::Result<Field> {
+pub(super) fn field_from_row(row: &PgRow) -> sqlx::Result<StoredField> {
     let kind: String = row.try_get("kind")?;
-    let kind = Kind::custom_from_str(&kind).ok_or_else(|| sqlx::Error::Decode("unknown field type".into()))?;
     let unique = row.try_get("is_unique")?;
-    Ok(Field {
+    let Some(kind) = Kind::custom_from_str(&kind) else {
+        let (id, internal_name) = (FieldId(row.try_get("id")?), row.try_get("internal_name")?);
+        return Ok(StoredField::Unsupported(UnsupportedField { id, internal_name, kind, unique }));
+    };
+    Ok(StoredField::Supported(Field {
         id: FieldId(row.try_get("id")?),
         internal_name: row.try_get("internal_name")?,
         label: row.try_get("label")?,
@@ -118,7 +130,7 @@ pub(super) fn field_from_row(row: &PgRow) -> sqlx::Result<Field> {
         options: row.try_get::<Jsonb<Vec<FieldOption>>, _>("options")?.0,
         created_at: Some(row.try_get("created_at")?),
         updated_at: Some(row.try_get("updated_at")?),
-    })
+    }))
 }
 
 /// Returns the account of a row with the column `account_id`.

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::fixtures::KeyPair;
-use crate::support::{Account, SECRET, Server, run_concurrently, sign, timestamp_in, token_settings};
+use crate::support::{Account, SECRET, Server, Stopwatch, run_concurrently, sign, timestamp_in, token_settings};
 
 /// A token issuer: an HTTP server with a configurable response, which counts the fetches of its key set.
 #[derive(Clone)]
@@ -307,4 +307,39 @@ async fn jwks_can_be_read_from_a_file() {
     publish(&[old.jwk("old"), new.jwk("new")]);
     assert_eq!(status_with_token(&server, &new.sign(Some("new"), &unique_claims())).await, 200);
     assert_eq!(status_with_token(&server, &old.sign(Some("old"), &unique_claims())).await, 200);
+}
+
+/// Returns the value of a metric of this server.
+async fn metric(server: &Server, name: &str) -> f64 {
+    let text = Account::on_server(server).anonymous("GET", "/metrics").send().await.expect(200).text;
+    let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("no {name}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn keys_of_a_jwks_that_fails_for_too_long_end_and_return_with_it() {
+    let pair = KeyPair::generate_ed25519();
+    let issuer = Issuer::with_keys(&[pair.jwk("good")]).await;
+    let settings = TokenSettings { key_set_max_stale: Duration::from_millis(2_500), ..issuer.token_settings() };
+    let server = Server::shared().with_token_settings(&settings);
+    let cached_token = pair.sign(Some("good"), &unique_claims());
+    assert_eq!(status_with_token(&server, &cached_token).await, 200);
+    let failures = metric(&server, "contacts_jwks_fetch_failures_total").await;
+    issuer.set_response(KeySetResponse::Status(StatusCode::BAD_GATEWAY));
+    // The unknown key triggers the first fetch that fails.
+    assert_eq!(status_with_token(&server, &pair.sign(Some("unknown"), &unique_claims())).await, 401);
+    assert_eq!(status_with_token(&server, &cached_token).await, 200);
+    assert!(metric(&server, "contacts_jwks_fetch_failures_total").await > failures);
+    let failing = Stopwatch::start();
+    while status_with_token(&server, &cached_token).await == 200 {
+        assert!(failing.elapsed() < Duration::from_secs(10), "the keys are still valid");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(failing.elapsed() > Duration::from_millis(1_500), "the keys ended too early");
+    assert!(metric(&server, "contacts_jwks_age_seconds").await > 2.0);
+    issuer.set_keys(&[pair.jwk("good")]);
+    while status_with_token(&server, &pair.sign(Some("good"), &unique_claims())).await != 200 {
+        assert!(failing.elapsed() < Duration::from_secs(30), "the keys did not return");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

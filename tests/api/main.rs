@@ -24,4 +24,5 @@ mod order_of_checks;
 mod scopes;
 mod support;
 mod tokens;
+mod unsupported_fields;
 mod wire;

@@ -289,6 +289,53 @@ async fn issued_token_has_the_required_issuer_audience_and_account_claim() {
 }
 
 #[tokio::test]
+async fn issued_token_has_its_scopes_in_the_configured_claim() {
+    let account = Account::new().await;
+    let client = ApiClient::create(&account, Some("contacts:read")).await;
+    let settings = TokenSettings { scope_claim: "scp".into(), require_scope: true, ..token_settings() };
+    let other = account.on_instance(&account.server.with_token_settings(&settings));
+    let response = request_token(&other, client.token_form()).await;
+    let claims = token_claims(&response);
+    assert_eq!((&claims["scp"], &claims["scope"]), (&json!("contacts:read"), &Value::Null));
+    let caller = client.authenticate(&other).await;
+    caller.get("/contacts").await.expect(200);
+    caller.delete(&format!("/contacts/{}", uuid::Uuid::now_v7())).await.expect_error(403, "insufficient_scope");
+    // A client without scopes gets a token without the claim, which may do nothing here.
+    let unlimited = ApiClient::create(&account, None).await.authenticate(&other).await;
+    unlimited.get("/contacts").await.expect_error(403, "insufficient_scope");
+}
+
+#[tokio::test]
+async fn client_that_was_revoked_long_ago_is_401_after_the_first_read() {
+    let server = Server::with_own_database("revoked_long_ago", |_| {});
+    let account = Account::on_server(&server);
+    let (old, late) = (ApiClient::create(&account, None).await, ApiClient::create(&account, None).await);
+    let (old_caller, late_caller) = (old.authenticate(&account).await, late.authenticate(&account).await);
+    let mut database = account.database().await;
+    let revoke = "UPDATE clients SET revoked_at = now() - $2::interval WHERE id = $1";
+    let mut revoke_since = async |client: &ApiClient, age: &str| {
+        sqlx::query(revoke).bind(client.id.client).bind(age).execute(&mut database).await.unwrap();
+    };
+    revoke_since(&old, "1 year").await;
+    let instance = server.second_instance();
+    let on_instance = |caller: &Account| caller.on_instance(&instance).with_token(&caller.token);
+    let (old_caller, late_caller) = (on_instance(&old_caller), on_instance(&late_caller));
+    for _ in 0..30 {
+        old_caller.get("/contacts").await.expect_error(401, "unauthorized");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // A revocation that is committed minutes after its time is also seen.
+    late_caller.get("/contacts").await.expect(200);
+    revoke_since(&late, "5 minutes").await;
+    let revoked = Stopwatch::start();
+    while late_caller.get("/contacts").await.status != 401 {
+        assert!(revoked.elapsed() < Duration::from_secs(5), "the late revocation was missed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    old_caller.get("/contacts").await.expect_error(401, "unauthorized");
+}
+
+#[tokio::test]
 async fn tokens_of_a_revoked_client_are_401_on_every_instance_within_5_seconds() {
     let account = Account::new().await;
     let (client, other) = (ApiClient::create(&account, None).await, ApiClient::create(&account, None).await);
@@ -315,7 +362,8 @@ async fn tokens_of_a_revoked_client_are_401_on_every_instance_within_5_seconds()
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let response = caller.get("/contacts").await.expect_error(401, "unauthorized");
-        assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        let challenge = "Bearer error=\"invalid_token\", error_description=\"the API client has been revoked\"";
+        assert_eq!(response.header("www-authenticate"), challenge);
     }
     unaffected.get("/contacts").await.expect(200);
     account.get("/contacts").await.expect(200);

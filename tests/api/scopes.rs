@@ -1,9 +1,10 @@
 //! Which calls a token allows (`docs/api-reference.md#scopes`).
 
+use contacts::config::TokenSettings;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Account, ApiResponse, sign, timestamp_in};
+use crate::support::{Account, ApiResponse, Server, sign, timestamp_in, token_settings};
 
 /// Every documented route that takes a token, with the scope that it requires. Add each new route here.
 const ROUTES: [(&str, &str, &str); 23] = [
@@ -85,7 +86,8 @@ async fn token_without_scope_claim_allows_everything_and_with_an_empty_claim_not
     let account = Account::new().await;
     for (method, path, needed) in ROUTES {
         expect_missing_scope(send(&account, method, path).await, None, &format!("{method} {path}"));
-        for claim in [json!(""), json!(" "), json!("Contacts:Read"), json!(null), json!([needed]), json!({}), json!(1)]
+        for claim in
+            [json!(""), json!(" "), json!("Contacts:Read"), json!(null), json!([needed, 1]), json!({}), json!(1)]
         {
             let caller = with_scope(&account, claim.clone());
             expect_missing_scope(
@@ -95,6 +97,49 @@ async fn token_without_scope_claim_allows_everything_and_with_an_empty_claim_not
             );
         }
     }
+}
+
+#[tokio::test]
+async fn scope_claim_can_be_an_array_of_names() {
+    let account = Account::new().await;
+    let caller = with_scope(&account, json!(["openid", "fields:write", "contacts:read"]));
+    for (method, path, needed) in ROUTES {
+        let missing = Some(needed).filter(|needed| !["fields:write", "contacts:read"].contains(needed));
+        expect_missing_scope(send(&caller, method, path).await, missing, &format!("{method} {path}"));
+    }
+    for claim in [json!([]), json!(["contacts:read contacts:write"]), json!([["contacts:read"]])] {
+        with_scope(&account, claim).get("/contacts").await.expect_error(403, "insufficient_scope");
+    }
+}
+
+#[tokio::test]
+async fn scope_claim_can_have_another_name() {
+    let settings = TokenSettings { scope_claim: "permissions".into(), ..token_settings() };
+    let account = Account::on_server(&Server::shared().with_token_settings(&settings));
+    let caller = |claims: Value| {
+        let mut all = json!({"account_id": account.id, "exp": timestamp_in(60)});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        account.with_token(sign(&all))
+    };
+    let limited = caller(json!({"permissions": ["contacts:read"], "scope": "contacts:write"}));
+    limited.get("/contacts").await.expect(200);
+    limited.post("/contacts", json!({})).await.expect_error(403, "insufficient_scope");
+    // The claim of the default name has no meaning.
+    caller(json!({"scope": ""})).get("/contacts").await.expect(200);
+    caller(json!({"permissions": null})).get("/contacts").await.expect_error(403, "insufficient_scope");
+}
+
+#[tokio::test]
+async fn token_without_a_required_scope_claim_allows_nothing() {
+    let settings = TokenSettings { scope_claim: "scp".into(), require_scope: true, ..token_settings() };
+    let account = Account::on_server(&Server::shared().with_token_settings(&settings));
+    for (method, path, _) in ROUTES {
+        let response = send(&account, method, path).await;
+        expect_missing_scope(response, Some("no claim scp"), &format!("{method} {path}"));
+    }
+    let claims = json!({"account_id": account.id, "exp": timestamp_in(60), "scp": "contacts:read"});
+    account.with_token(sign(&claims)).get("/contacts").await.expect(200);
+    account.anonymous("GET", "/openapi.json").send().await.expect(200);
 }
 
 #[tokio::test]

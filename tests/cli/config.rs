@@ -142,3 +142,27 @@ fn serve_starts_while_the_key_set_of_the_issuer_is_unreachable() {
     assert!(!log().contains("s3cret-of-the-issuer"), "{}", log());
     drop(running);
 }
+
+#[test]
+fn key_set_url_over_plain_http_is_an_invalid_setting_unless_it_is_allowed() {
+    let folder = TempDir::new().unwrap();
+    let check = |settings: &[(&str, &str)]| {
+        let required = [("DATABASE_URL", URL), ("JWT_JWKS_URL", "http://issuer.example/jwks")];
+        run_config_check(&folder, &[&required[..], settings].concat())
+    };
+    let rejected = check(&[]);
+    let reported = stderr_lines(&rejected);
+    assert_eq!((rejected.status.code(), reported.len()), (Some(1), 1), "{reported:?}");
+    assert!(reported[0].starts_with("error: JWT_JWKS_URL is not https"), "{reported:?}");
+    assert!(reported[0].contains("JWT_JWKS_ALLOW_HTTP=true"), "{reported:?}");
+    let output =
+        program(&folder).arg("serve").env("DATABASE_URL", URL).env("JWT_JWKS_URL", "http://10.0.0.1/jwks").output();
+    assert!(stderr_lines(&output.unwrap())[0].starts_with("error: JWT_JWKS_URL is not https"));
+    for settings in [("JWT_JWKS_ALLOW_HTTP", "true"), ("JWT_JWKS_URL", "http://localhost:1/jwks")] {
+        let accepted = check(&[settings]);
+        assert_eq!(accepted.status.code(), Some(0), "{:?}", stderr_lines(&accepted));
+        assert_eq!(printed_row(&accepted, "JWT_JWKS_MAX_STALE_MS"), ("default".to_owned(), "86400000".to_owned()));
+        assert_eq!(printed_row(&accepted, "JWT_SCOPE_CLAIM"), ("default".to_owned(), "scope".to_owned()));
+        assert_eq!(printed_row(&accepted, "REQUIRE_SCOPE"), ("default".to_owned(), "false".to_owned()));
+    }
+}

@@ -15,6 +15,7 @@ mod pipes;
 mod plans;
 mod roles;
 mod rolling;
+mod scopes;
 mod secrets;
 mod statements;
 #[allow(dead_code)]

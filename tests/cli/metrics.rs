@@ -97,6 +97,9 @@ impl Scrape {
 fn metrics_count_requests_by_method_route_and_status() {
     let service = MeteredService::new("metrics");
     let before = service.scrape();
+    for name in ["contacts_jwks_age_seconds", "contacts_jwks_fetch_failures_total"] {
+        assert_eq!(before.0.get(name), Some(&0.0), "{name} without a key set");
+    }
     let id = service.create();
     for name in ["B", "C", "C"] {
         let body = format!(r#"{{"fields": {{"first_name": "{name}"}}}}"#);

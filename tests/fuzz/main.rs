@@ -8,6 +8,9 @@ mod mutator;
 #[path = "../api/support/random.rs"]
 mod random;
 mod targets;
+#[path = "../api/support/test_seed.rs"]
+#[allow(dead_code)]
+mod test_seed;
 
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
@@ -17,6 +20,7 @@ use rstest::rstest;
 use corpus::Corpus;
 use mutator::Mutator;
 use random::SeededRandom;
+use test_seed::test_seed;
 
 /// The number of mutations of all targets without `FUZZ_EXECUTIONS`. They take a few seconds in a debug build.
 const EXECUTIONS: u64 = 35_000;
@@ -37,7 +41,7 @@ fn corpus_and_mutations_break_no_rule(#[case] name: &str, #[case] target: fn(&[u
     for entry in &corpus.entries {
         execute(name, target, entry);
     }
-    let (count, seed) = (mutator::executions(EXECUTIONS) / TARGETS, mutator::seed());
+    let (count, seed) = (mutator::executions(EXECUTIONS) / TARGETS, test_seed());
     let mut mutator = Mutator::new(SeededRandom::new(seed), corpus::dictionary());
     let begun = Instant::now();
     for _ in 0..count {

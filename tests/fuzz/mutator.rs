@@ -1,4 +1,4 @@
-//! Mutates inputs. `FUZZ_EXECUTIONS` sets the number of mutations, and the same `FUZZ_SEED` gives the same mutations.
+//! Mutates inputs. `FUZZ_EXECUTIONS` sets the number of mutations, and the same `TEST_SEED` gives the same mutations.
 
 use super::SeededRandom;
 
@@ -125,14 +125,5 @@ impl Mutator {
 
 /// Returns the number of inputs to try in total.
 pub fn executions(default: u64) -> u64 {
-    from_environment("FUZZ_EXECUTIONS", default)
-}
-
-/// Returns the seed of the random generator.
-pub fn seed() -> u64 {
-    from_environment("FUZZ_SEED", 1)
-}
-
-fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |number| number.parse().unwrap())
+    std::env::var("FUZZ_EXECUTIONS").map_or(default, |number| number.parse().unwrap())
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
 use crate::model::{Call, Contact, ExpectedResponse, FIELDS, Model, PROPERTIES, Target};
-use crate::support::{Account, ApiResponse};
+use crate::support::{Account, ApiResponse, proptest_config};
 
 /// The number of accounts of a case.
 const ACCOUNTS: usize = 2;
@@ -182,12 +182,7 @@ fn expect_values(returned: &Value, contact: &Contact) -> Result<(), TestCaseErro
 #[test]
 fn random_calls_have_the_same_results_as_in_the_model() {
     let cases = std::env::var("CONSISTENCY_CASES").map_or(CASES, |cases| cases.parse().unwrap());
-    let config = Config {
-        cases,
-        failure_persistence: None::<Box<FileFailurePersistence>>.map(|none| none as _),
-        ..Config::default()
-    };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..proptest_config() });
     let runtime = Runtime::new().unwrap();
     let statuses = std::cell::RefCell::new(HashMap::new());
     let calls = prop::collection::vec((0..ACCOUNTS, prop::bool::weighted(0.05), call_strategy()), 1..CALLS);

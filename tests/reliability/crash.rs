@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::concurrent_writers::{self, PROPERTIES, WriteLog};
 use crate::service_process::ServiceProcess;
-use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, SeededRandom};
+use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, SeededRandom, test_seed};
 
 /// The number of concurrent writers.
 const WRITERS: u64 = 16;
@@ -70,9 +70,10 @@ async fn acknowledged_writes_survive_kills_of_the_service_and_its_database() {
     let write = |seed| {
         tokio::spawn(concurrent_writers::send_random_writes(account.clone(), Arc::clone(&log), seed, usize::MAX))
     };
-    let writers: Vec<_> = (0..WRITERS).map(write).collect();
+    let first_seed = test_seed();
+    let writers: Vec<_> = (first_seed..first_seed + WRITERS).map(write).collect();
 
-    let mut random = SeededRandom::new(rounds);
+    let mut random = SeededRandom::new(first_seed);
     let mut recoveries = vec![];
     for round in 0..rounds {
         tokio::time::sleep(Duration::from_millis(300 + random.below(400))).await;

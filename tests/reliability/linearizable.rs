@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, ApiResponse, FeedReader, SeededRandom, Server, run_concurrently};
+use crate::support::{Account, ApiResponse, FeedReader, SeededRandom, Server, run_concurrently, test_seed};
 
 /// The number of concurrent clients.
 const CLIENTS: u64 = 16;
@@ -155,8 +155,10 @@ async fn concurrent_calls_on_two_instances_are_linearizable() {
         contacts.push(account.create(json!({"first_name": index.to_string()})).await);
     }
     let contacts = Arc::new(contacts);
-    let client_account = |seed: u64| both[usize::try_from(seed).unwrap() % 2].clone();
-    let clients = (0..CLIENTS).map(|seed| send_calls(client_account(seed), Arc::clone(&contacts), seed, count));
+    let first_seed = test_seed();
+    let client_account = |client: u64| both[usize::try_from(client).unwrap() % 2].clone();
+    let clients = (0..CLIENTS)
+        .map(|client| send_calls(client_account(client), Arc::clone(&contacts), first_seed + client, count));
     let calls: Vec<_> = run_concurrently(clients.collect::<Vec<_>>()).await.into_iter().flatten().collect();
 
     let statuses = |status| calls.iter().filter(|call| call.response.status == status).count();

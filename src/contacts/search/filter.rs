@@ -66,7 +66,9 @@ fn parse_property(sent: Option<&Json<'_>>, registry: &Registry) -> Result<Arc<Fi
 /// Returns the field with this name.
 pub(super) fn find_property(name: &str, registry: &Registry) -> Result<Arc<Field>, InvalidValue> {
     registry.get(name).cloned().ok_or_else(|| {
-        let message = format!("{} is not a property of this account's contacts", truncate_name(name));
+        let reason = registry.unsupported_message(name);
+        let reason = reason.unwrap_or_else(|| "is not a property of this account's contacts".to_owned());
+        let message = format!("{} {reason}", truncate_name(name));
         InvalidValue::new(IssueCode::UnknownField, message)
     })
 }

@@ -58,8 +58,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::contacts::search::{Comparison, ValueSet};
     use crate::contacts::{Condition, ContactPatch, Predicate};
-    use crate::fields::{Registry, registry_fixtures as fixtures};
+    use crate::fields::{Number, Registry, registry_fixtures as fixtures};
 
     fn criteria(sorts: &[&str], registry: &Registry) -> SearchCriteria {
         let sorts = Sort::parse(sorts, registry).expect("known properties");
@@ -109,6 +110,48 @@ mod tests {
         ] {
             assert_eq!(SearchCursor::decode(&cursor, account, &other), None, "{other:?}");
         }
+    }
+
+    /// The cursors of clients survive an upgrade only if the serialized form of every search stays the same. If this
+    /// test fails, a member or variant was renamed, reordered or added: restore its serialized form.
+    #[test]
+    fn search_cursor_stays_the_same_from_version_to_version() {
+        let registry = fixtures::registry();
+        let set = |includes_unset| ValueSet { values: vec![Value::Text("a".into())], includes_unset };
+        let number = Value::Number(Number::parse("1.5").expect("a number"));
+        let comparisons = [Comparison::Less, Comparison::AtMost, Comparison::Greater, Comparison::AtLeast];
+        let predicates = [
+            Predicate::IsSet,
+            Predicate::IsUnset,
+            Predicate::OneOf(set(true)),
+            Predicate::NoneOf(set(false)),
+            Predicate::Compared(comparisons.map(|comparison| (comparison, number.clone())).to_vec()),
+            Predicate::Contains("b".into()),
+            Predicate::StartsWith("c".into()),
+            Predicate::ContainsOption("red".into()),
+        ];
+        let field = registry.get("email").expect("a field");
+        let conditions: Vec<_> =
+            predicates.map(|predicate| Condition { field: Arc::clone(field), predicate }).into_iter().collect();
+        let criteria = SearchCriteria {
+            conditions: conditions.clone(),
+            condition_groups: vec![conditions],
+            query_words: vec!["word".into()],
+            include_archived: true,
+            ..criteria(&["-shoe_size"], &registry)
+        };
+        // Shows the difference if the cursor differs.
+        assert_eq!(
+            serde_json::to_string(&criteria.conditions[2..5]).expect("criteria serialize"),
+            r#"[[4,{"OneOf":{"values":["a"],"includes_unset":true}}],"#.to_owned()
+                + r#"[4,{"NoneOf":{"values":["a"],"includes_unset":false}}],"#
+                + r#"[4,{"Compared":[["Less",1.5],["AtMost",1.5],["Greater",1.5],["AtLeast",1.5]]}]]"#
+        );
+        let last = Contact { id: Uuid::nil(), ..contact(r#"{"email": "a@b.cd", "shoe_size": 38}"#) };
+        assert_eq!(
+            SearchCursor::encode_after(&last, Uuid::nil(), &criteria),
+            "WzM4LCIwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDAiXeF3kYA3Fn6r"
+        );
     }
 
     #[test]

@@ -214,6 +214,8 @@ fn to_owned_member((name, value): (&String, &serde_json::Value)) -> (String, ser
 }
 
 proptest! {
+    #![proptest_config(crate::test_seed::proptest_config())]
+
     #[test]
     fn replaying_the_changes_reproduces_the_contacts(
         batches in prop::collection::vec(prop::collection::vec(any_step(), 1..8), 1..8),

@@ -51,6 +51,12 @@ pub(in crate::http) enum ApiError {
         /// The scope that covers the request.
         needed: Scope,
     },
+    /// The token has no scope claim, and the service requires one.
+    #[error("missing scope claim")]
+    MissingScopeClaim {
+        /// The name of the claim.
+        claim: String,
+    },
     /// The account has no such object.
     #[error("no such object")]
     NotFound,
@@ -163,7 +169,9 @@ impl ApiError {
             Self::ValidationFailed(_) => (StatusCode::BAD_REQUEST, "validation_failed"),
             Self::MissingAccountContext => (StatusCode::UNAUTHORIZED, "missing_account_context"),
             Self::MissingToken | Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::InsufficientScope { .. } => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Self::InsufficientScope { .. } | Self::MissingScopeClaim { .. } => {
+                (StatusCode::FORBIDDEN, "insufficient_scope")
+            }
             Self::NotFound | Self::ContactNotFound | Self::InvalidContactId(_) | Self::FieldNotFound => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
@@ -194,8 +202,13 @@ impl ApiError {
         let challenge = |value| Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(value)));
         match self {
             Self::MissingToken => challenge("Bearer"),
-            Self::InvalidToken(_) | Self::MissingAccountContext => challenge("Bearer error=\"invalid_token\""),
-            Self::InsufficientScope { .. } => challenge("Bearer error=\"insufficient_scope\""),
+            Self::InvalidToken(reason) => Some((header::WWW_AUTHENTICATE, invalid_token_challenge(reason))),
+            Self::MissingAccountContext => {
+                Some((header::WWW_AUTHENTICATE, invalid_token_challenge("missing account context")))
+            }
+            Self::InsufficientScope { .. } | Self::MissingScopeClaim { .. } => {
+                challenge("Bearer error=\"insufficient_scope\"")
+            }
             Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
             // The end of a malformed request is not known, so no other request can follow it on the connection.
@@ -205,6 +218,15 @@ impl ApiError {
     }
 }
 
+/// Returns the challenge for a token that is not valid, with the reason (RFC 6750 §3). The description may contain only
+/// printable ASCII without `"` and `\`; other characters become `?`.
+fn invalid_token_challenge(reason: &str) -> HeaderValue {
+    let is_allowed = |character: char| matches!(character, ' '..='~') && !matches!(character, '"' | '\\');
+    let reason: String = reason.chars().map(|character| if is_allowed(character) { character } else { '?' }).collect();
+    let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{reason}\"");
+    HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
 /// Sets the status and stores the error as an extension. The request context middleware writes the body, because it
 /// knows the request id.
 impl IntoResponse for ApiError {
@@ -212,5 +234,23 @@ impl IntoResponse for ApiError {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(Arc::new(self));
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenge_contains_only_characters_that_need_no_escape() {
+        let challenge = |reason: &str| invalid_token_challenge(reason).to_str().expect("ASCII").to_owned();
+        assert_eq!(
+            challenge("the token expired at 2026-01-02T03:04:05Z (`exp`)"),
+            "Bearer error=\"invalid_token\", error_description=\"the token expired at 2026-01-02T03:04:05Z (`exp`)\""
+        );
+        assert_eq!(
+            challenge("a\"b\\c\r\nd\u{e9}\u{7f}"),
+            "Bearer error=\"invalid_token\", error_description=\"a?b?c??d??\""
+        );
     }
 }

@@ -89,6 +89,9 @@ impl ApiError {
             Self::MissingToken => "Missing token. Send Authorization: Bearer <JWT>".into(),
             Self::InvalidToken(reason) => format!("Invalid token: {reason}").into(),
             Self::InsufficientScope { needed } => format!("Missing scope: {}", needed.as_str()).into(),
+            Self::MissingScopeClaim { claim } => {
+                format!("The token has no claim {claim}, and this service requires one. Get a token with scopes").into()
+            }
             Self::NotFound => "No such object in this account".into(),
             Self::ContactNotFound => "No such contact in this account".into(),
             Self::InvalidContactId(id) => invalid_contact_id(id).into(),

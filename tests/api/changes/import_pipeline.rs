@@ -11,7 +11,7 @@ use contacts::repository::{AccountWrites, Atomicity, Idempotent, PreparedBatch, 
 use serde_json::json;
 
 use super::concurrent_writers::{self, PROPERTIES, WriteLog};
-use crate::support::{Account, FeedReader, FeedReplay, SeededRandom, Server};
+use crate::support::{Account, FeedReader, FeedReplay, SeededRandom, Server, test_seed};
 
 /// An import into an account, in chunks of a few rows.
 struct Importer {
@@ -112,7 +112,8 @@ async fn pipelined_import_equals_a_sequential_import() {
         concurrent_writers::define_fields(account).await;
     }
     let (pipelined, sequential) = (Importer::new(&accounts[0]).await, Importer::new(&accounts[1]).await);
-    for seed in 0..10 {
+    let first_seed = test_seed();
+    for seed in first_seed..first_seed + 10 {
         let chunks = random_chunks(&mut SeededRandom::new(seed), 12);
         let (first, second) =
             (pipelined.import_pipelined(&chunks).await, sequential.import_sequentially(&chunks).await);
@@ -135,13 +136,14 @@ async fn pipelined_import_with_concurrent_writers_gives_a_consistent_feed() {
     concurrent_writers::define_fields(&account).await;
     let importer = Importer::new(&account).await;
     let log = Arc::new(WriteLog::default());
-    let writers: Vec<_> = (0..3)
+    let first_seed = test_seed();
+    let writers: Vec<_> = (first_seed..first_seed + 3)
         .map(|seed| {
             tokio::spawn(concurrent_writers::send_random_writes(account.clone(), Arc::clone(&log), seed, usize::MAX))
         })
         .collect();
     let mut written = 0;
-    for seed in 0..15 {
+    for seed in first_seed..first_seed + 15 {
         let outcomes = importer.import_pipelined(&random_chunks(&mut SeededRandom::new(seed), 8)).await;
         written += outcomes.iter().flatten().filter(|written| written.contact.version > 1 || written.created).count();
     }

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
 
 use super::concurrent_writers::WriteLog;
-use crate::support::{Account, SeededRandom};
+use crate::support::{Account, SeededRandom, test_seed};
 
 /// Background tasks with interfering transactions. Dropping this stops them.
 pub struct InterferingTransactions(Vec<JoinHandle<()>>);
@@ -17,8 +17,10 @@ impl InterferingTransactions {
     /// Starts three tasks that lock rows of contacts and of the account for up to 100 ms, one that keeps a transaction
     /// open all the time, and one that changes the account's fields.
     pub fn start(account: &Account, log: &Arc<WriteLog>) -> Self {
+        // Other random numbers than those of the writers.
+        let seed = test_seed() + 1_000;
         let mut tasks: Vec<_> =
-            (0..3).map(|seed| tokio::spawn(lock_rows(account.clone(), Arc::clone(log), seed))).collect();
+            (0..3).map(|index| tokio::spawn(lock_rows(account.clone(), Arc::clone(log), seed + index))).collect();
         tasks.push(tokio::spawn(keep_transaction_open(account.clone())));
         tasks.push(tokio::spawn(change_fields(account.clone())));
         Self(tasks)
@@ -33,7 +35,7 @@ impl Drop for InterferingTransactions {
 
 /// Locks a random row again and again.
 async fn lock_rows(account: Account, log: Arc<WriteLog>, seed: u64) {
-    let mut random = SeededRandom::new(1_000 + seed);
+    let mut random = SeededRandom::new(seed);
     let mut database = account.database().await;
     loop {
         let lock_strength = *random.choose(&["UPDATE", "NO KEY UPDATE", "SHARE"]);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::concurrent_writers::{self, PROPERTIES, WriteLog};
 use super::interfering_transactions::InterferingTransactions;
-use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, Server};
+use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, Server, test_seed};
 
 /// Starts a task that reads the feed page by page until the log is stopped. The service may be down meanwhile.
 fn spawn_reader(
@@ -35,10 +35,10 @@ fn spawn_writers(
     count: u64,
     times: usize,
 ) -> Vec<tokio::task::JoinHandle<()>> {
-    let account = |seed: u64| accounts[usize::try_from(seed).unwrap() % accounts.len()].clone();
-    (0..count)
-        .map(|seed| tokio::spawn(concurrent_writers::send_random_writes(account(seed), Arc::clone(log), seed, times)))
-        .collect()
+    let (account, seed) =
+        (|index: u64| accounts[usize::try_from(index).unwrap() % accounts.len()].clone(), test_seed());
+    let writer = |index| concurrent_writers::send_random_writes(account(index), Arc::clone(log), seed + index, times);
+    (0..count).map(|index| tokio::spawn(writer(index))).collect()
 }
 
 /// Checks that the log, the feed, the readers, the stored contacts and the histories agree.

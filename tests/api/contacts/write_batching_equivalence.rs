@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use crate::support::{Account, ApiResponse, Server, run_concurrently};
+use crate::support::{Account, ApiResponse, Server, proptest_config, run_concurrently};
 
 /// How many requests run concurrently.
 const WRITERS: usize = 10;
@@ -287,8 +287,7 @@ impl ComparedAccount {
 async fn write_batching_gives_the_same_responses_as_single_writes() {
     let mut batched = ComparedAccount::new(Server::shared()).await;
     let mut single = ComparedAccount::new(&Server::shared().without_write_batching()).await;
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut runner = TestRunner::new(proptest_config());
     let mut statuses = HashMap::new();
     for round in 0..ROUNDS {
         let operations: Vec<_> =

@@ -10,6 +10,7 @@ mod feed;
 mod random;
 mod server;
 mod stopwatch;
+mod test_seed;
 
 pub use account::{Account, ApiRequest, ApiResponse, NO_RESPONSE};
 pub use cluster::DedicatedCluster;
@@ -17,6 +18,7 @@ pub use feed::{FeedReader, FeedReplay, percent_encoded};
 pub use random::SeededRandom;
 pub use server::{SECRET, Server, sign, timestamp_in, token_for, token_settings};
 pub use stopwatch::Stopwatch;
+pub use test_seed::{proptest_config, test_seed};
 
 use std::future::Future;
 

@@ -1,6 +1,6 @@
-//! Random numbers that are the same in every run.
+//! Random numbers that are determined by a seed.
 
-/// A random number generator (SplitMix64) with a fixed seed.
+/// A random number generator (SplitMix64) with a given seed.
 pub struct SeededRandom(u64);
 
 impl SeededRandom {

@@ -6,6 +6,7 @@ mod claims;
 mod encodings;
 mod jose_headers;
 mod locations;
+mod reasons;
 mod signatures;
 
 use aws_lc_rs::hmac;
@@ -30,9 +31,16 @@ async fn get_with_token(account: &Account, token: &str) -> ApiResponse {
 async fn expect_invalid_token(account: &Account, token: &str, name: &str) {
     let response = get_with_token(account, token).await;
     assert_eq!((response.status, &response.body["code"]), (401, &json!("unauthorized")), "{name}: {}", response.text);
-    assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"", "{name}");
-    assert!(response.body["message"].as_str().unwrap().starts_with("Invalid token: "), "{name}: {}", response.text);
+    expect_reason(&response, name);
     assert!(response.body.get("details").is_none(), "{name}");
+}
+
+/// Checks that the message and the challenge of a 401 name the same reason.
+fn expect_reason(response: &ApiResponse, name: &str) {
+    let reason = response.body["message"].as_str().unwrap().strip_prefix("Invalid token: ");
+    let reason = reason.unwrap_or_else(|| panic!("{name}: {}", response.text));
+    let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{reason}\"");
+    assert_eq!(response.header("www-authenticate"), challenge, "{name}");
 }
 
 /// Returns a token of exactly these header and claims bytes, signed with the secret of the server. If the token is
@@ -116,8 +124,7 @@ async fn invalid_tokens_all_get_the_same_401() {
     for (name, token) in invalid {
         let response =
             get_with_authorization(&account, &format!("Bearer {token}")).await.expect_error(401, "unauthorized");
-        assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"", "{name}");
-        assert!(response.body["message"].as_str().unwrap().starts_with("Invalid token: "), "{name}: {}", response.text);
+        expect_reason(&response, name);
     }
     get_with_authorization(&account, &format!("Bearer {valid}")).await.expect(200);
 }
@@ -148,7 +155,8 @@ async fn token_without_an_account_id_is_401_missing_account_context() {
             .await
             .expect_error(401, "missing_account_context");
         assert_eq!(response.body["message"], "Unauthorized: missing account context");
-        assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        let challenge = "Bearer error=\"invalid_token\", error_description=\"missing account context\"";
+        assert_eq!(response.header("www-authenticate"), challenge);
     }
     let token = sign(&json!({"exp": timestamp_in(60)}));
     get_with_authorization(&account, &format!("Bearer {token}")).await.expect_error(401, "missing_account_context");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Account, ApiResponse, SeededRandom};
+use crate::support::{Account, ApiResponse, SeededRandom, test_seed};
 
 /// The number of clients. Each has its own account.
 const CLIENTS: u64 = 16;
@@ -43,7 +43,8 @@ impl SoakClients {
     /// Creates the data of each client and starts the clients on the service of this account.
     pub async fn start(account: &Account, latencies: &Arc<Latencies>) -> Self {
         let (stopped, mut tasks) = (Arc::default(), JoinSet::new());
-        for seed in 0..CLIENTS {
+        let first_seed = test_seed();
+        for seed in first_seed..first_seed + CLIENTS {
             let account = Account::on_server(&account.server).on_address(account.server.address);
             let client = SoakClient::new(account, seed, Arc::clone(latencies)).await;
             tasks.spawn(client.run(Arc::clone(&stopped)));

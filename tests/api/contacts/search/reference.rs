@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use super::account_with_every_type;
-use crate::support::Account;
+use crate::support::{Account, proptest_config};
 
 /// Returns each field with the values that the contacts have and the filters use.
 fn values_by_field() -> Vec<(&'static str, Vec<Value>)> {
@@ -237,7 +237,7 @@ fn search_results_equal_the_reference_implementation() {
         let contacts = create_contacts(&account).await;
         (account, contacts)
     });
-    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 200, failure_persistence: None, ..proptest_config() };
     TestRunner::new(config)
         .run(&search_strategy(), |body| {
             let ids = runtime.block_on(search_ids(&account, &body));
