@@ -24,3 +24,4 @@ mod scopes;
 mod support;
 mod tokens;
 mod wire;
+mod unknown_parameters;
