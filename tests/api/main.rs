@@ -4,6 +4,7 @@
 
 mod changes;
 mod contacts;
+mod content_encoding;
 mod cors;
 mod docs;
 mod errors;
@@ -20,8 +21,9 @@ mod metrics;
 mod oauth;
 mod openapi;
 mod order_of_checks;
+mod response_compression;
 mod scopes;
 mod support;
 mod tokens;
-mod wire;
 mod unknown_parameters;
+mod wire;
