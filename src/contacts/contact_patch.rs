@@ -53,7 +53,10 @@ impl ContactPatch {
         let mut issues = Vec::new();
         for (name, json) in fields {
             let parsed = match registry.get(name) {
-                Some(field) if field.writable => field.parse(json).map(|value| (field.id, value)),
+                Some(field) if field.writable => field.parse(json).and_then(|value| {
+                    field.check_storable(value.as_ref())?;
+                    Ok((field.id, value))
+                }),
                 _ if system::is_system_owned(name) => {
                     Err(Issue::new(&**name, IssueCode::ForbiddenField, "is set by the system: leave it out"))
                 }

@@ -81,6 +81,7 @@ impl Upsert {
         fields: &Object<'_>,
         registry: &Registry,
     ) -> Result<Self, Vec<Issue>> {
+        let value = value.and_then(|value| property.check_storable(Some(&value)).map(|()| value));
         match (ContactPatch::parse(fields, registry), value) {
             (Ok(patch), Ok(value)) => Self::new(property, value, patch).map_err(|issue| vec![issue]),
             (Ok(_), Err(issue)) => Err(vec![issue]),

@@ -1,11 +1,12 @@
 //! Parses the values of a field by the rules of its type.
 
 use super::kinds::{checkbox, date, datetime, dropdown, email, multi_select, number, phone, text, url};
-use super::{Field, Issue, Kind, Value};
+use super::{Field, Issue, IssueCode, Kind, Value};
 use crate::json::{self, Json};
 
 impl Field {
-    /// Parses a JSON value for this field. `Ok(None)` means that the value clears the field.
+    /// Parses a JSON value for this field. `Ok(None)` means that the value clears the field. A write checks the value
+    /// with [`Field::check_storable`] as well.
     ///
     /// # Errors
     /// Returns the problem of the value.
@@ -38,5 +39,43 @@ impl Field {
             _ => None,
         };
         self.parse(&as_json.unwrap_or_else(|| Json::String(text.into())))
+    }
+
+    /// Checks that a value may be stored: a value of a unique text field must not be only white space, because people
+    /// cannot tell two of these values apart. Lookups do not check this: accounts may have older values.
+    ///
+    /// # Errors
+    /// Returns the problem of the value.
+    pub fn check_storable(&self, value: Option<&Value>) -> Result<(), Issue> {
+        match value {
+            Some(Value::Text(text)) if self.unique && text.chars().all(char::is_whitespace) => {
+                let message = "must not be only white space: send \"\" or null to clear it";
+                Err(Issue::new(&*self.internal_name, IssueCode::InvalidFormat, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::registry_fixtures::custom;
+
+    #[test]
+    fn white_space_is_storable_only_in_a_field_that_is_not_unique() {
+        let field = |unique| Field { unique, ..custom(100, "badge", Kind::Text) };
+        let code = |unique, text: &str| {
+            let checked = field(unique).check_storable(Some(&Value::Text(text.to_owned())));
+            checked.map_err(|issue| issue.code)
+        };
+        for blank in [" ", "\t\n\r", "\u{85}", "\u{a0}\u{3000}", "\u{1680}\u{2028}\u{2029}\u{205f}\u{202f}"] {
+            assert_eq!(code(true, blank), Err(IssueCode::InvalidFormat), "{blank:?}");
+            assert_eq!(code(false, blank), Ok(()), "{blank:?}");
+        }
+        for text in ["a", " a ", "\u{feff}", "\u{200b}"] {
+            assert_eq!(code(true, text), Ok(()), "{text:?}");
+        }
+        assert_eq!(field(true).check_storable(None), Ok(()));
     }
 }

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub enum IssueCode {
     /// The account has no such field.
     UnknownField,
+    /// The route has no such query parameter.
+    UnknownParameter,
     /// The field belongs to the system, or cannot be changed by this request.
     ForbiddenField,
     /// The value has another JSON type than the field. Values are never converted.
@@ -30,6 +32,7 @@ impl IssueCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnknownField => "unknown_field",
+            Self::UnknownParameter => "unknown_parameter",
             Self::ForbiddenField => "forbidden_field",
             Self::InvalidType => "invalid_type",
             Self::InvalidFormat => "invalid_format",

@@ -6,9 +6,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
+use super::content_coding::tag_without_coding;
 use crate::contacts::Precondition;
 
-/// The conditional headers of a request.
+/// The conditional headers of a request. A tag of a compressed response counts as the tag of the plain response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConditionalHeaders {
     /// The condition that must be true. It contains no weak tags, because they never match (RFC 9110 §13.1.1).
@@ -27,8 +28,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ConditionalHeaders {
 
 impl ConditionalHeaders {
     fn parse(headers: &HeaderMap) -> Self {
-        let strong_only = |tag: &str| tag.starts_with('"').then(|| tag.to_owned());
-        let weak_as_strong = |tag: &str| Some(tag.strip_prefix("W/").unwrap_or(tag).to_owned());
+        let strong_only = |tag: &str| tag.starts_with('"').then(|| tag_without_coding(tag).into_owned());
+        let weak_as_strong = |tag: &str| Some(tag_without_coding(tag.strip_prefix("W/").unwrap_or(tag)).into_owned());
         Self {
             if_match: parse_precondition(headers, &header::IF_MATCH, strong_only),
             if_none_match: parse_precondition(headers, &header::IF_NONE_MATCH, weak_as_strong),

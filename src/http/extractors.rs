@@ -4,10 +4,11 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use uuid::Uuid;
 
 use super::app::App;
+use super::content_coding::RequestCoding;
 use super::error::ApiError;
 use super::query::QueryString;
 use crate::contacts::{ContactTarget, UniqueKey, parse_id};
@@ -110,7 +111,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ContactPath {
 pub(super) struct Payload {
     app: App,
     body: Body,
-    is_json: bool,
+    /// Whether the content type and the content coding are supported.
+    encoding: Result<Option<RequestCoding>, ApiError>,
     limit: usize,
 }
 
@@ -118,22 +120,22 @@ impl FromRequest<App> for Payload {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let is_json = is_json(request.headers());
+        let headers = request.headers();
+        let encoding = check_content_type(headers).and_then(|()| RequestCoding::from_headers(headers));
         let limit = body_limit(request.uri().path(), app);
-        Ok(Self { app: app.clone(), body: request.into_body(), is_json, limit })
+        Ok(Self { app: app.clone(), body: request.into_body(), encoding, limit })
     }
 }
 
 impl Payload {
-    /// Reads the whole body.
+    /// Reads and decodes the whole body.
     ///
     /// # Errors
-    /// [`ApiError::UnsupportedMediaType`] if the body is not declared as JSON, and the errors of reading a body.
+    /// [`ApiError::UnsupportedMediaType`] or [`ApiError::UnsupportedJsonPatch`] if the body is not declared as JSON,
+    /// [`ApiError::UnsupportedContentEncoding`] if it has another coding, and the errors of reading a body.
     pub(super) async fn read(self) -> Result<Bytes, ApiError> {
-        if !self.is_json {
-            return Err(ApiError::UnsupportedMediaType);
-        }
-        self.app.limits().bodies.read(self.body, self.limit).await
+        let coding = self.encoding?;
+        self.app.limits().bodies.read(self.body, coding, self.limit).await
     }
 }
 
@@ -143,14 +145,20 @@ pub(super) fn body_limit(path: &str, app: &App) -> usize {
     if is_batch { app.settings().max_batch_body_bytes } else { app.settings().max_body_bytes }
 }
 
-/// Returns whether the content type is `application/json` or any `+json`. A body without a content type counts as JSON.
-fn is_json(headers: &HeaderMap) -> bool {
-    let is_json_type = |value: &HeaderValue| {
-        let value = value.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
-        let (main, sub) = value.split_once('/')?;
-        Some(!main.is_empty() && ((main == "application" && sub == "json") || sub.ends_with("+json")))
-    };
-    headers.get_all(header::CONTENT_TYPE).iter().all(|value| is_json_type(value).unwrap_or(false))
+/// Checks that the content type is `application/json` or any `+json`, except the type of JSON Patch (RFC 6902), whose
+/// body is a list of operations. A body without a content type counts as JSON.
+fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    for value in headers.get_all(header::CONTENT_TYPE) {
+        let essence = value.to_str().ok().and_then(|value| value.split(';').next()).unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        match essence.split_once('/').filter(|(main, _)| !main.is_empty()) {
+            Some(("application", "json-patch+json")) => return Err(ApiError::UnsupportedJsonPatch),
+            Some(("application", "json")) => {}
+            Some((_, sub)) if sub.ends_with("+json") => {}
+            _ => return Err(ApiError::UnsupportedMediaType),
+        }
+    }
+    Ok(())
 }
 
 /// Parses a body that must be a JSON object.
@@ -173,14 +181,17 @@ pub(super) fn parse_fields(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
     fn json_content_types_are_accepted_and_others_are_not() {
         let declared = |value: &'static str| {
-            is_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]))
+            let value = HeaderValue::from_static(value);
+            check_content_type(&HeaderMap::from_iter([(header::CONTENT_TYPE, value)])).is_ok()
         };
-        assert!(is_json(&HeaderMap::new()));
+        assert!(check_content_type(&HeaderMap::new()).is_ok());
         for valid in [
             "application/json",
             "Application/JSON; charset=utf-8",
@@ -189,8 +200,16 @@ mod tests {
         ] {
             assert!(declared(valid), "{valid}");
         }
-        for invalid in ["text/plain", "application/x-www-form-urlencoded", "", "json", "application/jsonp", "text/json"]
-        {
+        for invalid in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "",
+            "json",
+            "application/jsonp",
+            "text/json",
+            "/x+json",
+            "application/json-patch+json",
+        ] {
             assert!(!declared(invalid), "{invalid}");
         }
     }

@@ -1,5 +1,5 @@
 //! The middleware around all handlers. It gives each request an id, logs and measures its response, writes the bodies
-//! of errors, and adds the headers that every response has.
+//! of errors, compresses bodies, and adds the headers that every response has.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::app::App;
 use super::error::ApiError;
 use super::limits::RateLimitRecorder;
+use super::response_compression::AcceptedResponse;
 use super::{oauth, request_metrics, request_span};
 
 const REQUEST_ID: &str = "x-request-id";
@@ -38,11 +39,13 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
     if let Some(rate_limit) = &rate_limit {
         request.extensions_mut().insert(rate_limit.clone());
     }
+    let accepted = AcceptedResponse::from_headers(request.headers());
     let mut response = async {
         let mut response = next.run(request).await;
         let error_code = response.extensions().get::<Arc<ApiError>>().map(|error| error.code());
         write_error_body(&mut response, &request_id, oauth::is_token_request(method, &route));
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        let response = accepted.compress(response).await;
         let (status, duration) = (response.status(), started.elapsed());
         tracing::info!(method, route, status = status.as_u16(), ms = milliseconds(duration), "answered");
         app.metrics().record_response(&route, method, status.as_u16(), duration);

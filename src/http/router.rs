@@ -15,16 +15,21 @@ use utoipa_axum::routes;
 use super::app::App;
 use super::openapi::endpoint::PublicDocument;
 use super::openapi::{base_document, endpoint, shared_parts};
+use super::query::DeclaredParameters;
 use super::{
     batch, change_feed, concurrency_limit, contacts, cors, docs, fallbacks, fields, header_validation, health,
     metrics_endpoint, oauth, request_context, reserved_segments, search,
 };
 
-/// The HTTP service: a router, and the rewriting of paths that runs before it.
+/// The HTTP service: a router, and the preparation of requests that runs before it.
 pub(super) type Service = MapRequest<Router, fn(Request) -> Request>;
 
 /// The OpenAPI document without any account's custom fields. Built on first use.
 static PUBLIC_DOCUMENT: LazyLock<PublicDocument> = LazyLock::new(|| PublicDocument::new(&openapi_document()));
+
+/// The query parameters of every route. Built on first use.
+static DECLARED_PARAMETERS: LazyLock<DeclaredParameters> =
+    LazyLock::new(|| DeclaredParameters::from_document(&openapi_document()));
 
 /// Returns the service with all routes that the settings enable.
 pub(super) fn api_service(app: App) -> Service {
@@ -33,13 +38,14 @@ pub(super) fn api_service(app: App) -> Service {
         .merge(docs::routes(app.settings()))
         .route("/contacts/", routing::any(fallbacks::missing_contact_id))
         .route("/contacts/batch", routing::any(fallbacks::route_not_found));
-    with_path_rewriting(with_middleware(router, app))
+    LazyLock::force(&DECLARED_PARAMETERS);
+    with_request_preparation(with_middleware(router, app))
 }
 
 /// Returns a service that serves `/metrics` only.
 pub(super) fn metrics_service(app: App) -> Service {
     let (router, _) = OpenApiRouter::new().routes(routes!(metrics_endpoint::get_metrics)).split_for_parts();
-    with_path_rewriting(with_middleware(router, app))
+    with_request_preparation(with_middleware(router, app))
 }
 
 /// Returns the complete OpenAPI document, without any account's custom fields.
@@ -117,6 +123,15 @@ fn with_middleware(router: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
-fn with_path_rewriting(router: Router) -> Service {
-    MapRequest::new(router, reserved_segments::escape_reserved_segments)
+fn with_request_preparation(router: Router) -> Service {
+    MapRequest::new(router, prepare_request)
+}
+
+/// Rewrites the path of a request. Gives a request with a query the parameters that the routes declare.
+fn prepare_request(request: Request) -> Request {
+    let mut request = reserved_segments::escape_reserved_segments(request);
+    if request.uri().query().is_some() {
+        request.extensions_mut().insert(&*DECLARED_PARAMETERS);
+    }
+    request
 }

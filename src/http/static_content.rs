@@ -6,8 +6,11 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
 use super::conditional_headers::ConditionalHeaders;
+use super::content_coding::ResponseCoding;
+use super::response_compression::{PreferredCoding, encode, is_worth_compressing, set_content_encoding};
 use crate::contacts::Precondition;
 
 /// Content with its media type and entity tag.
@@ -15,6 +18,8 @@ pub(super) struct StaticContent {
     body: Bytes,
     content_type: &'static str,
     etag: String,
+    /// The compressed body, for each coding that a client has requested.
+    encoded: [OnceCell<Bytes>; ResponseCoding::ALL.len()],
 }
 
 impl StaticContent {
@@ -22,11 +27,15 @@ impl StaticContent {
     pub(super) fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
-        Self { body, content_type, etag }
+        Self { body, content_type, etag, encoded: [const { OnceCell::const_new() }; ResponseCoding::ALL.len()] }
     }
 
     /// Returns a response with the content, or 304 if `If-None-Match` matches its tag.
-    pub(super) fn response(&self, conditional_headers: &ConditionalHeaders) -> Response {
+    pub(super) async fn response(
+        &self,
+        conditional_headers: &ConditionalHeaders,
+        PreferredCoding(coding): PreferredCoding,
+    ) -> Response {
         let is_not_modified = match &conditional_headers.if_none_match {
             Precondition::None => false,
             Precondition::Exists => true,
@@ -34,6 +43,10 @@ impl StaticContent {
         };
         let mut response = if is_not_modified {
             StatusCode::NOT_MODIFIED.into_response()
+        } else if let Some((coding, body)) = self.encoded(coding).await {
+            let mut response = ([(header::CONTENT_TYPE, self.content_type)], body).into_response();
+            set_content_encoding(response.headers_mut(), coding);
+            response
         } else {
             ([(header::CONTENT_TYPE, self.content_type)], self.body.clone()).into_response()
         };
@@ -41,5 +54,13 @@ impl StaticContent {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.extend(HeaderValue::from_str(&self.etag).ok().map(|etag| (header::ETAG, etag)));
         response
+    }
+
+    /// Returns the body in this coding. The first call compresses it. Returns `None` if it is not to be compressed.
+    async fn encoded(&self, coding: Option<ResponseCoding>) -> Option<(ResponseCoding, Bytes)> {
+        let coding = coding.filter(|_| is_worth_compressing(self.content_type, self.body.len()))?;
+        let index = ResponseCoding::ALL.iter().position(|other| *other == coding)?;
+        let encoded = self.encoded[index].get_or_try_init(|| encode(self.body.clone(), coding)).await;
+        encoded.ok().map(|encoded| (coding, encoded.clone()))
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn parse(field: &Field, cell: &str) -> Result<Option<Value>, Issue> {
     if cell.is_empty() {
         return Ok(None);
     }
-    match field.kind {
+    let value = match field.kind {
         Kind::MultiSelect => {
             let names = cell.split(SEPARATOR).map(|name| Json::String(name.trim().into()));
             field.parse(&Json::Array(names.collect()))
@@ -25,7 +25,9 @@ pub(super) fn parse(field: &Field, cell: &str) -> Result<Option<Value>, Issue> {
         Kind::Checkbox => parse_json(field, &cell.to_ascii_lowercase()),
         Kind::Number => parse_json(field, cell),
         _ => field.parse_text(cell),
-    }
+    }?;
+    field.check_storable(value.as_ref())?;
+    Ok(value)
 }
 
 /// Parses a cell as JSON. A cell `null` is not a null value: it is parsed as a string.

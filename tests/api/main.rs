@@ -4,6 +4,7 @@
 
 mod changes;
 mod contacts;
+mod content_encoding;
 mod cors;
 mod docs;
 mod errors;
@@ -21,8 +22,10 @@ mod metrics;
 mod oauth;
 mod openapi;
 mod order_of_checks;
+mod response_compression;
 mod scopes;
 mod support;
 mod tokens;
 mod unsupported_fields;
+mod unknown_parameters;
 mod wire;

@@ -400,7 +400,7 @@ async fn token_route_is_documented_in_the_openapi_document() {
     assert_eq!(operation["security"], json!([{"basic": []}, {}]));
     assert!(operation["requestBody"]["content"][FORM_CONTENT_TYPE]["schema"].is_object());
     let responses = operation["responses"].as_object().unwrap();
-    assert_eq!(responses.keys().collect::<Vec<_>>(), ["200", "400", "401", "413", "500", "503"]);
+    assert_eq!(responses.keys().collect::<Vec<_>>(), ["200", "400", "401", "413", "415", "500", "503"]);
     for (status, response) in responses {
         let schema = if status == "200" { "TokenAnswer" } else { "TokenRefusal" };
         let reference = format!("#/components/schemas/{schema}");

@@ -241,7 +241,8 @@ fn serve_waits_for_the_database_migrates_it_and_finishes_requests_in_flight_on_s
     let mut running = serve_command(&folder, &url, &address).env("LOG_FORMAT", "json").spawn().map(ChildGuard).unwrap();
     wait_for("readiness", || is_ready(&address).then_some(()));
     let created =
-        send_request(&address, "POST /contacts?x=queryvalue", r#"{"fields": {"first_name": "bodyvalue"}}"#).unwrap();
+        send_request(&address, "POST /contacts?properties=job_title", r#"{"fields": {"first_name": "bodyvalue"}}"#)
+            .unwrap();
     assert!(created.starts_with("HTTP/1.1 201"), "{created}");
     let id = created.split("location: /contacts/").nth(1).unwrap().split('\r').next().unwrap().to_owned();
 
@@ -271,7 +272,7 @@ fn serve_waits_for_the_database_migrates_it_and_finishes_requests_in_flight_on_s
     let line = log.lines().find(|line| line.contains("\"status\":201")).unwrap();
     assert!(["/contacts", "POST", ACCOUNT, "\"ms\":"].iter().all(|part| line.contains(part)), "{line}");
     assert!(log.contains("/contacts/{contactId}"), "{log}");
-    for secret in [SECRET, &*id, "queryvalue", "bodyvalue", &token()[..40], "Bearer"] {
+    for secret in [SECRET, &*id, "job_title", "bodyvalue", &token()[..40], "Bearer"] {
         assert!(!log.contains(secret), "the log holds {secret}");
     }
     drop(cluster);

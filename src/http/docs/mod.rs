@@ -18,6 +18,7 @@ use super::conditional_headers::ConditionalHeaders;
 use super::error::ApiError;
 use super::extractors::PathParameter;
 use super::query::NoParameters;
+use super::response_compression::PreferredCoding;
 use super::static_content::StaticContent;
 use crate::config::HttpSettings;
 
@@ -61,18 +62,19 @@ pub(super) fn routes(settings: &HttpSettings) -> Router<App> {
     Router::new().route("/docs", routing::get(get_page)).route("/docs/{file}", routing::get(get_file))
 }
 
-async fn get_page(_: NoParameters, conditional_headers: ConditionalHeaders) -> Response {
+async fn get_page(_: NoParameters, conditional_headers: ConditionalHeaders, coding: PreferredCoding) -> Response {
     static CONTENT: LazyLock<StaticContent> = LazyLock::new(|| StaticContent::new("text/html; charset=utf-8", PAGE));
-    with_security_headers(CONTENT.response(&conditional_headers))
+    with_security_headers(CONTENT.response(&conditional_headers, coding).await)
 }
 
 async fn get_file(
     PathParameter(name): PathParameter,
     _: NoParameters,
     conditional_headers: ConditionalHeaders,
+    coding: PreferredCoding,
 ) -> Result<Response, ApiError> {
     let file = FILES.get(&*name).ok_or(ApiError::RouteNotFound)?;
-    Ok(with_security_headers(file.response(&conditional_headers)))
+    Ok(with_security_headers(file.response(&conditional_headers, coding).await))
 }
 
 fn with_security_headers(response: Response) -> Response {

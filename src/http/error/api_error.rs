@@ -12,6 +12,9 @@ use crate::clients::Scope;
 use crate::fields::Issue;
 use crate::json::JsonError;
 
+/// RFC 5789 §3.1.
+pub(in crate::http) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
 /// The reason why a request fails.
 ///
 /// The `Display` text is for logs: it contains no value that the caller sent in the path, query or body. The caller
@@ -131,6 +134,12 @@ pub(in crate::http) enum ApiError {
     /// The declared content type is not JSON.
     #[error("the content type is not JSON")]
     UnsupportedMediaType,
+    /// The body is declared as JSON Patch, which the service does not support.
+    #[error("the content type is JSON Patch")]
+    UnsupportedJsonPatch,
+    /// The body has a content coding that the service does not support, or several of them.
+    #[error("the content coding is not supported")]
+    UnsupportedContentEncoding,
     /// A bug in the service. The text is for the log only.
     #[error("internal error: {0}")]
     Internal(Cow<'static, str>),
@@ -189,7 +198,9 @@ impl ApiError {
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Self::NotApplied => (StatusCode::FAILED_DEPENDENCY, "not_applied"),
             Self::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
-            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::UnsupportedMediaType | Self::UnsupportedJsonPatch | Self::UnsupportedContentEncoding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+            }
             Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed_request"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -211,6 +222,10 @@ impl ApiError {
             }
             Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
+            Self::UnsupportedContentEncoding => {
+                Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd, br")))
+            }
+            Self::UnsupportedJsonPatch => Some((ACCEPT_PATCH, HeaderValue::from_static("application/json"))),
             // The end of a malformed request is not known, so no other request can follow it on the connection.
             Self::MalformedRequest => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,

@@ -135,6 +135,12 @@ impl ApiError {
             Self::NotApplied => "Not applied because another input of the atomic batch failed".into(),
             Self::PayloadTooLarge { limit } => format!("The body is larger than {limit} bytes").into(),
             Self::UnsupportedMediaType => "Send the body with Content-Type: application/json".into(),
+            Self::UnsupportedJsonPatch => {
+                "JSON Patch is not supported. Send {\"fields\": {internal_name: value, …}} as application/json".into()
+            }
+            Self::UnsupportedContentEncoding => {
+                "Send the body without Content-Encoding, or with exactly one of gzip, zstd and br".into()
+            }
             Self::MalformedRequest => "The Host or Transfer-Encoding header is malformed. See RFC 9112".into(),
             Self::RateLimited { retry_after } => {
                 format!("The account has used up its requests. Retry in {retry_after} s").into()

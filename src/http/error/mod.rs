@@ -4,5 +4,5 @@ mod api_error;
 mod body;
 mod conversions;
 
-pub(super) use api_error::{ApiError, Duplicate};
+pub(super) use api_error::{ACCEPT_PATCH, ApiError, Duplicate};
 pub(super) use body::Problem;

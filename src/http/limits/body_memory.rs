@@ -8,6 +8,8 @@ use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::decoded_body::{DecodedBody, decoder_bytes};
+use crate::http::content_coding::RequestCoding;
 use crate::http::error::ApiError;
 
 /// Bodies up to this size are not counted. The number of concurrent requests limits their total memory.
@@ -32,30 +34,47 @@ impl BodyMemory {
         Self { permits: Arc::new(Semaphore::new(total_permits)), total_permits, read_timeout }
     }
 
-    /// Reads a body of at most `limit` bytes. Its memory is released when the last clone of the bytes is dropped.
+    /// Reads a body of at most `limit` bytes, and decodes it. Its memory is released when the last clone of the bytes
+    /// is dropped.
     ///
     /// # Errors
-    /// [`ApiError::PayloadTooLarge`], [`ApiError::InvalidBody`] if the body ends early, and [`ApiError::Unavailable`]
-    /// if the client pauses for too long or there is no memory.
-    pub(in crate::http) async fn read(&self, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    /// [`ApiError::PayloadTooLarge`], [`ApiError::InvalidBody`] if the body ends early or does not decode, and
+    /// [`ApiError::Unavailable`] if the client pauses for too long or there is no memory.
+    pub(in crate::http) async fn read(
+        &self,
+        body: Body,
+        coding: Option<RequestCoding>,
+        limit: usize,
+    ) -> Result<Bytes, ApiError> {
+        match coding {
+            None => self.read_plain(body, limit).await,
+            // The state of a decoder is large, and most bodies need none.
+            Some(coding) => Box::pin(self.read_coded(body, coding, limit)).await,
+        }
+    }
+
+    async fn read_plain(&self, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
         // A body without a declared size can become as large as the limit, so the limit is reserved at once. If bodies
         // reserved memory step by step, many of them could each hold some and wait for more.
         let size = body.size_hint().exact().map_or(limit, |size| usize::try_from(size).unwrap_or(limit).min(limit));
-        let (mut buffer, mut permit) = (vec![], None);
+        let mut buffer = BodyBuffer::new(size, limit, 0);
         while let Some(part) = self.next_part(&mut body).await? {
-            if part.len() > limit - buffer.len() {
-                return Err(ApiError::PayloadTooLarge { limit });
-            }
-            if buffer.is_empty() && body.is_end_stream() && part.len() <= UNCOUNTED_BYTES {
+            if buffer.bytes.is_empty() && body.is_end_stream() && part.len() <= UNCOUNTED_BYTES.min(limit) {
                 return Ok(part);
             }
-            if permit.is_none() && buffer.len() + part.len() > UNCOUNTED_BYTES {
-                permit = Some(self.reserve(size).await?);
-                buffer.reserve_exact(size - buffer.len());
-            }
-            buffer.extend_from_slice(&part);
+            buffer.push(&part, self).await?;
         }
-        Ok(Bytes::from_owner(BudgetedBytes { bytes: buffer, _permit: permit }))
+        Ok(buffer.into_bytes())
+    }
+
+    async fn read_coded(&self, body: Body, coding: RequestCoding, limit: usize) -> Result<Bytes, ApiError> {
+        let mut body = DecodedBody::new(body, coding, limit, self.read_timeout).await?;
+        // The decoded size is not known before the end.
+        let mut buffer = BodyBuffer::new(limit, limit, decoder_bytes(coding, limit));
+        while let Some(part) = body.next_part().await? {
+            buffer.push(&part, self).await?;
+        }
+        Ok(buffer.into_bytes())
     }
 
     /// Returns the next part of a body, or `None` at its end.
@@ -82,6 +101,40 @@ impl BodyMemory {
         let permits = u32::try_from(permits).unwrap_or(u32::MAX);
         let permit = tokio::time::timeout(RESERVE_TIMEOUT, Arc::clone(&self.permits).acquire_many_owned(permits)).await;
         permit.ok().and_then(Result::ok).ok_or(ApiError::Unavailable("no memory is free for a large body".into()))
+    }
+}
+
+/// The part of a body that has been read.
+struct BodyBuffer {
+    bytes: Vec<u8>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// The size of the whole body, as far as it is known.
+    size: usize,
+    limit: usize,
+    /// The memory that reading takes in addition to the bytes.
+    additional_bytes: usize,
+}
+
+impl BodyBuffer {
+    fn new(size: usize, limit: usize, additional_bytes: usize) -> Self {
+        Self { bytes: vec![], permit: None, size, limit, additional_bytes }
+    }
+
+    /// Appends a part. Reserves memory for the whole body as soon as the body is large.
+    async fn push(&mut self, part: &[u8], memory: &BodyMemory) -> Result<(), ApiError> {
+        if part.len() > self.limit - self.bytes.len() {
+            return Err(ApiError::PayloadTooLarge { limit: self.limit });
+        }
+        if self.permit.is_none() && self.bytes.len() + part.len() > UNCOUNTED_BYTES {
+            self.permit = Some(memory.reserve(self.size + self.additional_bytes).await?);
+            self.bytes.reserve_exact(self.size - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(BudgetedBytes { bytes: self.bytes, _permit: self.permit })
     }
 }
 
@@ -112,16 +165,16 @@ mod tests {
         let memory = memory_with_bytes(LIMIT);
         for size in [0, 1, UNCOUNTED_BYTES, UNCOUNTED_BYTES + 1, LIMIT] {
             let sent = vec![b'x'; size];
-            assert_eq!(memory.read(Body::from(sent.clone()), LIMIT).await.expect("the body is read"), sent);
+            assert_eq!(memory.read(Body::from(sent.clone()), None, LIMIT).await.expect("the body is read"), sent);
         }
-        let too_large = memory.read(Body::from(vec![b'x'; LIMIT + 1]), LIMIT).await;
+        let too_large = memory.read(Body::from(vec![b'x'; LIMIT + 1]), None, LIMIT).await;
         assert!(matches!(too_large, Err(ApiError::PayloadTooLarge { limit: LIMIT })));
     }
 
     #[tokio::test]
     async fn memory_is_released_when_the_last_bytes_are_dropped() {
         let memory = memory_with_bytes(LIMIT);
-        let body = memory.read(Body::from(vec![b'x'; LIMIT / 2]), LIMIT).await.expect("memory is free");
+        let body = memory.read(Body::from(vec![b'x'; LIMIT / 2]), None, LIMIT).await.expect("memory is free");
         let same = body.slice(1..);
         assert_eq!(memory.permits.available_permits(), 512);
         drop(body);
@@ -133,11 +186,11 @@ mod tests {
     #[tokio::test]
     async fn body_larger_than_the_budget_takes_all_of_it() {
         let memory = memory_with_bytes(100 * BYTES_PER_PERMIT);
-        let body = memory.read(Body::from(vec![b'x'; LIMIT]), LIMIT).await.expect("memory is free");
+        let body = memory.read(Body::from(vec![b'x'; LIMIT]), None, LIMIT).await.expect("memory is free");
         assert_eq!(memory.permits.available_permits(), 0);
-        let rejected = memory.read(Body::from(vec![b'x'; LIMIT]), LIMIT).await;
+        let rejected = memory.read(Body::from(vec![b'x'; LIMIT]), None, LIMIT).await;
         assert!(matches!(rejected, Err(ApiError::Unavailable(_))));
-        memory.read(Body::from(vec![b'x'; UNCOUNTED_BYTES]), LIMIT).await.expect("small bodies need no permit");
+        memory.read(Body::from(vec![b'x'; UNCOUNTED_BYTES]), None, LIMIT).await.expect("small bodies need no permit");
         drop(body);
         assert_eq!(memory.permits.available_permits(), 100);
     }

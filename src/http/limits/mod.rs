@@ -4,6 +4,7 @@
 //! The numbers are settings. A request over a limit is rejected early, before it causes much work.
 
 mod body_memory;
+mod decoded_body;
 mod rate_limit;
 mod request_slots;
 

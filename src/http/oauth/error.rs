@@ -71,6 +71,9 @@ impl IntoResponse for TokenError {
 pub(in crate::http) fn error_body(error: &ApiError) -> Vec<u8> {
     let (error, error_description) = match error {
         ApiError::PayloadTooLarge { .. } => ("invalid_request", "The body is too large"),
+        ApiError::UnsupportedContentEncoding => {
+            ("invalid_request", "Send the body without Content-Encoding, or with exactly one of gzip, zstd and br")
+        }
         ApiError::Unavailable(_) => ("temporarily_unavailable", "The service cannot process the request now. Retry it"),
         _ => ("server_error", "Internal error, logged with the X-Request-Id of this response"),
     };

@@ -64,6 +64,8 @@ pub(super) struct TokenAnswer {
         (status = 401, description = "Missing credentials, unknown client, revoked client, or wrong secret", body = TokenRefusal,
             headers(("WWW-Authenticate" = String, description = "The authentication scheme"))),
         (status = 413, description = "The body is too large", body = TokenRefusal),
+        (status = 415, description = "The Content-Encoding is not supported", body = TokenRefusal,
+            headers(("Accept-Encoding" = String, description = "The supported codings"))),
         (status = 500, description = "Internal error, logged with the request id", body = TokenRefusal),
         (status = 503, description = "The service cannot process the request now. Retry it", body = TokenRefusal,
             headers(("Retry-After" = String, description = "Seconds to wait before the next attempt")))

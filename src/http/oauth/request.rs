@@ -11,6 +11,7 @@ use super::error::TokenError;
 use crate::clients::Scopes;
 use crate::config::Secret;
 use crate::http::app::App;
+use crate::http::content_coding::RequestCoding;
 use crate::http::error::ApiError;
 use crate::http::query::{self, NoParameters};
 
@@ -75,14 +76,15 @@ pub(super) async fn read_token_request(app: &App, request: Request) -> Result<To
     if !is_form(&parts.headers) {
         return Err(TokenError::InvalidRequest("Send the body as application/x-www-form-urlencoded"));
     }
-    parse_token_request(&parts.headers, &read_body(app, body, limit).await?)
+    let coding = RequestCoding::from_headers(&parts.headers)?;
+    parse_token_request(&parts.headers, &read_body(app, body, coding, limit).await?)
 }
 
-async fn read_body(app: &App, body: Body, limit: usize) -> Result<String, TokenError> {
-    let bytes = match app.limits().bodies.read(body, limit).await {
+async fn read_body(app: &App, body: Body, coding: Option<RequestCoding>, limit: usize) -> Result<String, TokenError> {
+    let bytes = match app.limits().bodies.read(body, coding, limit).await {
         Ok(bytes) => bytes,
         Err(ApiError::InvalidBody(_)) => {
-            return Err(TokenError::InvalidRequest("The body is incomplete"));
+            return Err(TokenError::InvalidRequest("The body is incomplete, or it does not decode"));
         }
         Err(error) => return Err(error.into()),
     };

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::fields::{Field, Registry, system};
+use crate::fields::{Field, Kind, Registry, system};
+
+/// A new value of a unique text field is empty, or not only white space.
+const UNIQUE_TEXT_PATTERN: &str = r"^([^\u0000]*[^\s\u0085\u0000][^\u0000]*)?$";
 
 /// The fields of a document, and whether an account can have other fields.
 #[derive(Debug, Clone, Copy)]
@@ -71,10 +74,15 @@ impl<'a> ContactSchemas<'a> {
         } else {
             "Values by internal name, including custom fields. null clears a field"
         };
+        let mut properties = self.properties(|field| field.writable);
+        let unique_texts = self.fields.iter().filter(|field| field.unique && field.kind == Kind::Text);
+        for field in unique_texts.filter(|field| field.writable) {
+            properties[&field.internal_name]["pattern"] = json!(UNIQUE_TEXT_PATTERN);
+        }
         json!({
             "type": "object",
             "description": description,
-            "properties": self.properties(|field| field.writable),
+            "properties": properties,
             "additionalProperties": !self.is_complete
         })
     }

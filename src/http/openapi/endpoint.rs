@@ -16,6 +16,7 @@ use crate::http::authentication::Caller;
 use crate::http::conditional_headers::ConditionalHeaders;
 use crate::http::error::ApiError;
 use crate::http::query::NoParameters;
+use crate::http::response_compression::PreferredCoding;
 use crate::http::static_content::StaticContent;
 
 /// The OpenAPI document without any account's custom fields.
@@ -45,14 +46,15 @@ pub(in crate::http) async fn get_openapi_document(
     caller: Option<Caller>,
     _: NoParameters,
     conditional_headers: ConditionalHeaders,
+    coding: PreferredCoding,
 ) -> Result<Response, ApiError> {
     let mut response = match &caller {
         Some(caller) => {
             let registry = app.registry(caller.account).await?;
             let document = account_document::with_custom_fields(&public.json, &registry);
-            static_content(&document).response(&conditional_headers)
+            static_content(&document).response(&conditional_headers, coding).await
         }
-        None => public.content.response(&conditional_headers),
+        None => public.content.response(&conditional_headers, coding).await,
     };
     let headers = response.headers_mut();
     if caller.is_some() {

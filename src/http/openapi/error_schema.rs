@@ -72,8 +72,9 @@ const CODES: [&str; 29] = [
     "headers_too_large",
 ];
 /// The codes of `details` (`docs/api-reference.md#detail-codes`).
-const DETAIL_CODES: [&str; 10] = [
+const DETAIL_CODES: [&str; 11] = [
     "unknown_field",
+    "unknown_parameter",
     "forbidden_field",
     "invalid_type",
     "invalid_format",

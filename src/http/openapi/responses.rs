@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use uuid::uuid;
 
 use crate::fields::{Issue, IssueCode};
-use crate::http::error::{ApiError, Duplicate};
+use crate::http::error::{ACCEPT_PATCH, ApiError, Duplicate};
 use crate::json::JsonError;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
@@ -132,7 +132,9 @@ pub(super) fn error_response(description: &str, examples: &[ApiError]) -> Respon
 
 fn header_description(name: &HeaderName) -> &'static str {
     match *name {
+        header::ACCEPT_ENCODING => "The codings that a body may have, if its Content-Encoding is not supported",
         header::RETRY_AFTER => "Seconds to wait before the next attempt",
+        _ if *name == ACCEPT_PATCH => "The media type of a body, if JSON Patch was sent",
         header::WWW_AUTHENTICATE => "The authentication scheme, and why the token was rejected",
         _ => "",
     }

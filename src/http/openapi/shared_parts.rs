@@ -64,7 +64,11 @@ fn add_errors(operation: &mut Operation, path: &str) {
         ]));
         invalid_requests.push(ApiError::InvalidJson(JsonError::Empty));
         invalid_requests.push(ApiError::InvalidBody("The body must be a JSON object".into()));
-        add("The Content-Type is not JSON", &[ApiError::UnsupportedMediaType]);
+        // The three have one code, and the last is the example.
+        add(
+            "The Content-Type is not JSON, or the Content-Encoding is not supported",
+            &[ApiError::UnsupportedJsonPatch, ApiError::UnsupportedContentEncoding, ApiError::UnsupportedMediaType],
+        );
     }
     add("The request is invalid", &invalid_requests);
     if requires_token {

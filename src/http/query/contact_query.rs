@@ -47,13 +47,8 @@ impl ContactQuery {
         registry: &Registry,
         parameters: RouteParameters,
     ) -> Result<Self, ApiError> {
-        let mut issues = QueryIssues::default();
-        let mut is_dry_run = false;
-        if parameters.has_dry_run {
-            is_dry_run = issues.or_default(false, query.single("dry_run", parse_bool));
-        } else {
-            issues.reject_dry_run(query);
-        }
+        let mut issues = QueryIssues::for_query(query);
+        let is_dry_run = parameters.has_dry_run && issues.or_default(false, query.single("dry_run", parse_bool));
         let id_property = match parameters.lookup {
             ContactLookup::Id => None,
             ContactLookup::IdOrProperty => {
@@ -75,7 +70,7 @@ impl ContactQuery {
 impl QueryString {
     /// Parses the query of a batch, which supports only `dry_run`. Returns whether the batch is a dry run.
     pub(in crate::http) fn parse_dry_run(&self) -> Result<bool, ApiError> {
-        let mut issues = QueryIssues::default();
+        let mut issues = QueryIssues::for_query(self);
         let is_dry_run = issues.or_default(false, self.single("dry_run", parse_bool));
         issues.into_result().map(|()| is_dry_run)
     }

@@ -26,8 +26,7 @@ pub(in crate::http) struct FeedQuery {
 impl FeedQuery {
     /// Parses the query. `actor` is the caller's actor, which `exclude_actor=me` excludes.
     pub(in crate::http) fn parse(query: &QueryString, account: Uuid, actor: Option<&str>) -> Result<Self, ApiError> {
-        let mut issues = QueryIssues::default();
-        issues.reject_dry_run(query);
+        let mut issues = QueryIssues::for_query(query);
         let limit = issues.or_default(DEFAULT_LIMIT, parse_limit(query));
         let wait = query.single("wait", |text| parse_wait(text, "must be a number of seconds from 0 to 30"));
         let wait = issues.or_default(Duration::ZERO, wait);
@@ -52,8 +51,7 @@ pub(in crate::http) struct HistoryQuery {
 
 impl HistoryQuery {
     pub(in crate::http) fn parse(query: &QueryString, account: Uuid, contact: Uuid) -> Result<Self, ApiError> {
-        let mut issues = QueryIssues::default();
-        issues.reject_dry_run(query);
+        let mut issues = QueryIssues::for_query(query);
         let limit = issues.or_default(DEFAULT_LIMIT, parse_limit(query));
         // The entries of a history are entries of the feed, so the `cursor` of an entry is a cursor of the feed.
         let after = issues.optional(query.single("after", |text| {

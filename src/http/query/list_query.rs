@@ -20,12 +20,12 @@ pub(in crate::http) struct ListQuery {
 
 impl ListQuery {
     pub(in crate::http) fn parse(query: &QueryString, account: Uuid, registry: &Registry) -> Result<Self, ApiError> {
-        let mut issues = QueryIssues::default();
-        issues.reject_dry_run(query);
+        let mut issues = QueryIssues::for_query(query);
         let limit = query.single("limit", |text| parse_number(text, 1, MAX_LIMIT, "must be a number from 1 to 100"));
         let limit = issues.or_default(DEFAULT_LIMIT, limit);
         let include_archived = issues.or_default(false, query.single("archived", parse_bool));
-        let email = issues.optional(query.single("email", parse_filter)).map(|email| email.trim().to_owned());
+        let email = query.single("email", |text| parse_email_filter(text, query.has_plus("email")));
+        let email = issues.optional(email);
         let external_id = issues.optional(query.single("external_id", parse_filter));
         let filter = ListFilter { include_archived, email, external_id };
         let start = parse_start(query, account, &filter, &mut issues);
@@ -49,10 +49,18 @@ fn parse_start(query: &QueryString, account: Uuid, filter: &ListFilter, issues: 
     after.map_or(ListStart::Offset(offset.unwrap_or(0)), ListStart::After)
 }
 
+/// Parses the value of a filter by email. `has_plus`: a `+` in the query has become a space, which no email contains.
+fn parse_email_filter(text: &str, has_plus: bool) -> Result<String, InvalidValue> {
+    if has_plus {
+        return Err(InvalidValue::new(IssueCode::InvalidFormat, "contains a space: encode + as %2B"));
+    }
+    parse_filter(text.trim())
+}
+
 /// Parses the value of a filter by a unique property.
 fn parse_filter(text: &str) -> Result<String, InvalidValue> {
-    if text.trim().is_empty() {
-        let message = "must not be blank. Leave the parameter out to list all contacts";
+    if text.is_empty() {
+        let message = "must not be empty. Leave the parameter out to list all contacts";
         return Err(InvalidValue::new(IssueCode::Required, message));
     }
     // PostgreSQL cannot store NUL.
@@ -96,7 +104,7 @@ mod tests {
         let filter =
             ListFilter { include_archived: true, email: Some("a+b@c.de".into()), external_id: Some(" x y".into()) };
         assert_eq!(
-            parse("archived=true&email=+a%2Bb@c.de&external_id=+x+y"),
+            parse("archived=true&email=%20a%2Bb@c.de+&external_id=+x+y"),
             Ok(ListRequest { filter, ..all.clone() })
         );
         let cursor = ListCursor::encode_after(Uuid::max(), Uuid::nil(), &ListFilter::default());
@@ -113,6 +121,8 @@ mod tests {
     #[case("offset=-1&archived=yes", &["archived", "offset"])]
     #[case("offset=99999999999999999999", &["offset"])]
     #[case("email=&external_id=%00", &["email", "external_id"])]
+    #[case("email=a+b@c.de&external_id=a+b", &["email"])]
+    #[case("email=+a@c.de", &["email"])]
     #[case("after=abc", &["after"])]
     #[case("offset=x&after=q", &["offset", "after", "offset"])]
     #[case("limit=0&properties=nope", &["limit", "nope"])]

@@ -2,6 +2,7 @@
 //! of each kind of request.
 
 mod contact_query;
+mod declared_parameters;
 mod feed_query;
 mod list_query;
 mod no_parameters;
@@ -9,6 +10,7 @@ mod query_issues;
 mod query_string;
 
 pub(super) use contact_query::{ContactLookup, ContactQuery, RouteParameters, unique_property};
+pub(super) use declared_parameters::DeclaredParameters;
 pub(super) use feed_query::{FeedQuery, HistoryQuery, requested_wait};
 pub(super) use list_query::ListQuery;
 pub(super) use no_parameters::NoParameters;

@@ -7,7 +7,8 @@ use super::query_issues::QueryIssues;
 use super::query_string::QueryString;
 use crate::http::error::ApiError;
 
-/// The query of a route that has no query parameters. Unknown parameters are ignored; `dry_run` is an error.
+/// The query of a route that has no query parameters. `dry_run` is an error on every route. Routes without a
+/// token ignore any other parameter.
 pub(in crate::http) struct NoParameters;
 
 impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
@@ -15,7 +16,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = QueryString::from_request_parts(parts, state).await?;
-        let mut issues = QueryIssues::default();
+        let mut issues = QueryIssues::for_query(&query);
         issues.reject_dry_run(&query);
         issues.into_result()?;
         Ok(Self)

@@ -5,10 +5,14 @@ use crate::fields::{Issue, IssueCode};
 use crate::http::error::ApiError;
 
 /// The problems of a query that have been collected so far.
-#[derive(Default)]
 pub(super) struct QueryIssues(Vec<Issue>);
 
 impl QueryIssues {
+    /// Creates a collection with an issue for each parameter that the route does not have.
+    pub(super) fn for_query(query: &QueryString) -> Self {
+        Self(query.unknown_parameters().to_vec())
+    }
+
     pub(super) fn push(&mut self, issue: Issue) {
         self.0.push(issue);
     }
@@ -40,10 +44,10 @@ impl QueryIssues {
         self.optional(parsed.map(Some))
     }
 
-    /// Records an issue if `dry_run` is sent to a route that writes no contacts: the caller expects an effect that the
-    /// parameter does not have there (`docs/api-reference.md#dry-run`).
+    /// Records an issue if `dry_run` is sent to a route that ignores other parameters: the caller expects an effect that
+    /// the parameter does not have there (`docs/api-reference.md#dry-run`).
     pub(super) fn reject_dry_run(&mut self, query: &QueryString) {
-        if query.contains("dry_run") {
+        if query.contains("dry_run") && !self.0.iter().any(|issue| issue.field == "dry_run") {
             let message = "applies only to routes that write contacts. Leave it out";
             self.push(Issue::new("dry_run", IssueCode::InvalidFormat, message));
         }

@@ -158,15 +158,15 @@ async fn send_random_write(
     let body = |random: &mut SeededRandom| json!({"fields": random_fields(random, mark)});
     let key = *random.choose(&EXTERNAL_IDS);
     let (method, path, body) = match random.below(20) {
-        0..2 => ("POST", "/contacts?x=1".to_owned(), Some(body(random))),
-        2..9 => ("PATCH", format!("/contacts/{id}?x=1"), Some(body(random))),
-        9..11 => ("DELETE", format!("/contacts/{id}?x=1"), None),
-        11..14 => ("POST", format!("/contacts/{id}/restore?x=1"), None),
-        14..16 => ("PUT", format!("/contacts/{key}?id_property=external_id"), Some(random_upsert_body(random, mark))),
-        16 if random.one_in(3) => ("POST", format!("/contacts/{id}/purge?x=1"), None),
+        0..2 => ("POST", "/contacts?".to_owned(), Some(body(random))),
+        2..9 => ("PATCH", format!("/contacts/{id}?"), Some(body(random))),
+        9..11 => ("DELETE", format!("/contacts/{id}?"), None),
+        11..14 => ("POST", format!("/contacts/{id}/restore?"), None),
+        14..16 => ("PUT", format!("/contacts/{key}?id_property=external_id&"), Some(random_upsert_body(random, mark))),
+        16 if random.one_in(3) => return account.call("POST", &format!("/contacts/{id}/purge")).send().await,
         _ => return send_random_batch(account, log, random, mark).await,
     };
-    let call = account.call(method, &format!("{path}&properties={PROPERTIES}"));
+    let call = account.call(method, &format!("{path}properties={PROPERTIES}"));
     match body {
         Some(body) => call.json(&body).send().await,
         None => call.send().await,

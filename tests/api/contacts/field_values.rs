@@ -129,8 +129,12 @@ async fn unusual_text_values_are_returned_unchanged() {
         "{\"fields\": {}}",
     ] {
         for field in ["text", "first_name", "external_id"] {
-            let response = account.patch(&format!("{id}?properties={field}"), json!({field: text})).await.expect(200);
-            assert_eq!(response.body[field], text);
+            let response = account.patch(&format!("{id}?properties={field}"), json!({field: text})).await;
+            if field == "external_id" && text.trim().is_empty() {
+                response.expect_error(400, "validation_failed");
+            } else {
+                assert_eq!(response.expect(200).body[field], text);
+            }
         }
     }
 }
@@ -163,4 +167,38 @@ async fn large_contact_is_returned_with_all_values() {
     let names: Vec<_> = fields.keys().map(String::as_str).collect();
     let read = account.get(&format!("/contacts/{id}?properties={}", names.join(","))).await.expect(200);
     assert!(fields.iter().all(|(name, value)| read.body[name] == *value));
+}
+
+#[tokio::test]
+async fn white_space_in_a_unique_text_field_is_400_and_an_empty_text_clears_it() {
+    let account = Account::new().await;
+    account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
+    let id = account.create(json!({"first_name": "A", "external_id": "x", "badge": "y"})).await;
+    for blank in [" ", "\t", "\n \r", "\u{a0}", "\u{85}", "\u{3000}", "\u{2028}"] {
+        for field in ["external_id", "badge"] {
+            let value = json!({"first_name": "B", field: blank});
+            let input = json!({"inputs": [{"fields": value}]});
+            for refused in [
+                account.post("/contacts", json!({"fields": value})).await,
+                account.patch(&id, value.clone()).await,
+                account.put("z?id_property=email", value.clone()).await,
+            ] {
+                let details = refused.expect_error(400, "validation_failed").details();
+                assert_eq!(details[0], (field.to_owned(), "invalid_format".to_owned()), "{blank:?}");
+            }
+            let batch = account.batch("create", input).await.expect(207);
+            assert_eq!(batch.body["results"][0]["error"]["details"][0]["field"], field);
+            let segment: String = blank.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let path = format!("{segment}?id_property={field}");
+            let upsert = account.put(&path, json!({"first_name": "B"})).await.expect_error(400, "validation_failed");
+            upsert.expect_details(&[(field, "invalid_format")]);
+            // A lookup compares exactly what was stored.
+            account.get(&format!("/contacts/{path}")).await.expect_error(404, "not_found");
+        }
+        account.patch(&id, json!({"first_name": blank, "job_title": blank})).await.expect(200);
+    }
+    assert_eq!(account.get("/contacts").await.body["pagination"]["count"], 1);
+    let cleared = account.patch(&format!("{id}?properties=badge"), json!({"external_id": "", "badge": ""})).await;
+    let cleared = cleared.expect(200).body;
+    assert_eq!((&cleared["external_id"], &cleared["badge"]), (&json!(null), &json!(null)));
 }

@@ -109,6 +109,8 @@ async fn list_filters_by_email_and_external_id() {
         ("email=x@example.com&external_id=1&archived=true", vec!["A"]),
         ("email=nobody@example.com", vec![]),
         ("email=not-an-email", vec![]),
+        ("external_id=%09", vec![]),
+        ("external_id=+", vec![]),
     ] {
         let response = account.get(&format!("/contacts?{query}")).await.expect(200);
         assert_eq!(first_names(&response), expected, "{query}");
@@ -144,4 +146,47 @@ async fn list_returns_the_requested_properties() {
         .await
         .expect_error(400, "invalid_properties")
         .expect_details(&[("nope", "unknown_field")]);
+}
+
+#[tokio::test]
+async fn email_filter_with_a_raw_plus_is_400_and_says_how_to_encode_it() {
+    let account = Account::new().await;
+    let id = account.create(json!({"email": "a+b@x.io"})).await;
+    for query in ["email=a+b@x.io", "email=+b@x.io", "email=a+b%40x.io&limit=1"] {
+        let refused = account.get(&format!("/contacts?{query}")).await.expect_error(400, "invalid_query");
+        assert!(refused.body["message"].as_str().unwrap().contains("encode + as %2B"), "{}", refused.text);
+        refused.expect_details(&[("email", "invalid_format")]);
+    }
+    let found = account.get("/contacts?email=a%2Bb@x.io").await.expect(200);
+    assert_eq!(found.body["data"][0]["id"], id);
+    // An external id may contain spaces.
+    let spaced = account.create(json!({"first_name": "A", "external_id": "a b"})).await;
+    assert_eq!(account.get("/contacts?external_id=a+b").await.expect(200).body["data"][0]["id"], spaced);
+}
+
+#[tokio::test]
+async fn empty_filter_is_400_and_blank_external_id_is_compared_exactly() {
+    let account = Account::new().await;
+    account.create(json!({"first_name": "A", "external_id": "a"})).await;
+    for query in ["external_id=", "email=", "email=%20"] {
+        let (name, _) = query.split_once('=').unwrap();
+        let refused = account.get(&format!("/contacts?{query}")).await.expect_error(400, "invalid_query");
+        refused.expect_details(&[(name, "required")]);
+    }
+    for blank in ["%09", "%20", "+", "%E3%80%80"] {
+        let page = account.get(&format!("/contacts?external_id={blank}")).await.expect(200);
+        assert_eq!(page.body["data"], json!([]));
+    }
+    // A build that allowed blank external ids may have stored one.
+    let stored = "UPDATE contacts SET external_id = ' ' WHERE account_id = $1";
+    sqlx::query(stored).bind(account.id).execute(&mut account.database().await).await.unwrap();
+    let key = "UPDATE contact_keys SET key = ' ' WHERE account_id = $1";
+    sqlx::query(key).bind(account.id).execute(&mut account.database().await).await.unwrap();
+    assert_eq!(account.get("/contacts?external_id=%20").await.expect(200).body["pagination"]["count"], 1);
+    account.get("/contacts/%20?id_property=external_id").await.expect(200);
+    let search = json!({"filters": [{"property": "external_id", "operator": "eq", "value": " "}]});
+    assert_eq!(account.post("/contacts/search", search).await.expect(200).body["data"][0]["first_name"], "A");
+    let input = json!({"id_property": "external_id", "inputs": [{"id": " "}]});
+    account.batch("read", input).await.expect(200);
+    account.patch("%20?id_property=external_id", json!({"external_id": ""})).await.expect(200);
 }

@@ -32,12 +32,12 @@ async fn purge_erases_active_and_archived_contacts() {
 }
 
 #[tokio::test]
-async fn purge_ignores_properties() {
+async fn purge_with_properties_is_400() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
     let call = account.call("POST", &format!("/contacts/{id}/purge?properties=nope"));
-    call.send().await.expect(204);
-    account.get(&format!("/contacts/{id}")).await.expect_error(404, "not_found");
+    call.send().await.expect_error(400, "invalid_query").expect_details(&[("properties", "unknown_parameter")]);
+    account.get(&format!("/contacts/{id}")).await.expect(200);
 }
 
 /// After the purge, no row of the account contains a value of the contact.

@@ -88,3 +88,23 @@ async fn body_over_1_mib_is_413() {
     patch_with_body(Some("application/json"), body(limit)).await.expect_error(400, "validation_failed");
     patch_with_body(Some("application/json"), body(limit + 1)).await.expect_error(413, "payload_too_large");
 }
+
+#[tokio::test]
+async fn json_patch_is_415_with_accept_patch_and_other_json_types_are_accepted() {
+    let account = Account::new().await;
+    let id = account.create(json!({"first_name": "A"})).await;
+    for (method, path) in
+        [("PATCH", format!("/contacts/{id}")), ("PATCH", "/fields/email".into()), ("POST", "/contacts".into())]
+    {
+        for content_type in ["application/json-patch+json", "Application/JSON-Patch+JSON; charset=utf-8"] {
+            let operations = r#"[{"op": "replace", "path": "/first_name", "value": "B"}]"#;
+            let call = account.call(method, &path).body(content_type, operations);
+            let refused = call.send().await.expect_error(415, "unsupported_media_type");
+            assert_eq!(refused.header("accept-patch"), "application/json", "{method} {path}");
+        }
+    }
+    let body = r#"{"fields": {"first_name": "B"}}"#;
+    for content_type in ["application/merge-patch+json", "application/vnd.api+json"] {
+        account.call("PATCH", &format!("/contacts/{id}")).body(content_type, body).send().await.expect(200);
+    }
+}

@@ -137,6 +137,10 @@ impl RequestGenerator {
                 headers.push((name.clone(), header_value(&self.choose_or_mutate(&values))));
             }
         }
+        if self.random.one_in(20) {
+            let codings = ["gzip", "zstd", "br", "identity"].map(str::to_owned);
+            headers.push(("content-encoding".to_owned(), header_value(&self.choose_or_mutate(&codings))));
+        }
         if self.random.one_in(10) {
             let types = ["application/json; charset=utf-8", "application/x+json", "text/plain"].map(str::to_owned);
             headers.push(("content-type".to_owned(), header_value(&self.choose_or_mutate(&types))));

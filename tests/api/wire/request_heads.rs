@@ -6,7 +6,7 @@ use crate::support::Account;
 #[tokio::test(flavor = "multi_thread")]
 async fn request_target_is_routed_or_rejected() {
     let account = Account::new().await;
-    let long = |length: usize| format!("/contacts?x={}", "y".repeat(length));
+    let long = |length: usize| format!("/contacts?properties={}", ",".repeat(length));
     let (fits, too_long, larger_than_any_head) = (long(60_000), long(70_000), long(140_000));
     for (target, expected) in [
         ("/contacts", "200"),
