@@ -8,7 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::conditional_headers::ConditionalHeaders;
-use crate::contacts::Precondition;
 
 /// Content with its media type and entity tag.
 pub(super) struct StaticContent {
@@ -27,12 +26,7 @@ impl StaticContent {
 
     /// Returns a response with the content, or 304 if `If-None-Match` matches its tag.
     pub(super) fn response(&self, conditional_headers: &ConditionalHeaders) -> Response {
-        let is_not_modified = match &conditional_headers.if_none_match {
-            Precondition::None => false,
-            Precondition::Exists => true,
-            Precondition::Matches(tags) => tags.contains(&self.etag),
-        };
-        let mut response = if is_not_modified {
+        let mut response = if conditional_headers.is_not_modified(&self.etag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             ([(header::CONTENT_TYPE, self.content_type)], self.body.clone()).into_response()
