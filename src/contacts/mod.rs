@@ -8,6 +8,7 @@ mod change_feed;
 mod contact;
 mod contact_patch;
 mod cursor_fingerprint;
+mod entity_tag;
 mod list_request;
 mod precondition;
 mod render;
@@ -21,8 +22,9 @@ pub use change::{Change, ChangeKind};
 pub use change_feed::{FeedCursor, FeedEntry, FeedScope, RenderedEntry};
 pub use contact::{Archival, Contact, now, parse_id};
 pub use contact_patch::{ContactPatch, PatchedValue, missing_identity_issues};
+pub use entity_tag::{EntityTag, version_part};
 pub use list_request::{ListCursor, ListFilter, ListRequest, ListStart, Page};
-pub use precondition::{Precondition, etag};
+pub use precondition::{Precondition, Preconditions, UnmetPrecondition};
 pub use render::RenderedContact;
 pub use search::{
     Comparison, Condition, Predicate, SearchCriteria, SearchCursor, SearchError, SearchRequest, Sort, ValueSet,

@@ -62,6 +62,7 @@ impl Serialize for RenderedField<'_> {
             system::ID => contact.id.serialize(serializer),
             system::CREATED_AT => serializer.serialize_str(&format_instant(contact.created_at)),
             system::UPDATED_AT => serializer.serialize_str(&format_instant(contact.updated_at)),
+            system::VERSION => contact.version.serialize(serializer),
             system::ARCHIVED => match &contact.archival {
                 Some(archival) => serializer.serialize_str(&format_instant(archival.at)),
                 None => serializer.serialize_bool(false),

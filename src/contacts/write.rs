@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Collision, Contact, ContactPatch, PatchedValue, Precondition, UniqueKey};
+use super::{Collision, Contact, ContactPatch, PatchedValue, Preconditions, UniqueKey, UnmetPrecondition};
 use crate::fields::{CustomSelection, Field, FieldId, Issue, IssueCode, Registry, Value};
 use crate::json::Object;
 
@@ -28,8 +28,8 @@ pub enum Write {
         target: ContactTarget,
         /// The changes.
         patch: ContactPatch,
-        /// The condition on the current state of the contact.
-        precondition: Precondition,
+        /// The conditions on the current state of the contact.
+        preconditions: Preconditions,
     },
     /// Updates the contact that holds a key, or creates a contact with the key.
     Upsert(Upsert),
@@ -37,20 +37,22 @@ pub enum Write {
     Archive {
         /// The contact.
         target: ContactTarget,
-        /// The condition on the current state of the contact.
-        precondition: Precondition,
+        /// The conditions on the current state of the contact.
+        preconditions: Preconditions,
     },
     /// Makes an archived contact active again.
     Restore {
         /// The id of the contact.
         id: Uuid,
-        /// The condition on the current state of the contact.
-        precondition: Precondition,
+        /// The conditions on the current state of the contact.
+        preconditions: Preconditions,
     },
     /// Deletes the contact and all its values permanently.
     Purge {
         /// The id of the contact.
         id: Uuid,
+        /// The conditions on the current state of the contact.
+        preconditions: Preconditions,
     },
 }
 
@@ -63,11 +65,8 @@ pub struct Upsert {
     pub property_value: (FieldId, Value),
     /// The changes.
     pub patch: ContactPatch,
-    /// The condition on the current state of the contact (`If-Match`). If the contact does not exist, only
-    /// [`Precondition::None`] is met.
-    pub if_match: Precondition,
-    /// The condition that the contact must not meet (`If-None-Match`).
-    pub if_none_match: Precondition,
+    /// The conditions on the current state of the contact.
+    pub preconditions: Preconditions,
 }
 
 impl Upsert {
@@ -112,8 +111,7 @@ impl Upsert {
             let message = "must equal the value that identifies the contact: leave it out, or send the same value";
             return Err(Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message));
         }
-        let (if_match, if_none_match) = (Precondition::None, Precondition::None);
-        Ok(Self { key, property_value: (property.id, value), patch, if_match, if_none_match })
+        Ok(Self { key, property_value: (property.id, value), patch, preconditions: Preconditions::default() })
     }
 }
 
@@ -125,7 +123,7 @@ impl Write {
             Self::Create(_) => None,
             Self::Update { target, .. } | Self::Archive { target, .. } => Some(target.clone()),
             Self::Upsert(upsert) => Some(ContactTarget::Key(upsert.key.clone())),
-            Self::Restore { id, .. } | Self::Purge { id } => Some(ContactTarget::Id(*id)),
+            Self::Restore { id, .. } | Self::Purge { id, .. } => Some(ContactTarget::Id(*id)),
         }
     }
 
@@ -186,9 +184,9 @@ pub enum WriteRejection {
     /// The contact is archived.
     #[error("the contact is archived")]
     Archived,
-    /// The contact does not meet the caller's precondition.
-    #[error("the contact does not meet the precondition")]
-    PreconditionFailed,
+    /// The contact does not meet the caller's preconditions.
+    #[error("the contact does not meet the preconditions")]
+    PreconditionFailed(UnmetPrecondition),
     /// A new contact would have neither an email nor a name.
     #[error("a new contact needs an email or a name")]
     Incomplete,
@@ -200,6 +198,12 @@ pub enum WriteRejection {
     NotApplied,
 }
 
+impl From<UnmetPrecondition> for WriteRejection {
+    fn from(unmet: UnmetPrecondition) -> Self {
+        Self::PreconditionFailed(unmet)
+    }
+}
+
 impl WriteRejection {
     /// Returns the code in responses (`docs/api-reference.md#error-codes`).
     #[must_use]
@@ -207,7 +211,7 @@ impl WriteRejection {
         match self {
             Self::NotFound => "not_found",
             Self::Archived => "contact_archived",
-            Self::PreconditionFailed => "precondition_failed",
+            Self::PreconditionFailed(_) => "precondition_failed",
             Self::Incomplete => "validation_failed",
             Self::Duplicate(_) => "duplicate_contact",
             Self::NotApplied => "not_applied",

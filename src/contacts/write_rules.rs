@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, Precondition, UniqueKey, UnitOfWork,
+    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, Preconditions, UniqueKey, UnitOfWork,
     Upsert, Write, WriteOutcome, WriteRejection, WrittenContact,
 };
 use crate::fields::Registry;
@@ -20,14 +20,14 @@ impl UnitOfWork {
     pub fn apply(&mut self, write: &Write, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
         match write {
             Write::Create(patch) => self.create(patch, actor, registry),
-            Write::Update { target, patch, precondition } => {
+            Write::Update { target, patch, preconditions } => {
                 let contact = self.find_contact(target).ok_or(WriteRejection::NotFound)?;
-                self.update(contact, patch, precondition, actor, registry)
+                self.update(contact, patch, preconditions, actor, registry)
             }
             Write::Upsert(upsert) => self.upsert(upsert, actor, registry),
-            Write::Archive { target, precondition } => self.archive(target, precondition, actor, registry),
-            Write::Restore { id, precondition } => self.restore(*id, precondition, actor, registry),
-            Write::Purge { id } => self.purge(*id, actor, registry),
+            Write::Archive { target, preconditions } => self.archive(target, preconditions, actor, registry),
+            Write::Restore { id, preconditions } => self.restore(*id, preconditions, actor, registry),
+            Write::Purge { id, preconditions } => self.purge(*id, preconditions, actor, registry),
         }
     }
 
@@ -39,20 +39,20 @@ impl UnitOfWork {
         Ok(WrittenContact { changed_at: Some(contact.position), contact, before: None, created: true })
     }
 
-    /// Updates a contact. Rejects archived contacts, then a precondition that is not met, then keys that other active
+    /// Updates a contact. Rejects archived contacts, then preconditions that are not met, then keys that other active
     /// contacts hold. Equal values change nothing.
     fn update(
         &mut self,
         contact: Arc<Contact>,
         patch: &ContactPatch,
-        precondition: &Precondition,
+        preconditions: &Preconditions,
         actor: Option<&Arc<str>>,
         registry: &Registry,
     ) -> WriteOutcome {
         if contact.archival.is_some() {
             return Err(WriteRejection::Archived);
         }
-        check_precondition(precondition, &contact)?;
+        preconditions.check(&contact)?;
         let Some(next) = contact.patched(patch, registry) else { return Ok(WrittenContact::unchanged(contact)) };
         self.move_keys(contact.id, KeyChanges::between(&contact.values, &next.values, registry))?;
         Ok(self.record_replacement(ChangeKind::Updated, contact, next, actor))
@@ -62,14 +62,9 @@ impl UnitOfWork {
     /// there is an `If-Match` condition, or neither an email nor a name.
     fn upsert(&mut self, upsert: &Upsert, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
         if let Some(contact) = self.find_contact(&ContactTarget::Key(upsert.key.clone())) {
-            if upsert.if_none_match != Precondition::None && upsert.if_none_match.is_met_by(&contact) {
-                return Err(WriteRejection::PreconditionFailed);
-            }
-            return self.update(contact, &upsert.patch, &upsert.if_match, actor, registry);
+            return self.update(contact, &upsert.patch, &upsert.preconditions, actor, registry);
         }
-        if upsert.if_match != Precondition::None {
-            return Err(WriteRejection::PreconditionFailed);
-        }
+        upsert.preconditions.check_missing()?;
         let patch = upsert.patch.with_default(&upsert.property_value);
         if !patch.has_identity() {
             return Err(WriteRejection::Incomplete);
@@ -82,13 +77,13 @@ impl UnitOfWork {
     fn archive(
         &mut self,
         target: &ContactTarget,
-        precondition: &Precondition,
+        preconditions: &Preconditions,
         actor: Option<&Arc<str>>,
         registry: &Registry,
     ) -> WriteOutcome {
         let contact = self.find_contact(target).filter(|contact| contact.archival.is_none());
         let contact = contact.ok_or(WriteRejection::NotFound)?;
-        check_precondition(precondition, &contact)?;
+        preconditions.check(&contact)?;
         self.move_keys(contact.id, KeyChanges::for_removed(&contact.values, registry))?;
         let archived = contact.archived(actor.map(|actor| &**actor), registry);
         Ok(self.record_replacement(ChangeKind::Archived, contact, archived, actor))
@@ -99,12 +94,12 @@ impl UnitOfWork {
     fn restore(
         &mut self,
         id: Uuid,
-        precondition: &Precondition,
+        preconditions: &Preconditions,
         actor: Option<&Arc<str>>,
         registry: &Registry,
     ) -> WriteOutcome {
         let contact = self.find_contact(&ContactTarget::Id(id)).ok_or(WriteRejection::NotFound)?;
-        check_precondition(precondition, &contact)?;
+        preconditions.check(&contact)?;
         if contact.archival.is_none() {
             return Ok(WrittenContact::unchanged(contact));
         }
@@ -114,8 +109,15 @@ impl UnitOfWork {
     }
 
     /// Deletes an active or archived contact permanently and releases its keys.
-    fn purge(&mut self, id: Uuid, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
+    fn purge(
+        &mut self,
+        id: Uuid,
+        preconditions: &Preconditions,
+        actor: Option<&Arc<str>>,
+        registry: &Registry,
+    ) -> WriteOutcome {
         let contact = self.find_contact(&ContactTarget::Id(id)).ok_or(WriteRejection::NotFound)?;
+        preconditions.check(&contact)?;
         if contact.archival.is_none() {
             self.move_keys(id, KeyChanges::for_removed(&contact.values, registry))?;
         }
@@ -149,11 +151,6 @@ impl UnitOfWork {
         let contact = self.record_change(kind, Some(Arc::clone(&before)), next, actor);
         WrittenContact { changed_at: Some(contact.position), contact, before: Some(before), created: false }
     }
-}
-
-/// Rejects a write whose precondition the current state of the contact does not meet.
-fn check_precondition(precondition: &Precondition, contact: &Contact) -> Result<(), WriteRejection> {
-    if precondition.is_met_by(contact) { Ok(()) } else { Err(WriteRejection::PreconditionFailed) }
 }
 
 #[cfg(test)]

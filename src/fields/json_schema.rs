@@ -19,6 +19,7 @@ impl Field {
             Kind::Phone => json!({"type": ["string", "null"], "format": "phone", "maxLength": 40}),
             // URLs may contain international domains and paths without encoding.
             Kind::Url => json!({"type": ["string", "null"], "format": "iri", "maxLength": self.max_length}),
+            Kind::Number if self.system => json!({"type": "integer", "minimum": 1}),
             Kind::Number => json!({"type": ["number", "null"]}),
             Kind::Checkbox => json!({"type": ["boolean", "null"]}),
             Kind::Date => json!({"type": ["string", "null"], "format": "date"}),
@@ -57,6 +58,7 @@ impl Field {
             system::PHONE | system::MOBILE_PHONE => json!("+44 20 7946 0958"),
             system::JOB_TITLE => json!("Analyst"),
             system::COMPANY_NAME => json!("Analytical Engines"),
+            system::VERSION => json!(1),
             system::WEBSITE => json!("https://example.com"),
             _ => return self.example_for_kind(),
         })

@@ -43,7 +43,8 @@ impl Registry {
     #[must_use]
     pub fn new(version: i64, last_custom_id: i32, mut custom: Vec<Field>) -> Self {
         custom.sort_by(|a, b| a.internal_name.cmp(&b.internal_name));
-        let fields: Vec<_> = system::all().iter().cloned().chain(custom.into_iter().map(Arc::new)).collect();
+        let system: Vec<_> = system::not_hidden_by(&custom).cloned().collect();
+        let fields: Vec<_> = system.into_iter().chain(custom.into_iter().map(Arc::new)).collect();
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.internal_name.clone(), index)).collect();
         let by_id = fields.iter().enumerate().map(|(index, field)| (field.id, index)).collect();
         let unique = fields.iter().filter(|field| field.unique && field.writable).cloned().collect();
@@ -139,6 +140,16 @@ mod tests {
         let names: Vec<_> = fixtures::registry().fields().iter().map(|field| field.internal_name.clone()).collect();
         assert_eq!(names[0], "id");
         assert_eq!(names[names.len() - 3..], ["badge", "shoe_size", "tags"]);
+    }
+
+    #[test]
+    fn custom_field_with_the_name_of_a_newer_system_field_hides_it() {
+        let custom = fixtures::custom(100, "version", Kind::Text);
+        let registry = Registry::new(1, 100, vec![custom]);
+        assert_eq!(registry.get("version").map(|field| field.id), Some(FieldId(100)));
+        assert!(registry.by_id(system::VERSION).is_none());
+        assert_eq!(registry.fields().iter().filter(|field| field.internal_name == "version").count(), 1);
+        assert_eq!(fixtures::registry().get("version").map(|field| field.id), Some(system::VERSION));
     }
 
     #[test]

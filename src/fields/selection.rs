@@ -10,6 +10,7 @@ use super::{Field, Issue, IssueCode, Registry};
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     extra: Vec<Arc<Field>>,
+    registry_version: i64,
 }
 
 impl Selection {
@@ -32,13 +33,20 @@ impl Selection {
                 }
             }
         }
-        if issues.is_empty() { Ok(Self { extra }) } else { Err(issues) }
+        if issues.is_empty() { Ok(Self { extra, registry_version: registry.version() }) } else { Err(issues) }
     }
 
     /// Returns a selection of every field.
     #[must_use]
     pub fn all(registry: &Registry) -> Self {
-        Self { extra: registry.fields().iter().filter(|field| !field.default).cloned().collect() }
+        let extra = registry.fields().iter().filter(|field| !field.default).cloned().collect();
+        Self { extra, registry_version: registry.version() }
+    }
+
+    /// Returns the version of the registry that describes the fields.
+    #[must_use]
+    pub fn registry_version(&self) -> i64 {
+        self.registry_version
     }
 
     /// Returns the selected fields that are not default fields.

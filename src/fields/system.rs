@@ -46,6 +46,7 @@ system_fields! {
     JOB_TITLE = 13, "job_title", "Job title", Text, max NAME_LENGTH, [writable];
     COMPANY_NAME = 14, "company_name", "Company name", Text, max NAME_LENGTH, [writable];
     WEBSITE = 15, "website", "Website", Url, max 2_048, [writable];
+    VERSION = 16, "version", "Version", Number, max 0, [];
 }
 
 /// Returns every system field, in the order of responses.
@@ -61,6 +62,12 @@ pub fn stored() -> &'static [Arc<Field>] {
     static STORED: LazyLock<Vec<Arc<Field>>> =
         LazyLock::new(|| all().iter().filter(|field| field.writable).cloned().collect());
     &STORED
+}
+
+/// Returns the system fields for an account with these custom fields. A custom field that is older than a system field
+/// of its name hides it, so that it keeps working in its account. No new custom field can have such a name.
+pub(super) fn not_hidden_by(custom: &[Field]) -> impl Iterator<Item = &'static Arc<Field>> {
+    all().iter().filter(|field| !custom.iter().any(|custom| custom.internal_name == field.internal_name))
 }
 
 /// Returns whether the key of a body names a value that only the system sets. `account_id` is not a field of responses,
@@ -111,6 +118,9 @@ mod tests {
         ];
         assert_eq!(names_where(|field| field.default), default);
         assert_eq!(names_where(|field| field.unique), ["id", "email", "external_id"]);
-        assert_eq!(names_where(|field| !field.writable), ["id", "archived", "created_at", "updated_at", "archived_by"]);
+        assert_eq!(
+            names_where(|field| !field.writable),
+            ["id", "archived", "created_at", "updated_at", "archived_by", "version"]
+        );
     }
 }

@@ -6,17 +6,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::content_coding::tag_without_coding;
-use crate::contacts::Precondition;
+use super::content_coding::{ResponseCoding, tag_with_coding};
+use crate::contacts::{Precondition, Preconditions};
 
-/// The conditional headers of a request. A tag of a compressed response counts as the tag of the plain response.
+/// The conditional headers of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ConditionalHeaders {
-    /// The condition that must be true. It contains no weak tags, because they never match (RFC 9110 §13.1.1).
-    pub if_match: Precondition,
-    /// The condition that must be false. Weak tags count as their strong tags (RFC 9110 §13.1.2).
-    pub if_none_match: Precondition,
-}
+pub(super) struct ConditionalHeaders(Preconditions);
 
 impl<S: Send + Sync> FromRequestParts<S> for ConditionalHeaders {
     type Rejection = Infallible;
@@ -28,34 +23,36 @@ impl<S: Send + Sync> FromRequestParts<S> for ConditionalHeaders {
 
 impl ConditionalHeaders {
     fn parse(headers: &HeaderMap) -> Self {
-        let strong_only = |tag: &str| tag.starts_with('"').then(|| tag_without_coding(tag).into_owned());
-        let weak_as_strong = |tag: &str| Some(tag_without_coding(tag.strip_prefix("W/").unwrap_or(tag)).into_owned());
-        Self {
-            if_match: parse_precondition(headers, &header::IF_MATCH, strong_only),
-            if_none_match: parse_precondition(headers, &header::IF_NONE_MATCH, weak_as_strong),
+        Self(Preconditions {
+            if_match: parse_precondition(headers, &header::IF_MATCH),
+            if_none_match: parse_precondition(headers, &header::IF_NONE_MATCH),
+        })
+    }
+
+    /// Returns the conditions for a write. They compare only the version part of the tags.
+    pub(super) fn preconditions(&self) -> &Preconditions {
+        &self.0
+    }
+
+    /// Returns whether a read of the representation with this entity tag is answered with 304: `If-None-Match` is `*`,
+    /// or contains the whole tag (weak comparison). The tag of a compressed response counts as the tag of the plain one.
+    pub(super) fn is_not_modified(&self, etag: &str) -> bool {
+        match &self.0.if_none_match {
+            Precondition::Exists => true,
+            Precondition::Matches(tags) => {
+                let coded = ResponseCoding::ALL.map(|coding| tag_with_coding(etag, coding));
+                tags.iter().any(|tag| tag.is_equal_to(etag) || coded.iter().any(|coded| tag.is_equal_to(coded)))
+            }
+            Precondition::None | Precondition::Version(_) => false,
         }
     }
 }
 
-fn parse_precondition(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    comparable_tag: impl Fn(&str) -> Option<String>,
-) -> Precondition {
+fn parse_precondition(headers: &HeaderMap, name: &HeaderName) -> Precondition {
     if !headers.contains_key(name) {
         return Precondition::None;
     }
-    let tags: Vec<_> = entity_tags(headers, name).collect();
-    if tags == ["*"] {
-        return Precondition::Exists;
-    }
-    Precondition::Matches(tags.into_iter().filter_map(comparable_tag).collect())
-}
-
-/// Returns the tags of all occurrences of a header. Splits at commas, because the tags of this service contain none.
-fn entity_tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|tag| !tag.is_empty())
+    Precondition::from_header_lines(headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok()))
 }
 
 #[cfg(test)]
@@ -64,30 +61,28 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
-        values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
-    }
-
-    fn matches(tags: &[&str]) -> Precondition {
-        Precondition::Matches(tags.iter().map(|tag| (*tag).to_owned()).collect())
+    fn headers(name: HeaderName, lines: &[&'static str]) -> ConditionalHeaders {
+        let lines = lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line)));
+        ConditionalHeaders::parse(&lines.collect())
     }
 
     #[test]
-    fn if_match_is_parsed_without_weak_tags() {
-        let parse = |values: &[&'static str]| ConditionalHeaders::parse(&headers(header::IF_MATCH, values)).if_match;
-        assert_eq!(parse(&[]), Precondition::None);
-        assert_eq!(parse(&[" * "]), Precondition::Exists);
-        assert_eq!(parse(&["\"a\", W/\"b\" ,\"c\"", "\"d\""]), matches(&["\"a\"", "\"c\"", "\"d\""]));
-        assert_eq!(parse(&["a"]), matches(&[]));
-        assert_eq!(parse(&[""]), matches(&[]));
+    fn conditional_headers_are_parsed_from_all_their_lines() {
+        assert_eq!(headers(header::IF_MATCH, &[]).preconditions(), &Preconditions::default());
+        let parsed = headers(header::IF_MATCH, &["\"a\"", "\"b\""]);
+        let if_match = Precondition::parse("\"a\", \"b\"").expect("a list of tags");
+        assert_eq!(parsed.preconditions(), &Preconditions { if_match, ..Preconditions::default() });
+        assert_ne!(headers(header::IF_MATCH, &[""]).preconditions(), &Preconditions::default());
     }
 
     #[test]
-    fn if_none_match_is_parsed_with_weak_tags() {
-        let parse =
-            |values: &[&'static str]| ConditionalHeaders::parse(&headers(header::IF_NONE_MATCH, values)).if_none_match;
-        assert_eq!(parse(&[]), Precondition::None);
-        assert_eq!(parse(&["*"]), Precondition::Exists);
-        assert_eq!(parse(&["\"a\", W/\"b\"", "a"]), matches(&["\"a\"", "\"b\"", "a"]));
+    fn if_none_match_of_a_read_compares_the_whole_tag_weakly() {
+        let is_not_modified = |lines| headers(header::IF_NONE_MATCH, lines).is_not_modified("\"a.b\"");
+        for lines in [&["*"][..], &["\"a.b\""], &["\"x\", W/\"a.b\""], &["\"x\"", "\"a.b\""], &["W/\"a.b-gzip\""], &["\"a.b-zstd\""]] {
+            assert!(is_not_modified(lines), "{lines:?}");
+        }
+        for lines in [&[][..], &["\"a.c\""], &["\"a\""], &["\"a.b-br\""], &["a.b"], &[""]] {
+            assert!(!is_not_modified(lines), "{lines:?}");
+        }
     }
 }

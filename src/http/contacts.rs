@@ -1,9 +1,8 @@
 //! `/contacts` (`docs/api-reference.md#contacts`). Each handler runs the checks in the documented order
 //! (`docs/api-reference.md#order-of-checks`).
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
@@ -22,7 +21,7 @@ use super::openapi::responses::{
 use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RouteParameters};
 use super::write_request::WriteRequest;
-use crate::contacts::{ContactPatch, ContactTarget, ListCursor, ListStart, Precondition, Upsert, Write};
+use crate::contacts::{ContactPatch, ContactTarget, ListCursor, ListStart, Upsert, Write};
 use crate::fields::CustomSelection;
 
 /// The parameters of a route that creates a contact, or identifies it by id.
@@ -60,7 +59,7 @@ pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, Ap
 /// Only the fields in the body change; `null` clears a field. Values that equal the stored values change neither
 /// `updated_at` nor the `ETag`.
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
-    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch),
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
     request_body = ContactInput, responses(ContactResponse, Conflict, PreconditionFailed, KeyReused))]
 pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
@@ -69,7 +68,7 @@ pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, Ap
             let fields = attempt.body_fields().await?;
             let patch = ContactPatch::parse(&fields, attempt.registry()).map_err(ApiError::ValidationFailed)?;
             let target = attempt.target(query.id_property.as_deref())?;
-            let write = Write::Update { target, patch, precondition: attempt.if_match() };
+            let write = Write::Update { target, patch, preconditions: attempt.preconditions() };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })
         .await
@@ -92,8 +91,7 @@ pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, Ap
             let value = attempt.path()?.value(property);
             let upsert = Upsert::parse(property, value, &fields, attempt.registry());
             let upsert = upsert.map_err(ApiError::ValidationFailed)?;
-            let (if_match, if_none_match) = (attempt.if_match(), attempt.if_none_match());
-            let write = Write::Upsert(Upsert { if_match, if_none_match, ..upsert });
+            let write = Write::Upsert(Upsert { preconditions: attempt.preconditions(), ..upsert });
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })
         .await
@@ -120,29 +118,23 @@ pub(super) async fn read_contact(
         ContactTarget::Key(key) => repository.contacts_by_key(account, &[key], &custom_fields).await?.pop().flatten(),
     };
     let contact = contact.ok_or(ApiError::ContactNotFound)?;
-    let mut response = JsonResponse::from_contact(StatusCode::OK, &contact, &query.selection)?.into_response();
-    let if_none_match = conditional_headers.if_none_match;
-    if if_none_match != Precondition::None && if_none_match.is_met_by(&contact) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = Body::empty();
-        response.headers_mut().remove(header::CONTENT_TYPE);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-    }
-    Ok(response)
+    let response = JsonResponse::from_contact(StatusCode::OK, &contact, &query.selection)?;
+    let is_not_modified = response.etag().is_some_and(|etag| conditional_headers.is_not_modified(etag));
+    Ok(if is_not_modified { response.into_not_modified() } else { response }.into_response())
 }
 
 /// Archive a contact
 ///
 /// The contact releases its unique values and can be restored. Archiving an archived contact is 404.
 #[utoipa::path(delete, path = "/contacts/{contactId}", tag = "contacts", operation_id = "archiveContact", security(("bearer" = [])),
-    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch),
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
     responses(ContactResponse, PreconditionFailed, KeyReused))]
 pub(super) async fn archive_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
             let target = attempt.target(query.id_property.as_deref())?;
-            let write = Write::Archive { target, precondition: attempt.if_match() };
+            let write = Write::Archive { target, preconditions: attempt.preconditions() };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })
         .await
@@ -152,13 +144,13 @@ pub(super) async fn archive_contact(request: WriteRequest) -> Result<Response, A
 ///
 /// Restoring an active contact changes nothing.
 #[utoipa::path(post, path = "/contacts/{contactId}/restore", tag = "contacts", operation_id = "restoreContact", security(("bearer" = [])),
-    params(ContactIdParameter, PropertiesParameter, DryRun, IdempotencyKey, IfMatch),
+    params(ContactIdParameter, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
     responses(ContactResponse, DuplicateKey, PreconditionFailed, KeyReused))]
 pub(super) async fn restore_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_PARAMETERS)?;
-            let write = Write::Restore { id: attempt.path()?.id_or_nil(), precondition: attempt.if_match() };
+            let write = Write::Restore { id: attempt.path()?.id_or_nil(), preconditions: attempt.preconditions() };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })
         .await
@@ -169,13 +161,13 @@ pub(super) async fn restore_contact(request: WriteRequest) -> Result<Response, A
 /// Deletes an active or archived contact and all its values, in the change feed, in its history and in stored
 /// idempotent responses too. This cannot be undone. The change feed gets an entry `purged` without values.
 #[utoipa::path(post, path = "/contacts/{contactId}/purge", tag = "contacts", operation_id = "purgeContact", security(("bearer" = [])),
-    params(PurgedContactId, DryRun, IdempotencyKey),
-    responses(Purged, KeyReused))]
+    params(PurgedContactId, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
+    responses(Purged, PreconditionFailed, KeyReused))]
 pub(super) async fn purge_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(PURGE_PARAMETERS)?;
-            let write = Write::Purge { id: attempt.path()?.id_or_nil() };
+            let write = Write::Purge { id: attempt.path()?.id_or_nil(), preconditions: attempt.preconditions() };
             attempt.commit_contact(query, write, |_, _, _| Ok(JsonResponse::empty(StatusCode::NO_CONTENT))).await
         })
         .await

@@ -5,7 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
-use crate::contacts::{Contact, WrittenContact, etag};
+use super::representation_tag::contact_tag;
+use crate::contacts::{Contact, WrittenContact};
 use crate::fields::Selection;
 
 /// A JSON response that shared caches must not store. It can be stored under an `Idempotency-Key` and sent again.
@@ -37,8 +38,13 @@ impl JsonResponse {
     /// Creates a response whose body is one contact, with the contact's `ETag`.
     pub(super) fn from_contact(status: StatusCode, contact: &Contact, selection: &Selection) -> Result<Self, ApiError> {
         let mut response = Self::new(status, &contact.render(selection))?;
-        response.head.etag = Some(etag(contact));
+        response.head.etag = Some(contact_tag(contact, selection));
         Ok(response)
+    }
+
+    /// Returns the entity tag of the response.
+    pub(super) fn etag(&self) -> Option<&str> {
+        self.head.etag.as_deref()
     }
 
     /// Creates the response to a write of one contact.
@@ -54,7 +60,7 @@ impl JsonResponse {
                 // Sends the tag of the stored contact. A later write could give the tag of the dry run's result to
                 // another state of the contact.
                 let mut response = Self::from_contact(StatusCode::OK, contact, selection)?;
-                response.head.etag = written.before.as_deref().map(etag);
+                response.head.etag = written.before.as_deref().map(|before| contact_tag(before, selection));
                 Ok(response)
             }
             // The contact of a dry run does not exist, so it has neither an id nor a location.
@@ -65,6 +71,11 @@ impl JsonResponse {
                 Ok(response)
             }
         }
+    }
+
+    /// Returns the 304 response in place of this one, with the same headers but without its body.
+    pub(super) fn into_not_modified(self) -> Self {
+        Self { head: ResponseHead { status: StatusCode::NOT_MODIFIED.as_u16(), ..self.head }, body: vec![] }
     }
 
     /// Serializes the response: its head as JSON, a line feed, and its body.

@@ -5,6 +5,7 @@
 mod app;
 mod authentication;
 mod batch;
+mod bodiless_responses;
 mod change_feed;
 mod concurrency_limit;
 mod conditional_headers;
@@ -27,6 +28,7 @@ mod metrics_endpoint;
 mod oauth;
 mod openapi;
 mod query;
+mod representation_tag;
 mod request_context;
 mod request_metrics;
 mod request_span;

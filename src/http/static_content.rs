@@ -11,7 +11,6 @@ use tokio::sync::OnceCell;
 use super::conditional_headers::ConditionalHeaders;
 use super::content_coding::ResponseCoding;
 use super::response_compression::{PreferredCoding, encode, is_worth_compressing, set_content_encoding};
-use crate::contacts::Precondition;
 
 /// Content with its media type and entity tag.
 pub(super) struct StaticContent {
@@ -36,12 +35,7 @@ impl StaticContent {
         conditional_headers: &ConditionalHeaders,
         PreferredCoding(coding): PreferredCoding,
     ) -> Response {
-        let is_not_modified = match &conditional_headers.if_none_match {
-            Precondition::None => false,
-            Precondition::Exists => true,
-            Precondition::Matches(tags) => tags.contains(&self.etag),
-        };
-        let mut response = if is_not_modified {
+        let mut response = if conditional_headers.is_not_modified(&self.etag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else if let Some((coding, body)) = self.encoded(coding).await {
             let mut response = ([(header::CONTENT_TYPE, self.content_type)], body).into_response();

@@ -20,7 +20,7 @@ use super::extractors::{ContactPath, Payload, parse_fields, parse_object};
 use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
 use super::query::{ContactQuery, QueryString, RouteParameters};
-use crate::contacts::{ContactTarget, Precondition, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};
+use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WriteRejection, WrittenContact};
 use crate::fields::{CustomSelection, Field, Registry, Selection};
 use crate::json::Object;
 use crate::repository::{AccountWrites, Atomicity, WriteError};
@@ -183,14 +183,9 @@ impl WriteAttempt {
         parse_object(self.request.body().await?)
     }
 
-    /// Returns the condition of `If-Match`.
-    pub(super) fn if_match(&self) -> Precondition {
-        self.request.conditional_headers.if_match.clone()
-    }
-
-    /// Returns the condition of `If-None-Match`.
-    pub(super) fn if_none_match(&self) -> Precondition {
-        self.request.conditional_headers.if_none_match.clone()
+    /// Returns the conditions of `If-Match` and `If-None-Match`.
+    pub(super) fn preconditions(&self) -> Preconditions {
+        self.request.conditional_headers.preconditions().clone()
     }
 
     /// Returns the idempotency key and the fingerprint of the request. On routes that do not read the body, the
@@ -215,13 +210,9 @@ impl WriteAttempt {
         let fingerprint = self.fingerprint(&query.selection)?;
         let (is_dry_run, custom_fields) = (query.is_dry_run, CustomSelection::from(&query.selection));
         let registry = Arc::clone(&self.registry);
-        let precondition_error = precondition_error(&write);
         let build_response = move |outcomes: &[WriteOutcome]| {
             let outcome = outcomes.first().ok_or(ApiError::Internal("the write has no outcome".into()))?;
-            let written = outcome.as_ref().map_err(|rejection| match rejection {
-                WriteRejection::PreconditionFailed => precondition_error(),
-                rejection => ApiError::from_rejection(rejection, &registry),
-            })?;
+            let written = outcome.as_ref().map_err(|rejection| ApiError::from_rejection(rejection, &registry))?;
             build_response(written, &query.selection, query.is_dry_run)
         };
         let atomicity = Atomicity::Independent;
@@ -251,18 +242,5 @@ impl WriteAttempt {
         };
         let outcomes = self.request.app.repository().write_contacts(writes).await?;
         Ok(idempotency::stored_or_new_response(outcomes, |outcomes| build_response(outcomes))?)
-    }
-}
-
-/// Returns the error for the write if its precondition is not met.
-fn precondition_error(write: &Write) -> fn() -> ApiError {
-    match write {
-        Write::Upsert(Upsert { if_match: Precondition::None, if_none_match: Precondition::Exists, .. }) => {
-            || ApiError::ContactExists
-        }
-        Write::Upsert(Upsert { if_match: Precondition::Exists, if_none_match: Precondition::None, .. }) => {
-            || ApiError::NoContactToUpdate
-        }
-        _ => || ApiError::PreconditionFailed,
     }
 }

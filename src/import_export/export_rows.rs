@@ -29,6 +29,7 @@ fn format_cell<'a>(contact: &'a Contact, field: &'a Field) -> Cow<'a, str> {
         system::ID => contact.id.to_string().into(),
         system::CREATED_AT => format_instant(contact.created_at).into(),
         system::UPDATED_AT => format_instant(contact.updated_at).into(),
+        system::VERSION => contact.version.to_string().into(),
         system::ARCHIVED => archival.map_or("false".into(), |archival| format_instant(archival.at).into()),
         system::ARCHIVED_BY => archival.and_then(|archival| archival.by.as_deref()).unwrap_or_default().into(),
         id => contact.values.get(id).map(|value| cell_values::format(field, value)).unwrap_or_default(),

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::filter::find_property;
 use crate::contacts::Contact;
-use crate::fields::{Field, Issue, IssueCode, Registry, Value, format_instant, system};
+use crate::fields::{Field, Issue, IssueCode, Number, Registry, Value, format_instant, system};
 
 /// The maximum number of sorts of a search.
 const MAX_SORTS: usize = 10;
@@ -67,6 +67,7 @@ impl Sort {
             system::ID => Some(Value::Text(contact.id.to_string())),
             system::CREATED_AT => Some(Value::Text(format_instant(contact.created_at))),
             system::UPDATED_AT => Some(Value::Text(format_instant(contact.updated_at))),
+            system::VERSION => Some(Value::Number(Number::Integer(contact.version.into()))),
             system::ARCHIVED => archival.map(|archival| Value::Text(format_instant(archival.at))),
             system::ARCHIVED_BY => archival.and_then(|archival| archival.by.clone()).map(Value::Text),
             id => contact.values.get(id).cloned(),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Lookups, UnitOfWork};
 use crate::contacts::{
-    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, Precondition, UniqueKey, Upsert, Write,
+    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, Preconditions, UniqueKey, Upsert, Write,
     WriteOutcome, WriteRejection,
 };
 use crate::fields::{FieldId, Registry, Value, registry_fixtures as fixtures};
@@ -88,7 +88,7 @@ pub(in crate::contacts) fn create(fields: &str) -> Write {
 }
 
 pub(in crate::contacts) fn update(target: ContactTarget, fields: &str) -> Write {
-    Write::Update { target, patch: patch(fields), precondition: Precondition::None }
+    Write::Update { target, patch: patch(fields), preconditions: Preconditions::default() }
 }
 
 pub(in crate::contacts) fn upsert(badge: &str, fields: &str) -> Write {
@@ -96,17 +96,20 @@ pub(in crate::contacts) fn upsert(badge: &str, fields: &str) -> Write {
         key: key(BADGE, badge),
         property_value: (BADGE, Value::Text(badge.into())),
         patch: patch(fields),
-        if_match: Precondition::None,
-        if_none_match: Precondition::None,
+        preconditions: Preconditions::default(),
     })
 }
 
 pub(in crate::contacts) fn archive(target: ContactTarget) -> Write {
-    Write::Archive { target, precondition: Precondition::None }
+    Write::Archive { target, preconditions: Preconditions::default() }
 }
 
 pub(in crate::contacts) fn restore(id: Uuid) -> Write {
-    Write::Restore { id, precondition: Precondition::None }
+    Write::Restore { id, preconditions: Preconditions::default() }
+}
+
+pub(in crate::contacts) fn purge(id: Uuid) -> Write {
+    Write::Purge { id, preconditions: Preconditions::default() }
 }
 
 pub(in crate::contacts) fn by_badge(badge: &str) -> ContactTarget {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Effects, Lookups, UnitOfWork};
 use crate::contacts::{
-    Change, ChangeKind, Contact, ContactPatch, ContactTarget, KeyChanges, Precondition, UniqueKey, Upsert, Write,
+    Change, ChangeKind, Contact, ContactPatch, ContactTarget, KeyChanges, Preconditions, UniqueKey, Upsert, Write,
 };
 use crate::fields::{Registry, Value, registry_fixtures as fixtures, system};
 use crate::json::{self, Json};
@@ -72,7 +72,7 @@ impl Step {
         let update = |target, fields: &str| Write::Update {
             target,
             patch: patch(fields, registry),
-            precondition: Precondition::None,
+            preconditions: Preconditions::default(),
         };
         match self {
             Self::Create(fields) => Write::Create(patch(fields, registry)),
@@ -82,14 +82,13 @@ impl Step {
                 key: key(text),
                 property_value: (system::EXTERNAL_ID, Value::Text((*text).to_owned())),
                 patch: patch(fields, registry),
-                if_match: Precondition::None,
-                if_none_match: Precondition::None,
+                preconditions: Preconditions::default(),
             }),
             Self::Archive(index) => {
-                Write::Archive { target: ContactTarget::Id(id(index)), precondition: Precondition::None }
+                Write::Archive { target: ContactTarget::Id(id(index)), preconditions: Preconditions::default() }
             }
-            Self::Restore(index) => Write::Restore { id: id(index), precondition: Precondition::None },
-            Self::Purge(index) => Write::Purge { id: id(index) },
+            Self::Restore(index) => Write::Restore { id: id(index), preconditions: Preconditions::default() },
+            Self::Purge(index) => Write::Purge { id: id(index), preconditions: Preconditions::default() },
         }
     }
 }

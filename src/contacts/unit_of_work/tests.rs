@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::fixtures::*;
-use crate::contacts::{ContactTarget, Write};
+use crate::contacts::ContactTarget;
 use crate::fields::system;
 
 #[test]
@@ -33,7 +33,7 @@ fn lookups_end_after_at_most_two_rounds_and_are_not_repeated() {
         (vec![create(r#"{"badge": "c"}"#), update(ContactTarget::Id(Uuid::nil()), "{}")], 1),
         // A key leads to its holder, and a contact to restore leads to its keys.
         (vec![upsert("a", r#"{"email": "n@b.cd"}"#), update(by_badge("nobody"), "{}")], 2),
-        (vec![archive(by_badge("b")), Write::Purge { id: Uuid::nil() }], 2),
+        (vec![archive(by_badge("b")), purge(Uuid::nil())], 2),
     ] {
         assert_eq!(AccountFixture::with_contacts(&stored).load_lookups(&writes), rounds, "{writes:?}");
     }

@@ -2,7 +2,8 @@
 
 use crate::contacts::unit_of_work::fixtures::*;
 use crate::contacts::{
-    ChangeKind, Collision, ContactPatch, ContactTarget, Precondition, Upsert, Write, WriteRejection, etag,
+    ChangeKind, Collision, ContactPatch, ContactTarget, Precondition, Preconditions, UnmetPrecondition, Upsert, Write,
+    WriteRejection, version_part,
 };
 use crate::fields::{Value, system};
 
@@ -113,8 +114,7 @@ fn upsert_by_email_needs_no_other_identity() {
         key: key(system::EMAIL, "a@b.cd"),
         property_value: (system::EMAIL, Value::Text("A@b.cd".into())),
         patch: ContactPatch::default(),
-        if_match: Precondition::None,
-        if_none_match: Precondition::None,
+        preconditions: Preconditions::default(),
     };
     let mut account = AccountFixture::with_contacts(&[]);
     let written = account.apply_one(Write::Upsert(upsert.clone())).expect("the contact is created");
@@ -132,26 +132,26 @@ fn upsert_by_email_needs_no_other_identity() {
 fn preconditions_limit_an_upsert_to_creation_or_update() {
     let with_preconditions = |if_match: Precondition, if_none_match: Precondition| {
         let Write::Upsert(upsert) = upsert("k", r#"{"last_name": "B"}"#) else { panic!("expected an upsert") };
-        Write::Upsert(Upsert { if_match, if_none_match, ..upsert })
+        Write::Upsert(Upsert { preconditions: Preconditions { if_match, if_none_match }, ..upsert })
     };
-    let stale = || Precondition::Matches(vec!["\"stale\"".into()]);
+    let stale = || Precondition::parse("\"stale\"").expect("an entity tag");
     let existing = [r#"{"first_name": "A", "badge": "k"}"#];
-    for (contacts, if_match, if_none_match, is_accepted) in [
-        (&existing[..], Precondition::Exists, Precondition::None, true),
-        (&existing, Precondition::None, Precondition::Exists, false),
-        (&existing, stale(), Precondition::None, false),
-        (&existing, Precondition::None, stale(), true),
-        (&[], Precondition::Exists, Precondition::None, false),
-        (&[], stale(), Precondition::None, false),
-        (&[], Precondition::None, Precondition::Exists, true),
-        (&[], Precondition::None, stale(), true),
+    for (contacts, if_match, if_none_match, expected) in [
+        (&existing[..], Precondition::Exists, Precondition::None, None),
+        (&existing, Precondition::None, Precondition::Exists, Some(UnmetPrecondition::Exists)),
+        (&existing, stale(), Precondition::None, Some(UnmetPrecondition::OtherVersion)),
+        (&existing, Precondition::None, stale(), None),
+        (&[], Precondition::Exists, Precondition::None, Some(UnmetPrecondition::Missing)),
+        (&[], stale(), Precondition::None, Some(UnmetPrecondition::Missing)),
+        (&[], Precondition::Version(1), Precondition::None, Some(UnmetPrecondition::Missing)),
+        (&[], Precondition::None, Precondition::Exists, None),
+        (&[], Precondition::None, stale(), None),
     ] {
         let outcome = AccountFixture::with_contacts(contacts)
             .apply_one(with_preconditions(if_match.clone(), if_none_match.clone()));
-        let expected = (!is_accepted).then_some(WriteRejection::PreconditionFailed);
         assert_eq!(
             outcome.err(),
-            expected,
+            expected.map(WriteRejection::PreconditionFailed),
             "{} existing, If-Match {if_match:?}, If-None-Match {if_none_match:?}",
             contacts.len()
         );
@@ -214,25 +214,31 @@ fn restored_contact_claims_its_keys_again() {
 }
 
 #[test]
-fn precondition_is_checked_against_the_state_after_earlier_writes() {
+fn preconditions_are_checked_against_the_state_after_earlier_writes() {
     let mut account = AccountFixture::with_contacts(&[r#"{"first_name": "A"}"#]);
-    let (id, tag) = (account.id(0), Precondition::Matches(vec![etag(&account.stored[0])]));
+    let (id, tag) = (account.id(0), format!("\"{}.x\"", version_part(&account.stored[0])));
+    let if_match = Precondition::parse(&tag).expect("an entity tag");
+    let preconditions = Preconditions { if_match, ..Preconditions::default() };
+    let preconditions = || preconditions.clone();
+    let target = || ContactTarget::Id(id);
     let update =
-        |fields: &str| Write::Update { target: ContactTarget::Id(id), patch: patch(fields), precondition: tag.clone() };
+        |fields: &str| Write::Update { target: target(), patch: patch(fields), preconditions: preconditions() };
     let outcomes = account.apply(&[
         update("{}"),
         update(r#"{"last_name": "B"}"#),
         update("{}"),
-        Write::Archive { target: ContactTarget::Id(id), precondition: tag.clone() },
-        archive(ContactTarget::Id(id)),
-        // The rejection of an archived contact comes before its precondition.
+        Write::Archive { target: target(), preconditions: preconditions() },
+        Write::Purge { id, preconditions: preconditions() },
+        archive(target()),
+        // The rejection of an archived contact comes before its preconditions.
         update("{}"),
-        Write::Restore { id, precondition: tag.clone() },
-        Write::Archive { target: ContactTarget::Id(id), precondition: tag.clone() },
+        Write::Restore { id, preconditions: preconditions() },
+        Write::Purge { id, preconditions: preconditions() },
+        Write::Archive { target: target(), preconditions: preconditions() },
     ]);
-    let (failed, archived, missing) =
-        (&WriteRejection::PreconditionFailed, &WriteRejection::Archived, &WriteRejection::NotFound);
-    let expected = [None, None, Some(failed), Some(failed), None, Some(archived), Some(failed), Some(missing)];
+    let failed = Some(&WriteRejection::PreconditionFailed(UnmetPrecondition::OtherVersion));
+    let (archived, missing) = (Some(&WriteRejection::Archived), Some(&WriteRejection::NotFound));
+    let expected = [None, None, failed, failed, failed, None, archived, failed, failed, missing];
     assert_eq!(rejections(&outcomes), expected);
 }
 
@@ -242,8 +248,8 @@ fn purge_removes_all_values_and_releases_the_keys() {
     let id = account.id(0);
     let outcomes = account.apply(&[
         update(ContactTarget::Id(id), r#"{"last_name": "B"}"#),
-        Write::Purge { id },
-        Write::Purge { id },
+        purge(id),
+        purge(id),
         update(ContactTarget::Id(id), "{}"),
         restore(id),
         upsert("k", r#"{"first_name": "C"}"#),
@@ -266,7 +272,7 @@ fn contact_created_and_purged_in_one_batch_leaves_only_two_changes() {
     let mut account = AccountFixture::with_contacts(&[]);
     let id =
         account.apply_one(create(r#"{"first_name": "A", "badge": "k"}"#)).expect("the contact is created").contact.id;
-    account.apply_one(Write::Purge { id }).expect("the contact is purged");
+    account.apply_one(purge(id)).expect("the contact is purged");
     assert_eq!(account.change_kinds(), [ChangeKind::Created, ChangeKind::Purged]);
     let effects = account.unit_of_work.effects(&account.registry);
     assert!(effects.created.is_empty() && effects.purged.is_empty());

@@ -1,12 +1,12 @@
-//! The body of a batch: `{"inputs": [{"id"?, "fields"?}…], "id_property"?, "properties"?, "atomic"?}`.
+//! The body of a batch: `{"inputs": [{"id"?, "fields"?, "if_match"?}…], "id_property"?, "properties"?, "atomic"?}`.
 //!
 //! An error in the envelope rejects the whole call. An error in an input rejects only that input.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::contacts::{ContactPatch, ContactTarget, Precondition, UniqueKey, Upsert, Write, parse_id};
-use crate::fields::{Field, Issue, IssueCode, Registry, Selection, Value, system};
+use crate::contacts::{ContactPatch, ContactTarget, Precondition, Preconditions, UniqueKey, Upsert, Write, parse_id};
+use crate::fields::{Field, Issue, IssueCode, Number, Registry, Selection, Value, system};
 use crate::http::error::ApiError;
 use crate::http::query::unique_property;
 use crate::json::{Json, Object};
@@ -30,8 +30,9 @@ impl BatchAction {
     fn input_keys(self) -> &'static [&'static str] {
         match self {
             Self::Create => &["fields"],
-            Self::Read | Self::Archive => &["id"],
-            Self::Update | Self::Upsert => &["id", "fields"],
+            Self::Read => &["id"],
+            Self::Archive => &["id", "if_match"],
+            Self::Update | Self::Upsert => &["id", "fields", "if_match"],
         }
     }
 }
@@ -90,7 +91,7 @@ impl<'b, 'a> BatchEnvelope<'b, 'a> {
         registry: &Registry,
     ) -> Result<Write, ApiError> {
         reject_unknown_keys(input, action)?;
-        let precondition = Precondition::None;
+        let preconditions = parse_preconditions(input)?;
         Ok(match action {
             BatchAction::Create => {
                 let patch = ContactPatch::parse_new(input_fields(input)?, registry);
@@ -99,21 +100,21 @@ impl<'b, 'a> BatchEnvelope<'b, 'a> {
             BatchAction::Update => {
                 let id = self.input_id(input)?;
                 let patch = ContactPatch::parse(input_fields(input)?, registry).map_err(ApiError::ValidationFailed)?;
-                Write::Update { target: self.parse_target(id)?, patch, precondition }
+                Write::Update { target: self.parse_target(id)?, patch, preconditions }
             }
             BatchAction::Upsert => {
                 let id = self.input_id(input)?;
                 let property = self.id_property.as_deref().ok_or(ApiError::NotFound)?;
                 let upsert = Upsert::parse(property, parse_value(property, id), input_fields(input)?, registry);
-                Write::Upsert(upsert.map_err(ApiError::ValidationFailed)?)
+                Write::Upsert(Upsert { preconditions, ..upsert.map_err(ApiError::ValidationFailed)? })
             }
             BatchAction::Archive | BatchAction::Read => {
-                Write::Archive { target: self.parse_id_only(input)?, precondition }
+                Write::Archive { target: self.parse_target(self.input_id(input)?)?, preconditions }
             }
         })
     }
 
-    /// Parses an input that consists of an `id` only. Returns the contact that the id identifies.
+    /// Parses an input of a batch of reads, which consists of an `id` only. Returns the contact that the id identifies.
     pub(super) fn parse_id_only(&self, input: &BatchInput<'_>) -> Result<ContactTarget, ApiError> {
         reject_unknown_keys(input, BatchAction::Read)?;
         self.parse_target(self.input_id(input)?)
@@ -174,6 +175,28 @@ fn input_fields<'i, 'a>(input: &'i BatchInput<'a>) -> Result<&'i Object<'a>, Api
     match input.iter().find(|(name, _)| name == "fields") {
         Some((_, Json::Object(fields))) => Ok(fields),
         _ => Err(invalid_body("The input must have \"fields\": {internal_name: value, …}")),
+    }
+}
+
+/// Parses `if_match` of an input: entity tags as in the header, or the version of the contact.
+fn parse_preconditions(input: &BatchInput<'_>) -> Result<Preconditions, ApiError> {
+    let sent = input.iter().find(|(name, _)| name == "if_match").map(|(_, json)| json);
+    let if_match = match sent {
+        None => Some(Precondition::None),
+        Some(Json::String(text)) => Precondition::parse(text),
+        Some(Json::Number(digits)) => parse_version(digits).map(Precondition::Version),
+        Some(_) => None,
+    };
+    let message = "if_match must be a string as in the header If-Match, such as \"\\\"tag\\\"\", or the contact's version, \
+                   an integer from 1 on";
+    Ok(Preconditions { if_match: if_match.ok_or(invalid_body(message))?, ..Preconditions::default() })
+}
+
+/// Parses the version of a contact. `5.0` is the integer 5.
+fn parse_version(digits: &str) -> Option<i64> {
+    match Number::parse(digits)? {
+        Number::Integer(version) => i64::try_from(version).ok().filter(|version| *version >= 1),
+        Number::Double(_) => None,
     }
 }
 

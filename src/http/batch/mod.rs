@@ -17,7 +17,7 @@ use super::extractors::{Payload, parse_object};
 use super::json_response::JsonResponse;
 use super::openapi::parameters::{DryRun, IdempotencyKey};
 use super::openapi::responses::{BatchResponse, KeyReused, PartialBatchResponse};
-use super::openapi::schemas::{BatchIds, BatchNew, BatchUpdates, BatchUpserts};
+use super::openapi::schemas::{BatchArchivals, BatchIds, BatchNew, BatchUpdates, BatchUpserts};
 use super::query::QueryString;
 use super::write_request::{ValidatedWrites, WriteRequest};
 use crate::contacts::{Contact, ContactTarget, WriteOutcome};
@@ -60,7 +60,7 @@ pub(super) async fn upsert_batch(request: WriteRequest) -> Result<Response, ApiE
 ///
 /// Like `DELETE /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/archive", tag = "batch", operation_id = "batchArchive", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchIds,
+    params(DryRun, IdempotencyKey), request_body = BatchArchivals,
     responses(BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn archive_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Archive).await

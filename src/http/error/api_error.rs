@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use crate::clients::Scope;
+use crate::contacts::UnmetPrecondition;
 use crate::fields::Issue;
 use crate::json::JsonError;
 
@@ -107,15 +108,9 @@ pub(in crate::http) enum ApiError {
     /// The input is valid, but another input of the same atomic batch failed.
     #[error("another input of the atomic batch failed")]
     NotApplied,
-    /// The contact does not have the tag of `If-Match`, or has the tag of `If-None-Match`.
-    #[error("precondition failed")]
-    PreconditionFailed,
-    /// The contact exists, and the request may only create one (`If-None-Match: *`).
-    #[error("precondition failed: the contact exists")]
-    ContactExists,
-    /// The contact does not exist, and the request may only update one (`If-Match: *`).
-    #[error("precondition failed: the contact does not exist")]
-    NoContactToUpdate,
+    /// The contact does not meet `If-Match` or `If-None-Match`.
+    #[error("precondition failed: {0:?}")]
+    PreconditionFailed(UnmetPrecondition),
     /// The body is larger than the limit.
     #[error("the body is larger than {limit} bytes")]
     PayloadTooLarge {
@@ -192,9 +187,7 @@ impl ApiError {
             Self::OptionInUse(_) => (StatusCode::CONFLICT, "option_in_use"),
             Self::TooManyFields { .. } => (StatusCode::CONFLICT, "too_many_fields"),
             Self::CursorExpired => (StatusCode::GONE, "cursor_expired"),
-            Self::PreconditionFailed | Self::ContactExists | Self::NoContactToUpdate => {
-                (StatusCode::PRECONDITION_FAILED, "precondition_failed")
-            }
+            Self::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Self::NotApplied => (StatusCode::FAILED_DEPENDENCY, "not_applied"),
             Self::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::api_error::{ApiError, Duplicate};
+use crate::contacts::UnmetPrecondition;
 use crate::fields::{Issue, IssueCode};
 
 /// The number of characters of a contact id that a message repeats.
@@ -119,11 +120,7 @@ impl ApiError {
                 let kind = if *unique { "unique " } else { "" };
                 format!("An account can have at most {limit} custom {kind}fields. Delete a field first").into()
             }
-            Self::PreconditionFailed => {
-                "The contact has changed since you read it. Fetch it again and retry with the new ETag".into()
-            }
-            Self::ContactExists => "The contact already exists, and If-None-Match: * only creates contacts".into(),
-            Self::NoContactToUpdate => "The contact does not exist, and If-Match: * only updates contacts".into(),
+            Self::PreconditionFailed(unmet) => precondition_message(*unmet).into(),
             Self::CursorExpired => {
                 "The change feed no longer has the entries after this cursor. Get a new cursor with after=now, then \
                  read all contacts again"
@@ -164,6 +161,17 @@ impl ApiError {
 
 /// Returns the message for a contact id that is not a UUID. It depends only on the id that was sent, never on the
 /// contacts that exist.
+fn precondition_message(unmet: UnmetPrecondition) -> &'static str {
+    match unmet {
+        UnmetPrecondition::OtherVersion => {
+            "The contact has changed since you read it. Fetch it again and retry with the new ETag"
+        }
+        UnmetPrecondition::Missing => "The contact does not exist, and If-Match only updates contacts that exist",
+        UnmetPrecondition::SameVersion => "The contact has the ETag in If-None-Match, so it is not written",
+        UnmetPrecondition::Exists => "The contact already exists, and If-None-Match: * only creates contacts",
+    }
+}
+
 fn invalid_contact_id(id: &str) -> String {
     let property = if id.contains('@') { "email" } else { "external_id" };
     let id: String = id.chars().take(MAX_QUOTED_CHARACTERS).collect();

@@ -15,7 +15,7 @@ impl ApiError {
         match rejection {
             WriteRejection::NotFound => Self::ContactNotFound,
             WriteRejection::Archived => Self::ContactArchived,
-            WriteRejection::PreconditionFailed => Self::PreconditionFailed,
+            WriteRejection::PreconditionFailed(unmet) => Self::PreconditionFailed(*unmet),
             WriteRejection::Incomplete => Self::ValidationFailed(missing_identity_issues().into()),
             WriteRejection::Duplicate(collisions) => Self::DuplicateContact(collisions.iter().map(duplicate).collect()),
             WriteRejection::NotApplied => Self::NotApplied,
@@ -68,6 +68,7 @@ impl From<FieldError> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contacts::UnmetPrecondition;
     use crate::fields::registry_fixtures as fixtures;
 
     #[test]
@@ -75,7 +76,7 @@ mod tests {
         for rejection in [
             WriteRejection::NotFound,
             WriteRejection::Archived,
-            WriteRejection::PreconditionFailed,
+            WriteRejection::PreconditionFailed(UnmetPrecondition::Missing),
             WriteRejection::Incomplete,
             WriteRejection::Duplicate(vec![]),
             WriteRejection::NotApplied,

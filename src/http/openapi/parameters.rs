@@ -45,8 +45,8 @@ pub(in crate::http) struct ListParameters {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "describes the input that http/conditional_headers.rs parses")]
 pub(in crate::http) struct IfMatch {
-    /// Write only if the contact still has this `ETag`, or one of a list of them. `*`: write only if the contact
-    /// exists.
+    /// Write only if the contact still has this `ETag`, or one of a list of them. The `ETag` of any selection of fields
+    /// is accepted. `*`: write only if the contact exists.
     #[param(rename = "If-Match", nullable = false)]
     if_match: Option<String>,
 }
@@ -66,7 +66,8 @@ pub(in crate::http) struct IfNoneMatch {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "describes the input that http/conditional_headers.rs parses")]
 pub(in crate::http) struct IfNoneMatchOnWrite {
-    /// Write only if the contact does not have this `ETag`. `*`: only create.
+    /// Write only if the contact does not have this `ETag`, nor one of a list of them. `*`: write only if the contact
+    /// does not exist.
     #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
 }

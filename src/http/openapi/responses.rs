@@ -11,6 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use uuid::uuid;
 
+use crate::contacts::UnmetPrecondition;
 use crate::fields::{Issue, IssueCode};
 use crate::http::error::{ACCEPT_PATCH, ApiError, Duplicate};
 use crate::json::JsonError;
@@ -72,7 +73,7 @@ responses! {
     /// An `Idempotency-Key` that was sent with another request.
     KeyReused: "422" => error_response("The Idempotency-Key was sent with another request", &[ApiError::IdempotencyKeyReused]);
     /// A precondition that does not hold.
-    PreconditionFailed: "412" => error_response("The precondition (If-Match or If-None-Match) does not hold", &[ApiError::PreconditionFailed]);
+    PreconditionFailed: "412" => error_response("The precondition (If-Match or If-None-Match) does not hold", &[ApiError::PreconditionFailed(UnmetPrecondition::OtherVersion)]);
     /// A search that is invalid.
     InvalidSearch: "400" => error_response("The search is invalid", &[
         ApiError::InvalidQuery(vec![
@@ -104,10 +105,10 @@ fn batch_response(description: &str) -> ResponseBuilder {
 
 fn contact_response(description: &str, schema: &str) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
-    ResponseBuilder::new()
-        .description(description)
-        .content("application/json", content)
-        .header("ETag", text_header("Changes exactly when the contact changes"))
+    ResponseBuilder::new().description(description).content("application/json", content).header(
+        "ETag",
+        text_header("Changes whenever the response changes. Writes accept it for any selection of fields"),
+    )
 }
 
 /// Returns a link to an operation on the contact of the response.

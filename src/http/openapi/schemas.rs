@@ -93,11 +93,14 @@ schemas! {
     BatchNew => batch_schema(json!({"fields": {"$ref": "#/components/schemas/ContactFields"}}), &["fields"], false,
         json!({"inputs": [{"fields": {"first_name": "Grace"}}, {"fields": {"first_name": "Alan"}}]})), uses [ContactFields, PropertyName];
     /// Contacts to update.
-    BatchUpdates => batch_schema(json!({"id": batch_id_schema(), "fields": {"$ref": "#/components/schemas/ContactFields"}}), &["id", "fields"], true,
+    BatchUpdates => batch_schema(json!({"id": batch_id_schema(), "fields": {"$ref": "#/components/schemas/ContactFields"}, "if_match": if_match_schema()}), &["id", "fields"], true,
         json!({"inputs": [{"id": "sample-1", "fields": {"job_title": "Analyst"}}], "id_property": "external_id"})), uses [ContactFields, PropertyName, UniqueProperty];
     /// Contacts to create or update.
     BatchUpserts => upserts_schema(), uses [ContactFields, PropertyName, KeyProperty];
-    /// Contacts to read or archive.
+    /// Contacts to archive.
+    BatchArchivals => batch_schema(json!({"id": batch_id_schema(), "if_match": if_match_schema()}), &["id"], true,
+        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [PropertyName, UniqueProperty];
+    /// Contacts to read.
     BatchIds => batch_schema(json!({"id": batch_id_schema()}), &["id"], true,
         json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [PropertyName, UniqueProperty];
     /// The results of a batch.
@@ -259,7 +262,8 @@ fn batch_schema(members: Value, required: &[&str], has_ids: bool, example: Value
 }
 
 fn upserts_schema() -> Value {
-    let members = json!({"id": batch_id_schema(), "fields": {"$ref": "#/components/schemas/ContactFields"}});
+    let fields = json!({"$ref": "#/components/schemas/ContactFields"});
+    let members = json!({"id": batch_id_schema(), "fields": fields, "if_match": if_match_schema()});
     let input = json!({"id": "crm-1815", "fields": {"first_name": "Ada"}});
     let mut schema =
         batch_schema(members, &["id", "fields"], true, json!({"inputs": [input], "id_property": "external_id"}));
@@ -279,6 +283,12 @@ fn any_value_schema(description: &str) -> Value {
 
 fn batch_id_schema() -> Value {
     json!({"type": ["string", "number"], "description": "The contact's id, or its value of the field named by `id_property`"})
+}
+
+fn if_match_schema() -> Value {
+    let tags = json!({"type": "string", "description": "`ETag`s as in the header `If-Match`, or `*`"});
+    let version = json!({"type": "integer", "minimum": 1, "description": "The contact's `version`"});
+    json!({"description": "Write only if the contact still has this `ETag` or version", "anyOf": [tags, version], "examples": ["*"]})
 }
 
 fn name_schema() -> Value {

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use super::accept::AcceptedConnection;
 use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, Timeout, Timeouts, TrackedBody};
 use super::observed_stream::ObservedStream;
+use crate::http::bodiless_responses::remove_content_length;
 use crate::http::router::Service;
 
 /// The maximum size of an HTTP/2 header list in bytes, after decompression.
@@ -101,7 +102,7 @@ fn handle_request(
     let exchange = state.begin_exchange(request.version());
     async move {
         let response = service.oneshot(request.map(Body::new)).await?;
-        Ok(response.map(|body| TrackedBody::new(body, exchange)))
+        Ok(remove_content_length(response).map(|body| TrackedBody::new(body, exchange)))
     }
 }
 

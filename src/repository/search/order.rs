@@ -117,5 +117,5 @@ fn is_text(field: &Field) -> bool {
 }
 
 fn is_always_set(field: &Field) -> bool {
-    [system::ID, system::CREATED_AT, system::UPDATED_AT].contains(&field.id)
+    [system::ID, system::CREATED_AT, system::UPDATED_AT, system::VERSION].contains(&field.id)
 }

@@ -197,6 +197,9 @@ const CONTACT_CASES: &[Case] = &[
     }),
     ("POST", "/contacts/{contactId}/purge", |victim| request(format!("/contacts/{}/purge", victim.active))),
     ("POST", "/contacts/{contactId}/purge", |victim| {
+        request(format!("/contacts/{}/purge", victim.active)).header("if-match", &victim.contact_etag)
+    }),
+    ("POST", "/contacts/{contactId}/purge", |victim| {
         request(format!("/contacts/{}/purge", victim.archived)).header("idempotency-key", &victim.idempotency_key)
     }),
     ("GET", "/contacts/{contactId}/history", |victim| request(format!("/contacts/{}/history", victim.active))),
@@ -260,6 +263,12 @@ const BATCH_CASES: &[Case] = &[
         request_with_body(
             "/contacts/batch/archive",
             json!({"inputs": [{"id": victim.active}, {"id": victim.archived}]}),
+        )
+    }),
+    ("POST", "/contacts/batch/archive", |victim| {
+        request_with_body(
+            "/contacts/batch/archive",
+            json!({"inputs": [{"id": victim.active, "if_match": victim.contact_etag}, {"id": victim.active, "if_match": 1}]}),
         )
     }),
     ("POST", "/contacts/batch/archive", |victim| {

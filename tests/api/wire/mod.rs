@@ -8,6 +8,7 @@ mod connection_handling;
 mod framing;
 mod http2;
 mod request_heads;
+mod response_headers;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

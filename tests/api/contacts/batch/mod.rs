@@ -4,6 +4,7 @@ mod actions;
 mod atomic;
 mod bulk_insert;
 mod concurrency;
+mod if_match;
 mod input_errors;
 mod input_order;
 mod request_errors;
