@@ -78,7 +78,14 @@ mod tests {
     #[test]
     fn if_none_match_of_a_read_compares_the_whole_tag_weakly() {
         let is_not_modified = |lines| headers(header::IF_NONE_MATCH, lines).is_not_modified("\"a.b\"");
-        for lines in [&["*"][..], &["\"a.b\""], &["\"x\", W/\"a.b\""], &["\"x\"", "\"a.b\""], &["W/\"a.b-gzip\""], &["\"a.b-zstd\""]] {
+        for lines in [
+            &["*"][..],
+            &["\"a.b\""],
+            &["\"x\", W/\"a.b\""],
+            &["\"x\"", "\"a.b\""],
+            &["W/\"a.b-gzip\""],
+            &["\"a.b-zstd\""],
+        ] {
             assert!(is_not_modified(lines), "{lines:?}");
         }
         for lines in [&[][..], &["\"a.c\""], &["\"a\""], &["\"a.b-br\""], &["a.b"], &[""]] {

@@ -20,7 +20,7 @@ use super::extractors::{ContactPath, Payload, parse_fields, parse_object};
 use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
 use super::query::{ContactQuery, QueryString, RouteParameters};
-use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WriteRejection, WrittenContact};
+use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WrittenContact};
 use crate::fields::{CustomSelection, Field, Registry, Selection};
 use crate::json::Object;
 use crate::repository::{AccountWrites, Atomicity, WriteError};

@@ -26,6 +26,6 @@ mod response_compression;
 mod scopes;
 mod support;
 mod tokens;
-mod unsupported_fields;
 mod unknown_parameters;
+mod unsupported_fields;
 mod wire;
