@@ -105,6 +105,8 @@ impl IntoResponse for JsonResponse {
         headers.remove(header::CONTENT_TYPE);
         if has_body {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if has_body || status == StatusCode::NOT_MODIFIED {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
         for (name, value) in [(header::ETAG, head.etag), (header::LOCATION, head.location)] {

@@ -76,6 +76,8 @@ async fn known_clients_are_accepted_while_the_clients_table_is_unavailable() {
     let client = ApiClient::create(&account, None).await;
     let caller = client.authenticate(&account).await;
     caller.get("/contacts").await.expect(200);
+    // The instance has read the revoked clients for the first time.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     let mut database = account.database().await;
     sqlx::query("ALTER TABLE clients RENAME TO clients_renamed").execute(&mut database).await.unwrap();
     let response =

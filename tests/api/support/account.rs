@@ -248,6 +248,11 @@ impl ApiResponse {
         self.header("etag").to_owned()
     }
 
+    /// Returns the part of the entity tag that identifies the state of the contact, whatever properties are selected.
+    pub fn version_part(&self) -> String {
+        self.etag().split_once('.').unwrap().0.to_owned()
+    }
+
     /// Returns the id of the contact in the body.
     pub fn id(&self) -> String {
         self.body["id"].as_str().unwrap().to_owned()

@@ -165,7 +165,8 @@ async fn account_claim_must_be_a_hyphenated_uuid() {
     ] {
         let response = get_with_token(&account, &token_for_account(value.clone())).await;
         assert_eq!((response.status, &response.body["code"]), (401, &json!("missing_account_context")), "{value}");
-        assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"", "{value}");
+        let challenge = "Bearer error=\"invalid_token\", error_description=\"missing account context\"";
+        assert_eq!(response.header("www-authenticate"), challenge, "{value}");
         assert!(response.body.get("details").is_none() && !response.text.contains(&id), "{value}: {}", response.text);
     }
     let contact = account.create(json!({"first_name": "A"})).await;
