@@ -84,6 +84,8 @@ impl Upsert {
         match (ContactPatch::parse(fields, registry), value) {
             (Ok(patch), Ok(value)) => Self::new(property, value, patch).map_err(|issue| vec![issue]),
             (Ok(_), Err(issue)) => Err(vec![issue]),
+            // The body can contain the same rejected value.
+            (Err(issues), Err(issue)) if issues.contains(&issue) => Err(issues),
             (Err(issues), Err(issue)) => Err([issues, vec![issue]].concat()),
             (Err(mut issues), Ok(value)) => {
                 // Report a conflicting value of `property` even if other keys are invalid.

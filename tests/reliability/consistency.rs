@@ -101,7 +101,10 @@ impl ModelComparison {
             Call::Put(key, fields) => ("PUT", self.path(&Target::Key(key.clone())), Some(fields)),
             Call::Archive(target) => ("DELETE", self.path(target), None),
             Call::Restore(number) => ("POST", action_path(number, "restore"), None),
-            Call::Purge(number) => ("POST", action_path(number, "purge"), None),
+            Call::Purge(number) => {
+                let path = action_path(number, "purge");
+                ("POST", path.split('?').next().unwrap().to_owned(), None)
+            }
         };
         let call = self.accounts[account].call(method, &path);
         match fields {

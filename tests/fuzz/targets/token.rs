@@ -58,7 +58,8 @@ fn expect_identity_matches_claims(identity: &Identity, claims: &Value) {
     assert_eq!(identity.actor.as_deref().unwrap_or_default(), claims["sub"].as_str().unwrap_or_default());
     assert_eq!(identity.scopes.is_some(), claims.get("scope").is_some(), "{claims}");
     let granted = identity.scopes.as_ref().map(ToString::to_string).unwrap_or_default();
-    let claimed: Vec<_> = claims["scope"].as_str().unwrap_or_default().split_ascii_whitespace().collect();
+    let names = claims["scope"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let claimed: Vec<_> = claims["scope"].as_str().unwrap_or_default().split_ascii_whitespace().chain(names).collect();
     assert!(granted.split(' ').all(|scope| scope.is_empty() || claimed.contains(&scope)), "{granted} of {claims}");
 }
 
