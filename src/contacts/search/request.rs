@@ -28,7 +28,7 @@ pub struct SearchRequest {
 }
 
 impl SearchRequest {
-    /// Returns the custom fields to read: those of the response, and those of the sort keys, which the cursor contains.
+    /// Returns the custom fields to read: for the response, and for the sort keys, which the cursor contains.
     #[must_use]
     pub fn custom_fields(&self) -> CustomSelection {
         let mut fields = CustomSelection::from(&self.selection);

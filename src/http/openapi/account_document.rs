@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::contact_schemas::ContactSchemas;
 use crate::fields::Registry;
 
-/// Returns the public document with the contact schemas replaced by those of an account.
+/// Returns the public document with the contact schemas replaced by the schemas of an account.
 pub(super) fn with_custom_fields(public: &Value, registry: &Registry) -> Value {
     let mut document = public.clone();
     for (name, schema) in ContactSchemas::for_account(registry).schemas() {
