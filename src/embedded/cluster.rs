@@ -255,7 +255,7 @@ fn spawn_supervisor(
         // A test run starts many services, and each has its own connections.
         Durability::Disposable => &[
             "-c",
-            "max_connections=1000",
+            "max_connections=3000",
             "-c",
             "fsync=off",
             "-c",

@@ -80,7 +80,7 @@ impl RevokedClients {
         let rows = sqlx::query(SELECT).bind(last_read_at).fetch_all(&mut *self.pool.acquire().await?).await?;
         let read_at = rows.first().map_or(Ok(last_read_at), |row| row.try_get("read_at"))?;
         let revoked: Vec<_> =
-            rows.iter().filter(has_client).map(row_mapping::client_id_from_row).collect::<Result<_, _>>()?;
+            rows.iter().filter(|row| has_client(row)).map(row_mapping::client_id_from_row).collect::<Result<_, _>>()?;
         let loaded = self.loaded.load_full();
         let is_known = |client: &ClientId| loaded.as_ref().is_some_and(|loaded| loaded.contains(client));
         if loaded.is_none() || !revoked.iter().all(is_known) {
@@ -93,6 +93,6 @@ impl RevokedClients {
 }
 
 /// Returns whether the row contains a client, and not only the time of the read.
-fn has_client(row: &&PgRow) -> bool {
+fn has_client(row: &PgRow) -> bool {
     row.try_get::<Option<uuid::Uuid>, _>("id").is_ok_and(|id| id.is_some())
 }

@@ -159,8 +159,6 @@ impl ApiError {
     }
 }
 
-/// Returns the message for a contact id that is not a UUID. It depends only on the id that was sent, never on the
-/// contacts that exist.
 fn precondition_message(unmet: UnmetPrecondition) -> &'static str {
     match unmet {
         UnmetPrecondition::OtherVersion => {
@@ -172,6 +170,8 @@ fn precondition_message(unmet: UnmetPrecondition) -> &'static str {
     }
 }
 
+/// Returns the message for a contact id that is not a UUID. It depends only on the id that was sent, never on the
+/// contacts that exist.
 fn invalid_contact_id(id: &str) -> String {
     let property = if id.contains('@') { "email" } else { "external_id" };
     let id: String = id.chars().take(MAX_QUOTED_CHARACTERS).collect();

@@ -13,6 +13,7 @@ const VARIABLE: &str = "TEST_SEED";
 /// Returns the seed of the running test: `TEST_SEED`, or a new one. Prints the command that repeats the test with it.
 ///
 /// The line is part of the output of a test that fails. With `CI=true` it is also printed when the test passes.
+#[allow(clippy::print_stdout)] // The test harness captures the line, and prints it if the test fails.
 pub fn test_seed() -> u64 {
     let seed = std::env::var(VARIABLE).map_or_else(|_| new_seed(), |seed| seed.parse().expect("TEST_SEED is a number"));
     let line = format!("random test: repeat it with {VARIABLE}={seed} cargo test {}", test_filter());
