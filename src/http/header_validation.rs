@@ -6,17 +6,10 @@
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Version, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
-use super::error::ApiError;
-
-/// Answers a request with invalid headers with 400 `malformed_request`, before any other check.
-pub(super) async fn require_valid_headers(request: Request, next: Next) -> Response {
-    if has_valid_host(request.version(), request.headers()) && has_valid_transfer_encoding(request.headers()) {
-        return next.run(request).await;
-    }
-    ApiError::MalformedRequest.into_response()
+/// Returns whether the headers of a request are valid.
+pub(super) fn has_valid_headers(request: &Request) -> bool {
+    has_valid_host(request.version(), request.headers()) && has_valid_transfer_encoding(request.headers())
 }
 
 /// Returns whether there is at most one `Host`, and it is valid. HTTP/1.1 requires one (RFC 9112 §3.2).

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::app::App;
 use super::error::ApiError;
+use super::header_validation::has_valid_headers;
 use super::limits::RateLimitRecorder;
 use super::response_compression::AcceptedResponse;
 use super::{oauth, request_metrics, request_span};
@@ -41,7 +42,11 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
     }
     let accepted = AcceptedResponse::from_headers(request.headers());
     let mut response = async {
-        let mut response = next.run(request).await;
+        let mut response = if has_valid_headers(&request) {
+            next.run(request).await
+        } else {
+            ApiError::MalformedRequest.into_response()
+        };
         let error_code = response.extensions().get::<Arc<ApiError>>().map(|error| error.code());
         write_error_body(&mut response, &request_id, oauth::is_token_request(method, &route));
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -58,6 +63,7 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
     .instrument(log_span)
     .instrument(exported_span.clone())
     .await;
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

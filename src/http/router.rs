@@ -3,11 +3,9 @@
 use std::sync::LazyLock;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
 use axum::{Extension, Router, middleware, routing};
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,8 +15,8 @@ use super::openapi::endpoint::PublicDocument;
 use super::openapi::{base_document, endpoint, shared_parts};
 use super::query::DeclaredParameters;
 use super::{
-    batch, change_feed, concurrency_limit, contacts, cors, docs, fallbacks, fields, header_validation, health,
-    metrics_endpoint, oauth, request_context, reserved_segments, search,
+    batch, change_feed, concurrency_limit, contacts, cors, docs, fallbacks, fields, health, metrics_endpoint, oauth,
+    request_context, reserved_segments, search,
 };
 
 /// The HTTP service: a router, and the preparation of requests that runs before it.
@@ -106,7 +104,6 @@ fn permanent_routes() -> OpenApiRouter<App> {
 
 /// Adds the middleware that applies to every request. The layer added last runs first.
 fn with_middleware(router: Router<App>, app: App) -> Router {
-    let nosniff = HeaderValue::from_static("nosniff");
     let router = router
         .method_not_allowed_fallback(fallbacks::method_not_allowed)
         .fallback(fallbacks::route_not_found)
@@ -116,11 +113,7 @@ fn with_middleware(router: Router<App>, app: App) -> Router {
         Some(origins) => router.layer(middleware::from_fn_with_state(cors::cors_layer(origins), cors::apply_cors)),
         None => router,
     };
-    router
-        .layer(middleware::from_fn(header_validation::require_valid_headers))
-        .layer(middleware::from_fn_with_state(app.clone(), request_context::with_request_context))
-        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, nosniff))
-        .with_state(app)
+    router.layer(middleware::from_fn_with_state(app.clone(), request_context::with_request_context)).with_state(app)
 }
 
 fn with_request_preparation(router: Router) -> Service {
