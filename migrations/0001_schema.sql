@@ -138,7 +138,7 @@ CREATE TABLE pending_erasures (
 CREATE TABLE idempotency_keys (
     account_id  uuid        NOT NULL,
     key         text        COLLATE "C" NOT NULL,
-    -- A hash of the request: actor, method, path, query, body, and the ids of the requested fields.
+    -- A hash of the request: actor, path, query and body.
     fingerprint bytea       NOT NULL,
     -- NULL once a contact in the response is purged.
     response    bytea,
@@ -172,11 +172,10 @@ CREATE TABLE clients (
     -- SHA-256 of the secret. The secret is 256 random bits: a salt or a slow hash would not make it safer.
     secret_hash bytea       NOT NULL,
     created_at  timestamptz NOT NULL,
-    -- A revoked client keeps its row: the feed records its changes under its id. The time is from the clock of the
-    -- database, because instances read what is new by it.
+    -- A revoked client keeps its row: the feed records its changes under its id.
     revoked_at  timestamptz,
     PRIMARY KEY (account_id, id)
 );
 
--- Every instance reads the newly revoked clients every second.
-CREATE INDEX clients_revoked_idx ON clients (revoked_at) INCLUDE (account_id, id) WHERE revoked_at IS NOT NULL;
+-- Every instance reads the revoked clients every second.
+CREATE INDEX clients_revoked_idx ON clients (account_id, id) WHERE revoked_at IS NOT NULL;

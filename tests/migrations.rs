@@ -153,7 +153,7 @@ async fn account_id_is_the_first_column_of_every_index() {
     for row in rows {
         let (index, column): (String, String) = (row.get(0), row.get(1));
         // Every instance reads the newly revoked clients of all accounts.
-        let expected = if index == "clients_revoked_idx" { "revoked_at" } else { "account_id" };
+        let expected = if index == "clients_revoked_at_idx" { "revoked_at" } else { "account_id" };
         assert_eq!(column, expected, "{index}");
     }
     let triggers = AssertSqlSafe("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal");

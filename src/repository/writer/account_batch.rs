@@ -176,9 +176,14 @@ impl AccountBatch {
         outcomes
     }
 
+    /// Whether the jobs change a contact.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.unit_of_work.changes().is_empty()
+    }
+
     /// Whether the jobs change a contact or store a response.
     pub(super) fn has_effects(&self) -> bool {
-        !self.unit_of_work.changes().is_empty() || !self.new_responses.is_empty()
+        self.has_changes() || !self.new_responses.is_empty()
     }
 
     /// Whether the batch changes only values of active contacts, so that one statement stores it.

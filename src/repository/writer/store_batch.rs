@@ -84,8 +84,8 @@ fn store_values_sql() -> String {
     )
 }
 
-/// Stores batches that change only values of active contacts and no unique keys, with one statement that is its own
-/// transaction. Returns the contacts that were stored.
+/// Stores batches that change only values of active contacts and no unique keys, with one statement. It can be a
+/// transaction of its own. Returns the contacts that were stored.
 pub(super) async fn store_values(
     connection: &mut PgConnection,
     batches: &[&AccountBatch],
@@ -114,21 +114,48 @@ pub(super) async fn store_all(
     transaction: &mut PgConnection,
     batches: &[&AccountBatch],
 ) -> Result<StoredAccounts, StorageError> {
-    let advanced = advance_positions(transaction, batches).await?;
+    let (values_only, other): (Vec<_>, Vec<_>) =
+        batches.iter().copied().partition(|batch| batch.unit_of_work.is_values_only() && batch.has_changes());
+    let mut advanced = store_values_of_accounts(transaction, &values_only).await?;
+    let other_advanced = advance_positions(transaction, &other).await?;
+    let other: Vec<_> = other.into_iter().filter(|batch| other_advanced.contains(&batch.account)).collect();
+    advanced.extend(other_advanced);
     let mut pending_erasures = vec![];
-    let batches: Vec<_> = batches.iter().copied().filter(|batch| advanced.contains(&batch.account)).collect();
-    if !batches.is_empty() {
-        update_contacts(transaction, &batches).await?;
-        insert_contacts(transaction, &batches).await?;
+    if !other.is_empty() {
+        update_contacts(transaction, &other).await?;
+        insert_contacts(transaction, &other).await?;
         // Keys are deleted before they are inserted: a batch may move a key from one contact to another.
-        delete_keys(transaction, &batches).await?;
-        insert_keys(transaction, &batches).await?;
-        insert_changes(transaction, &batches).await?;
-        let responses = batches.iter().flat_map(|batch| batch.new_responses.iter().map(|new| (batch.account, new)));
-        idempotency::store_responses(transaction, &responses.collect::<Vec<_>>()).await?;
-        pending_erasures = purge_contacts(transaction, &batches).await?;
+        delete_keys(transaction, &other).await?;
+        insert_keys(transaction, &other).await?;
+        insert_changes(transaction, &other).await?;
+    }
+    let stored = batches.iter().filter(|batch| advanced.contains(&batch.account));
+    let responses = stored.flat_map(|batch| batch.new_responses.iter().map(|new| (batch.account, new)));
+    idempotency::store_responses(transaction, &responses.collect::<Vec<_>>()).await?;
+    if !other.is_empty() {
+        pending_erasures = purge_contacts(transaction, &other).await?;
     }
     Ok(StoredAccounts { accounts: advanced, pending_erasures })
+}
+
+/// Stores batches that change only values, with one statement. Returns the accounts that no other transaction has locked,
+/// or changed since they were read.
+///
+/// # Errors
+/// The errors of [`store_all`].
+async fn store_values_of_accounts(
+    connection: &mut PgConnection,
+    batches: &[&AccountBatch],
+) -> Result<HashSet<Uuid>, StorageError> {
+    if batches.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let stored = store_values(connection, batches).await?;
+    let accounts: HashSet<_> = stored.iter().map(|(account, _)| *account).collect();
+    let expected = batches.iter().filter(|batch| accounts.contains(&batch.account));
+    let expected: usize = expected.map(|batch| batch.effects.updated.len()).sum();
+    // If fewer contacts were stored, a transaction without the account's lock has changed a contact.
+    if stored.len() == expected { Ok(accounts) } else { Err(StorageError::Stale) }
 }
 
 /// Advances the positions of the accounts that no other transaction has locked, or changed since they were read.
@@ -138,6 +165,9 @@ async fn advance_positions(
     batches: &[&AccountBatch],
 ) -> Result<HashSet<Uuid>, StorageError> {
     let advance = sql!("WITH {} SELECT account_id FROM advanced", advance_positions_sql(1));
+    if batches.is_empty() {
+        return Ok(HashSet::new());
+    }
     let advanced = bind_positions(sqlx::query(advance), batches).fetch_all(connection).await?;
     collect_rows(advanced, |row| row.try_get(0))
 }
