@@ -17,7 +17,7 @@ pub enum Workload {
     Healthz,
     /// Updates a system field of a random contact.
     Patch,
-    /// The same, with an `Idempotency-Key`, which PATCH ignores.
+    /// The same, with an `Idempotency-Key`.
     PatchWithKey,
     /// Updates a custom field of a random contact.
     PatchCustom,
