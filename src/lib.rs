@@ -14,6 +14,7 @@ pub mod config;
 pub mod contacts;
 /// A private PostgreSQL for `contacts dev` and the tests.
 pub mod embedded;
+mod fair_semaphore;
 /// Fields: definitions, types, values and validation.
 pub mod fields;
 /// The HTTP API.

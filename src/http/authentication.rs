@@ -2,6 +2,7 @@
 //! requests with a valid token, and reads and writes only the account of that token.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts};
 use axum::http::request::Parts;
@@ -12,17 +13,19 @@ use super::app::App;
 use super::error::ApiError;
 use super::extractors::body_limit;
 use super::limits::{RateLimitRecorder, RateLimitStatus, RateLimits};
+use super::query::requested_wait;
 use super::request_metrics::AuthenticationFailure;
 use super::required_scope;
 use crate::auth::Identity;
 use crate::clients::Scopes;
+use crate::fair_semaphore::FairPermit;
 
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// The number of batch inputs that cost as much as one request.
 const INPUTS_PER_REQUEST: usize = 10;
 
 /// The account and the actor of a valid token.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Caller {
     /// The account. The request reads and writes only data of this account.
     pub account: Uuid,
@@ -30,10 +33,12 @@ pub(super) struct Caller {
     pub actor: Option<String>,
     /// Records the rate-limit status of the account for the response headers. `None` if there is no rate limit.
     rate_limit: Option<RateLimitRecorder>,
+    /// The slot of the request, which is free again when the handler drops the caller.
+    _slot: Arc<FairPermit>,
 }
 
-/// Runs the checks that precede the path (`docs/api-reference.md#order-of-checks`): declared body size, token, rate
-/// limit, scope.
+/// Runs the checks that precede the path (`docs/api-reference.md#order-of-checks`): declared body size, token, slot for
+/// the request, rate limit, scope.
 impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
@@ -51,7 +56,8 @@ impl FromRequestParts<App> for Caller {
             ApiError::MissingAccountContext
         })?;
         tracing::Span::current().record("account", tracing::field::display(account));
-        let caller = Self { account, actor: identity.actor, rate_limit: parts.extensions.remove() };
+        let slot = take_slot(account, parts, app)?;
+        let caller = Self { account, actor: identity.actor, rate_limit: parts.extensions.remove(), _slot: slot };
         caller.charge(app, RateLimits::charge_request)?;
         check_scope(identity.scopes, app.verifier().required_scope_claim(), parts)?;
         Ok(caller)
@@ -102,6 +108,14 @@ fn check_declared_body_size(parts: &Parts, app: &App) -> Result<(), ApiError> {
         return Err(ApiError::PayloadTooLarge { limit });
     }
     Ok(())
+}
+
+/// Takes a slot for a request of the account. A request without a slot is rejected at once: in a queue, it would wait so
+/// long that its client times out before the response.
+fn take_slot(account: Uuid, parts: &Parts, app: &App) -> Result<Arc<FairPermit>, ApiError> {
+    let is_long_poll = !requested_wait(&parts.extensions, &parts.uri).is_zero();
+    let slot = app.limits().slots.try_take(account, is_long_poll);
+    slot.map(Arc::new).ok_or(ApiError::Unavailable("too many concurrent requests".into()))
 }
 
 /// Rejects the tokens of an API client that has been revoked.

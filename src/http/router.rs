@@ -15,8 +15,8 @@ use super::openapi::endpoint::PublicDocument;
 use super::openapi::{base_document, endpoint, shared_parts};
 use super::query::DeclaredParameters;
 use super::{
-    batch, change_feed, concurrency_limit, contacts, cors, docs, fallbacks, fields, health, metrics_endpoint, oauth,
-    request_context, reserved_segments, search,
+    batch, change_feed, contacts, cors, docs, fallbacks, fields, health, metrics_endpoint, oauth, request_context,
+    request_timeout, reserved_segments, search,
 };
 
 /// The HTTP service: a router, and the preparation of requests that runs before it.
@@ -108,7 +108,7 @@ fn with_middleware(router: Router<App>, app: App) -> Router {
         .method_not_allowed_fallback(fallbacks::method_not_allowed)
         .fallback(fallbacks::route_not_found)
         .layer(CatchPanicLayer::custom(fallbacks::internal_error_after_panic))
-        .layer(middleware::from_fn_with_state(app.clone(), concurrency_limit::limit_concurrency));
+        .layer(middleware::from_fn_with_state(app.clone(), request_timeout::limit_time));
     let router = match &app.settings().cors {
         Some(origins) => router.layer(middleware::from_fn_with_state(cors::cors_layer(origins), cors::apply_cors)),
         None => router,

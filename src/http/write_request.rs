@@ -95,7 +95,10 @@ impl WriteRequest {
     async fn body(&self) -> Result<&Bytes, ApiError> {
         let read = async || {
             let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner).take();
-            payload.ok_or(ApiError::Internal("the body was taken by an earlier attempt".into()))?.read().await
+            payload
+                .ok_or(ApiError::Internal("the body was taken by an earlier attempt".into()))?
+                .read(&self.caller)
+                .await
         };
         self.body.get_or_try_init(read).await
     }

@@ -1,14 +1,14 @@
 //! The memory for request bodies: limits their size, the pauses between their parts, and the total memory that large
 //! bodies take.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use super::decoded_body::{DecodedBody, decoder_bytes};
+use crate::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::http::content_coding::RequestCoding;
 use crate::http::error::ApiError;
 
@@ -21,8 +21,7 @@ const BYTES_PER_PERMIT: usize = 1024;
 
 /// The memory budget for large request bodies, and the timeout for reading them.
 pub(in crate::http) struct BodyMemory {
-    permits: Arc<Semaphore>,
-    total_permits: usize,
+    permits: FairSemaphore,
     /// The longest pause within a body.
     read_timeout: Duration,
 }
@@ -30,11 +29,10 @@ pub(in crate::http) struct BodyMemory {
 impl BodyMemory {
     /// Creates a budget of `bytes`, rounded up to full permits.
     pub(super) fn new(bytes: usize, read_timeout: Duration) -> Self {
-        let total_permits = bytes.div_ceil(BYTES_PER_PERMIT).min(u32::MAX as usize);
-        Self { permits: Arc::new(Semaphore::new(total_permits)), total_permits, read_timeout }
+        Self { permits: FairSemaphore::new(bytes.div_ceil(BYTES_PER_PERMIT)), read_timeout }
     }
 
-    /// Reads a body of at most `limit` bytes, and decodes it. Its memory is released when the last clone of the bytes
+    /// Reads a body of at most `limit` bytes for an account, and decodes it. Its memory is released when the last clone of the bytes
     /// is dropped.
     ///
     /// # Errors
@@ -42,22 +40,23 @@ impl BodyMemory {
     /// [`ApiError::Unavailable`] if the client pauses for too long or there is no memory.
     pub(in crate::http) async fn read(
         &self,
+        account: Uuid,
         body: Body,
         coding: Option<RequestCoding>,
         limit: usize,
     ) -> Result<Bytes, ApiError> {
         match coding {
-            None => self.read_plain(body, limit).await,
+            None => self.read_plain(account, body, limit).await,
             // The state of a decoder is large, and most bodies need none.
-            Some(coding) => Box::pin(self.read_coded(body, coding, limit)).await,
+            Some(coding) => Box::pin(self.read_coded(account, body, coding, limit)).await,
         }
     }
 
-    async fn read_plain(&self, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    async fn read_plain(&self, account: Uuid, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
         // A body without a declared size can become as large as the limit, so the limit is reserved at once. If bodies
         // reserved memory step by step, many of them could each hold some and wait for more.
         let size = body.size_hint().exact().map_or(limit, |size| usize::try_from(size).unwrap_or(limit).min(limit));
-        let mut buffer = BodyBuffer::new(size, limit, 0);
+        let mut buffer = BodyBuffer::new(account, size, limit, 0);
         while let Some(part) = self.next_part(&mut body).await? {
             if buffer.bytes.is_empty() && body.is_end_stream() && part.len() <= UNCOUNTED_BYTES.min(limit) {
                 return Ok(part);
@@ -67,10 +66,16 @@ impl BodyMemory {
         Ok(buffer.into_bytes())
     }
 
-    async fn read_coded(&self, body: Body, coding: RequestCoding, limit: usize) -> Result<Bytes, ApiError> {
+    async fn read_coded(
+        &self,
+        account: Uuid,
+        body: Body,
+        coding: RequestCoding,
+        limit: usize,
+    ) -> Result<Bytes, ApiError> {
         let mut body = DecodedBody::new(body, coding, limit, self.read_timeout).await?;
         // The decoded size is not known before the end.
-        let mut buffer = BodyBuffer::new(limit, limit, decoder_bytes(coding, limit));
+        let mut buffer = BodyBuffer::new(account, limit, limit, decoder_bytes(coding, limit));
         while let Some(part) = body.next_part().await? {
             buffer.push(&part, self).await?;
         }
@@ -95,19 +100,19 @@ impl BodyMemory {
         }
     }
 
-    /// Reserves memory for `bytes`. A body larger than the whole budget gets all of it.
-    async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let permits = bytes.div_ceil(BYTES_PER_PERMIT).min(self.total_permits);
-        let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-        let permit = tokio::time::timeout(RESERVE_TIMEOUT, Arc::clone(&self.permits).acquire_many_owned(permits)).await;
-        permit.ok().and_then(Result::ok).ok_or(ApiError::Unavailable("no memory is free for a large body".into()))
+    /// Reserves memory for `bytes`. A body larger than the share of an account gets all of this share.
+    async fn reserve(&self, account: Uuid, bytes: usize) -> Result<FairPermit, ApiError> {
+        let permits = bytes.div_ceil(BYTES_PER_PERMIT).min(self.permits.max_of_account());
+        let permit = tokio::time::timeout(RESERVE_TIMEOUT, self.permits.acquire(account, permits)).await;
+        permit.map_err(|_| ApiError::Unavailable("no memory is free for a large body".into()))
     }
 }
 
 /// The part of a body that has been read.
 struct BodyBuffer {
+    account: Uuid,
     bytes: Vec<u8>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<FairPermit>,
     /// The size of the whole body, as far as it is known.
     size: usize,
     limit: usize,
@@ -116,8 +121,8 @@ struct BodyBuffer {
 }
 
 impl BodyBuffer {
-    fn new(size: usize, limit: usize, additional_bytes: usize) -> Self {
-        Self { bytes: vec![], permit: None, size, limit, additional_bytes }
+    fn new(account: Uuid, size: usize, limit: usize, additional_bytes: usize) -> Self {
+        Self { account, bytes: vec![], permit: None, size, limit, additional_bytes }
     }
 
     /// Appends a part. Reserves memory for the whole body as soon as the body is large.
@@ -126,7 +131,7 @@ impl BodyBuffer {
             return Err(ApiError::PayloadTooLarge { limit: self.limit });
         }
         if self.permit.is_none() && self.bytes.len() + part.len() > UNCOUNTED_BYTES {
-            self.permit = Some(memory.reserve(self.size + self.additional_bytes).await?);
+            self.permit = Some(memory.reserve(self.account, self.size + self.additional_bytes).await?);
             self.bytes.reserve_exact(self.size - self.bytes.len());
         }
         self.bytes.extend_from_slice(part);
@@ -141,7 +146,7 @@ impl BodyBuffer {
 /// The bytes of a body, with the permit for their memory.
 struct BudgetedBytes {
     bytes: Vec<u8>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<FairPermit>,
 }
 
 impl AsRef<[u8]> for BudgetedBytes {
@@ -165,33 +170,40 @@ mod tests {
         let memory = memory_with_bytes(LIMIT);
         for size in [0, 1, UNCOUNTED_BYTES, UNCOUNTED_BYTES + 1, LIMIT] {
             let sent = vec![b'x'; size];
-            assert_eq!(memory.read(Body::from(sent.clone()), None, LIMIT).await.expect("the body is read"), sent);
+            assert_eq!(
+                memory.read(Uuid::nil(), Body::from(sent.clone()), None, LIMIT).await.expect("the body is read"),
+                sent
+            );
         }
-        let too_large = memory.read(Body::from(vec![b'x'; LIMIT + 1]), None, LIMIT).await;
+        let too_large = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT + 1]), None, LIMIT).await;
         assert!(matches!(too_large, Err(ApiError::PayloadTooLarge { limit: LIMIT })));
     }
 
     #[tokio::test]
     async fn memory_is_released_when_the_last_bytes_are_dropped() {
         let memory = memory_with_bytes(LIMIT);
-        let body = memory.read(Body::from(vec![b'x'; LIMIT / 2]), None, LIMIT).await.expect("memory is free");
+        let body =
+            memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT / 2]), None, LIMIT).await.expect("memory is free");
         let same = body.slice(1..);
-        assert_eq!(memory.permits.available_permits(), 512);
+        assert_eq!(memory.permits.free(), 512);
         drop(body);
-        assert_eq!(memory.permits.available_permits(), 512);
+        assert_eq!(memory.permits.free(), 512);
         drop(same);
-        assert_eq!(memory.permits.available_permits(), 1024);
+        assert_eq!(memory.permits.free(), 1024);
     }
 
     #[tokio::test]
-    async fn body_larger_than_the_budget_takes_all_of_it() {
+    async fn body_larger_than_the_share_of_an_account_takes_all_of_it() {
         let memory = memory_with_bytes(100 * BYTES_PER_PERMIT);
-        let body = memory.read(Body::from(vec![b'x'; LIMIT]), None, LIMIT).await.expect("memory is free");
-        assert_eq!(memory.permits.available_permits(), 0);
-        let rejected = memory.read(Body::from(vec![b'x'; LIMIT]), None, LIMIT).await;
+        let body = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT]), None, LIMIT).await.expect("memory is free");
+        assert_eq!(memory.permits.free(), 25);
+        let rejected = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT]), None, LIMIT).await;
         assert!(matches!(rejected, Err(ApiError::Unavailable(_))));
-        memory.read(Body::from(vec![b'x'; UNCOUNTED_BYTES]), None, LIMIT).await.expect("small bodies need no permit");
+        memory
+            .read(Uuid::nil(), Body::from(vec![b'x'; UNCOUNTED_BYTES]), None, LIMIT)
+            .await
+            .expect("small bodies need no permit");
         drop(body);
-        assert_eq!(memory.permits.available_permits(), 100);
+        assert_eq!(memory.permits.free(), 100);
     }
 }

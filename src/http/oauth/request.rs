@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::error::TokenError;
 use crate::clients::Scopes;
@@ -81,7 +82,7 @@ pub(super) async fn read_token_request(app: &App, request: Request) -> Result<To
 }
 
 async fn read_body(app: &App, body: Body, coding: Option<RequestCoding>, limit: usize) -> Result<String, TokenError> {
-    let bytes = match app.limits().bodies.read(body, coding, limit).await {
+    let bytes = match app.limits().bodies.read(Uuid::nil(), body, coding, limit).await {
         Ok(bytes) => bytes,
         Err(ApiError::InvalidBody(_)) => {
             return Err(TokenError::InvalidRequest("The body is incomplete, or it does not decode"));

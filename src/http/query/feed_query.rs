@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use axum::extract::MatchedPath;
+use axum::http::{Extensions, Uri};
+
 use uuid::Uuid;
 
 use super::query_issues::QueryIssues;
@@ -64,8 +67,11 @@ impl HistoryQuery {
 }
 
 /// Returns the `wait` of a query that is not validated yet, or zero if there is no valid `wait`.
-pub(in crate::http) fn requested_wait(query: Option<&str>) -> Duration {
-    let query = QueryString::parse(query.unwrap_or_default()).ok();
+pub(in crate::http) fn requested_wait(extensions: &Extensions, uri: &Uri) -> Duration {
+    if extensions.get::<MatchedPath>().is_none_or(|route| route.as_str() != "/contacts/changes") {
+        return Duration::ZERO;
+    }
+    let query = QueryString::parse(uri.query().unwrap_or_default()).ok();
     let wait = query.and_then(|query| query.single("wait", |text| parse_wait(text, "")).ok().flatten());
     wait.unwrap_or_default()
 }

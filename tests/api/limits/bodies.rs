@@ -18,7 +18,8 @@ fn padded_batch_body(size: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_body_waits_2_seconds_for_buffer_space_and_is_503_without_it() {
     let server = Server::with_own_database("body_buffer", |settings| {
-        settings.limits.buffered_body_bytes = 5 * MIB;
+        // An account has at most three quarters of it.
+        settings.limits.buffered_body_bytes = 20 * MIB / 3;
         settings.limits.body_read_timeout = Duration::from_secs(9);
     });
     let account = Account::on_server(&server);
