@@ -33,7 +33,7 @@ pub(in crate::http) struct ListParameters {
     #[param(default = false, nullable = false)]
     archived: Option<bool>,
     /// Only contacts with this email. Ignores case.
-    #[param(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$", example = "ada@example.com", nullable = false)]
+    #[param(pattern = r"^[^\u0000 ]*[^\s\u0000][^\u0000 ]* *$", example = "ada@example.com", nullable = false)]
     email: Option<String>,
     /// Only contacts with this external id. Compared exactly.
     #[param(pattern = r"^[^\u0000]+$", example = "sample-1", nullable = false)]
