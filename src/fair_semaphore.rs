@@ -69,6 +69,19 @@ impl FairSemaphore {
         self.state().free
     }
 
+    /// Returns the number of callers that are served before a new caller of an account; 0 if it need not wait.
+    pub(crate) fn callers_ahead(&self, account: Uuid) -> usize {
+        let state = self.state();
+        let own = state.waiting.get(&account).map_or(0, VecDeque::len);
+        if own == 0 && self.can_take(&state, account, 1) {
+            return 0;
+        }
+        // Each turn serves one caller of every account.
+        let ahead =
+            |(other, queue): (&Uuid, &VecDeque<Waiter>)| if *other == account { own } else { queue.len().min(own + 1) };
+        state.waiting.iter().map(ahead).sum()
+    }
+
     /// Takes `count` permits for an account. Returns `None` if the account would have to wait for them.
     #[must_use]
     pub(crate) fn try_acquire(&self, account: Uuid, count: usize) -> Option<FairPermit> {
@@ -278,6 +291,18 @@ mod tests {
         }
         assert_eq!(*served.lock().expect("not poisoned"), [A, B, C, A, B, A]);
         assert_eq!(semaphore.free(), 2);
+    }
+
+    #[tokio::test]
+    async fn callers_ahead_are_those_of_the_turns_before() {
+        let semaphore = FairSemaphore::new(1);
+        let _held = semaphore.acquire(A, 1).await;
+        let mut waiters: Vec<_> = [A, A, A, B].map(|account| Box::pin(semaphore.acquire(account, 1))).into();
+        for waiter in &mut waiters {
+            assert!(poll_once(waiter).await.is_none());
+        }
+        assert_eq!([A, B, C].map(|account| semaphore.callers_ahead(account)), [4, 3, 2]);
+        assert_eq!(FairSemaphore::new(1).callers_ahead(A), 0);
     }
 
     #[tokio::test]

@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, header};
 use uuid::Uuid;
 
 use super::app::App;
-use super::authentication::Caller;
 use super::content_coding::RequestCoding;
 use super::error::ApiError;
 use super::query::QueryString;
@@ -129,14 +128,14 @@ impl FromRequest<App> for Payload {
 }
 
 impl Payload {
-    /// Reads and decodes the whole body. Large bodies take memory from the share of the caller's account.
+    /// Reads and decodes the whole body. Large bodies take memory from the share of the account.
     ///
     /// # Errors
     /// [`ApiError::UnsupportedMediaType`] or [`ApiError::UnsupportedJsonPatch`] if the body is not declared as JSON,
     /// [`ApiError::UnsupportedContentEncoding`] if it has another coding, and the errors of reading a body.
-    pub(super) async fn read(self, caller: &Caller) -> Result<Bytes, ApiError> {
+    pub(super) async fn read(self, account: Uuid) -> Result<Bytes, ApiError> {
         let coding = self.encoding?;
-        self.app.limits().bodies.read(caller.account, self.body, coding, self.limit).await
+        self.app.limits().bodies.read(account, self.body, coding, self.limit).await
     }
 }
 

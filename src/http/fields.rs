@@ -51,7 +51,7 @@ pub(super) async fn create_field(
     idempotency_header: IdempotencyHeader,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    let body = payload.read(&caller).await?;
+    let body = payload.read(caller.account).await?;
     let new_field = NewField::parse(&parse_object(&body)?).map_err(ApiError::ValidationFailed)?;
     let fingerprint = idempotency_header.fingerprint(&caller, &body, &Selection::default())?;
     let name = new_field.internal_name.clone();
@@ -89,7 +89,7 @@ pub(super) async fn update_field(
     idempotency_header: IdempotencyHeader,
     payload: Payload,
 ) -> Result<Response, ApiError> {
-    let bytes = payload.read(&caller).await?;
+    let bytes = payload.read(caller.account).await?;
     let body = parse_object(&bytes)?;
     // Bypasses the cache, because another instance may have just created the field, and its type determines the valid
     // changes.

@@ -30,7 +30,7 @@ pub(super) async fn search_contacts(
     payload: Payload,
 ) -> Result<JsonResponse, ApiError> {
     let account = caller.account;
-    let body = payload.read(&caller).await?;
+    let body = payload.read(caller.account).await?;
     let body = parse_object(&body)?;
     let registry = app.registry(account).await?;
     let request = SearchRequest::parse(&body, account, &registry)?;

@@ -97,7 +97,7 @@ impl WriteRequest {
             let payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner).take();
             payload
                 .ok_or(ApiError::Internal("the body was taken by an earlier attempt".into()))?
-                .read(&self.caller)
+                .read(self.caller.account)
                 .await
         };
         self.body.get_or_try_init(read).await

@@ -4,12 +4,13 @@
 //! early. Queue limits adapt to the measured service time; there is nothing to configure.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use super::error::StorageError;
+use crate::fair_semaphore::{FairPermit, FairSemaphore};
 
 /// The longest expected wait for which a caller is still admitted to a queue.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -75,13 +76,13 @@ impl AdmissionQueue {
         self.length.load(Ordering::Relaxed)
     }
 
-    /// Admits a new caller, unless it would wait for more than 2 s. `free` is the number of callers that can use the
-    /// resource without a wait.
+    /// Admits a new caller, unless it would wait for more than 2 s. `callers_ahead` is the number of callers that are
+    /// served before it.
     ///
     /// # Errors
     /// [`StorageError::Overloaded`].
-    pub(super) fn try_admit(&self, free: usize) -> Result<(), StorageError> {
-        self.service_time.try_admit(self.length().saturating_sub(free))
+    pub(super) fn try_admit(&self, callers_ahead: usize) -> Result<(), StorageError> {
+        self.service_time.try_admit(callers_ahead)
     }
 
     /// Waits for `acquire`, the acquisition of the resource. The caller counts as queued until then.
@@ -155,9 +156,10 @@ impl Drop for QueueTicket<'_> {
     }
 }
 
-/// A semaphore that rejects callers when they would wait too long for a permit.
+/// A semaphore that rejects callers when they would wait too long for a permit. The accounts of the callers are served in
+/// turn.
 pub(super) struct ConcurrencyLimiter {
-    permits: Arc<Semaphore>,
+    permits: FairSemaphore,
     queue: AdmissionQueue,
 }
 
@@ -165,33 +167,36 @@ impl ConcurrencyLimiter {
     /// Creates a limiter with `permits` permits, at least one.
     pub(super) fn new(permits: u32) -> Self {
         let permits = permits.max(1);
-        Self { permits: Arc::new(Semaphore::new(permits as usize)), queue: AdmissionQueue::new(permits) }
+        Self { permits: FairSemaphore::new(permits as usize), queue: AdmissionQueue::new(permits) }
     }
 
     /// Admits a new caller, unless it would wait for a permit for more than 2 s.
     ///
     /// # Errors
     /// [`StorageError::Overloaded`].
-    pub(super) fn try_admit(&self) -> Result<(), StorageError> {
-        self.queue.try_admit(self.permits.available_permits())
+    pub(super) fn try_admit(&self, account: Uuid) -> Result<(), StorageError> {
+        self.queue.try_admit(self.permits.callers_ahead(account))
     }
 
     /// Waits for a permit, which is returned to the limiter when it is dropped.
-    pub(super) async fn acquire(&self) -> OwnedSemaphorePermit {
-        let permit = self.queue.wait_in_queue(Arc::clone(&self.permits).acquire_owned()).await;
-        permit.expect("the semaphore is never closed")
+    pub(super) async fn acquire(&self, account: Uuid) -> FairPermit {
+        self.queue.wait_in_queue(self.permits.acquire(account, 1)).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    const ACCOUNT: Uuid = Uuid::nil();
 
     const STEP: Duration = Duration::from_millis(100);
 
     /// Holds a permit for [`STEP`].
     async fn hold_permit(limiter: Arc<ConcurrencyLimiter>) {
-        let permit = limiter.acquire().await;
+        let permit = limiter.acquire(ACCOUNT).await;
         tokio::time::sleep(STEP).await;
         drop(permit);
     }
@@ -199,23 +204,23 @@ mod tests {
     #[tokio::test]
     async fn limiter_rejects_callers_that_would_wait_longer_than_two_seconds() {
         let limiter = Arc::new(ConcurrencyLimiter::new(2));
-        limiter.try_admit().expect("the queue is empty");
+        limiter.try_admit(ACCOUNT).expect("the queue is empty");
         let mut callers = tokio::task::JoinSet::new();
         for _ in 0..80 {
-            limiter.try_admit().expect("the service time is not known yet");
+            limiter.try_admit(ACCOUNT).expect("the service time is not known yet");
             callers.spawn(hold_permit(Arc::clone(&limiter)));
         }
         tokio::time::sleep(STEP * 5).await;
         // Two callers are served every 100 ms: the next would wait for more than three seconds.
         assert!(limiter.queue.length() > 60);
-        assert!(matches!(limiter.try_admit(), Err(StorageError::Overloaded)));
+        assert!(matches!(limiter.try_admit(ACCOUNT), Err(StorageError::Overloaded)));
         while limiter.queue.length() > 10 {
             callers.join_next().await.expect("callers are left").expect("no panic");
         }
-        limiter.try_admit().expect("a wait of half a second is admitted");
+        limiter.try_admit(ACCOUNT).expect("a wait of half a second is admitted");
         callers.join_all().await;
         for _ in 0..2 * SAMPLES {
-            drop(limiter.acquire().await);
+            drop(limiter.acquire(ACCOUNT).await);
         }
         assert!(limiter.queue.service_time.median() < Duration::from_millis(1), "an empty queue is fast");
     }
@@ -224,25 +229,25 @@ mod tests {
     async fn blocked_limiter_is_not_measured_as_slow() {
         const PERMITS: u32 = 8;
         let limiter = Arc::new(ConcurrencyLimiter::new(PERMITS));
-        let all_permits =
-            Arc::clone(&limiter.permits).acquire_many_owned(PERMITS).await.expect("the semaphore is open");
+        // The share of one account.
+        let all_permits = limiter.permits.acquire(ACCOUNT, limiter.permits.max_of_account()).await;
         let mut callers = tokio::task::JoinSet::new();
         (0..80).for_each(|_| drop(callers.spawn(hold_permit(Arc::clone(&limiter)))));
         tokio::time::sleep(STEP * 8).await;
         drop(all_permits);
         tokio::time::sleep(STEP / 2).await;
         assert!(limiter.queue.length() > 60);
-        limiter.try_admit().expect("a wait of ten steps is admitted");
+        limiter.try_admit(ACCOUNT).expect("a wait of ten steps is admitted");
         callers.join_all().await;
     }
 
     #[tokio::test]
     async fn caller_that_stops_waiting_leaves_the_queue() {
         let limiter = ConcurrencyLimiter::new(1);
-        let permit = limiter.acquire().await;
-        assert!(tokio::time::timeout(Duration::from_millis(1), limiter.acquire()).await.is_err());
+        let permit = limiter.acquire(ACCOUNT).await;
+        assert!(tokio::time::timeout(Duration::from_millis(1), limiter.acquire(ACCOUNT)).await.is_err());
         assert_eq!(limiter.queue.length(), 0);
         drop(permit);
-        drop(limiter.acquire().await);
+        drop(limiter.acquire(ACCOUNT).await);
     }
 }

@@ -129,7 +129,7 @@ impl Repository {
     /// [`FeedError::Expired`], or [`FeedError::Storage`].
     #[tracing::instrument(name = "read changes", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn read_changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
-        let mut connection = self.pool.admit().await?;
+        let mut connection = self.pool.admit(account).await?;
         let start = match request.after {
             FeedStart::Newest => {
                 let EntryRows { entries, account_position, .. } = read_newest_entry(&mut connection, account).await?;
@@ -207,7 +207,7 @@ impl Repository {
              (SELECT * FROM changes WHERE account_id = $1 AND position = w.position LIMIT 1) h ORDER BY h.position DESC"
         );
         let newest = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
-        let mut connection = self.pool.admit().await?;
+        let mut connection = self.pool.admit(account).await?;
         let newest: Option<i64> = newest.bind(account).bind(contact).fetch_optional(&mut *connection).await?;
         let Some(newest) = newest else { return Ok(None) };
         // The walk starts at the last entry of the previous page, which is read again and then removed.

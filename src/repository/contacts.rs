@@ -51,7 +51,7 @@ impl Repository {
         let select =
             sql!("SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)", contact_columns("$3::text"));
         let select = sqlx::query(select).bind(account).bind(ids).bind(custom_parameter(custom));
-        let rows = select.fetch_all(&mut *self.pool.admit().await?).await?;
+        let rows = select.fetch_all(&mut *self.pool.admit(account).await?).await?;
         let by_id =
             rows.iter().map(row_mapping::contact_from_row).map(|contact| contact.map(|contact| (contact.id, contact)));
         let by_id = by_id.collect::<sqlx::Result<HashMap<_, _>>>()?;
@@ -82,7 +82,7 @@ impl Repository {
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
         let select = sqlx::query(select).bind(account).bind(fields).bind(texts).bind(custom_parameter(custom));
-        let rows = select.fetch_all(&mut *self.pool.admit().await?).await?;
+        let rows = select.fetch_all(&mut *self.pool.admit(account).await?).await?;
         Ok(row_mapping::contacts_by_number(&rows, keys.len())?)
     }
 
@@ -100,7 +100,7 @@ impl Repository {
             ListStart::After(id) => (id, 0),
             ListStart::Offset(offset) => (Uuid::nil(), offset),
         };
-        let mut connection = self.pool.admit().await?;
+        let mut connection = self.pool.admit(account).await?;
         let count = match request.start {
             ListStart::After(_) => None,
             ListStart::Offset(_) => Some(count_contacts(&mut connection, account, &request.filter).await?),

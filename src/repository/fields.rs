@@ -57,7 +57,7 @@ impl Repository {
         const INSERT: &str = "INSERT INTO fields \
             (account_id, id, internal_name, label, kind, is_unique, options, created_at, updated_at) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
-        let mut connection = self.pool.admit().await?;
+        let mut connection = self.pool.admit(account).await?;
         let mut transaction = connection.begin().await?;
         insert_accounts(&mut transaction, &[account]).await?;
         let registry = lock_registry(&mut transaction, account).await?;
@@ -85,7 +85,7 @@ impl Repository {
     ) -> Result<Idempotent<Arc<Registry>>, FieldError> {
         const UPDATE: &str =
             "UPDATE fields SET label = $3, options = $4, updated_at = $5 WHERE account_id = $1 AND id = $2";
-        let mut connection = self.pool.admit().await?;
+        let mut connection = self.pool.admit(account).await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
         if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {
@@ -122,7 +122,7 @@ impl Repository {
         idempotent_request: Option<&IdempotentRequest<Registry>>,
     ) -> Result<Idempotent<Arc<Registry>>, FieldError> {
         const DELETE: &str = "UPDATE fields SET deleted_at = $3 WHERE account_id = $1 AND id = $2";
-        let mut connection = self.pool.admit().await?;
+        let mut connection = self.pool.admit(account).await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
         if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {

@@ -12,8 +12,9 @@ use imports::import_graph;
 use sources::{SourceFile, source_files};
 
 /// Each top-level module of the crate, and the modules that it may use.
-const MODULES: [(&str, &[&str]); 13] = [
+const MODULES: [(&str, &[&str]); 14] = [
     ("json", &[]),
+    ("fair_semaphore", &[]),
     ("http_client", &[]),
     ("config", &[]),
     ("clients", &["config"]),
@@ -21,10 +22,10 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("contacts", &["fields", "json"]),
     ("import_export", &["contacts", "fields", "json"]),
     ("telemetry", &["config", "http_client"]),
-    ("repository", &["contacts", "fields", "json", "clients", "config", "telemetry"]),
+    ("repository", &["contacts", "fields", "json", "fair_semaphore", "clients", "config", "telemetry"]),
     ("auth", &["clients", "config", "http_client"]),
     ("embedded", &["config"]),
-    ("http", &["repository", "contacts", "fields", "json", "auth", "clients", "config", "telemetry"]),
+    ("http", &["repository", "contacts", "fields", "json", "fair_semaphore", "auth", "clients", "config", "telemetry"]),
     (
         "cli",
         &[

@@ -81,7 +81,7 @@ pub(super) async fn read_batch(
     let account = caller.account;
     let registry = app.registry(account).await?;
     query.parse_dry_run()?;
-    let body = payload.read(&caller).await?;
+    let body = payload.read(caller.account).await?;
     let body = parse_object(&body)?;
     let envelope = BatchEnvelope::parse(&body, BatchAction::Read, &registry)?;
     caller.charge_batch(&app, envelope.inputs.len())?;

@@ -1,14 +1,18 @@
 //! A connection pool with admission control.
 
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, Postgres};
+use uuid::Uuid;
 
 use super::health_epoch::HealthEpoch;
 use crate::config::{DatabaseSettings, SettingsError};
+use crate::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::repository::admission::AdmissionQueue;
 use crate::repository::error::StorageError;
 use crate::repository::storage_metrics::PoolMetrics;
@@ -48,6 +52,8 @@ pub(in crate::repository) fn with_lock_timeout(options: PgConnectOptions) -> PgC
 #[derive(Clone)]
 pub(in crate::repository) struct Pool {
     connections: PgPool,
+    /// A permit for each connection, which accounts share.
+    permits: FairSemaphore,
     queue: Arc<AdmissionQueue>,
     health_epoch: HealthEpoch,
     metrics: PoolMetrics,
@@ -59,30 +65,48 @@ impl Pool {
     ///
     /// # Errors
     /// [`StorageError::Overloaded`].
-    pub(in crate::repository) fn try_admit(&self) -> Result<(), StorageError> {
-        let (open, idle) = (self.connections.size() as usize, self.connections.num_idle());
-        let free = (self.max_connections() as usize + idle).saturating_sub(open);
-        self.queue.try_admit(free).inspect_err(|_| self.metrics.failures.increment(1))
+    pub(in crate::repository) fn try_admit(&self, account: Uuid) -> Result<(), StorageError> {
+        let admitted = self.queue.try_admit(self.permits.callers_ahead(account));
+        admitted.inspect_err(|_| self.metrics.failures.increment(1))
     }
 
     /// Admits a new caller as [`Pool::try_admit`] does, and returns a connection.
     ///
     /// # Errors
-    /// [`StorageError::Overloaded`], and the errors of [`Pool::acquire`].
-    pub(in crate::repository) async fn admit(&self) -> Result<PoolConnection<Postgres>, StorageError> {
-        self.try_admit()?;
-        Ok(self.acquire().await?)
+    /// [`StorageError::Overloaded`], and the errors of [`Pool::acquire_for`].
+    pub(in crate::repository) async fn admit(&self, account: Uuid) -> Result<AdmittedConnection, StorageError> {
+        self.try_admit(account)?;
+        Ok(self.acquire_for(account).await?)
     }
 
-    /// Returns a connection as soon as one is free.
+    /// Returns a connection for a request of an account. Accounts that wait get connections in turn.
+    ///
+    /// # Errors
+    /// The errors of [`Pool::acquire`].
+    pub(in crate::repository) async fn acquire_for(&self, account: Uuid) -> sqlx::Result<AdmittedConnection> {
+        let acquire = async {
+            let permit = tokio::time::timeout(MAX_ACQUIRE_TIMEOUT, self.permits.acquire(account, 1)).await;
+            let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
+            Ok(AdmittedConnection { connection: self.connections.acquire().await?, _permit: permit })
+        };
+        self.measure(Box::pin(acquire)).await
+    }
+
+    /// Returns a connection as soon as one is free, for work that belongs to no request.
     ///
     /// # Errors
     /// Fails if no connection was free within the timeout, or if the database is down.
     pub(in crate::repository) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        self.measure(Box::pin(self.connections.acquire())).await
+    }
+
+    /// Waits for the acquisition of a connection, and measures it.
+    ///
+    /// The future is large, because it may have to open a connection. Without the box, it would be part of the future of
+    /// every request.
+    async fn measure<T>(&self, acquire: Pin<Box<impl Future<Output = sqlx::Result<T>>>>) -> sqlx::Result<T> {
         let started = Instant::now();
-        // The future is large, because it may have to open a connection. Without the box, it would be part of the
-        // future of every request.
-        let connection = self.queue.wait_in_queue(Box::pin(self.connections.acquire())).await;
+        let connection = self.queue.wait_in_queue(acquire).await;
         self.metrics.wait.record(started.elapsed());
         if connection.is_err() {
             self.metrics.failures.increment(1);
@@ -113,6 +137,26 @@ impl Pool {
 
     fn max_connections(&self) -> u32 {
         self.connections.options().get_max_connections()
+    }
+}
+
+/// A connection for a request of an account.
+pub(in crate::repository) struct AdmittedConnection {
+    connection: PoolConnection<Postgres>,
+    _permit: FairPermit,
+}
+
+impl Deref for AdmittedConnection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for AdmittedConnection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
     }
 }
 
@@ -183,5 +227,6 @@ pub(in crate::repository) fn open_pool(
         })
         .connect_lazy_with(options.options(session_settings));
     let queue = Arc::new(AdmissionQueue::new(max_connections));
-    Pool { connections, queue, health_epoch: health_epoch.clone(), metrics: PoolMetrics::new(name) }
+    let permits = FairSemaphore::new(max_connections as usize);
+    Pool { connections, permits, queue, health_epoch: health_epoch.clone(), metrics: PoolMetrics::new(name) }
 }

@@ -58,14 +58,17 @@ impl Repository {
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
     pub async fn search_contacts(&self, account: Uuid, request: &SearchRequest) -> Result<Page, StorageError> {
-        self.pool.try_admit()?;
+        self.pool.try_admit(account)?;
         let detect = async || Collation::detect(&mut *self.pool.acquire().await?).await;
         let collation = *self.search_state.collation.get_or_try_init(detect).await?;
         let candidates = IndexCandidates::from_criteria(&request.criteria);
         let is_scan = candidates.is_none();
         let statement = build_statement(account, request, candidates, collation);
-        let rows =
-            if is_scan { self.run_scan(statement).await? } else { fetch_rows(self.pool.clone(), statement).await? };
+        let rows = if is_scan {
+            self.run_scan(account, statement).await?
+        } else {
+            fetch_rows(self.pool.clone(), account, statement).await?
+        };
         let mut contacts = rows.iter().map(row_mapping::contact_from_row).collect::<sqlx::Result<Vec<_>>>()?;
         let has_more = contacts.len() as i64 > request.limit;
         contacts.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
@@ -76,12 +79,12 @@ impl Repository {
     ///
     /// The search runs on its own task, which holds the permit. The database may continue a statement whose caller has
     /// disconnected, and the statement counts against the limit until it ends.
-    async fn run_scan(&self, statement: SqlBuilder) -> Result<Vec<PgRow>, StorageError> {
-        self.search_state.scans.try_admit()?;
-        let permit = self.search_state.scans.acquire().await;
+    async fn run_scan(&self, account: Uuid, statement: SqlBuilder) -> Result<Vec<PgRow>, StorageError> {
+        self.search_state.scans.try_admit(account)?;
+        let permit = self.search_state.scans.acquire(account).await;
         let pool = self.pool.clone();
         let task = tokio::spawn(async move {
-            let rows = fetch_rows(pool, statement).await;
+            let rows = fetch_rows(pool, account, statement).await;
             drop(permit);
             rows
         });
@@ -90,8 +93,8 @@ impl Repository {
 }
 
 /// Runs a statement. It is not cached as a prepared statement, because the next search has another text.
-async fn fetch_rows(pool: Pool, mut statement: SqlBuilder) -> sqlx::Result<Vec<PgRow>> {
-    statement.build().persistent(false).fetch_all(&mut *pool.acquire().await?).await
+async fn fetch_rows(pool: Pool, account: Uuid, mut statement: SqlBuilder) -> sqlx::Result<Vec<PgRow>> {
+    statement.build().persistent(false).fetch_all(&mut *pool.acquire_for(account).await?).await
 }
 
 fn build_statement(

@@ -67,7 +67,8 @@ impl AccountQueues {
     /// Adds jobs to the queue of their account. If the queue is full or the jobs would wait too long, they fail.
     pub(super) fn add(&self, account: Uuid, jobs: Vec<WriteJob>) {
         let mut queues = self.lock_queues();
-        let admitted = queues.get(&account).map_or_else(|| self.0.retrier.try_admit(), |queue| self.try_admit(queue));
+        let admitted =
+            queues.get(&account).map_or_else(|| self.0.retrier.try_admit(account), |queue| self.try_admit(queue));
         if let Err(error) = admitted {
             drop(queues);
             return fail_jobs(jobs, &error);

@@ -51,8 +51,8 @@ impl Retrier {
     ///
     /// # Errors
     /// [`StorageError::Overloaded`].
-    pub(super) fn try_admit(&self) -> Result<(), StorageError> {
-        self.0.transactions.try_admit()
+    pub(super) fn try_admit(&self, account: Uuid) -> Result<(), StorageError> {
+        self.0.transactions.try_admit(account)
     }
 
     /// Writes jobs of an account in one transaction. If a job makes the transaction fail, each job is written in its
@@ -112,7 +112,7 @@ impl Retrier {
     /// Tries once to write jobs under the account's lock. After the timeout the attempt is cancelled. That drops the
     /// jobs, so their callers fail with [`StorageError::Lost`].
     async fn attempt(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
-        let _permit = self.0.transactions.acquire().await;
+        let _permit = self.0.transactions.acquire(account).await;
         // Skip jobs whose caller has disconnected.
         jobs.retain(|job| !job.is_abandoned());
         if jobs.is_empty() {
@@ -123,7 +123,7 @@ impl Retrier {
     }
 
     async fn wait_for_row_locks(&self, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
-        let _permit = self.0.lock_waits.acquire().await;
+        let _permit = self.0.lock_waits.acquire(account).await;
         let wait = wait_for_row_locks(&self.0.pool, account, contacts);
         tokio::time::timeout(self.0.timeout, wait).await.unwrap_or(Err(StorageError::Lost))
     }
@@ -134,7 +134,7 @@ impl Retrier {
     /// # Errors
     /// Returns the jobs that have to be retried.
     pub(super) async fn store_applied(&self, batch: AccountBatch) -> Result<bool, Vec<WriteJob>> {
-        let _permit = self.0.transactions.acquire().await;
+        let _permit = self.0.transactions.acquire(batch.account).await;
         match tokio::time::timeout(self.0.timeout, batch_transaction::store_applied(&self.0.pool, batch)).await {
             Ok(Ok(())) => Ok(true),
             Ok(Err(FailedBatch { error, jobs, .. })) if !error.is_retryable() => {

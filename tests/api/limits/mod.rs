@@ -2,6 +2,7 @@
 
 mod bodies;
 mod connections;
+mod fairness;
 mod overload;
 mod rate;
 mod raw_connection;
