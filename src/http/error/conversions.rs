@@ -1,8 +1,8 @@
 //! Conversions of errors of other modules into errors of the API.
 
 use super::api_error::{ApiError, Duplicate};
-use crate::contacts::{Collision, WriteRejection, missing_identity_issues};
-use crate::fields::Registry;
+use crate::contacts::{Collision, MAX_CONTACT_BYTES, WriteRejection, missing_identity_issues};
+use crate::fields::{Issue, IssueCode, Registry};
 use crate::repository::{FeedError, FieldError, StorageError, WriteError};
 
 impl ApiError {
@@ -17,10 +17,16 @@ impl ApiError {
             WriteRejection::Archived => Self::ContactArchived,
             WriteRejection::PreconditionFailed(unmet) => Self::PreconditionFailed(*unmet),
             WriteRejection::Incomplete => Self::ValidationFailed(missing_identity_issues().into()),
+            WriteRejection::TooLarge => Self::ValidationFailed([contact_too_large_issue()].into()),
             WriteRejection::Duplicate(collisions) => Self::DuplicateContact(collisions.iter().map(duplicate).collect()),
             WriteRejection::NotApplied => Self::NotApplied,
         }
     }
+}
+
+fn contact_too_large_issue() -> Issue {
+    let message = format!("the values of a contact together can have at most {MAX_CONTACT_BYTES} bytes as JSON");
+    Issue::new("fields", IssueCode::ContactTooLarge, message)
 }
 
 impl From<WriteError> for ApiError {
@@ -78,6 +84,7 @@ mod tests {
             WriteRejection::Archived,
             WriteRejection::PreconditionFailed(UnmetPrecondition::Missing),
             WriteRejection::Incomplete,
+            WriteRejection::TooLarge,
             WriteRejection::Duplicate(vec![]),
             WriteRejection::NotApplied,
         ] {
