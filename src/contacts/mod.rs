@@ -10,6 +10,7 @@ mod contact_patch;
 mod contact_size;
 mod cursor_fingerprint;
 mod entity_tag;
+mod incomplete_contacts;
 mod list_request;
 mod precondition;
 mod render;
