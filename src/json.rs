@@ -113,11 +113,13 @@ impl<'a> JsonText<'a> {
         Ok(Self { text: raw.get(), value_count })
     }
 
-    /// Returns an upper bound of the memory that the parsed values take, in bytes. Vectors grow to at most twice their
-    /// length.
+    /// Returns an upper bound of the memory that the parsed values of a large text take, in bytes, without strings that
+    /// contain escapes.
     #[must_use]
     pub fn parsed_bytes(self) -> usize {
-        self.value_count * 2 * size_of::<(Cow<'_, str>, Json<'_>)>()
+        /// The unused part of an allocation.
+        const ALLOCATION_OVERHEAD: usize = 8;
+        self.value_count * (size_of::<(Cow<'_, str>, Json<'_>)>() + ALLOCATION_OVERHEAD)
     }
 
     /// Parses the text.
@@ -200,6 +202,7 @@ impl<'a> Parser<'a> {
             }
             items.push(self.parse_value(item_depth)?);
         }
+        self.release_unused(&mut items);
         Ok(items)
     }
 
@@ -218,8 +221,18 @@ impl<'a> Parser<'a> {
             };
             members.push((name, value));
         }
+        self.release_unused(&mut members);
         reject_duplicate_keys(&members)?;
         Ok(members)
+    }
+
+    /// Releases the memory that a vector of a large text has allocated in advance. A million vectors with one element
+    /// would take four times their memory.
+    fn release_unused<T>(&self, items: &mut Vec<T>) {
+        const LARGE_TEXT: usize = 64 * 1024;
+        if self.text.len() >= LARGE_TEXT {
+            items.shrink_to_fit();
+        }
     }
 
     /// Moves to the next element of a container, past the opening bracket or a comma. Returns `false` after the last one.

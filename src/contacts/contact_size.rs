@@ -17,12 +17,19 @@
 //! depends on the account's registry. It also counts values of deleted fields until the contact is loaded completely.
 
 use super::Contact;
-use crate::fields::{FieldId, Registry, Value, Values};
+use crate::fields::{FieldId, Issue, IssueCode, Registry, Value, Values};
 
 /// The maximum size of a contact, in bytes.
 pub const MAX_CONTACT_BYTES: usize = 262_144;
 /// The maximum length of the internal name of a field.
 const MAX_NAME_BYTES: usize = 63;
+
+/// Returns the issue of a contact that would be too large.
+#[must_use]
+pub fn contact_too_large_issue() -> Issue {
+    let message = format!("the values of a contact together can have at most {MAX_CONTACT_BYTES} bytes as JSON");
+    Issue::new("fields", IssueCode::ContactTooLarge, message)
+}
 
 /// Returns the size of a member of a JSON object: `"name":value`, and the comma or brace after it.
 fn member_bytes(name_bytes: usize, value: &Value) -> usize {

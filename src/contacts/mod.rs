@@ -24,7 +24,7 @@ pub use change::{Change, ChangeKind};
 pub use change_feed::{FeedCursor, FeedEntry, FeedScope, RenderedEntry};
 pub use contact::{Archival, Contact, now, parse_id};
 pub use contact_patch::{ContactPatch, PatchedValue, missing_identity_issues};
-pub use contact_size::MAX_CONTACT_BYTES;
+pub use contact_size::{MAX_CONTACT_BYTES, contact_too_large_issue};
 pub use entity_tag::{EntityTag, version_part};
 pub use list_request::{ListCursor, ListFilter, ListRequest, ListStart, Page};
 pub use precondition::{Precondition, Preconditions, UnmetPrecondition};

@@ -1,8 +1,8 @@
 //! Conversions of errors of other modules into errors of the API.
 
 use super::api_error::{ApiError, Duplicate};
-use crate::contacts::{Collision, MAX_CONTACT_BYTES, WriteRejection, missing_identity_issues};
-use crate::fields::{Issue, IssueCode, Registry};
+use crate::contacts::{Collision, WriteRejection, contact_too_large_issue, missing_identity_issues};
+use crate::fields::Registry;
 use crate::repository::{FeedError, FieldError, StorageError, WriteError};
 
 impl ApiError {
@@ -22,11 +22,6 @@ impl ApiError {
             WriteRejection::NotApplied => Self::NotApplied,
         }
     }
-}
-
-fn contact_too_large_issue() -> Issue {
-    let message = format!("the values of a contact together can have at most {MAX_CONTACT_BYTES} bytes as JSON");
-    Issue::new("fields", IssueCode::ContactTooLarge, message)
 }
 
 impl From<WriteError> for ApiError {
