@@ -5,14 +5,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The maximum nesting depth of arrays and objects. No request of the API needs more than six levels.
 pub const MAX_DEPTH: usize = 32;
+/// The maximum number of values of a text: arrays, objects, strings, numbers, booleans and nulls, but not keys.
+pub const MAX_VALUES: usize = 1_000_000;
 
 /// A JSON value. It borrows from the parsed text.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,56 +70,226 @@ pub enum JsonError {
     /// The nesting is deeper than [`MAX_DEPTH`] levels.
     #[error("it is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
+    /// The text has more than [`MAX_VALUES`] values.
+    #[error("it contains more than {MAX_VALUES} values")]
+    TooManyValues,
+    /// An array has more elements than its [`ArrayLimit`].
+    #[error("an array is too long")]
+    ArrayTooLong,
+}
+
+/// The maximum number of elements of one array of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct ArrayLimit {
+    /// The member of the outermost object that contains the array.
+    pub key: &'static str,
+    /// The maximum number of elements.
+    pub max: usize,
+}
+
+/// A text that is JSON by its grammar and has at most [`MAX_VALUES`] values. It is not parsed yet.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonText<'a> {
+    text: &'a str,
+    value_count: usize,
+}
+
+impl<'a> JsonText<'a> {
+    /// Checks the grammar and counts the values. Takes no memory.
+    ///
+    /// # Errors
+    /// Fails if the text is not JSON (RFC 8259), or has more than [`MAX_VALUES`] values.
+    pub fn check(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Encoding)?;
+        if text.trim().is_empty() {
+            return Err(JsonError::Empty);
+        }
+        let raw: &RawValue = serde_json::from_str(text)
+            .map_err(|error| JsonError::Syntax { line: error.line(), column: error.column() })?;
+        let value_count = count_values(raw.get().as_bytes());
+        if value_count > MAX_VALUES {
+            return Err(JsonError::TooManyValues);
+        }
+        Ok(Self { text: raw.get(), value_count })
+    }
+
+    /// Returns an upper bound of the memory that the parsed values of a large text take, in bytes, without strings that
+    /// contain escapes.
+    #[must_use]
+    pub fn parsed_bytes(self) -> usize {
+        /// The unused part of an allocation.
+        const ALLOCATION_OVERHEAD: usize = 8;
+        self.value_count * (size_of::<(Cow<'_, str>, Json<'_>)>() + ALLOCATION_OVERHEAD)
+    }
+
+    /// Parses the text.
+    ///
+    /// # Errors
+    /// Fails for duplicate keys, lone surrogates and nesting deeper than [`MAX_DEPTH`], and if an array exceeds its limit.
+    pub fn parse(self, limit: Option<ArrayLimit>) -> Result<Json<'a>, JsonError> {
+        Parser { text: self.text, position: 0, limit }.parse_value(MAX_DEPTH)
+    }
 }
 
 /// Parses a complete JSON text.
 ///
 /// # Errors
-/// Fails if the text is not JSON (RFC 8259), and for duplicate keys, lone surrogates and nesting deeper than
-/// [`MAX_DEPTH`].
+/// Fails if the text is not JSON (RFC 8259), and for duplicate keys, lone surrogates, nesting deeper than [`MAX_DEPTH`]
+/// and more than [`MAX_VALUES`] values.
 pub fn parse(bytes: &[u8]) -> Result<Json<'_>, JsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Encoding)?;
-    if text.trim().is_empty() {
-        return Err(JsonError::Empty);
+    JsonText::check(bytes)?.parse(None)
+}
+
+/// Counts the values of a text whose grammar was already checked, without the keys of objects. A container that is not
+/// empty has one element more than commas.
+fn count_values(text: &[u8]) -> usize {
+    let (mut count, mut position) = (1, 0);
+    // Whether the last byte that is not whitespace opens a container.
+    let mut is_opened = false;
+    while let Some(byte) = text.get(position) {
+        position = if *byte == b'"' { string_end(text, position) } else { position + 1 };
+        if byte.is_ascii_whitespace() {
+            continue;
+        }
+        count += usize::from(is_opened && !matches!(byte, b']' | b'}')) + usize::from(*byte == b',');
+        is_opened = matches!(byte, b'[' | b'{');
     }
-    let raw: &RawValue =
-        serde_json::from_str(text).map_err(|error| JsonError::Syntax { line: error.line(), column: error.column() })?;
-    parse_value(raw, MAX_DEPTH)
+    count
 }
 
-/// Parses a value whose grammar was already checked. `remaining_depth` more levels of nesting are allowed.
-fn parse_value(raw: &RawValue, remaining_depth: usize) -> Result<Json<'_>, JsonError> {
-    let text = raw.get();
-    Ok(match text.as_bytes().first() {
-        Some(b'n') => Json::Null,
-        Some(b't') => Json::Bool(true),
-        Some(b'f') => Json::Bool(false),
-        Some(b'"') => Json::String(deserialize::<Text<'_>>(text)?.0),
-        Some(b'[') => {
-            let item_depth = remaining_depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
-            let items = deserialize::<Vec<&RawValue>>(text)?;
-            Json::Array(items.into_iter().map(|item| parse_value(item, item_depth)).collect::<Result<_, _>>()?)
+/// Returns the position after the string that starts at a position.
+fn string_end(text: &[u8], start: usize) -> usize {
+    let mut position = start + 1;
+    while let Some(byte) = text.get(position) {
+        match byte {
+            b'"' => return position + 1,
+            b'\\' => position += 2,
+            _ => position += 1,
         }
-        Some(b'{') => {
-            let item_depth = remaining_depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
-            let members = deserialize::<Members<'_>>(text)?.0;
-            reject_duplicate_keys(&members)?;
-            let parse_member = |(name, value)| Ok((name, parse_value(value, item_depth)?));
-            Json::Object(members.into_iter().map(parse_member).collect::<Result<_, _>>()?)
+    }
+    text.len()
+}
+
+/// A parser of a text whose grammar was already checked. It builds the values in one pass.
+struct Parser<'a> {
+    text: &'a str,
+    position: usize,
+    /// The limit of an array, until its key is passed.
+    limit: Option<ArrayLimit>,
+}
+
+impl<'a> Parser<'a> {
+    /// Parses the next value. `remaining_depth` more levels of nesting are allowed.
+    fn parse_value(&mut self, remaining_depth: usize) -> Result<Json<'a>, JsonError> {
+        Ok(match self.peek() {
+            b'n' => self.skip("null", Json::Null),
+            b't' => self.skip("true", Json::Bool(true)),
+            b'f' => self.skip("false", Json::Bool(false)),
+            b'"' => Json::String(self.parse_string()?),
+            b'[' => Json::Array(self.parse_array(remaining_depth, usize::MAX)?),
+            b'{' => Json::Object(self.parse_object(remaining_depth)?),
+            _ => Json::Number(self.parse_number()),
+        })
+    }
+
+    /// Parses an array of at most `max` elements.
+    fn parse_array(&mut self, remaining_depth: usize, max: usize) -> Result<Vec<Json<'a>>, JsonError> {
+        let item_depth = remaining_depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
+        let mut items = vec![];
+        while self.next_item(b']') {
+            if items.len() == max {
+                return Err(JsonError::ArrayTooLong);
+            }
+            items.push(self.parse_value(item_depth)?);
         }
-        _ => Json::Number(text),
-    })
+        self.release_unused(&mut items);
+        Ok(items)
+    }
+
+    fn parse_object(&mut self, remaining_depth: usize) -> Result<Object<'a>, JsonError> {
+        let item_depth = remaining_depth.checked_sub(1).ok_or(JsonError::TooDeep)?;
+        let mut members = vec![];
+        while self.next_item(b'}') {
+            let name = self.parse_string()?;
+            // The colon.
+            self.peek();
+            self.position += 1;
+            let limit = self.limit.filter(|limit| remaining_depth == MAX_DEPTH && name == limit.key);
+            let value = match (limit, self.peek()) {
+                (Some(limit), b'[') => Json::Array(self.parse_array(item_depth, limit.max)?),
+                _ => self.parse_value(item_depth)?,
+            };
+            members.push((name, value));
+        }
+        self.release_unused(&mut members);
+        reject_duplicate_keys(&members)?;
+        Ok(members)
+    }
+
+    /// Releases the memory that a vector of a large text has allocated in advance. A million vectors with one element
+    /// would take four times their memory.
+    fn release_unused<T>(&self, items: &mut Vec<T>) {
+        const LARGE_TEXT: usize = 64 * 1024;
+        if self.text.len() >= LARGE_TEXT {
+            items.shrink_to_fit();
+        }
+    }
+
+    /// Moves to the next element of a container, past the opening bracket or a comma. Returns `false` after the last one.
+    fn next_item(&mut self, end: u8) -> bool {
+        // In valid JSON, this byte is the opening bracket, a comma, or the end.
+        let is_end = self.peek() == end;
+        self.position += 1;
+        if is_end {
+            return false;
+        }
+        // An empty container ends after its opening bracket.
+        let is_empty = self.peek() == end;
+        self.position += usize::from(is_empty);
+        !is_empty
+    }
+
+    fn parse_string(&mut self) -> Result<Cow<'a, str>, JsonError> {
+        let start = self.skip_whitespace();
+        self.position = string_end(self.text.as_bytes(), start);
+        let quoted = &self.text[start..self.position];
+        if quoted.contains('\\') {
+            return serde_json::from_str(quoted).map(Cow::Owned).map_err(|_| JsonError::Escape);
+        }
+        Ok(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
+    }
+
+    fn parse_number(&mut self) -> &'a str {
+        let start = self.skip_whitespace();
+        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        self.position += self.text.as_bytes()[start..].iter().take_while(|byte| is_part(byte)).count();
+        &self.text[start..self.position]
+    }
+
+    /// Skips a literal and returns its value.
+    fn skip(&mut self, literal: &str, value: Json<'a>) -> Json<'a> {
+        self.position += literal.len();
+        value
+    }
+
+    /// Returns the next byte that is not whitespace, without skipping it.
+    fn peek(&mut self) -> u8 {
+        let position = self.skip_whitespace();
+        self.text.as_bytes().get(position).copied().unwrap_or_default()
+    }
+
+    /// Skips whitespace and returns the position after it.
+    fn skip_whitespace(&mut self) -> usize {
+        let rest = &self.text.as_bytes()[self.position..];
+        self.position += rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.position
+    }
 }
 
-/// Deserializes a value whose grammar was already checked. Only an escape can still be invalid.
-fn deserialize<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
-    serde_json::from_str(text).map_err(|_| JsonError::Escape)
-}
-
-fn reject_duplicate_keys(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), JsonError> {
+fn reject_duplicate_keys(members: &Object<'_>) -> Result<(), JsonError> {
     /// Up to this number of members, comparing all pairs is faster than hashing.
     const MAX_PAIRWISE: usize = 12;
-    let is_repeated = |(index, (name, _)): &(usize, &(Cow<'_, str>, &RawValue))| {
+    let is_repeated = |(index, (name, _)): &(usize, &(Cow<'_, str>, Json<'_>))| {
         members[..*index].iter().any(|(earlier, _)| earlier == name)
     };
     let mut seen = HashSet::new();
@@ -134,97 +303,5 @@ fn reject_duplicate_keys(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), Js
     }
 }
 
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// An object with unparsed members. A map type would silently drop duplicates.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((name, value)) = map.next_entry::<Text<'de>, &RawValue>()? {
-                    members.push((name.0, value));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn numbers_keep_their_digits() {
-        for digits in ["0", "-0", "1.10", "1e400", "123456789012345678901234567890", "-1.5E-3"] {
-            assert_eq!(parse(digits.as_bytes()), Ok(Json::Number(digits)));
-        }
-    }
-
-    #[test]
-    fn strings_and_member_names_are_unescaped() {
-        let json = parse(br#"{"a\u0062": "\ud83d\ude00\u0000"}"#).expect("valid JSON");
-        assert_eq!(json, Json::Object(vec![("ab".into(), Json::String("😀\0".into()))]));
-    }
-
-    #[test]
-    fn text_that_is_not_strict_json_is_an_error() {
-        let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
-        let unclosed = "[".repeat(500_000);
-        type Case<'a> = (&'a [u8], fn(&JsonError) -> bool);
-        let cases: [Case<'_>; 12] = [
-            (b"", |e| *e == JsonError::Empty),
-            (b" \n", |e| *e == JsonError::Empty),
-            (b"\"\xff\"", |e| *e == JsonError::Encoding),
-            (b"{\"a\": 1,}", |e| matches!(e, JsonError::Syntax { line: 1, .. })),
-            (b"1 2", |e| matches!(e, JsonError::Syntax { .. })),
-            (b"01", |e| matches!(e, JsonError::Syntax { .. })),
-            (b"NaN", |e| matches!(e, JsonError::Syntax { .. })),
-            (br#""\ud800""#, |e| *e == JsonError::Escape),
-            (br#"[{"a": "\udc00x"}]"#, |e| *e == JsonError::Escape),
-            (br#"[{"a": 1, "\u0061": 2}]"#, |e| *e == JsonError::DuplicateKey("a".into())),
-            (deep.as_bytes(), |e| *e == JsonError::TooDeep),
-            (unclosed.as_bytes(), |e| matches!(e, JsonError::Syntax { .. })),
-        ];
-        for (text, expected) in cases {
-            let error = parse(text).expect_err("not strict JSON");
-            assert!(expected(&error), "{:?} gave {error:?}", String::from_utf8_lossy(&text[..text.len().min(40)]));
-        }
-    }
-
-    #[test]
-    fn nesting_of_exactly_max_depth_is_valid() {
-        let deep = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
-        assert!(parse(deep.as_bytes()).is_ok());
-    }
-
-    proptest! {
-        #![proptest_config(crate::test_seed::proptest_config())]
-
-        #[test]
-        fn parse_never_panics_and_agrees_with_serde_json(text in r#"[\[\]{}:,"a1\\u\-\.e tfn]{0,24}"#) {
-            let expected: Result<serde_json::Value, _> = serde_json::from_str(&text);
-            match parse(text.as_bytes()) {
-                Ok(_) => prop_assert!(expected.is_ok() || text.contains('e') || text.contains('1'), "{text}"),
-                Err(JsonError::DuplicateKey(_)) => {}
-                Err(_) => prop_assert!(expected.is_err(), "{text}"),
-            }
-        }
-    }
-}
+mod tests;

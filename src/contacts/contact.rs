@@ -15,8 +15,11 @@ pub struct Contact {
     pub version: i64,
     /// The position of its last change in the account's change feed; 0 before the first change is recorded.
     pub position: i64,
-    /// The values of its writable fields.
+    /// The values of its writable fields; of custom fields, only those that are loaded.
     pub values: Values,
+    /// An upper bound of the size of the custom values that are not in `values`, in bytes: 0 if all are loaded, `None` if
+    /// it is unknown (`contact_size.rs`). It is not part of a contact's state.
+    pub unloaded_bytes: Option<usize>,
     /// The time and actor of its archiving; `None` for an active contact.
     pub archival: Option<Archival>,
     /// The time of its creation.
@@ -42,7 +45,16 @@ impl Contact {
         let mut values = Values::default();
         patch.apply(&mut values);
         let id = patch.id().unwrap_or_else(Uuid::now_v7);
-        Self { id, version: 1, position: 0, values, archival: None, created_at, updated_at: created_at }
+        Self {
+            id,
+            version: 1,
+            position: 0,
+            values,
+            unloaded_bytes: Some(0),
+            archival: None,
+            created_at,
+            updated_at: created_at,
+        }
     }
 
     /// Returns the next version of this contact with `patch` applied; `None` if the patch changes nothing.

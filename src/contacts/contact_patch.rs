@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::UniqueKey;
-use crate::fields::{FieldId, Issue, IssueCode, Registry, Value, Values, system};
+use crate::fields::{FieldId, Issue, IssueCode, Issues, Registry, Value, Values, system};
 use crate::json::Object;
 
 /// The fields of which a new contact needs at least one.
@@ -48,9 +48,9 @@ impl ContactPatch {
     ///
     /// # Errors
     /// Returns an issue for each rejected key, in the order of the body.
-    pub fn parse(fields: &Object<'_>, registry: &Registry) -> Result<Self, Vec<Issue>> {
+    pub fn parse(fields: &Object<'_>, registry: &Registry) -> Result<Self, Issues> {
         let mut changes = Vec::with_capacity(fields.len());
-        let mut issues = Vec::new();
+        let mut issues = Issues::default();
         for (name, json) in fields {
             let parsed = match registry.get(name) {
                 Some(field) if field.writable => field.parse(json).and_then(|value| {
@@ -78,7 +78,7 @@ impl ContactPatch {
     ///
     /// # Errors
     /// Returns an issue for each rejected key. Without an email or a name, adds an issue for each of the three fields.
-    pub fn parse_new(fields: &Object<'_>, registry: &Registry) -> Result<Self, Vec<Issue>> {
+    pub fn parse_new(fields: &Object<'_>, registry: &Registry) -> Result<Self, Issues> {
         let parsed = Self::parse(fields, registry);
         let has_identity = match &parsed {
             Ok(patch) => patch.has_identity(),
@@ -96,7 +96,9 @@ impl ContactPatch {
         if has_identity {
             return parsed;
         }
-        Err(parsed.err().unwrap_or_default().into_iter().chain(missing_identity_issues()).collect())
+        let mut issues = parsed.err().unwrap_or_default();
+        issues.extend(missing_identity_issues());
+        Err(issues)
     }
 
     /// Returns this patch with an id for a new contact. Callers of the API cannot choose an id.
@@ -114,9 +116,8 @@ impl ContactPatch {
     /// Returns the unique keys that the patch sets.
     #[must_use]
     pub fn unique_keys(&self, registry: &Registry) -> Vec<UniqueKey> {
-        let set = self.changes.iter().filter_map(|(field, value)| Some((*field, value.as_ref()?)));
         let unique_field = |id| registry.unique_fields().iter().find(|field| field.id == id);
-        set.filter_map(|(field, value)| Some(UniqueKey::from_value(unique_field(field)?, value))).collect()
+        self.values().filter_map(|(field, value)| Some(UniqueKey::from_value(unique_field(field)?, value))).collect()
     }
 
     /// Returns the effect of the patch on a field.
@@ -132,6 +133,11 @@ impl ContactPatch {
     /// Returns the fields that the patch contains.
     pub fn fields(&self) -> impl Iterator<Item = FieldId> {
         self.changes.iter().map(|(field, _)| *field)
+    }
+
+    /// Returns the values that the patch sets.
+    pub(super) fn values(&self) -> impl Iterator<Item = (FieldId, &Value)> {
+        self.changes.iter().filter_map(|(field, value)| Some((*field, value.as_ref()?)))
     }
 
     /// Returns this patch with a value for a field, unless the patch already contains the field.
@@ -174,7 +180,7 @@ mod tests {
     /// Parses `fields` with a parser of this module.
     fn parse_with<T>(
         fields: &str,
-        parse: impl Fn(&Object<'_>, &Registry) -> Result<T, Vec<Issue>>,
+        parse: impl Fn(&Object<'_>, &Registry) -> Result<T, Issues>,
     ) -> Result<T, Vec<(String, &'static str)>> {
         let fields = json::parse(fields.as_bytes()).ok().and_then(Json::into_object).expect("a JSON object");
         parse(&fields, &fixtures::registry())

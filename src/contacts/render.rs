@@ -99,7 +99,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::contacts::Archival;
+    use crate::contacts::{Archival, ContactPatch};
     use crate::fields::{FieldId, Values, registry_fixtures as fixtures};
 
     fn contact() -> Contact {
@@ -107,7 +107,7 @@ mod tests {
         values.set(system::EMAIL, Some(Value::Text("ada@example.com".into())));
         values.set(FieldId(101), Some(Value::Options(vec!["blue".into(), "red".into()])));
         let at = DateTime::from_timestamp_millis(1_777_629_600_007).expect("a valid timestamp");
-        Contact { id: Uuid::nil(), version: 1, position: 0, values, archival: None, created_at: at, updated_at: at }
+        Contact { id: Uuid::nil(), values, created_at: at, updated_at: at, ..Contact::new(&ContactPatch::default()) }
     }
 
     fn render(contact: &Contact, properties: &str) -> String {

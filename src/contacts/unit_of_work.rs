@@ -46,6 +46,8 @@ pub struct Lookups {
     pub ids: Vec<Uuid>,
     /// The keys whose holders are needed.
     pub keys: Vec<UniqueKey>,
+    /// The ids of contacts that are loaded but need all custom fields.
+    pub incomplete_ids: Vec<Uuid>,
 }
 
 /// The effects of the writes, to be stored.
@@ -141,10 +143,15 @@ impl UnitOfWork {
         }
     }
 
-    /// Adds a contact that was loaded by id; `None` if no contact has this id. A contact that is already known stays.
+    /// Adds a contact that was loaded by id; `None` if no contact has this id. A contact that is already known stays,
+    /// unless only this one is loaded with all custom fields. All contacts are loaded before the first write is applied.
     pub fn add_loaded_contact(&mut self, id: Uuid, contact: Option<Contact>) {
-        let contact = contact.map(Arc::new);
-        self.contacts.entry(id).or_insert_with(|| ContactState { before: contact.clone(), now: contact });
+        let is_complete = |contact: Option<&Contact>| contact.is_none_or(|contact| contact.unloaded_bytes == Some(0));
+        let known = self.contacts.get(&id);
+        if known.is_none_or(|known| !is_complete(known.now.as_deref()) && is_complete(contact.as_ref())) {
+            let contact = contact.map(Arc::new);
+            self.contacts.insert(id, ContactState { before: contact.clone(), now: contact });
+        }
     }
 
     /// Adds the active contact that holds a key; `None` if no contact holds it. A holder that is already known stays.
@@ -183,11 +190,20 @@ impl UnitOfWork {
 
     /// Returns the current state of a contact.
     pub(super) fn find_contact(&self, target: &ContactTarget) -> Option<Arc<Contact>> {
-        let id = match target {
-            ContactTarget::Id(id) => *id,
-            ContactTarget::Key(key) => self.key_holder(key)?,
-        };
-        self.contacts.get(&id)?.now.clone()
+        self.contacts.get(&self.target_id(target)?)?.now.clone()
+    }
+
+    /// Returns the id of the contact that a target currently addresses.
+    pub(super) fn target_id(&self, target: &ContactTarget) -> Option<Uuid> {
+        match target {
+            ContactTarget::Id(id) => Some(*id),
+            ContactTarget::Key(key) => self.key_holder(key),
+        }
+    }
+
+    /// Returns the current state of all loaded contacts.
+    pub(super) fn loaded_contacts(&self) -> impl Iterator<Item = &Contact> {
+        self.contacts.values().filter_map(|state| state.now.as_deref())
     }
 
     /// Replaces a contact with its next state and records the change.
@@ -235,6 +251,14 @@ impl UnitOfWork {
         if let Some(state) = self.contacts.get_mut(&contact.id) {
             state.now = None;
         }
+    }
+}
+
+impl Lookups {
+    /// Returns whether nothing has to be loaded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.keys.is_empty() && self.incomplete_ids.is_empty()
     }
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Collision, Contact, ContactPatch, PatchedValue, Preconditions, UniqueKey, UnmetPrecondition};
-use crate::fields::{CustomSelection, Field, FieldId, Issue, IssueCode, Registry, Value};
+use super::{
+    Collision, Contact, ContactPatch, MAX_CONTACT_BYTES, PatchedValue, Preconditions, UniqueKey, UnmetPrecondition,
+};
+use crate::fields::{CustomSelection, Field, FieldId, Issue, IssueCode, Issues, Registry, Value};
 use crate::json::Object;
 
 /// The contact that a write addresses.
@@ -79,14 +81,17 @@ impl Upsert {
         value: Result<Value, Issue>,
         fields: &Object<'_>,
         registry: &Registry,
-    ) -> Result<Self, Vec<Issue>> {
+    ) -> Result<Self, Issues> {
         let value = value.and_then(|value| property.check_storable(Some(&value)).map(|()| value));
         match (ContactPatch::parse(fields, registry), value) {
-            (Ok(patch), Ok(value)) => Self::new(property, value, patch).map_err(|issue| vec![issue]),
-            (Ok(_), Err(issue)) => Err(vec![issue]),
+            (Ok(patch), Ok(value)) => Self::new(property, value, patch).map_err(|issue| [issue].into()),
+            (Ok(_), Err(issue)) => Err([issue].into()),
             // The body can contain the same rejected value.
             (Err(issues), Err(issue)) if issues.contains(&issue) => Err(issues),
-            (Err(issues), Err(issue)) => Err([issues, vec![issue]].concat()),
+            (Err(mut issues), Err(issue)) => {
+                issues.push(issue);
+                Err(issues)
+            }
             (Err(mut issues), Ok(value)) => {
                 // Report a conflicting value of `property` even if other keys are invalid.
                 let is_property = |(name, _): &&(_, _)| *name == property.internal_name;
@@ -129,6 +134,26 @@ impl Write {
         }
     }
 
+    /// Returns the changes of fields; `None` for a write that changes no fields.
+    #[must_use]
+    pub fn patch(&self) -> Option<&ContactPatch> {
+        match self {
+            Self::Create(patch) | Self::Update { patch, .. } => Some(patch),
+            Self::Upsert(upsert) => Some(&upsert.patch),
+            Self::Archive { .. } | Self::Restore { .. } | Self::Purge { .. } => None,
+        }
+    }
+
+    /// Returns whether the write addresses a contact by a unique key.
+    #[must_use]
+    pub fn is_by_key(&self) -> bool {
+        match self {
+            Self::Update { target, .. } | Self::Archive { target, .. } => matches!(target, ContactTarget::Key(_)),
+            Self::Upsert(_) => true,
+            Self::Create(_) | Self::Restore { .. } | Self::Purge { .. } => false,
+        }
+    }
+
     /// Adds the custom fields whose stored values the write depends on: those that it changes, and those whose unique
     /// keys it claims or releases.
     pub fn add_required_custom_fields(&self, registry: &Registry, required: &mut CustomSelection) {
@@ -146,11 +171,7 @@ impl Write {
     /// on the contact.
     #[must_use]
     pub fn claimed_keys(&self, registry: &Registry) -> Vec<UniqueKey> {
-        match self {
-            Self::Create(patch) | Self::Update { patch, .. } => patch.unique_keys(registry),
-            Self::Upsert(upsert) => upsert.patch.unique_keys(registry),
-            Self::Archive { .. } | Self::Restore { .. } | Self::Purge { .. } => vec![],
-        }
+        self.patch().map(|patch| patch.unique_keys(registry)).unwrap_or_default()
     }
 }
 
@@ -192,6 +213,9 @@ pub enum WriteRejection {
     /// A new contact would have neither an email nor a name.
     #[error("a new contact needs an email or a name")]
     Incomplete,
+    /// The contact would be larger than [`MAX_CONTACT_BYTES`](super::MAX_CONTACT_BYTES).
+    #[error("the contact's values together exceed {MAX_CONTACT_BYTES} bytes")]
+    TooLarge,
     /// Other active contacts hold these keys.
     #[error("other active contacts hold the same unique values")]
     Duplicate(Vec<Collision>),
@@ -214,7 +238,7 @@ impl WriteRejection {
             Self::NotFound => "not_found",
             Self::Archived => "contact_archived",
             Self::PreconditionFailed(_) => "precondition_failed",
-            Self::Incomplete => "validation_failed",
+            Self::Incomplete | Self::TooLarge => "validation_failed",
             Self::Duplicate(_) => "duplicate_contact",
             Self::NotApplied => "not_applied",
         }

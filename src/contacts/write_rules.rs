@@ -31,16 +31,19 @@ impl UnitOfWork {
         }
     }
 
-    /// Creates a contact. Rejects keys that other active contacts hold.
+    /// Creates a contact. Rejects values that are too large together, then keys that other active contacts hold.
     fn create(&mut self, patch: &ContactPatch, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
         let contact = Contact::new(patch);
+        if contact.is_too_large(None, registry) {
+            return Err(WriteRejection::TooLarge);
+        }
         self.move_keys(contact.id, KeyChanges::for_new(&contact.values, registry))?;
         let contact = self.record_change(ChangeKind::Created, None, contact, actor);
         Ok(WrittenContact { changed_at: Some(contact.position), contact, before: None, created: true })
     }
 
-    /// Updates a contact. Rejects archived contacts, then preconditions that are not met, then keys that other active
-    /// contacts hold. Equal values change nothing.
+    /// Updates a contact. Rejects archived contacts, then preconditions that are not met, then values
+    /// that are too large together, then keys that other active contacts hold. Equal values change nothing.
     fn update(
         &mut self,
         contact: Arc<Contact>,
@@ -54,6 +57,9 @@ impl UnitOfWork {
         }
         preconditions.check(&contact)?;
         let Some(next) = contact.patched(patch, registry) else { return Ok(WrittenContact::unchanged(contact)) };
+        if next.is_too_large(Some(&contact), registry) {
+            return Err(WriteRejection::TooLarge);
+        }
         self.move_keys(contact.id, KeyChanges::between(&contact.values, &next.values, registry))?;
         Ok(self.record_replacement(ChangeKind::Updated, contact, next, actor))
     }

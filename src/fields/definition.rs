@@ -8,10 +8,12 @@ use super::internal_names::{
     parse_label,
 };
 use super::kinds::dropdown;
-use super::{Field, FieldId, FieldOption, Issue, IssueCode, Kind};
+use super::{Field, FieldId, FieldOption, Issue, IssueCode, Issues, Kind};
 use crate::json::{Json, Object};
 
 const MAX_OPTIONS: usize = 1_000;
+/// The maximum length of the options of a field as compact JSON, in bytes.
+const MAX_OPTIONS_BYTES: usize = 65_536;
 
 /// The definition of a new custom field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +44,13 @@ impl NewField {
     ///
     /// # Errors
     /// Returns every problem of every key.
-    pub fn parse(body: &Object<'_>) -> Result<Self, Vec<Issue>> {
+    pub fn parse(body: &Object<'_>) -> Result<Self, Issues> {
         let mut keys = DefinitionKeys::new(body, &["internal_name", "label", "type", "unique", "options"]);
         let label = keys.read_label();
         let kind = keys.read_kind();
         let internal_name = keys.read_internal_name(label.as_deref());
         let unique = keys.read_unique(kind);
-        let options = keys.read_options(kind);
+        let options = keys.read_options(kind, &[]);
         let new = label.zip(kind).zip(internal_name).map(|((label, kind), internal_name)| Self {
             internal_name,
             label,
@@ -95,12 +97,13 @@ impl FieldPatch {
     ///
     /// # Errors
     /// Returns every problem of every key. For a system field, returns one issue of that field.
-    pub fn parse(body: &Object<'_>, field: Option<&Field>) -> Result<Self, Vec<Issue>> {
+    pub fn parse(body: &Object<'_>, field: Option<&Field>) -> Result<Self, Issues> {
         field.map_or(Ok(()), reject_system_field)?;
         let mut keys = DefinitionKeys::new(body, &["label", "options"]);
         let label = keys.get("label").and_then(|_| keys.read_label());
-        let options =
-            keys.get("options").map(|_| keys.read_options(Some(field.map_or(Kind::Dropdown, |field| field.kind))));
+        let kind = field.map_or(Kind::Dropdown, |field| field.kind);
+        let current = field.map_or(&[][..], |field| &field.options);
+        let options = keys.get("options").map(|_| keys.read_options(Some(kind), current));
         if keys.issues.is_empty() { Ok(Self { label, options }) } else { Err(keys.issues) }
     }
 }
@@ -109,18 +112,18 @@ impl FieldPatch {
 ///
 /// # Errors
 /// Returns one issue of that field.
-pub fn reject_system_field(field: &Field) -> Result<(), Vec<Issue>> {
+pub fn reject_system_field(field: &Field) -> Result<(), Issues> {
     if !field.system {
         return Ok(());
     }
     let message = "is a system field and cannot be changed or deleted";
-    Err(vec![Issue::new(&*field.internal_name, IssueCode::ForbiddenField, message)])
+    Err([Issue::new(&*field.internal_name, IssueCode::ForbiddenField, message)].into())
 }
 
 /// The keys of a body. Collects the issues of the keys that have been parsed.
 struct DefinitionKeys<'a> {
     body: &'a Object<'a>,
-    issues: Vec<Issue>,
+    issues: Issues,
 }
 
 impl<'a> DefinitionKeys<'a> {
@@ -128,7 +131,7 @@ impl<'a> DefinitionKeys<'a> {
     fn new(body: &'a Object<'a>, known: &[&str]) -> Self {
         const READ_ONLY: [&str; 8] =
             ["internal_name", "type", "unique", "system", "default", "writable", "created_at", "updated_at"];
-        let mut keys = Self { body, issues: vec![] };
+        let mut keys = Self { body, issues: Issues::default() };
         for (name, _) in body.iter().filter(|(name, _)| !known.contains(&&**name)) {
             if READ_ONLY.contains(&&**name) {
                 keys.reject(name, IssueCode::ForbiddenField, "cannot be set or changed by this request: leave it out");
@@ -234,8 +237,8 @@ impl<'a> DefinitionKeys<'a> {
     }
 
     /// Returns the options. Records an issue for invalid options, and for a missing or forbidden list. `kind` is `None`
-    /// if the type is invalid: then the options are not checked.
-    fn read_options(&mut self, kind: Option<Kind>) -> Vec<FieldOption> {
+    /// if the type is invalid: then the options are not checked. Options may always be as large as `current`.
+    fn read_options(&mut self, kind: Option<Kind>, current: &[FieldOption]) -> Vec<FieldOption> {
         let (sent, Some(kind)) = (self.get_non_null("options"), kind) else { return vec![] };
         let parsed = match sent {
             Some(_) if !kind.has_options() => {
@@ -243,7 +246,7 @@ impl<'a> DefinitionKeys<'a> {
                 Err((IssueCode::ForbiddenField, message))
             }
             None if !kind.has_options() => Ok(vec![]),
-            Some(sent) => parse_options(sent),
+            Some(sent) => parse_options(sent).and_then(|options| check_options_size(options, current)),
             None => Err((IssueCode::Required, format!("is required: an array of 1 to {MAX_OPTIONS} options"))),
         };
         parsed.unwrap_or_else(|(code, message)| {
@@ -251,6 +254,18 @@ impl<'a> DefinitionKeys<'a> {
             vec![]
         })
     }
+}
+
+/// Checks the size of options. Older builds stored larger ones: these may stay, but not grow.
+fn check_options_size(
+    options: Vec<FieldOption>,
+    current: &[FieldOption],
+) -> Result<Vec<FieldOption>, (IssueCode, String)> {
+    let max = MAX_OPTIONS_BYTES.max(FieldOption::json_bytes(current));
+    if FieldOption::json_bytes(&options) <= max {
+        return Ok(options);
+    }
+    Err((IssueCode::TooLong, format!("must be at most {max} bytes together, as GET /fields returns them")))
 }
 
 fn parse_options(json: &Json<'_>) -> Result<Vec<FieldOption>, (IssueCode, String)> {

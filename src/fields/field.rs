@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::value::json_string_bytes;
 use super::{FieldId, Kind};
 
 /// One option of a `dropdown` or `multi_select` field.
@@ -17,6 +18,25 @@ impl FieldOption {
     /// Creates an option with this name and label.
     pub fn new(internal_name: impl Into<String>, label: impl Into<String>) -> Self {
         Self { internal_name: internal_name.into(), label: label.into() }
+    }
+
+    /// Returns an estimate of the memory that the option takes, in bytes.
+    #[must_use]
+    pub fn estimated_bytes(&self) -> usize {
+        /// The unused part of the two allocations.
+        const ALLOCATION_OVERHEAD: usize = 16;
+        size_of::<Self>() + self.internal_name.len() + self.label.len() + ALLOCATION_OVERHEAD
+    }
+
+    /// Returns the length of options as compact JSON, as the fields API returns them, in bytes.
+    #[must_use]
+    pub fn json_bytes(options: &[Self]) -> usize {
+        let member = |name: &str, value: &str| format!(r#""{name}":,"#).len() + json_string_bytes(value);
+        let option_bytes = |option: &Self| {
+            // `{`, the members, each with a comma or `}` after it, and a comma or `]`.
+            "{,".len() + member("internal_name", &option.internal_name) + member("label", &option.label)
+        };
+        if options.is_empty() { "[]".len() } else { "[".len() + options.iter().map(option_bytes).sum::<usize>() }
     }
 }
 
@@ -66,5 +86,19 @@ impl Field {
     pub fn in_option_order(&self, chosen: &[String]) -> Vec<&str> {
         let names = self.options.iter().map(|option| option.internal_name.as_str());
         names.filter(|name| chosen.binary_search_by(|chosen| chosen.as_str().cmp(name)).is_ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_bytes_is_the_length_of_the_serialized_options() {
+        let options = [FieldOption::new("red", "Red"), FieldOption::new("blue", "\"Größe\"\n😀")];
+        for options in [&options[..0], &options[..1], &options] {
+            let json = serde_json::to_string(options).expect("options serialize");
+            assert_eq!(FieldOption::json_bytes(options), json.len(), "{json}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::internal_names::distinct_form;
-use super::{Field, FieldId, system};
+use super::{Field, FieldId, FieldOption, system};
 
 /// The maximum number of custom fields of an account (`docs/api-reference.md#limits`).
 pub const MAX_CUSTOM_FIELDS: usize = 500;
@@ -69,6 +69,25 @@ impl Registry {
     pub fn unsupported_message(&self, internal_name: &str) -> Option<String> {
         let field = self.unsupported.iter().find(|field| field.internal_name == internal_name)?;
         Some(format!("has the type {}, which this version of the service does not support yet", field.kind))
+    }
+
+    /// Returns an estimate of the memory that the registry takes, in bytes.
+    #[must_use]
+    pub fn estimated_bytes(&self) -> usize {
+        /// The entries of the field in the two maps, the reference counters, and the allocations.
+        const FIELD_OVERHEAD: usize = 192;
+        // System fields are shared by all registries.
+        let custom = self.fields.iter().filter(|field| !field.system);
+        let field_bytes = |field: &Arc<Field>| {
+            let names = 2 * field.internal_name.len() + field.label.len();
+            let options: usize = field.options.iter().map(FieldOption::estimated_bytes).sum();
+            size_of::<Field>() + FIELD_OVERHEAD + names + options
+        };
+        let unsupported =
+            |field: &UnsupportedField| size_of::<UnsupportedField>() + field.internal_name.len() + field.kind.len();
+        size_of::<Self>()
+            + custom.map(field_bytes).sum::<usize>()
+            + self.unsupported.iter().map(unsupported).sum::<usize>()
     }
 
     /// Returns the number of changes of this registry so far; 0 for an account that never had a custom field.

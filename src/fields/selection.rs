@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Field, Issue, IssueCode, Registry};
+use super::{Field, Issue, IssueCode, Issues, Registry};
 
 /// The requested fields that are not default fields, in the requested order, once each.
 #[derive(Debug, Clone, Default)]
@@ -19,18 +19,21 @@ impl Selection {
     ///
     /// # Errors
     /// Returns an issue for each name that is not a field of the account.
-    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>, registry: &Registry) -> Result<Self, Vec<Issue>> {
-        let (mut extra, mut issues, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>, registry: &Registry) -> Result<Self, Issues> {
+        // A body can have millions of names, so only those of fields and of listed issues are remembered.
+        let (mut extra, mut issues, mut seen) = (Vec::new(), Issues::default(), HashSet::new());
         let names = names.into_iter().map(str::trim).filter(|name| !name.is_empty());
-        for name in names.filter(|name| seen.insert(*name)) {
-            match registry.get(name) {
-                Some(field) if field.default => {}
-                Some(field) => extra.push(Arc::clone(field)),
-                None => {
+        for name in names {
+            let field = registry.get(name);
+            let is_new = if field.is_none() && issues.is_full() { !seen.contains(name) } else { seen.insert(name) };
+            match field.filter(|field| !field.default) {
+                Some(field) if is_new => extra.push(Arc::clone(field)),
+                None if is_new && field.is_none() => {
                     let message = registry.unsupported_message(name);
                     let message = message.unwrap_or_else(|| "is not a property of this account's contacts".to_owned());
                     issues.push(Issue::new(name, IssueCode::UnknownField, message));
                 }
+                _ => {}
             }
         }
         if issues.is_empty() { Ok(Self { extra, registry_version: registry.version() }) } else { Err(issues) }

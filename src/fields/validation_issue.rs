@@ -20,6 +20,8 @@ pub enum IssueCode {
     InvalidOption,
     /// The value has too many characters or items.
     TooLong,
+    /// The values of a contact are too large together.
+    ContactTooLarge,
     /// The number or time cannot be represented.
     OutOfRange,
     /// The value is missing.
@@ -38,6 +40,7 @@ impl IssueCode {
             Self::InvalidFormat => "invalid_format",
             Self::InvalidOption => "invalid_option",
             Self::TooLong => "too_long",
+            Self::ContactTooLarge => "contact_too_large",
             Self::OutOfRange => "out_of_range",
             Self::Required => "required",
         }

@@ -41,6 +41,20 @@ impl Value {
         }
     }
 
+    /// Returns the length of the value as compact JSON, in bytes.
+    #[must_use]
+    pub fn json_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => json_string_bytes(text),
+            Self::Number(number) => number.to_string().len(),
+            Self::Checkbox(checked) => if *checked { "true" } else { "false" }.len(),
+            Self::Options(names) => {
+                let commas = names.len().saturating_sub(1);
+                "[]".len() + commas + names.iter().map(|name| json_string_bytes(name)).sum::<usize>()
+            }
+        }
+    }
+
     /// Returns the text of a [`Value::Text`].
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
@@ -49,6 +63,16 @@ impl Value {
             _ => None,
         }
     }
+}
+
+/// Returns the length of a string as JSON, in bytes. Only control characters, quotes and backslashes are escaped.
+pub(super) fn json_string_bytes(text: &str) -> usize {
+    let bytes_of = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => r"\n".len(),
+        0..0x20 => r"\u0000".len(),
+        _ => 1,
+    };
+    "\"\"".len() + text.bytes().map(bytes_of).sum::<usize>()
 }
 
 impl Serialize for Value {
@@ -186,6 +210,23 @@ mod tests {
             let stored = serde_json::to_string(&value).expect("values serialize");
             let json = json::parse(stored.as_bytes()).expect("valid JSON");
             assert_eq!(Value::from_stored(json), Some(value));
+        }
+    }
+
+    #[test]
+    fn json_bytes_is_the_length_of_the_serialized_value() {
+        let every_ascii_character: String = (0..=127_u8).map(char::from).collect();
+        for value in [
+            Value::Text(every_ascii_character),
+            Value::Text("Größe 😀\u{2028}\u{85}".into()),
+            Value::Number(Number::parse("-1.5e-7").expect("a double")),
+            Value::Number(Number::parse("18446744073709551615").expect("an integer of 64 bits")),
+            Value::Checkbox(true),
+            Value::Checkbox(false),
+            Value::Options(vec!["blue".into()]),
+            Value::Options(vec!["blue".into(), "red".into()]),
+        ] {
+            assert_eq!(value.json_bytes(), serde_json::to_string(&value).expect("values serialize").len(), "{value:?}");
         }
     }
 

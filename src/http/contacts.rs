@@ -23,6 +23,7 @@ use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RoutePar
 use super::write_request::WriteRequest;
 use crate::contacts::{ContactPatch, ContactTarget, ListCursor, ListStart, Upsert, Write};
 use crate::fields::CustomSelection;
+use crate::json::Object;
 
 /// The parameters of a route that creates a contact, or identifies it by id.
 const ID_PARAMETERS: RouteParameters =
@@ -47,8 +48,8 @@ pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, Ap
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_PARAMETERS)?;
-            let fields = attempt.body_fields().await?;
-            let patch = ContactPatch::parse_new(&fields, attempt.registry()).map_err(ApiError::ValidationFailed)?;
+            let parse = |fields: &Object<'_>| ContactPatch::parse_new(fields, attempt.registry());
+            let patch = attempt.parse_fields(|fields| parse(fields).map_err(ApiError::ValidationFailed)).await?;
             attempt.commit_contact(query, Write::Create(patch), JsonResponse::from_written_contact).await
         })
         .await
@@ -65,8 +66,8 @@ pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, Ap
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
-            let fields = attempt.body_fields().await?;
-            let patch = ContactPatch::parse(&fields, attempt.registry()).map_err(ApiError::ValidationFailed)?;
+            let parse = |fields: &Object<'_>| ContactPatch::parse(fields, attempt.registry());
+            let patch = attempt.parse_fields(|fields| parse(fields).map_err(ApiError::ValidationFailed)).await?;
             let target = attempt.target(query.id_property.as_deref())?;
             let write = Write::Update { target, patch, preconditions: attempt.preconditions() };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
@@ -86,11 +87,10 @@ pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, Ap
     request
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(UPSERT_PARAMETERS)?;
-            let fields = attempt.body_fields().await?;
             let property = query.id_property.as_deref().ok_or(ApiError::NotFound)?;
             let value = attempt.path()?.value(property);
-            let upsert = Upsert::parse(property, value, &fields, attempt.registry());
-            let upsert = upsert.map_err(ApiError::ValidationFailed)?;
+            let parse = |fields: &Object<'_>| Upsert::parse(property, value, fields, attempt.registry());
+            let upsert = attempt.parse_fields(|fields| parse(fields).map_err(ApiError::ValidationFailed)).await?;
             let write = Write::Upsert(Upsert { preconditions: attempt.preconditions(), ..upsert });
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })

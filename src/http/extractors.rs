@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::query::QueryString;
 use crate::contacts::{ContactTarget, UniqueKey, parse_id};
 use crate::fields::{Field, Issue, IssueCode, Value};
-use crate::json::{self, Json, Object};
+use crate::json::{Json, Object};
 
 /// The value of the only parameter of a route's path, percent-decoded once.
 pub(super) struct PathParameter(pub(super) String);
@@ -161,20 +161,40 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Parses a body that must be a JSON object.
-pub(super) fn parse_object(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
-    json::parse(bytes)?.into_object().ok_or(ApiError::InvalidBody("The body must be a JSON object".into()))
+/// Parses a body that must be a JSON object, and converts the object ([`BodyParser::parse`]).
+///
+/// [`BodyParser::parse`]: super::limits::BodyParser::parse
+pub(super) async fn parse_object<T>(
+    app: &App,
+    account: Uuid,
+    bytes: &Bytes,
+    convert: impl FnOnce(&Object<'_>) -> Result<T, ApiError> + Send,
+) -> Result<T, ApiError> {
+    let convert = |json: Json<'_>| convert(&object_from_json(json)?);
+    app.limits().body_parser.parse(account, bytes, None, convert).await
 }
 
-/// Parses a body that must be exactly `{"fields": {…}}`. Returns the content of `fields`.
-pub(super) fn parse_fields(bytes: &Bytes) -> Result<Object<'_>, ApiError> {
+/// Parses a body that must be exactly `{"fields": {…}}`, and converts the content of `fields`.
+pub(super) async fn parse_fields<T>(
+    app: &App,
+    account: Uuid,
+    bytes: &Bytes,
+    convert: impl FnOnce(&Object<'_>) -> Result<T, ApiError> + Send,
+) -> Result<T, ApiError> {
+    let convert = |json: Json<'_>| convert(&fields_from_json(json)?);
+    app.limits().body_parser.parse(account, bytes, None, convert).await
+}
+
+/// Returns the members of a body that must be a JSON object.
+pub(super) fn object_from_json(json: Json<'_>) -> Result<Object<'_>, ApiError> {
+    json.into_object().ok_or(ApiError::InvalidBody("The body must be a JSON object".into()))
+}
+
+/// Returns the content of `fields` of a body that must be exactly `{"fields": {…}}`.
+fn fields_from_json(json: Json<'_>) -> Result<Object<'_>, ApiError> {
     const MESSAGE: &str = "The body must be {\"fields\": {internal_name: value, …}} and nothing else";
-    let members = parse_object(bytes).map_err(|error| match error {
-        ApiError::InvalidBody(_) => ApiError::InvalidBody(MESSAGE.into()),
-        other => other,
-    })?;
-    match <[_; 1]>::try_from(members) {
-        Ok([(name, Json::Object(fields))]) if name == "fields" => Ok(fields),
+    match json.into_object().map(<[_; 1]>::try_from) {
+        Some(Ok([(name, Json::Object(fields))])) if name == "fields" => Ok(fields),
         _ => Err(ApiError::InvalidBody(MESSAGE.into())),
     }
 }
@@ -184,6 +204,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::json;
 
     #[test]
     fn json_content_types_are_accepted_and_others_are_not() {
@@ -217,7 +238,8 @@ mod tests {
     #[test]
     fn body_must_be_an_object_with_fields_only() {
         let code = |body: &'static str| {
-            parse_fields(&Bytes::from_static(body.as_bytes())).map(|_| ()).map_err(|error| error.code())
+            let json = json::parse(body.as_bytes()).map_err(ApiError::from);
+            json.and_then(fields_from_json).map(|_| ()).map_err(|error| error.code())
         };
         assert_eq!(code(r#"{"fields": {}}"#), Ok(()));
         for body in [

@@ -20,6 +20,7 @@ use crate::fields::{
     Field, FieldOption, FieldPatch, Issue, IssueCode, NewField, Registry, Selection, format_instant,
     reject_system_field,
 };
+use crate::json::Object;
 
 /// List fields
 ///
@@ -52,7 +53,8 @@ pub(super) async fn create_field(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let body = payload.read(caller.account).await?;
-    let new_field = NewField::parse(&parse_object(&body)?).map_err(ApiError::ValidationFailed)?;
+    let parse = |body: &Object<'_>| NewField::parse(body).map_err(ApiError::ValidationFailed);
+    let new_field = parse_object(&app, caller.account, &body, parse).await?;
     let fingerprint = idempotency_header.fingerprint(&caller, &body, &Selection::default())?;
     let name = new_field.internal_name.clone();
     let build_response = move |registry: &Registry| field_response(StatusCode::CREATED, registry, &name);
@@ -90,13 +92,15 @@ pub(super) async fn update_field(
     payload: Payload,
 ) -> Result<Response, ApiError> {
     let bytes = payload.read(caller.account).await?;
-    let body = parse_object(&bytes)?;
     // Bypasses the cache, because another instance may have just created the field, and its type determines the valid
     // changes.
     let registry = app.repository().reload_registry(caller.account).await?;
-    reject_unsupported_field(&registry, &name)?;
     let field = registry.get(&name).map(|field| &**field);
-    let patch = FieldPatch::parse(&body, field).map_err(ApiError::ValidationFailed)?;
+    let parse = |body: &Object<'_>| {
+        reject_unsupported_field(&registry, &name)?;
+        FieldPatch::parse(body, field).map_err(ApiError::ValidationFailed)
+    };
+    let patch = parse_object(&app, caller.account, &bytes, parse).await?;
     let fingerprint = idempotency_header.fingerprint(&caller, &bytes, &Selection::default())?;
     let field_name = name.clone();
     let build_response = move |registry: &Registry| field_response(StatusCode::OK, registry, &field_name);
@@ -134,7 +138,7 @@ pub(super) async fn delete_field(
 /// Rejects a change of a field whose type this version does not know.
 fn reject_unsupported_field(registry: &Registry, name: &str) -> Result<(), ApiError> {
     registry.unsupported_message(name).map_or(Ok(()), |message| {
-        Err(ApiError::ValidationFailed(vec![Issue::new(name, IssueCode::UnknownField, message)]))
+        Err(ApiError::ValidationFailed([Issue::new(name, IssueCode::UnknownField, message)].into()))
     })
 }
 

@@ -78,7 +78,7 @@ impl IdempotencyHeader {
         let Some(key) = key.clone() else {
             let message = "must be sent once, as 1 to 255 visible ASCII characters";
             let issue = Issue::new("Idempotency-Key", IssueCode::InvalidFormat, message);
-            return Err(ApiError::ValidationFailed(vec![issue]));
+            return Err(ApiError::ValidationFailed([issue].into()));
         };
         let mut hasher = Sha256::new();
         // Builds that accepted keys on POST only did not hash the method. Instances of both kinds run during an upgrade,

@@ -13,6 +13,7 @@ use super::openapi::schemas::ContactPage;
 use super::openapi::search::SearchInput;
 use super::query::NoParameters;
 use crate::contacts::{SearchCursor, SearchError, SearchRequest};
+use crate::json::Object;
 
 /// Search contacts
 ///
@@ -31,9 +32,9 @@ pub(super) async fn search_contacts(
 ) -> Result<JsonResponse, ApiError> {
     let account = caller.account;
     let body = payload.read(caller.account).await?;
-    let body = parse_object(&body)?;
     let registry = app.registry(account).await?;
-    let request = SearchRequest::parse(&body, account, &registry)?;
+    let parse = |body: &Object<'_>| Ok(SearchRequest::parse(body, account, &registry)?);
+    let request = parse_object(&app, account, &body, parse).await?;
     let page = app.repository().search_contacts(account, &request).await?;
     let last = page.contacts.last().filter(|_| page.has_more);
     let body = ListBody {

@@ -16,13 +16,13 @@ use super::app::App;
 use super::authentication::Caller;
 use super::conditional_headers::ConditionalHeaders;
 use super::error::ApiError;
-use super::extractors::{ContactPath, Payload, parse_fields, parse_object};
+use super::extractors::{ContactPath, Payload, parse_fields};
 use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
 use super::query::{ContactQuery, QueryString, RouteParameters};
 use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WrittenContact};
 use crate::fields::{CustomSelection, Field, Registry, Selection};
-use crate::json::Object;
+use crate::json::{ArrayLimit, Json, Object};
 use crate::repository::{AccountWrites, Atomicity, WriteError};
 
 /// A request that writes contacts. Its extraction runs the checks up to the encoding of the query
@@ -176,14 +176,22 @@ impl WriteAttempt {
         self.request.query.parse_dry_run()
     }
 
-    /// Reads and parses a body that must be exactly `{"fields": {…}}`. Returns the content of `fields`.
-    pub(super) async fn body_fields(&self) -> Result<Object<'_>, ApiError> {
-        parse_fields(self.request.body().await?)
+    /// Reads and parses a body that must be exactly `{"fields": {…}}`, and converts the content of `fields`.
+    pub(super) async fn parse_fields<T>(
+        &self,
+        convert: impl FnOnce(&Object<'_>) -> Result<T, ApiError> + Send,
+    ) -> Result<T, ApiError> {
+        parse_fields(&self.request.app, self.request.caller.account, self.request.body().await?, convert).await
     }
 
-    /// Reads and parses a body that must be a JSON object.
-    pub(super) async fn body_object(&self) -> Result<Object<'_>, ApiError> {
-        parse_object(self.request.body().await?)
+    /// Reads and parses a body, in which an array has a limit, and converts the JSON.
+    pub(super) async fn parse_body<T>(
+        &self,
+        limit: ArrayLimit,
+        convert: impl FnOnce(Json<'_>) -> Result<T, ApiError> + Send,
+    ) -> Result<T, ApiError> {
+        let body = self.request.body().await?;
+        self.request.app.limits().body_parser.parse(self.request.caller.account, body, Some(limit), convert).await
     }
 
     /// Returns the conditions of `If-Match` and `If-None-Match`.

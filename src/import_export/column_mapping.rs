@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cell_values;
 use super::rejected_row::RejectedRow;
 use crate::contacts::{ContactPatch, Upsert, Write};
-use crate::fields::{Field, Issue, MAX_CUSTOM_FIELDS, NewField, Registry, system};
+use crate::fields::{Field, Issues, MAX_CUSTOM_FIELDS, NewField, Registry, system};
 use crate::json::Json;
 
 /// The options that control how columns are mapped to fields.
@@ -301,7 +301,7 @@ fn join_with_or(names: &[&str]) -> String {
 }
 
 /// Returns the definition of a text field for a header.
-fn field_definition(header: &str, internal_name: Option<&str>) -> Result<NewField, Vec<Issue>> {
+fn field_definition(header: &str, internal_name: Option<&str>) -> Result<NewField, Issues> {
     let mut body = vec![("label".into(), Json::String(header.into())), ("type".into(), Json::String("text".into()))];
     body.extend(internal_name.map(|name| ("internal_name".into(), Json::String(name.into()))));
     NewField::parse(&body)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::contacts::{Collision, WriteRejection, missing_identity_issues};
+use crate::contacts::{Collision, WriteRejection, contact_too_large_issue, missing_identity_issues};
 use crate::fields::{Issue, IssueCode, Registry};
 
 /// The reason why a row was rejected.
@@ -27,6 +27,7 @@ impl RejectedRow {
     pub fn from_write_rejection(rejection: &WriteRejection, registry: &Registry) -> Self {
         match rejection {
             WriteRejection::Incomplete => Self::from_issues(&missing_identity_issues()),
+            WriteRejection::TooLarge => Self::from_issues(&[contact_too_large_issue()]),
             WriteRejection::Duplicate(collisions) => {
                 let problems: Vec<_> =
                     collisions.iter().map(|collision| describe_collision(collision, registry)).collect();
@@ -110,5 +111,7 @@ mod tests {
         assert_eq!(rejected.message, "email: belongs to the contact 00000000-0000-0000-0000-000000000000 (duplicate)");
         let incomplete = RejectedRow::from_write_rejection(&WriteRejection::Incomplete, &fixtures::registry());
         assert!(incomplete.code == "validation_failed" && incomplete.message.contains("(required)"), "{incomplete:?}");
+        let large = RejectedRow::from_write_rejection(&WriteRejection::TooLarge, &fixtures::registry());
+        assert!(large.code == "validation_failed" && large.message.contains("(contact_too_large)"), "{large:?}");
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use moka::Entry;
 use moka::future::Cache;
+use moka::ops::compute::Op;
 use sqlx::{PgExecutor, Row};
 use uuid::Uuid;
 
@@ -21,7 +23,12 @@ use crate::fields::{FieldId, Registry};
 
 /// The interval at which the versions of the cached registries are compared with the stored ones.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_ACCOUNTS: u64 = 10_000;
+/// The memory that cached registries may take, in bytes (`docs/operations.md#limits`). A registry of 50 fields takes
+/// about 20 KB. The largest possible registry, with 500 fields of the maximum size, takes about 55 MB and fits. A larger
+/// one of an older build is loaded for each request.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The memory of an entry of the cache in addition to its registry, estimated.
+const ENTRY_BYTES: usize = 512;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 type RegistrySlot = Arc<ArcSwap<Registry>>;
@@ -34,8 +41,7 @@ pub(super) struct RegistryCache {
 
 impl RegistryCache {
     pub(super) fn new(pool: Pool) -> Self {
-        let slots = Cache::builder().max_capacity(MAX_ACCOUNTS).time_to_idle(IDLE_TIMEOUT).build();
-        Self { pool, slots }
+        Self { pool, slots: new_slots(MAX_BYTES) }
     }
 
     /// Returns the registry of an account, and loads it if it is not cached.
@@ -68,10 +74,7 @@ impl RegistryCache {
             // the versions are compared below.
             let slot = self.slot_or_insert(account, async { Ok(Arc::clone(registry)) }).await;
             let Ok(slot) = slot else { continue };
-            slot.rcu(|cached| {
-                let newest = if cached.version() < registry.version() { registry } else { cached };
-                Arc::clone(newest)
-            });
+            replace_older(&self.slots, account, &slot, registry).await;
             return;
         }
     }
@@ -114,6 +117,31 @@ impl RegistryCache {
     }
 }
 
+/// Creates a cache of registries that together take at most this memory.
+fn new_slots(max_bytes: u64) -> Cache<Uuid, RegistrySlot> {
+    let entry_bytes =
+        |_: &Uuid, slot: &RegistrySlot| u32::try_from(ENTRY_BYTES + slot.load().estimated_bytes()).unwrap_or(u32::MAX);
+    Cache::builder().weigher(entry_bytes).max_capacity(max_bytes).time_to_idle(IDLE_TIMEOUT).build()
+}
+
+/// Replaces the registry in a slot, unless it is newer. The cache weighs a slot only when it is inserted, so a slot that
+/// is still cached is inserted again.
+async fn replace_older(
+    slots: &Cache<Uuid, RegistrySlot>,
+    account: Uuid,
+    slot: &RegistrySlot,
+    registry: &Arc<Registry>,
+) {
+    let is_newer = |cached: &Arc<Registry>| cached.version() < registry.version();
+    let previous = slot.rcu(|cached| Arc::clone(if is_newer(cached) { registry } else { cached }));
+    if is_newer(&previous) {
+        let reinsert = |entry: Option<Entry<Uuid, RegistrySlot>>| {
+            std::future::ready(entry.map_or(Op::Nop, |entry| Op::Put(entry.into_value())))
+        };
+        slots.entry(account).and_compute_with(reinsert).await;
+    }
+}
+
 /// Loads the registry of an account. A single statement reads all fields, so they belong to the same version.
 pub(super) async fn load_registry(executor: impl PgExecutor<'_>, account: Uuid) -> Result<Registry, StorageError> {
     let select = sql!(
@@ -133,4 +161,51 @@ pub(super) async fn load_registry(executor: impl PgExecutor<'_>, account: Uuid) 
         }
     }
     Ok(Registry::new(version, last_custom_id, custom).with_unsupported(unsupported))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::{Field, FieldOption, Kind, registry_fixtures as fixtures};
+
+    /// Returns a registry with this number of fields with 1,000 options each.
+    fn large_registry(version: i64, fields: i32) -> Arc<Registry> {
+        let options: Vec<_> = (0..1_000).map(|number| FieldOption::new(format!("o{number}"), "a label")).collect();
+        let field = |id| Field { options: options.clone(), ..fixtures::custom(id, &format!("f_{id}"), Kind::Dropdown) };
+        Arc::new(Registry::new(version, 99 + fields, (100..100 + fields).map(field).collect()))
+    }
+
+    async fn insert(slots: &Cache<Uuid, RegistrySlot>, account: Uuid, registry: Arc<Registry>) -> RegistrySlot {
+        slots.get_with(account, async { Arc::new(ArcSwap::new(registry)) }).await
+    }
+
+    #[tokio::test]
+    async fn registries_together_stay_within_the_limit() {
+        let bytes = large_registry(1, 1).estimated_bytes();
+        assert!((50_000..500_000).contains(&bytes), "{bytes}");
+        let max_bytes = 10 * (bytes + ENTRY_BYTES) as u64;
+        let slots = new_slots(max_bytes);
+        for _ in 0..30 {
+            insert(&slots, Uuid::now_v7(), large_registry(1, 1)).await;
+        }
+        slots.run_pending_tasks().await;
+        assert_eq!((slots.entry_count(), slots.weighted_size()), (10, max_bytes));
+    }
+
+    #[tokio::test]
+    async fn registry_that_grows_takes_more_of_the_limit() {
+        let bytes = large_registry(1, 1).estimated_bytes();
+        let slots = new_slots(10 * (bytes + ENTRY_BYTES) as u64);
+        let accounts: Vec<_> = (0..10).map(|_| Uuid::now_v7()).collect();
+        for account in &accounts {
+            let slot = insert(&slots, *account, large_registry(1, 1)).await;
+            replace_older(&slots, *account, &slot, &large_registry(2, 5)).await;
+        }
+        slots.run_pending_tasks().await;
+        assert!(slots.entry_count() <= 2, "{} entries", slots.entry_count());
+        // An older registry replaces nothing.
+        let slot = insert(&slots, accounts[0], large_registry(3, 1)).await;
+        replace_older(&slots, accounts[0], &slot, &large_registry(2, 5)).await;
+        assert!(slot.load().version() >= 2);
+    }
 }

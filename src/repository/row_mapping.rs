@@ -66,6 +66,7 @@ pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
         id: row.try_get(0)?,
         version: row.try_get(1)?,
         values,
+        unloaded_bytes: None,
         archival: archived_at.map(|at| Archival { at, by: archived_by }),
         created_at: row.try_get(first_after_stored + 3)?,
         updated_at: row.try_get(first_after_stored + 4)?,

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Account, Server};
 
@@ -100,4 +100,29 @@ async fn chunked_body_over_the_limit_is_413() {
     let mut response = [0; 12];
     stream.read_exact(&mut response).unwrap();
     assert_eq!(&response, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn error_lists_at_most_100_details_and_counts_the_others() {
+    let account = Account::new().await;
+    let unknown = |count: usize| -> Value {
+        let names = (0..count).map(|number| (format!("nope_{number}"), json!(1)));
+        Value::Object(names.chain([("first_name".to_owned(), json!("A"))]).collect())
+    };
+    for (count, omitted) in [(100, json!(null)), (101, json!(1)), (5_000, json!(4_900))] {
+        let error = account.post("/contacts", json!({"fields": unknown(count)})).await;
+        let error = error.expect_error(400, "validation_failed").body;
+        assert_eq!(error["details"].as_array().unwrap().len(), 100);
+        assert_eq!((&error["details"][99]["field"], &error["details_omitted"]), (&json!("nope_99"), &omitted));
+        assert!(
+            error["message"].as_str().unwrap().starts_with(&format!("{count} fields are invalid: nope_0, nope_1,"))
+        );
+    }
+    let batch = json!({"inputs": [{"fields": unknown(102)}, {"fields": unknown(0)}]});
+    let results = account.batch("create", batch).await.expect(207).body;
+    let error = &results["results"][0]["error"];
+    assert_eq!((error["details"].as_array().unwrap().len(), &error["details_omitted"]), (100, &json!(2)));
+    let properties: Vec<_> = (0..150).map(|number| format!("nope_{number}")).collect();
+    let list = account.get(&format!("/contacts?properties={}", properties.join(","))).await;
+    assert_eq!(list.expect_error(400, "invalid_properties").body["details_omitted"], 50);
 }

@@ -134,6 +134,45 @@ async fn account_is_limited_to_500_fields_and_10_unique_fields() {
     account.define(json!({"label": "one more", "type": "text"})).await;
 }
 
+/// Returns options that take exactly this number of bytes as compact JSON.
+fn options_of_size(bytes: usize) -> Value {
+    let mut options: Vec<_> = (0..250)
+        .map(|number| json!({"internal_name": format!("o{number}"), "label": format!("{number} {}", "ä".repeat(100))}))
+        .collect();
+    let size = json!(options).to_string().len();
+    let rest = bytes.checked_sub(size).unwrap();
+    for option in options.iter_mut().take(rest / 100) {
+        option["label"] = json!(option["label"].as_str().unwrap().to_owned() + &"x".repeat(100));
+    }
+    options[249]["label"] = json!(options[249]["label"].as_str().unwrap().to_owned() + &"x".repeat(rest % 100));
+    assert_eq!(json!(options).to_string().len(), bytes);
+    json!(options)
+}
+
+#[tokio::test]
+async fn options_of_a_field_are_at_most_65536_bytes_unless_they_were_larger() {
+    let account = Account::new().await;
+    let too_long = [("options", "too_long")];
+    let define = |bytes| json!({"label": "Large", "type": "dropdown", "options": options_of_size(bytes)});
+    let rejected = account.post("/fields", define(65_537)).await;
+    rejected.expect_error(400, "validation_failed").expect_details(&too_long);
+    account.define(define(65_536)).await;
+    let patch = async |bytes| {
+        let body = json!({"options": options_of_size(bytes)});
+        account.call("PATCH", "/fields/large").json(&body).send().await
+    };
+    patch(65_537).await.expect_error(400, "validation_failed").expect_details(&too_long);
+    // An older build has stored larger options.
+    let update = "UPDATE fields SET options = $2 WHERE account_id = $1";
+    let options = sqlx::types::Json(options_of_size(65_700));
+    sqlx::query(update).bind(account.id).bind(options).execute(&mut account.database().await).await.unwrap();
+    patch(65_701).await.expect_error(400, "validation_failed").expect_details(&too_long);
+    patch(65_700).await.expect(200);
+    patch(65_600).await.expect(200);
+    patch(65_601).await.expect_error(400, "validation_failed").expect_details(&too_long);
+    account.call("PATCH", "/fields/large").json(&json!({"label": "Larger"})).send().await.expect(200);
+}
+
 #[tokio::test]
 async fn patch_of_a_field_changes_only_label_and_options() {
     let account = Account::new().await;

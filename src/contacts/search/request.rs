@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::search_body::SearchBody;
 use super::{Condition, SearchCriteria, SearchCursor, SearchError, Sort, filter, query_words};
-use crate::fields::{CustomSelection, InvalidValue, Issue, IssueCode, Registry, Selection};
+use crate::fields::{CustomSelection, InvalidValue, Issue, IssueCode, Issues, Registry, Selection};
 use crate::json::{Json, Object};
 
 const DEFAULT_LIMIT: i64 = 10;
@@ -58,7 +58,7 @@ impl SearchRequest {
             Ok(selection) if issues.0.is_empty() => Ok(Self { criteria, cursor: cursor.flatten(), limit, selection }),
             Err(unknown) if issues.0.is_empty() => Err(SearchError::InvalidProperties(unknown)),
             selection => {
-                issues.0.extend(selection.err().unwrap_or_default());
+                issues.0.append(selection.err().unwrap_or_default());
                 Err(SearchError::InvalidQuery(issues.0))
             }
         }
@@ -67,7 +67,7 @@ impl SearchRequest {
 
 /// The issues found so far. An error response contains all of them.
 #[derive(Default)]
-struct IssueList(Vec<Issue>);
+struct IssueList(Issues);
 
 impl IssueList {
     /// Returns the value, or records the problem of the value at `path` and returns a default.
@@ -167,10 +167,10 @@ fn parse_cursor(
         .ok_or_else(|| InvalidValue::new(IssueCode::InvalidFormat, message))
 }
 
-fn parse_properties(names: &[&str], registry: &Registry) -> Result<Selection, Vec<Issue>> {
+fn parse_properties(names: &[&str], registry: &Registry) -> Result<Selection, Issues> {
     if names.len() > MAX_PROPERTIES {
         let message = format!("must contain at most {MAX_PROPERTIES} names");
-        return Err(vec![Issue::new("properties", IssueCode::TooLong, message)]);
+        return Err([Issue::new("properties", IssueCode::TooLong, message)].into());
     }
     Selection::parse(names.iter().copied(), registry)
 }

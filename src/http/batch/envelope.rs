@@ -9,9 +9,10 @@ use crate::contacts::{ContactPatch, ContactTarget, Precondition, Preconditions, 
 use crate::fields::{Field, Issue, IssueCode, Number, Registry, Selection, Value, system};
 use crate::http::error::ApiError;
 use crate::http::query::unique_property;
-use crate::json::{Json, Object};
+use crate::json::{ArrayLimit, Json, Object};
 
-const MAX_INPUTS: usize = 1_000;
+/// The inputs of a batch. Parsing ends at the limit, so that more of them take no memory.
+pub(super) const INPUTS_LIMIT: ArrayLimit = ArrayLimit { key: "inputs", max: 1_000 };
 /// The number of characters of an unknown key that a message repeats.
 const MAX_QUOTED_CHARACTERS: usize = 100;
 
@@ -72,8 +73,8 @@ impl<'b, 'a> BatchEnvelope<'b, 'a> {
                 }
             }
         }
-        if !(1..=MAX_INPUTS).contains(&envelope.inputs.len()) {
-            return Err(invalid_body("inputs must contain 1 to 1000 objects"));
+        if envelope.inputs.is_empty() || envelope.inputs.len() > INPUTS_LIMIT.max {
+            return Err(invalid_input_count());
         }
         if action == BatchAction::Upsert && envelope.id_property.is_none() {
             return Err(invalid_body(
@@ -141,7 +142,7 @@ impl<'b, 'a> BatchEnvelope<'b, 'a> {
                 let value = parse_value(property, id).map_err(|issue| match id {
                     // As for a value in a path: no contact can have a value that is invalid for the property.
                     Json::String(_) => ApiError::ContactNotFound,
-                    _ => ApiError::ValidationFailed(vec![issue]),
+                    _ => ApiError::ValidationFailed([issue].into()),
                 })?;
                 Ok(ContactTarget::Key(UniqueKey::from_value(property, &value)))
             }
@@ -158,7 +159,7 @@ fn parse_inputs<'b, 'a>(inputs: &'b Json<'a>) -> Result<Vec<&'b BatchInput<'a>>,
 /// Returns the unique property with this name. Returns `None` for `id`, which is the default.
 fn parse_id_property(name: &str, registry: &Registry) -> Result<Option<Arc<Field>>, ApiError> {
     let property = unique_property(registry, name);
-    let property = property.map_err(|invalid| ApiError::InvalidQuery(vec![invalid.for_field("id_property")]))?;
+    let property = property.map_err(|invalid| ApiError::InvalidQuery([invalid.for_field("id_property")].into()))?;
     Ok(Some(property).filter(|field| field.id != system::ID))
 }
 
@@ -211,16 +212,21 @@ fn reject_unknown_keys(input: &BatchInput<'_>, action: BatchAction) -> Result<()
 }
 
 /// Parses `properties`: an array of names, or names separated by commas as in a query.
-fn parse_properties(json: &Json<'_>, registry: &Registry) -> Result<Selection, ApiError> {
-    let as_name = |item: &'_ Json<'_>| if let Json::String(name) = item { Some(name.to_string()) } else { None };
-    let names: Option<Vec<String>> = match json {
-        Json::String(list) => Some(list.split(',').map(str::to_owned).collect()),
-        Json::Array(items) => items.iter().map(as_name).collect(),
-        _ => None,
+fn parse_properties<'a>(json: &'a Json<'_>, registry: &Registry) -> Result<Selection, ApiError> {
+    let as_name = |item: &'a Json<'_>| if let Json::String(name) = item { Some(&**name) } else { None };
+    let selection = match json {
+        Json::String(list) => Selection::parse(list.split(','), registry),
+        Json::Array(items) if items.iter().all(|item| as_name(item).is_some()) => {
+            Selection::parse(items.iter().filter_map(as_name), registry)
+        }
+        _ => return Err(invalid_body("properties must be an array of names")),
     };
-    let names = names.ok_or(invalid_body("properties must be an array of names"))?;
-    let names = names.iter().map(String::as_str);
-    Selection::parse(names, registry).map_err(ApiError::InvalidProperties)
+    selection.map_err(ApiError::InvalidProperties)
+}
+
+/// Returns the error for a batch without inputs or with too many.
+pub(super) fn invalid_input_count() -> ApiError {
+    invalid_body("inputs must contain 1 to 1000 objects")
 }
 
 fn invalid_body(message: impl Into<Cow<'static, str>>) -> ApiError {

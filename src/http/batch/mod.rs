@@ -13,17 +13,18 @@ use uuid::Uuid;
 use super::app::App;
 use super::authentication::Caller;
 use super::error::ApiError;
-use super::extractors::{Payload, parse_object};
+use super::extractors::{Payload, object_from_json};
 use super::json_response::JsonResponse;
 use super::openapi::parameters::{DryRun, IdempotencyKey};
 use super::openapi::responses::{BatchResponse, KeyReused, PartialBatchResponse};
 use super::openapi::schemas::{BatchArchivals, BatchIds, BatchNew, BatchUpdates, BatchUpserts};
 use super::query::QueryString;
-use super::write_request::{ValidatedWrites, WriteRequest};
+use super::write_request::{ValidatedWrites, WriteAttempt, WriteRequest};
 use crate::contacts::{Contact, ContactTarget, WriteOutcome};
 use crate::fields::CustomSelection;
+use crate::json::{Json, JsonError, Object};
 use crate::repository::{Atomicity, Repository, StorageError};
-use envelope::{BatchAction, BatchEnvelope};
+use envelope::{BatchAction, BatchEnvelope, INPUTS_LIMIT, invalid_input_count};
 use results::{BatchResult, ValidatedBatch, batch_response};
 
 /// Create contacts
@@ -82,21 +83,28 @@ pub(super) async fn read_batch(
     let registry = app.registry(account).await?;
     query.parse_dry_run()?;
     let body = payload.read(caller.account).await?;
-    let body = parse_object(&body)?;
-    let envelope = BatchEnvelope::parse(&body, BatchAction::Read, &registry)?;
-    caller.charge_batch(&app, envelope.inputs.len())?;
-    let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.parse_id_only(input)).collect();
-    let custom_fields = CustomSelection::from(&envelope.selection);
+    let parse = |body: &Object<'_>| {
+        let envelope = BatchEnvelope::parse(body, BatchAction::Read, &registry)?;
+        caller.charge_batch(&app, envelope.inputs.len())?;
+        let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.parse_id_only(input)).collect();
+        Ok((targets, envelope.selection, envelope.is_atomic))
+    };
+    let parsed = app
+        .limits()
+        .body_parser
+        .parse(account, &body, Some(INPUTS_LIMIT), |json: Json<'_>| parse(&object_from_json(json)?));
+    let (targets, selection, is_atomic) = parsed.await.map_err(name_input_limit)?;
+    let custom_fields = CustomSelection::from(&selection);
     let mut contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?.into_iter();
     let found = targets
         .into_iter()
         .map(|target| target.and_then(|_| contacts.next().flatten().ok_or(ApiError::ContactNotFound)));
     let mut found: Vec<_> = found.collect();
-    if envelope.is_atomic && found.iter().any(Result::is_err) {
+    if is_atomic && found.iter().any(Result::is_err) {
         found.iter_mut().filter(|contact| contact.is_ok()).for_each(|contact| *contact = Err(ApiError::NotApplied));
     }
     batch_response(found.iter().map(|contact| match contact {
-        Ok(contact) => BatchResult::from_contact(StatusCode::OK, contact.render(&envelope.selection)),
+        Ok(contact) => BatchResult::from_contact(StatusCode::OK, contact.render(&selection)),
         Err(error) => BatchResult::from_error(error),
     }))
 }
@@ -127,25 +135,44 @@ async fn write_batch(request: WriteRequest, action: BatchAction) -> Result<Respo
     request
         .retry_on_registry_change(move |attempt| async move {
             let is_dry_run = attempt.parse_batch_dry_run()?;
-            let body = attempt.body_object().await?;
-            let registry = attempt.registry();
-            let envelope = BatchEnvelope::parse(&body, action, registry)?;
-            let fingerprint = attempt.fingerprint(&envelope.selection)?;
-            attempt.charge_batch(envelope.inputs.len())?;
-            let inputs = envelope.inputs.iter().map(|input| envelope.parse_write(input, action, registry));
-            let (validity, writes) = split_validity(inputs);
-            let atomicity = match (envelope.is_atomic, validity.iter().all(Result::is_ok)) {
-                (false, _) => Atomicity::Independent,
-                (true, true) => Atomicity::AllOrNothing,
-                (true, false) => Atomicity::RejectAll,
-            };
-            let (selection, registry) = (envelope.selection, Arc::clone(registry));
-            let custom_fields = CustomSelection::from(&selection);
-            let batch = Arc::new(ValidatedBatch { validity, selection, registry, is_dry_run });
-            let writes = ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields };
+            let parse = |body: &Object<'_>| parse_batch(&attempt, action, is_dry_run, body);
+            let parsed = attempt.parse_body(INPUTS_LIMIT, |json: Json<'_>| parse(&object_from_json(json)?));
+            let (writes, batch) = parsed.await.map_err(name_input_limit)?;
             attempt.commit(writes, move |outcomes: &[WriteOutcome]| batch.response(outcomes)).await
         })
         .await
+}
+
+/// Validates the inputs of a batch of writes.
+fn parse_batch(
+    attempt: &WriteAttempt,
+    action: BatchAction,
+    is_dry_run: bool,
+    body: &Object<'_>,
+) -> Result<(ValidatedWrites, Arc<ValidatedBatch>), ApiError> {
+    let registry = attempt.registry();
+    let envelope = BatchEnvelope::parse(body, action, registry)?;
+    let fingerprint = attempt.fingerprint(&envelope.selection)?;
+    attempt.charge_batch(envelope.inputs.len())?;
+    let inputs = envelope.inputs.iter().map(|input| envelope.parse_write(input, action, registry));
+    let (validity, writes) = split_validity(inputs);
+    let atomicity = match (envelope.is_atomic, validity.iter().all(Result::is_ok)) {
+        (false, _) => Atomicity::Independent,
+        (true, true) => Atomicity::AllOrNothing,
+        (true, false) => Atomicity::RejectAll,
+    };
+    let (selection, registry) = (envelope.selection, Arc::clone(registry));
+    let custom_fields = CustomSelection::from(&selection);
+    let batch = Arc::new(ValidatedBatch { validity, selection, registry, is_dry_run });
+    Ok((ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields }, batch))
+}
+
+/// Replaces the parser's error for too many inputs.
+fn name_input_limit(error: ApiError) -> ApiError {
+    match error {
+        ApiError::InvalidJson(JsonError::ArrayTooLong) => invalid_input_count(),
+        error => error,
+    }
 }
 
 /// Splits the results of parsing into the validity of each input and the values of the valid inputs.

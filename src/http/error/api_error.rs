@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::clients::Scope;
 use crate::contacts::UnmetPrecondition;
-use crate::fields::Issue;
+use crate::fields::Issues;
 use crate::json::JsonError;
 
 /// RFC 5789 §3.1.
@@ -27,10 +27,10 @@ pub(in crate::http) enum ApiError {
     MissingContactId,
     /// `properties` contains names that are not fields of the account.
     #[error("unknown properties")]
-    InvalidProperties(Vec<Issue>),
+    InvalidProperties(Issues),
     /// Query parameters, or the criteria of a search, are malformed.
     #[error("invalid query")]
-    InvalidQuery(Vec<Issue>),
+    InvalidQuery(Issues),
     /// The body is not JSON.
     #[error("invalid JSON")]
     InvalidJson(#[from] JsonError),
@@ -39,7 +39,7 @@ pub(in crate::http) enum ApiError {
     InvalidBody(Cow<'static, str>),
     /// The names or values of fields in the body are invalid, or the `Idempotency-Key` is malformed.
     #[error("invalid fields")]
-    ValidationFailed(Vec<Issue>),
+    ValidationFailed(Issues),
     /// The token is valid but names no account.
     #[error("Unauthorized: missing account context")]
     MissingAccountContext,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::api_error::{ApiError, Duplicate};
 use crate::contacts::UnmetPrecondition;
-use crate::fields::{Issue, IssueCode};
+use crate::fields::{Issue, IssueCode, MAX_ISSUES};
 
 /// The number of characters of a contact id that a message repeats.
 const MAX_QUOTED_CHARACTERS: usize = 100;
@@ -56,6 +56,14 @@ pub(in crate::http) struct Problem<'a> {
     message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     details: Vec<ErrorDetail<'a>>,
+    /// The number of details that are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    details_omitted: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl ApiError {
@@ -66,24 +74,27 @@ impl ApiError {
 
     /// Returns the code, message and details.
     pub(in crate::http) fn problem(&self) -> Problem<'_> {
-        Problem { code: self.code(), message: self.message(), details: self.details() }
+        let (details, details_omitted) = self.details();
+        Problem { code: self.code(), message: self.message(), details, details_omitted }
     }
 
     fn message(&self) -> Cow<'static, str> {
         match self {
             Self::MissingContactId | Self::MissingAccountContext | Self::ContactArchived => self.to_string().into(),
             Self::InvalidProperties(issues) => {
-                count_and_join(issue_fields(issues), "property is unknown", "properties are unknown")
+                let total = issues.len() + issues.omitted();
+                count_and_join(total, issue_fields(issues), "property is unknown", "properties are unknown")
             }
-            Self::InvalidQuery(issues) => match &issues[..] {
+            Self::InvalidQuery(issues) => match &**issues {
                 [issue] if issue.field == "id_property" && issue.code == IssueCode::Required => {
                     "Missing query parameter id_property, for example ?id_property=external_id".into()
                 }
                 [issue] => format!("Invalid query: {} {}", issue.field, issue.message).into(),
-                issues => format!("Invalid query: {}", join_names(issue_fields(issues))).into(),
+                listed => format!("Invalid query: {}", join_names(issue_fields(listed))).into(),
             },
             Self::ValidationFailed(issues) => {
-                count_and_join(issue_fields(issues), "field is invalid", "fields are invalid")
+                let total = issues.len() + issues.omitted();
+                count_and_join(total, issue_fields(issues), "field is invalid", "fields are invalid")
             }
             Self::InvalidJson(error) => format!("The body is not valid JSON: {error}").into(),
             Self::InvalidBody(rule) => rule.clone(),
@@ -102,6 +113,7 @@ impl ApiError {
                 "This path does not support this method. The Allow header lists the supported methods".into()
             }
             Self::DuplicateContact(duplicates) => count_and_join(
+                duplicates.len(),
                 duplicates.iter().map(|duplicate| &*duplicate.field),
                 "unique field is taken",
                 "unique fields are taken",
@@ -112,6 +124,7 @@ impl ApiError {
                     .into()
             },
             Self::OptionInUse(options) => count_and_join(
+                options.len(),
                 options.iter().map(|option| &**option),
                 "option is still in use",
                 "options are still in use",
@@ -147,14 +160,18 @@ impl ApiError {
         }
     }
 
-    fn details(&self) -> Vec<ErrorDetail<'_>> {
+    /// Returns the first details, and the number of the others.
+    fn details(&self) -> (Vec<ErrorDetail<'_>>, usize) {
         match self {
             Self::InvalidProperties(issues) | Self::InvalidQuery(issues) | Self::ValidationFailed(issues) => {
-                issues.iter().map(ErrorDetail::from_issue).collect()
+                (issues.iter().map(ErrorDetail::from_issue).collect(), issues.omitted())
             }
-            Self::DuplicateContact(duplicates) => duplicates.iter().map(ErrorDetail::from_duplicate).collect(),
-            Self::OptionInUse(options) => options.iter().map(|option| ErrorDetail::from_used_option(option)).collect(),
-            _ => vec![],
+            Self::DuplicateContact(duplicates) => (duplicates.iter().map(ErrorDetail::from_duplicate).collect(), 0),
+            Self::OptionInUse(options) => {
+                let listed = options.iter().take(MAX_ISSUES).map(|option| ErrorDetail::from_used_option(option));
+                (listed.collect(), options.len().saturating_sub(MAX_ISSUES))
+            }
+            _ => (vec![], 0),
         }
     }
 }
@@ -182,13 +199,13 @@ fn issue_fields(issues: &[Issue]) -> impl ExactSizeIterator<Item = &str> {
     issues.iter().map(|issue| &*issue.field)
 }
 
-/// Returns the number of names, a text, and the names: "2 fields are invalid: email, shoe_size".
+/// Returns a number, a text, and names: "2 fields are invalid: email, shoe_size".
 fn count_and_join<'a>(
+    count: usize,
     names: impl ExactSizeIterator<Item = &'a str>,
     singular: &str,
     plural: &str,
 ) -> Cow<'static, str> {
-    let count = names.len();
     format!("{count} {}: {}", if count == 1 { singular } else { plural }, join_names(names)).into()
 }
 
@@ -220,7 +237,7 @@ mod tests {
                         {"field": "shoe_size", "code": "unknown_field", "message": "is not a field"}],
             "request_id": "r1"
         });
-        assert_eq!(body(&ApiError::ValidationFailed(issues)), expected);
+        assert_eq!(body(&ApiError::ValidationFailed(issues.into())), expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Conversions of errors of other modules into errors of the API.
 
 use super::api_error::{ApiError, Duplicate};
-use crate::contacts::{Collision, WriteRejection, missing_identity_issues};
+use crate::contacts::{Collision, WriteRejection, contact_too_large_issue, missing_identity_issues};
 use crate::fields::Registry;
 use crate::repository::{FeedError, FieldError, StorageError, WriteError};
 
@@ -17,6 +17,7 @@ impl ApiError {
             WriteRejection::Archived => Self::ContactArchived,
             WriteRejection::PreconditionFailed(unmet) => Self::PreconditionFailed(*unmet),
             WriteRejection::Incomplete => Self::ValidationFailed(missing_identity_issues().into()),
+            WriteRejection::TooLarge => Self::ValidationFailed([contact_too_large_issue()].into()),
             WriteRejection::Duplicate(collisions) => Self::DuplicateContact(collisions.iter().map(duplicate).collect()),
             WriteRejection::NotApplied => Self::NotApplied,
         }
@@ -78,6 +79,7 @@ mod tests {
             WriteRejection::Archived,
             WriteRejection::PreconditionFailed(UnmetPrecondition::Missing),
             WriteRejection::Incomplete,
+            WriteRejection::TooLarge,
             WriteRejection::Duplicate(vec![]),
             WriteRejection::NotApplied,
         ] {

@@ -8,20 +8,17 @@ use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use super::decoded_body::{DecodedBody, decoder_bytes};
-use crate::fair_semaphore::{FairPermit, FairSemaphore};
+use super::memory_budget::MemoryBudget;
+use crate::fair_semaphore::FairPermit;
 use crate::http::content_coding::RequestCoding;
 use crate::http::error::ApiError;
 
 /// Bodies up to this size are not counted. The number of concurrent requests limits their total memory.
 const UNCOUNTED_BYTES: usize = 64 * 1024;
-/// How long a larger body waits for memory.
-const RESERVE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The number of bytes that one permit of the semaphore reserves.
-const BYTES_PER_PERMIT: usize = 1024;
 
 /// The memory budget for large request bodies, and the timeout for reading them.
 pub(in crate::http) struct BodyMemory {
-    permits: FairSemaphore,
+    budget: MemoryBudget,
     /// The longest pause within a body.
     read_timeout: Duration,
 }
@@ -29,7 +26,7 @@ pub(in crate::http) struct BodyMemory {
 impl BodyMemory {
     /// Creates a budget of `bytes`, rounded up to full permits.
     pub(super) fn new(bytes: usize, read_timeout: Duration) -> Self {
-        Self { permits: FairSemaphore::new(bytes.div_ceil(BYTES_PER_PERMIT)), read_timeout }
+        Self { budget: MemoryBudget::new(bytes), read_timeout }
     }
 
     /// Reads a body of at most `limit` bytes for an account, and decodes it. Its memory is released when the last clone of the bytes
@@ -99,13 +96,6 @@ impl BodyMemory {
             }
         }
     }
-
-    /// Reserves memory for `bytes`. A body larger than the share of an account gets all of this share.
-    async fn reserve(&self, account: Uuid, bytes: usize) -> Result<FairPermit, ApiError> {
-        let permits = bytes.div_ceil(BYTES_PER_PERMIT).min(self.permits.max_of_account());
-        let permit = tokio::time::timeout(RESERVE_TIMEOUT, self.permits.acquire(account, permits)).await;
-        permit.map_err(|_| ApiError::Unavailable("no memory is free for a large body".into()))
-    }
 }
 
 /// The part of a body that has been read.
@@ -131,7 +121,7 @@ impl BodyBuffer {
             return Err(ApiError::PayloadTooLarge { limit: self.limit });
         }
         if self.permit.is_none() && self.bytes.len() + part.len() > UNCOUNTED_BYTES {
-            self.permit = Some(memory.reserve(self.account, self.size + self.additional_bytes).await?);
+            self.permit = Some(memory.budget.reserve(self.account, self.size + self.additional_bytes).await?);
             self.bytes.reserve_exact(self.size - self.bytes.len());
         }
         self.bytes.extend_from_slice(part);
@@ -185,18 +175,18 @@ mod tests {
         let body =
             memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT / 2]), None, LIMIT).await.expect("memory is free");
         let same = body.slice(1..);
-        assert_eq!(memory.permits.free(), 512);
+        assert_eq!(memory.budget.free_bytes(), 512 * 1024);
         drop(body);
-        assert_eq!(memory.permits.free(), 512);
+        assert_eq!(memory.budget.free_bytes(), 512 * 1024);
         drop(same);
-        assert_eq!(memory.permits.free(), 1024);
+        assert_eq!(memory.budget.free_bytes(), 1024 * 1024);
     }
 
     #[tokio::test]
     async fn body_larger_than_the_share_of_an_account_takes_all_of_it() {
-        let memory = memory_with_bytes(100 * BYTES_PER_PERMIT);
+        let memory = memory_with_bytes(100 * 1024);
         let body = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT]), None, LIMIT).await.expect("memory is free");
-        assert_eq!(memory.permits.free(), 25);
+        assert_eq!(memory.budget.free_bytes(), 25 * 1024);
         let rejected = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT]), None, LIMIT).await;
         assert!(matches!(rejected, Err(ApiError::Unavailable(_))));
         memory
@@ -204,6 +194,6 @@ mod tests {
             .await
             .expect("small bodies need no permit");
         drop(body);
-        assert_eq!(memory.permits.free(), 100);
+        assert_eq!(memory.budget.free_bytes(), 100 * 1024);
     }
 }

@@ -4,13 +4,16 @@
 //! The numbers are settings. A request over a limit is rejected early, before it causes much work.
 
 mod body_memory;
+mod body_parser;
 mod decoded_body;
+mod memory_budget;
 mod rate_limit;
 mod request_slots;
 
 use crate::config::HttpSettings;
 
 pub(super) use body_memory::BodyMemory;
+pub(super) use body_parser::BodyParser;
 pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
 pub(super) use request_slots::RequestSlots;
 
@@ -22,6 +25,8 @@ pub(super) struct Limits {
     pub(super) slots: RequestSlots,
     /// The memory for request bodies.
     pub(super) bodies: BodyMemory,
+    /// The parser of request bodies.
+    pub(super) body_parser: BodyParser,
 }
 
 impl Limits {
@@ -32,6 +37,7 @@ impl Limits {
             rates: limits.rate_per_minute.map(RateLimits::new),
             slots: RequestSlots::new(limits.concurrent_requests, limits.long_polls),
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
+            body_parser: BodyParser::new(),
         }
     }
 }

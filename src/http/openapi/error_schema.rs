@@ -23,6 +23,11 @@ pub(super) fn problem_schema() -> Value {
                         "existing_id": {"type": "string", "format": "uuid", "description": "The active contact that has this value of a unique field"}
                     }
                 }
+            },
+            "details_omitted": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "The number of further invalid fields, if there are more than 100"
             }
         }
     })
@@ -72,7 +77,7 @@ const CODES: [&str; 29] = [
     "headers_too_large",
 ];
 /// The codes of `details` (`docs/api-reference.md#detail-codes`).
-const DETAIL_CODES: [&str; 11] = [
+const DETAIL_CODES: [&str; 12] = [
     "unknown_field",
     "unknown_parameter",
     "forbidden_field",
@@ -80,6 +85,7 @@ const DETAIL_CODES: [&str; 11] = [
     "invalid_format",
     "invalid_option",
     "too_long",
+    "contact_too_large",
     "out_of_range",
     "required",
     "duplicate",

@@ -12,7 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use uuid::uuid;
 
 use crate::contacts::UnmetPrecondition;
-use crate::fields::{Issue, IssueCode};
+use crate::fields::{Issue, IssueCode, Issues};
 use crate::http::error::{ACCEPT_PATCH, ApiError, Duplicate};
 use crate::json::JsonError;
 
@@ -76,13 +76,13 @@ responses! {
     PreconditionFailed: "412" => error_response("The precondition (If-Match or If-None-Match) does not hold", &[ApiError::PreconditionFailed(UnmetPrecondition::OtherVersion)]);
     /// A search that is invalid.
     InvalidSearch: "400" => error_response("The search is invalid", &[
-        ApiError::InvalidQuery(vec![
+        ApiError::InvalidQuery(Issues::from([
             Issue::new("filters[0].operator", IssueCode::InvalidOption, "must be one of eq, neq, in, not_in, has_value, has_no_value (for a property of type checkbox)"),
             Issue::new("sorts[0]", IssueCode::UnknownField, "nope is not a property of this account's contacts"),
-        ]),
-        ApiError::InvalidProperties(vec![
+        ])),
+        ApiError::InvalidProperties(Issues::from([
             Issue::new("nope", IssueCode::UnknownField, "is not a property of this account's contacts"),
-        ]),
+        ])),
         ApiError::InvalidJson(JsonError::Empty),
         ApiError::InvalidBody("sorts must be an array of strings".into()),
     ]);

@@ -5,7 +5,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{OpenApi as Document, RefOr, Required};
 
 use super::{responses, scopes};
-use crate::fields::{Issue, IssueCode};
+use crate::fields::{Issue, IssueCode, Issues};
 use crate::http::error::ApiError;
 use crate::http::oauth;
 use crate::json::JsonError;
@@ -45,23 +45,21 @@ fn add_errors(operation: &mut Operation, path: &str) {
     if path.contains("{internalName}") {
         add("The account has no such field", &[ApiError::FieldNotFound]);
     }
-    let mut invalid_requests = vec![ApiError::InvalidQuery(vec![Issue::new(
-        "limit",
-        IssueCode::OutOfRange,
-        "must be a number from 1 to 100",
-    )])];
+    let mut invalid_requests = vec![ApiError::InvalidQuery(
+        [Issue::new("limit", IssueCode::OutOfRange, "must be a number from 1 to 100")].into(),
+    )];
     if path.starts_with("/contacts") {
         let unknown = Issue::new("nope", IssueCode::UnknownField, "is not a property of this account's contacts");
-        invalid_requests.push(ApiError::InvalidProperties(vec![unknown]));
+        invalid_requests.push(ApiError::InvalidProperties([unknown].into()));
     }
     if path.contains("{contactId}") {
         invalid_requests.push(ApiError::MissingContactId);
     }
     if operation.request_body.is_some() {
-        invalid_requests.push(ApiError::ValidationFailed(vec![
+        invalid_requests.push(ApiError::ValidationFailed(Issues::from([
             Issue::new("email", IssueCode::InvalidFormat, "must be an email address such as ada@example.com"),
             Issue::new("created_at", IssueCode::ForbiddenField, "is set by the system: leave it out"),
-        ]));
+        ])));
         invalid_requests.push(ApiError::InvalidJson(JsonError::Empty));
         invalid_requests.push(ApiError::InvalidBody("The body must be a JSON object".into()));
         // The three have one code, and the last is the example.

@@ -1,16 +1,16 @@
 //! Collects the problems of a query, so that one response reports all of them.
 
 use super::query_string::QueryString;
-use crate::fields::{Issue, IssueCode};
+use crate::fields::{Issue, IssueCode, Issues};
 use crate::http::error::ApiError;
 
 /// The problems of a query that have been collected so far.
-pub(super) struct QueryIssues(Vec<Issue>);
+pub(super) struct QueryIssues(Issues);
 
 impl QueryIssues {
     /// Creates a collection with an issue for each parameter that the route does not have.
     pub(super) fn for_query(query: &QueryString) -> Self {
-        Self(query.unknown_parameters().to_vec())
+        Self(query.unknown_parameters().to_vec().into())
     }
 
     pub(super) fn push(&mut self, issue: Issue) {
@@ -59,13 +59,13 @@ impl QueryIssues {
     }
 
     /// Returns the selection of the query, or an error with all issues. Unknown properties alone have their own code.
-    pub(super) fn into_result_with<T>(self, selection: Result<T, Vec<Issue>>) -> Result<T, ApiError> {
+    pub(super) fn into_result_with<T>(self, selection: Result<T, Issues>) -> Result<T, ApiError> {
         let Self(mut issues) = self;
         match selection {
             Ok(selection) if issues.is_empty() => Ok(selection),
             Err(unknown) if issues.is_empty() => Err(ApiError::InvalidProperties(unknown)),
             selection => {
-                issues.extend(selection.err().unwrap_or_default());
+                issues.append(selection.err().unwrap_or_default());
                 Err(ApiError::InvalidQuery(issues))
             }
         }

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::declared_parameters::{DeclaredParameters, unknown_parameter};
-use crate::fields::{InvalidValue, Issue, IssueCode, Registry, Selection};
+use crate::fields::{InvalidValue, Issue, IssueCode, Issues, Registry, Selection};
 use crate::http::error::ApiError;
 
 /// The decoded parameters of a query string.
@@ -44,7 +44,7 @@ impl QueryString {
             let (name, decoded) = decoded.ok_or_else(|| {
                 let name = String::from_utf8_lossy(&percent_decode_str(name).collect::<Vec<_>>()).into_owned();
                 let message = "must be percent-encoded UTF-8";
-                ApiError::InvalidQuery(vec![Issue::new(name, IssueCode::InvalidFormat, message)])
+                ApiError::InvalidQuery([Issue::new(name, IssueCode::InvalidFormat, message)].into())
             })?;
             if value.trim_end_matches('+').contains('+') {
                 query.names_with_plus.push(name.clone().into_owned());
@@ -93,7 +93,7 @@ impl QueryString {
     ///
     /// # Errors
     /// An issue for each unknown name.
-    pub(super) fn selection(&self, registry: &Registry) -> Result<Selection, Vec<Issue>> {
+    pub(super) fn selection(&self, registry: &Registry) -> Result<Selection, Issues> {
         let lists = self.values.get("properties").map(Vec::as_slice).unwrap_or_default();
         Selection::parse(lists.iter().flat_map(|list| list.split(',')), registry)
     }

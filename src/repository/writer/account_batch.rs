@@ -121,7 +121,17 @@ impl AccountBatch {
         lookups.ids.dedup();
         lookups.keys.sort_unstable();
         lookups.keys.dedup();
+        if lookups.is_empty() {
+            lookups.incomplete_ids = self.contacts_to_complete();
+        }
         lookups
+    }
+
+    /// Returns the loaded contacts of which all custom fields have to be loaded.
+    fn contacts_to_complete(&self) -> Vec<Uuid> {
+        let requests = self.jobs.iter().map(|job| &job.request);
+        let writes = requests.flat_map(|request| request.writes.iter().map(|write| (write, &*request.registry)));
+        self.unit_of_work.contacts_to_complete(&writes.collect::<Vec<_>>())
     }
 
     /// Applies the jobs one after another.

@@ -103,6 +103,10 @@ impl<'b> CopyRow<'b> {
         self.bytes(Some(&number.to_be_bytes()))
     }
 
+    pub(super) fn optional_integer(&mut self, number: Option<i32>) -> &mut Self {
+        self.bytes(number.map(i32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice))
+    }
+
     pub(super) fn bigint(&mut self, number: i64) -> &mut Self {
         self.bytes(Some(&number.to_be_bytes()))
     }

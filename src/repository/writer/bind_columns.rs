@@ -33,7 +33,7 @@ pub(super) const CHANGE_COLUMNS: [ArrayColumn; 8] = [
 
 /// Returns the columns that [`ContactColumns::bind_values`] binds. `base` is the version that is replaced. `custom_set` is
 /// a JSON text of the custom fields that get a value, `custom_removed` lists those that are cleared, separated by commas.
-/// Both are NULL for a contact whose custom fields do not change.
+/// Both are NULL for a contact whose custom fields do not change. `custom_size` is the value of [`stored_custom_size`].
 pub(super) fn contact_value_columns() -> Vec<ArrayColumn> {
     let mut columns = vec![
         ("account_id", "uuid"),
@@ -44,9 +44,15 @@ pub(super) fn contact_value_columns() -> Vec<ArrayColumn> {
         ("updated_at", "timestamptz"),
         ("custom_set", "text"),
         ("custom_removed", "text"),
+        ("custom_size", "integer"),
     ];
     columns.extend(system::stored().iter().map(|field| (field.internal_name.as_str(), "text")));
     columns
+}
+
+/// Returns the upper bound of the size of a contact's custom values that is stored with it.
+pub(super) fn stored_custom_size(contact: &Contact) -> Option<i32> {
+    contact.custom_bytes().and_then(|bytes| i32::try_from(bytes).ok())
 }
 
 /// A contact to store, with its account. `before` is the stored contact that it replaces.
@@ -103,7 +109,8 @@ impl<'a> ContactColumns<'a> {
             .bind(self.map_contacts(|contact| contact.position))
             .bind(self.map_contacts(|contact| contact.updated_at))
             .bind(&self.custom_set)
-            .bind(&self.custom_removed);
+            .bind(&self.custom_removed)
+            .bind(self.map_contacts(stored_custom_size));
         system::stored()
             .iter()
             .fold(query, |query, field| query.bind(self.map_contacts(|contact| contact.values.text(field.id))))

@@ -10,11 +10,12 @@ use super::account_batch::AccountBatch;
 use super::binary_copy::copy_rows;
 use super::bind_columns::{
     ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ContactColumns, ContactRow, KeyColumns, contact_value_columns,
+    stored_custom_size,
 };
 use crate::contacts::{Change, Contact, UniqueKey};
 use crate::fields::system;
 use crate::repository::error::StorageError;
-use crate::repository::statement::{ArrayColumn, column_names, rows_from_arrays, sql};
+use crate::repository::statement::{ArrayColumn, column_names, comma_separated, rows_from_arrays, sql};
 
 /// The minimum number of rows for `COPY`.
 const COPY_MIN_ROWS: usize = 200;
@@ -26,7 +27,7 @@ fn new_contact_columns() -> Vec<ArrayColumn> {
         "custom_set" => Some(("custom", "jsonb")),
         _ => Some((name, kind)),
     });
-    values.chain(ARCHIVAL_COLUMNS).chain([("created_at", "timestamptz")]).collect()
+    values.chain(ARCHIVAL_COLUMNS).chain([("created_at", "timestamptz"), ("custom_size_version", "bigint")]).collect()
 }
 
 /// Returns `INSERT INTO changes … FROM unnest(…) AS n (…)` for the arrays of [`ChangeColumns::bind`], which are bound
@@ -78,7 +79,14 @@ pub(super) async fn insert_contacts(
 
 /// Returns the select list of the `INSERT`.
 fn new_contact_select_list() -> String {
-    column_names(&new_contact_columns()).replace("custom", "coalesce(custom_set::jsonb, '{}')")
+    comma_separated(new_contact_columns().iter().map(|(name, _)| {
+        let expression = match *name {
+            "custom" => "coalesce(custom_set::jsonb, '{}')",
+            "custom_size_version" => "version",
+            name => name,
+        };
+        expression.to_owned()
+    }))
 }
 
 async fn copy_contacts(connection: &mut PgConnection, created: &[(Uuid, &Contact)]) -> Result<(), StorageError> {
@@ -86,12 +94,14 @@ async fn copy_contacts(connection: &mut PgConnection, created: &[(Uuid, &Contact
     copy_rows(connection, statement, created, |row, (account, contact)| {
         row.uuid(*account).uuid(contact.id).bigint(contact.version).bigint(contact.position);
         row.timestamp(Some(contact.updated_at)).jsonb(&contact.values.custom())?;
+        row.optional_integer(stored_custom_size(contact));
         for field in system::stored() {
             row.text(contact.values.text(field.id));
         }
         let archival = contact.archival.as_ref();
         row.timestamp(archival.map(|archival| archival.at));
         row.text(archival.and_then(|archival| archival.by.as_deref())).timestamp(Some(contact.created_at));
+        row.bigint(contact.version);
         Ok(())
     })
     .await

@@ -4,14 +4,16 @@
 //! The state of an account is read first. A later change is detected when the batch is stored, or when a later read
 //! finds the account in another state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use super::account_batch::{AccountBatch, AccountState};
-use crate::contacts::{Lookups, UniqueKey};
+use crate::contacts::{Contact, Lookups, UniqueKey};
+use crate::fields::CustomSelection;
 use crate::repository::error::StorageError;
 use crate::repository::idempotency;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
@@ -29,11 +31,11 @@ pub(super) async fn load_state(
         lookups.ids.push(Uuid::nil());
     }
     while !required.is_empty() {
-        let (ids, keys) = flatten_lookups(required);
-        load_contacts(connection, batches, ids).await?;
+        let (contacts, keys) = flatten_lookups(batches, required);
+        load_contacts(connection, batches, contacts).await?;
         load_key_holders(connection, batches, keys).await?;
         required = batches.values().map(|batch| (batch.account, batch.required_lookups())).collect();
-        required.retain(|(_, lookups)| !lookups.ids.is_empty() || !lookups.keys.is_empty());
+        required.retain(|(_, lookups)| !lookups.is_empty());
     }
     // Responses are loaded last. If the response of an earlier attempt of the same request is not stored yet, then its
     // effects were not visible above either. In the other order, the response could be missing while the effects are
@@ -44,20 +46,42 @@ pub(super) async fn load_state(
 /// Items with their accounts.
 type PerAccount<T> = Vec<(Uuid, T)>;
 
-fn flatten_lookups(required: PerAccount<Lookups>) -> (PerAccount<Uuid>, PerAccount<UniqueKey>) {
-    let (mut ids, mut keys) = (vec![], vec![]);
+/// A contact to load, and the custom fields to load with it.
+struct RequiredContact {
+    id: Uuid,
+    /// The value of [`custom_parameter`].
+    custom: Arc<str>,
+}
+
+fn flatten_lookups(
+    batches: &BTreeMap<Uuid, AccountBatch>,
+    required: PerAccount<Lookups>,
+) -> (PerAccount<RequiredContact>, PerAccount<UniqueKey>) {
+    let (mut contacts, mut keys) = (vec![], vec![]);
     for (account, lookups) in required {
-        ids.extend(lookups.ids.into_iter().map(|id| (account, id)));
+        let custom = batches.get(&account).map(|batch| custom_parameter(&batch.required_custom_fields()));
+        let custom: Arc<str> = custom.unwrap_or_default().into();
+        let contact = |custom: &Arc<str>, id| (account, RequiredContact { id, custom: Arc::clone(custom) });
+        contacts.extend(lookups.ids.into_iter().map(|id| contact(&custom, id)));
+        let all = custom_parameter(&CustomSelection::All).into();
+        contacts.extend(lookups.incomplete_ids.into_iter().map(|id| contact(&all, id)));
         keys.extend(lookups.keys.into_iter().map(|key| (account, key)));
     }
-    (ids, keys)
+    (contacts, keys)
 }
+
+/// An upper bound of the size of the custom values of a contact `c`, NULL if it is unknown. A contact that an older build
+/// has written has none. Most are small, and a document of 2,000 bytes or less, not compressed, has at most 181 members:
+/// a member takes 11 bytes or more. As JSON with the longest names, it is below 32 KiB. Neither function reads a document
+/// that is stored out of line.
+const CUSTOM_BYTES: &str = "CASE WHEN c.custom_size_version = c.version THEN c.custom_size \
+    WHEN pg_column_compression(c.custom) IS NULL AND pg_column_size(c.custom) <= 2000 THEN 32768 END";
 
 /// Loads contacts, and with them the states of their accounts.
 async fn load_contacts(
     connection: &mut PgConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
-    required: PerAccount<Uuid>,
+    required: PerAccount<RequiredContact>,
 ) -> Result<(), StorageError> {
     if required.is_empty() {
         return Ok(());
@@ -67,18 +91,17 @@ async fn load_contacts(
     let select = sql!(
         "WITH a AS MATERIALIZED (SELECT account_id, registry_version, last_position FROM accounts \
          WHERE account_id = ANY ($3)) \
-         SELECT {}, k.account_id, k.id AS required_id, a.registry_version, a.last_position \
+         SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, a.registry_version, a.last_position \
          FROM unnest($1::uuid[], $2::uuid[], $4::text[]) AS k (account_id, id, custom) \
          LEFT JOIN a ON a.account_id = k.account_id \
          LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c ON true",
         contact_columns("k.custom")
     );
-    let (accounts, ids): (Vec<_>, Vec<_>) = required.into_iter().unzip();
+    let (accounts, contacts): (Vec<_>, Vec<_>) = required.into_iter().unzip();
+    let ids: Vec<_> = contacts.iter().map(|contact| contact.id).collect();
+    let custom: Vec<_> = contacts.iter().map(|contact| &*contact.custom).collect();
     let mut distinct_accounts = accounts.clone();
     distinct_accounts.dedup();
-    let custom: HashMap<_, _> =
-        batches.values().map(|batch| (batch.account, custom_parameter(&batch.required_custom_fields()))).collect();
-    let custom: Vec<_> = accounts.iter().map(|account| custom.get(account).map_or("", String::as_str)).collect();
     let select = sqlx::query(select).bind(&accounts).bind(ids).bind(distinct_accounts).bind(custom);
     for row in select.fetch_all(connection).await? {
         let Some(batch) = batches.get_mut(&row_mapping::account_from_row(&row)?) else { continue };
@@ -86,10 +109,20 @@ async fn load_contacts(
         let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("last_position")? }));
         batch.set_account_state(state.transpose().map_err(|error: sqlx::Error| error)?);
         let id: Option<Uuid> = row.try_get("id")?;
-        let contact = id.map(|_| row_mapping::contact_from_row(&row)).transpose()?;
+        let contact = id.map(|_| sized_contact_from_row(&row)).transpose()?;
         batch.unit_of_work.add_loaded_contact(row.try_get("required_id")?, contact);
     }
     Ok(())
+}
+
+/// Returns the contact in a row, with what is known about the size of the custom values that are not loaded.
+fn sized_contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
+    let contact = row_mapping::contact_from_row(row)?;
+    if row.try_get("is_complete")? {
+        return Ok(Contact { unloaded_bytes: Some(0), ..contact });
+    }
+    let custom_bytes: Option<i32> = row.try_get("custom_bytes")?;
+    Ok(contact.with_custom_bytes(custom_bytes.and_then(|bytes| usize::try_from(bytes).ok())))
 }
 
 /// Loads the active contacts that hold unique keys.

@@ -56,7 +56,8 @@ const CUSTOM_ASSIGNMENT: &str = "custom = CASE \
 fn assignments_sql() -> String {
     let stored = system::stored().iter().map(|field| format!("{0} = n.{0}", field.internal_name));
     format!(
-        "version = n.version, position = n.position, updated_at = n.updated_at, {CUSTOM_ASSIGNMENT}, {}",
+        "version = n.version, position = n.position, updated_at = n.updated_at, {CUSTOM_ASSIGNMENT}, \
+         custom_size = n.custom_size, custom_size_version = n.version, {}",
         comma_separated(stored)
     )
 }

@@ -5,6 +5,7 @@ mod batch;
 mod concurrent_upserts;
 mod concurrent_writes;
 mod conditional_requests;
+mod contact_size;
 mod create;
 mod dry_run;
 mod etags;

@@ -94,3 +94,23 @@ async fn stalled_body_is_503_and_slow_body_is_accepted() {
     assert!(response.contains("retry-after: 1"), "{response}");
     assert_eq!(account.get("/contacts").await.expect(200).body["pagination"]["count"], 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn body_of_more_than_a_million_values_is_400_invalid_json() {
+    let account = Account::new().await;
+    // The body and its array are values, too.
+    let inputs = |items: usize| format!(r#"{{"inputs": [{}1]}}"#, "1,".repeat(items - 1));
+    let batch = async |body| account.call("POST", "/contacts/batch/read").json_text(body).send().await;
+    batch(inputs(999_999)).await.expect_error(400, "invalid_json");
+    let response = batch(inputs(999_998)).await.expect_error(400, "invalid_body");
+    assert_eq!(response.body["message"], "inputs must contain 1 to 1000 objects");
+    batch(inputs(1_001)).await.expect_error(400, "invalid_body");
+    let elsewhere = format!(r#"{{"inputs": [{{"id": [{}1]}}]}}"#, "1,".repeat(999_000));
+    let response = batch(elsewhere).await.expect(207);
+    assert_eq!(response.body["results"][0]["error"]["code"], "invalid_body");
+    // Keys do not count, and bodies of other shapes are rejected in the same way.
+    let keys: Vec<_> = (0..20_000).map(|number| format!(r#""nope_{number}":1"#)).collect();
+    let fields = format!(r#"{{"fields": {{{}}}}}"#, keys.join(","));
+    let response = account.call("POST", "/contacts").json_text(fields).send().await;
+    assert_eq!(response.expect_error(400, "validation_failed").body["details_omitted"], 20_000 + 3 - 100);
+}

@@ -93,6 +93,24 @@ fn import_reports_every_rejected_row_and_writes_the_others() {
 }
 
 #[test]
+fn import_rejects_rows_whose_contact_would_be_too_large() {
+    let fixture = Fixture::new("large_rows");
+    let headers: Vec<_> = (0..70).map(|number| format!("field_{number}")).collect();
+    let row = |id: &str, length: usize| format!("{id},{id}@b.cd,{}\n", vec!["x".repeat(length); 70].join(","));
+    // 70 values of 3,800 bytes and their names exceed 262,144 bytes.
+    let rows = row("a", 3_000) + &row("b", 3_800) + &row("a", 3_800) + &row("c", 3_000);
+    let text = format!("external_id,email,{}\n{rows}", headers.join(","));
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--match", "external_id", "--create-fields"]);
+    assert!(!succeeded && printed.contains("2 created, 0 updated, 0 unchanged, 2 rejected"), "{printed}");
+    let report = fixture.read_file("people.refused.csv");
+    let rejected: Vec<_> = report.lines().skip(1).collect();
+    for (row, start) in rejected.iter().zip(["3,validation_failed,", "4,validation_failed,"]) {
+        assert!(row.starts_with(start) && row.contains("(contact_too_large)"), "{row}");
+    }
+    assert_eq!(rejected.len(), 2);
+}
+
+#[test]
 fn import_with_a_wrong_header_or_dry_run_writes_nothing() {
     let fixture = Fixture::new("dry_run");
     for (text, arguments, messages) in [

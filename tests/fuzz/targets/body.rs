@@ -1,7 +1,7 @@
 //! The body of a write. Accepted values are stored, returned and accepted again unchanged.
 
 use contacts::contacts::{Contact, ContactPatch, Upsert};
-use contacts::fields::{Issue, Selection, Value};
+use contacts::fields::{Issue, Issues, Selection, Value};
 use contacts::json::{self, Json, JsonError, Object};
 
 use super::account::REGISTRY;
@@ -70,7 +70,7 @@ fn expect_issues_in_order(issues: &[Issue], fields: &Object<'_>) {
 }
 
 /// Checks that an upsert by a unique property also accepts the same value in the body.
-fn expect_same_as_upserts(fields: &Object<'_>, change: &Result<ContactPatch, Vec<Issue>>) {
+fn expect_same_as_upserts(fields: &Object<'_>, change: &Result<ContactPatch, Issues>) {
     for property in REGISTRY.unique_fields() {
         let sent = fields.iter().find(|(name, _)| *name == property.internal_name);
         let Some(Ok(Some(named))) = sent.map(|(_, json)| property.parse(json)) else { continue };
