@@ -16,7 +16,7 @@ pub struct HttpSettings {
     pub bind_addr: SocketAddr,
     /// The address that serves metrics, instead of `bind_addr`.
     pub metrics_addr: Option<SocketAddr>,
-    /// The time after which a request is aborted with 503.
+    /// The time after which a request is aborted: with 503, or with 408 while its body is incomplete.
     pub request_timeout: Duration,
     /// The maximum time that a shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,

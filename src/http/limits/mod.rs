@@ -4,6 +4,7 @@
 //! The numbers are settings. A request over a limit is rejected early, before it causes much work.
 
 mod body_memory;
+mod body_wait;
 mod decoded_body;
 mod rate_limit;
 mod request_slots;
@@ -11,6 +12,7 @@ mod request_slots;
 use crate::config::HttpSettings;
 
 pub(super) use body_memory::BodyMemory;
+pub(super) use body_wait::BodyWait;
 pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
 pub(super) use request_slots::RequestSlots;
 

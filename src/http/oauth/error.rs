@@ -71,6 +71,7 @@ impl IntoResponse for TokenError {
 pub(in crate::http) fn error_body(error: &ApiError) -> Vec<u8> {
     let (error, error_description) = match error {
         ApiError::PayloadTooLarge { .. } => ("invalid_request", "The body is too large"),
+        ApiError::RequestTimeout => ("invalid_request", "The body did not arrive in time"),
         ApiError::UnsupportedContentEncoding => {
             ("invalid_request", "Send the body without Content-Encoding, or with exactly one of gzip, zstd and br")
         }

@@ -63,6 +63,8 @@ pub(super) struct TokenAnswer {
         (status = 400, description = "The request is malformed, or the client does not have a requested scope", body = TokenRefusal),
         (status = 401, description = "Missing credentials, unknown client, revoked client, or wrong secret", body = TokenRefusal,
             headers(("WWW-Authenticate" = String, description = "The authentication scheme"))),
+        (status = 408, description = "The body did not arrive in time", body = TokenRefusal,
+            headers(("Connection" = String, description = "`close`: the connection ends after this response, except over HTTP/2"))),
         (status = 413, description = "The body is too large", body = TokenRefusal),
         (status = 415, description = "The Content-Encoding is not supported", body = TokenRefusal,
             headers(("Accept-Encoding" = String, description = "The supported codings"))),

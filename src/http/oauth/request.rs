@@ -13,6 +13,7 @@ use crate::config::Secret;
 use crate::http::app::App;
 use crate::http::content_coding::RequestCoding;
 use crate::http::error::ApiError;
+use crate::http::limits::BodyWait;
 use crate::http::query::{self, NoParameters};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -77,11 +78,18 @@ pub(super) async fn read_token_request(app: &App, request: Request) -> Result<To
         return Err(TokenError::InvalidRequest("Send the body as application/x-www-form-urlencoded"));
     }
     let coding = RequestCoding::from_headers(&parts.headers)?;
-    parse_token_request(&parts.headers, &read_body(app, body, coding, limit).await?)
+    let wait = parts.extensions.remove().unwrap_or_default();
+    parse_token_request(&parts.headers, &read_body(app, body, coding, limit, &wait).await?)
 }
 
-async fn read_body(app: &App, body: Body, coding: Option<RequestCoding>, limit: usize) -> Result<String, TokenError> {
-    let bytes = match app.limits().bodies.read(body, coding, limit).await {
+async fn read_body(
+    app: &App,
+    body: Body,
+    coding: Option<RequestCoding>,
+    limit: usize,
+    wait: &BodyWait,
+) -> Result<String, TokenError> {
+    let bytes = match app.limits().bodies.read(body, coding, limit, wait).await {
         Ok(bytes) => bytes,
         Err(ApiError::InvalidBody(_)) => {
             return Err(TokenError::InvalidRequest("The body is incomplete, or it does not decode"));

@@ -70,6 +70,9 @@ fn add_errors(operation: &mut Operation, path: &str) {
             &[ApiError::UnsupportedJsonPatch, ApiError::UnsupportedContentEncoding, ApiError::UnsupportedMediaType],
         );
     }
+    if operation.request_body.is_some() {
+        add("The body did not arrive in time. Nothing was applied", &[ApiError::RequestTimeout]);
+    }
     add("The request is invalid", &invalid_requests);
     if requires_token {
         add(
