@@ -50,7 +50,7 @@ impl FromRequestParts<App> for Caller {
             AuthenticationFailure::NoAccount.count(1);
             ApiError::MissingAccountContext
         })?;
-        tracing::Span::current().record("account", tracing::field::display(account));
+        record_caller(&identity, account);
         let caller = Self { account, actor: identity.actor, rate_limit: parts.extensions.remove() };
         caller.charge(app, RateLimits::charge_request)?;
         check_scope(identity.scopes, app.verifier().required_scope_claim(), parts)?;
@@ -102,6 +102,18 @@ fn check_declared_body_size(parts: &Parts, app: &App) -> Result<(), ApiError> {
         return Err(ApiError::PayloadTooLarge { limit });
     }
     Ok(())
+}
+
+/// Adds the caller to the log lines of the request.
+fn record_caller(identity: &Identity, account: Uuid) {
+    let span = tracing::Span::current();
+    span.record("account", tracing::field::display(account));
+    if let Some(actor) = &identity.actor {
+        span.record("actor", actor.as_str());
+    }
+    if let Some(client) = identity.client {
+        span.record("client_id", tracing::field::display(client));
+    }
 }
 
 /// Rejects the tokens of an API client that has been revoked.

@@ -27,6 +27,7 @@ mod long_poll;
 mod metrics_endpoint;
 mod oauth;
 mod openapi;
+mod peer;
 mod query;
 mod representation_tag;
 mod request_context;
