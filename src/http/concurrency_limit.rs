@@ -13,6 +13,7 @@ use super::app::App;
 use super::drain_body::drain_body;
 use super::error::ApiError;
 use super::limits::BodyWait;
+use super::oauth;
 use super::query::requested_wait;
 
 /// The routes that the limit does not apply to: monitoring must work above all while the service is overloaded.
@@ -26,11 +27,12 @@ pub(super) async fn limit_concurrency(State(app): State<App>, request: Request, 
     let is_feed = route == "/contacts/changes";
     // A long poll may take its `wait` in addition to the request timeout.
     let wait = if is_feed { requested_wait(request.uri().query()) } else { Duration::ZERO };
-    let is_exempt = EXEMPT_ROUTES.contains(&route);
+    // Callers without a token send token requests, so these have slots of their own.
+    let is_exempt = EXEMPT_ROUTES.contains(&route) || oauth::is_token_request(request.method().as_str(), route);
     let body_wait = BodyWait::default();
     let mut request = drain_body(request, &body_wait);
     request.extensions_mut().insert(body_wait.clone());
-    let slot = app.limits().slots.try_take(!wait.is_zero());
+    let slot = if is_exempt { None } else { app.limits().slots.try_take(!wait.is_zero()) };
     if slot.is_none() && !is_exempt {
         return ApiError::Unavailable("too many concurrent requests".into()).into_response();
     }

@@ -8,6 +8,8 @@ mod body_wait;
 mod decoded_body;
 mod rate_limit;
 mod request_slots;
+mod token_slots;
+mod wrong_secrets;
 
 use crate::config::HttpSettings;
 
@@ -15,6 +17,8 @@ pub(super) use body_memory::BodyMemory;
 pub(super) use body_wait::BodyWait;
 pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
 pub(super) use request_slots::RequestSlots;
+pub(super) use token_slots::TokenSlots;
+pub(super) use wrong_secrets::WrongSecrets;
 
 /// The limits of a running service, and their current use.
 pub(super) struct Limits {
@@ -22,6 +26,10 @@ pub(super) struct Limits {
     pub(super) rates: Option<RateLimits>,
     /// The slots for concurrent requests.
     pub(super) slots: RequestSlots,
+    /// The slots for requests to the token endpoint.
+    pub(super) token_slots: TokenSlots,
+    /// The limits on wrong secrets at the token endpoint.
+    pub(super) wrong_secrets: WrongSecrets,
     /// The memory for request bodies.
     pub(super) bodies: BodyMemory,
 }
@@ -33,6 +41,8 @@ impl Limits {
         Self {
             rates: limits.rate_per_minute.map(RateLimits::new),
             slots: RequestSlots::new(limits.concurrent_requests, limits.long_polls),
+            token_slots: TokenSlots::new(),
+            wrong_secrets: WrongSecrets::new(),
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
         }
     }

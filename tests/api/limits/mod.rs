@@ -5,3 +5,5 @@ mod connections;
 mod overload;
 mod rate;
 mod raw_connection;
+
+pub use raw_connection::RawConnection;
