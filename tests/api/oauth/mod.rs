@@ -322,5 +322,6 @@ async fn token_route_is_documented_in_the_openapi_document() {
         let reference = format!("#/components/schemas/{schema}");
         assert_eq!(response["content"]["application/json"]["schema"]["$ref"], reference, "{status}");
         assert!(response["headers"]["X-Request-Id"].is_object(), "{status}");
+        assert!(response["headers"]["RateLimit-Limit"].is_null(), "{status}");
     }
 }
