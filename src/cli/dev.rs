@@ -16,7 +16,7 @@ use uuid::{Uuid, uuid};
 use super::error::CliError;
 use super::output::print;
 use super::terminal_colors::TerminalColors;
-use super::{open_browser, run_server};
+use super::{file_descriptors, open_browser, run_server};
 use crate::auth::{Signer, Verifier};
 use crate::clients::{Scope, Scopes};
 use crate::config::{
@@ -67,7 +67,7 @@ pub(super) struct DevArguments {
 }
 
 pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> Result<(), CliError> {
-    let settings = HttpSettings::read(environment)?;
+    let mut settings = HttpSettings::read(environment)?;
     let tokens = TokenSettings::without_keys().with_scope_settings(environment)?;
     let rule = "must be a loopback address for `contacts dev`, because its data is not protected by a password";
     for (name, address) in [("BIND_ADDR", Some(settings.bind_addr)), ("METRICS_ADDR", settings.metrics_addr)] {
@@ -92,6 +92,8 @@ pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> 
         change_retention: DEFAULT_CHANGE_RETENTION,
         timeout: settings.request_timeout,
     };
+    let connections = &mut settings.limits.connections;
+    *connections = file_descriptors::limit_connections(*connections, database.max_connections);
     let repository = Repository::new(&database)?;
     let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not prepare the database: {error}"));
     repository.migrate().await.map_err(|error| failed(&error))?;

@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod error;
 mod export;
+mod file_descriptors;
 mod graceful_shutdown;
 mod health;
 mod help;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::CliError;
-use super::run_server;
+use super::{file_descriptors, run_server};
 use crate::auth::{Signer, Verifier};
 use crate::config::{Environment, ServeSettings};
 use crate::http::App;
@@ -12,7 +12,9 @@ use crate::repository::{MigrationError, Repository};
 const MIGRATION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
-    let settings = ServeSettings::read(environment)?;
+    let mut settings = ServeSettings::read(environment)?;
+    let connections = &mut settings.http.limits.connections;
+    *connections = file_descriptors::limit_connections(*connections, settings.database.max_connections);
     let verifier = Verifier::new(&settings.tokens)?;
     let repository = Repository::new(&settings.database)?;
     let (listener, address) = run_server::bind("BIND_ADDR", settings.http.bind_addr).await?;

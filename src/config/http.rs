@@ -8,6 +8,7 @@ use super::environment::Environment;
 use super::limits::LimitSettings;
 use super::settings_error::SettingsError;
 use super::settings_reader::SettingsReader;
+use super::trusted_proxies::TrustedProxies;
 
 /// The settings of the HTTP server.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct HttpSettings {
     pub bind_addr: SocketAddr,
     /// The address that serves metrics, instead of `bind_addr`.
     pub metrics_addr: Option<SocketAddr>,
-    /// The time after which a request is aborted with 503.
+    /// The time after which a request is aborted: with 503, or with 408 while its body is incomplete.
     pub request_timeout: Duration,
     /// The maximum time that a shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,
@@ -24,6 +25,8 @@ pub struct HttpSettings {
     pub max_body_bytes: usize,
     /// The maximum size of a body on `/contacts/batch/*`, in bytes.
     pub max_batch_body_bytes: usize,
+    /// The proxies whose `X-Forwarded-For` header names the peer of a request.
+    pub trusted_proxies: TrustedProxies,
     /// The limits on requests and connections.
     pub limits: LimitSettings,
     /// The origins whose pages may call the API from a browser. `None`: no other origin.
@@ -52,6 +55,7 @@ impl SettingsReader<'_> {
             shutdown_timeout: self.read_milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
             max_body_bytes: self.read_bytes("MAX_BODY_BYTES", 1024 * 1024),
             max_batch_body_bytes: self.read_bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
+            trusted_proxies: self.read_trusted_proxies(),
             limits: self.read_limit_settings(),
             cors: self.read_allowed_origins(),
             docs_enabled: self.read_bool("DOCS_ENABLED", true),

@@ -17,6 +17,7 @@ mod settings_reader;
 mod settings_report;
 mod tokens;
 mod traces;
+mod trusted_proxies;
 
 pub use cors::AllowedOrigins;
 pub use data_folders::{EmbeddedSettings, data_dir};
@@ -32,3 +33,4 @@ pub use settings_reader::Setting;
 pub use settings_report::SettingsReport;
 pub use tokens::{KeySetSource, TokenSettings, is_https_or_loopback, requires_scope};
 pub use traces::{Sampling, TraceSettings};
+pub use trusted_proxies::TrustedProxies;

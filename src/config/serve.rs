@@ -77,6 +77,7 @@ mod tests {
             ("IDLE_TIMEOUT_MS", "soon"),
             ("BODY_READ_TIMEOUT_MS", "1.5"),
             ("CORS_ALLOWED_ORIGINS", "app.example.com"),
+            ("TRUSTED_PROXIES", "proxy.example.com"),
             ("DOCS_ENABLED", "off"),
         ];
         let SettingsError(lines) = ServeSettings::read(&environment.into()).expect_err("malformed settings");

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::limits::Limits;
+use super::metrics_text::MetricsText;
+use super::readiness::DatabaseReadiness;
 use super::request_metrics::RequestMetrics;
 use crate::auth::{Signer, Verifier};
 use crate::config::HttpSettings;
@@ -26,6 +28,8 @@ struct AppState {
     is_draining: watch::Sender<bool>,
     in_flight: AtomicUsize,
     metrics: RequestMetrics,
+    metrics_text: MetricsText,
+    database_readiness: DatabaseReadiness,
 }
 
 impl App {
@@ -46,6 +50,8 @@ impl App {
             is_draining: watch::Sender::new(false),
             in_flight: AtomicUsize::new(0),
             metrics: RequestMetrics::new(),
+            metrics_text: MetricsText::default(),
+            database_readiness: DatabaseReadiness::default(),
         }))
     }
 
@@ -86,6 +92,16 @@ impl App {
     /// Returns the metrics of requests.
     pub(super) fn metrics(&self) -> &RequestMetrics {
         &self.0.metrics
+    }
+
+    /// Returns the text of `/metrics`.
+    pub(super) fn metrics_text(&self) -> &MetricsText {
+        &self.0.metrics_text
+    }
+
+    /// Returns whether the database is ready.
+    pub(super) fn database_readiness(&self) -> &DatabaseReadiness {
+        &self.0.database_readiness
     }
 
     /// Marks the service as shutting down. `/readyz` turns 503, and all other requests are still processed. Long polls return at once.

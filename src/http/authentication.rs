@@ -55,7 +55,7 @@ impl FromRequestParts<App> for Caller {
             AuthenticationFailure::NoAccount.count(1);
             ApiError::MissingAccountContext
         })?;
-        tracing::Span::current().record("account", tracing::field::display(account));
+        record_caller(&identity, account);
         let slot = take_slot(account, parts, app)?;
         let caller = Self { account, actor: identity.actor, rate_limit: parts.extensions.remove(), _slot: slot };
         caller.charge(app, RateLimits::charge_request)?;
@@ -116,6 +116,18 @@ fn take_slot(account: Uuid, parts: &Parts, app: &App) -> Result<Arc<FairPermit>,
     let is_long_poll = !requested_wait(&parts.extensions, &parts.uri).is_zero();
     let slot = app.limits().slots.try_take(account, is_long_poll);
     slot.map(Arc::new).ok_or(ApiError::Unavailable("too many concurrent requests".into()))
+}
+
+/// Adds the caller to the log lines of the request.
+fn record_caller(identity: &Identity, account: Uuid) {
+    let span = tracing::Span::current();
+    span.record("account", tracing::field::display(account));
+    if let Some(actor) = &identity.actor {
+        span.record("actor", actor.as_str());
+    }
+    if let Some(client) = identity.client {
+        span.record("client_id", tracing::field::display(client));
+    }
 }
 
 /// Rejects the tokens of an API client that has been revoked.

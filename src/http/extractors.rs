@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::app::App;
 use super::content_coding::RequestCoding;
 use super::error::ApiError;
+use super::limits::BodyWait;
 use super::query::QueryString;
 use crate::contacts::{ContactTarget, UniqueKey, parse_id};
 use crate::fields::{Field, Issue, IssueCode, Value};
@@ -114,6 +115,7 @@ pub(super) struct Payload {
     /// Whether the content type and the content coding are supported.
     encoding: Result<Option<RequestCoding>, ApiError>,
     limit: usize,
+    wait: BodyWait,
 }
 
 impl FromRequest<App> for Payload {
@@ -123,7 +125,8 @@ impl FromRequest<App> for Payload {
         let headers = request.headers();
         let encoding = check_content_type(headers).and_then(|()| RequestCoding::from_headers(headers));
         let limit = body_limit(request.uri().path(), app);
-        Ok(Self { app: app.clone(), body: request.into_body(), encoding, limit })
+        let wait = request.extensions().get().cloned().unwrap_or_default();
+        Ok(Self { app: app.clone(), body: request.into_body(), encoding, limit, wait })
     }
 }
 
@@ -135,7 +138,7 @@ impl Payload {
     /// [`ApiError::UnsupportedContentEncoding`] if it has another coding, and the errors of reading a body.
     pub(super) async fn read(self, account: Uuid) -> Result<Bytes, ApiError> {
         let coding = self.encoding?;
-        self.app.limits().bodies.read(account, self.body, coding, self.limit).await
+        self.app.limits().bodies.read(account, self.body, coding, self.limit, &self.wait).await
     }
 }
 

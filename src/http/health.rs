@@ -1,7 +1,5 @@
 //! `GET /healthz` and `GET /readyz`, without authentication (`docs/api-reference.md#operations`).
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -11,9 +9,6 @@ use super::app::App;
 use super::error::ApiError;
 use super::openapi::responses::NotReady;
 use super::query::NoParameters;
-
-/// How long the database may take to answer before the service counts as not ready.
-const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The state of the process.
 #[derive(Serialize, ToSchema)]
@@ -46,17 +41,14 @@ pub(super) struct Readiness {
 
 /// Is the service ready for requests?
 ///
-/// It is ready if the database answers, no migration is pending, and the service is not shutting down.
+/// It is ready if the database answers, no migration is pending, and the service is not shutting down. The database is
+/// checked every 500 ms.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readiness",
     responses((status = 200, description = "The service is ready", body = Readiness), NotReady))]
 pub(super) async fn readyz(State(app): State<App>, _: NoParameters) -> Result<Json<Readiness>, ApiError> {
     if app.is_draining() {
         return Err(ApiError::Unavailable("shutting down".into()));
     }
-    let schema = tokio::time::timeout(DATABASE_TIMEOUT, app.repository().schema_state()).await;
-    let schema = schema.map_err(|_| ApiError::Unavailable("the database does not answer in time".into()))??;
-    if schema.pending > 0 {
-        return Err(ApiError::Unavailable("migrations are pending".into()));
-    }
+    app.database_readiness().check().await?;
     Ok(Json(Readiness { status: "ready" }))
 }

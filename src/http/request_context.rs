@@ -9,12 +9,14 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::app::App;
 use super::error::ApiError;
 use super::header_validation::has_valid_headers;
 use super::limits::RateLimitRecorder;
+use super::peer::Peer;
 use super::response_compression::AcceptedResponse;
 use super::{oauth, request_metrics, request_span};
 
@@ -35,7 +37,17 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
     let method = known_method.unwrap_or(OTHER_METHOD);
     let exported_span = request_span::start_span(request.headers(), known_method, &route);
     let trace_id = request_span::trace_id(&exported_span).map(tracing::field::display);
-    let log_span = tracing::info_span!("request", id = %request_id, account = tracing::field::Empty, trace_id);
+    let peer = Peer::from_request(&request, &app.settings().trusted_proxies);
+    request.extensions_mut().insert(peer);
+    let log_span = tracing::info_span!(
+        "request",
+        id = %request_id,
+        peer = %peer.address(),
+        account = Empty,
+        actor = Empty,
+        client_id = Empty,
+        trace_id
+    );
     let rate_limit = app.limits().rates.as_ref().map(|_| RateLimitRecorder::default());
     if let Some(rate_limit) = &rate_limit {
         request.extensions_mut().insert(rate_limit.clone());

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod access_log;
 mod client;
 mod config;
 mod descriptors;
@@ -187,6 +188,7 @@ fn serve_reports_each_missing_or_malformed_setting_in_one_line() {
         ("MAX_CONCURRENT_REQUESTS", "0"),
         ("MAX_LONG_POLLS", "none"),
         ("CORS_ALLOWED_ORIGINS", "https://app.example.com/path"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8 10.1.0.0/16"),
         ("METRICS_ADDR", "9464"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("LOG_FORMAT", "xml"),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use contacts::embedded::Cluster;
 use sqlx::{Connection, PgConnection};
@@ -60,8 +61,9 @@ impl MeteredService {
         response.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
-    /// Returns the value of every series, by name and labels.
+    /// Returns the value of every series, by name and labels, after the text of an earlier scrape has expired.
     pub(super) fn scrape(&self) -> Scrape {
+        std::thread::sleep(Duration::from_millis(550));
         let text = self.metrics_text();
         let series = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let parsed = series.map(|line| {

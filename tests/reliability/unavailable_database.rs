@@ -66,10 +66,15 @@ impl ServiceFixture {
         }
     }
 
-    /// Checks that `/healthz` succeeds and that `/readyz` has this status.
+    /// Checks that `/healthz` succeeds, and waits until `/readyz` has this status. The service checks its database every
+    /// 500 ms, and each check takes at most 2 s.
     async fn expect_health(&self, ready: u16) {
         self.account.anonymous("GET", "/healthz").send().await.expect(200);
-        self.account.anonymous("GET", "/readyz").send().await.expect(ready);
+        let started = Stopwatch::start();
+        while self.account.anonymous("GET", "/readyz").send().await.status != ready {
+            assert!(started.elapsed() < Duration::from_secs(4), "/readyz is not {ready} after {:?}", started.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until writes succeed again, at most [`MAX_RECOVERY_TIME`].

@@ -117,6 +117,9 @@ pub(in crate::http) enum ApiError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The client pauses too long within the body, or sends it too slowly. Nothing of the request has been applied.
+    #[error("the body did not arrive in time")]
+    RequestTimeout,
     /// `Host` or `Transfer-Encoding` is malformed.
     #[error("malformed request")]
     MalformedRequest,
@@ -194,6 +197,7 @@ impl ApiError {
             Self::UnsupportedMediaType | Self::UnsupportedJsonPatch | Self::UnsupportedContentEncoding => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
             }
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed_request"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -219,8 +223,11 @@ impl ApiError {
                 Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd, br")))
             }
             Self::UnsupportedJsonPatch => Some((ACCEPT_PATCH, HeaderValue::from_static("application/json"))),
-            // The end of a malformed request is not known, so no other request can follow it on the connection.
-            Self::MalformedRequest => Some((header::CONNECTION, HeaderValue::from_static("close"))),
+            // The end of the request is not known, so no other request can follow it on the connection. HTTP/2 has no
+            // such header: there, only the stream ends.
+            Self::MalformedRequest | Self::RequestTimeout => {
+                Some((header::CONNECTION, HeaderValue::from_static("close")))
+            }
             _ => None,
         }
     }

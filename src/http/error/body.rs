@@ -151,6 +151,9 @@ impl ApiError {
             Self::UnsupportedContentEncoding => {
                 "Send the body without Content-Encoding, or with exactly one of gzip, zstd and br".into()
             }
+            Self::RequestTimeout => {
+                "The body did not arrive in time. Nothing was applied: send the request again, without pauses".into()
+            }
             Self::MalformedRequest => "The Host or Transfer-Encoding header is malformed. See RFC 9112".into(),
             Self::RateLimited { retry_after } => {
                 format!("The account has used up its requests. Retry in {retry_after} s").into()

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
+use super::body_wait::BodyWait;
 use super::decoded_body::{DecodedBody, decoder_bytes};
 use super::memory_budget::MemoryBudget;
 use crate::fair_semaphore::FairPermit;
@@ -33,28 +34,36 @@ impl BodyMemory {
     /// is dropped.
     ///
     /// # Errors
-    /// [`ApiError::PayloadTooLarge`], [`ApiError::InvalidBody`] if the body ends early or does not decode, and
-    /// [`ApiError::Unavailable`] if the client pauses for too long or there is no memory.
+    /// [`ApiError::PayloadTooLarge`], [`ApiError::InvalidBody`] if the body ends early or does not decode,
+    /// [`ApiError::RequestTimeout`] if the client pauses for too long, and [`ApiError::Unavailable`] if there is no
+    /// memory.
     pub(in crate::http) async fn read(
         &self,
         account: Uuid,
         body: Body,
         coding: Option<RequestCoding>,
         limit: usize,
+        wait: &BodyWait,
     ) -> Result<Bytes, ApiError> {
         match coding {
-            None => self.read_plain(account, body, limit).await,
+            None => self.read_plain(account, body, limit, wait).await,
             // The state of a decoder is large, and most bodies need none.
-            Some(coding) => Box::pin(self.read_coded(account, body, coding, limit)).await,
+            Some(coding) => Box::pin(self.read_coded(account, body, coding, limit, wait)).await,
         }
     }
 
-    async fn read_plain(&self, account: Uuid, mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    async fn read_plain(
+        &self,
+        account: Uuid,
+        mut body: Body,
+        limit: usize,
+        wait: &BodyWait,
+    ) -> Result<Bytes, ApiError> {
         // A body without a declared size can become as large as the limit, so the limit is reserved at once. If bodies
         // reserved memory step by step, many of them could each hold some and wait for more.
         let size = body.size_hint().exact().map_or(limit, |size| usize::try_from(size).unwrap_or(limit).min(limit));
         let mut buffer = BodyBuffer::new(account, size, limit, 0);
-        while let Some(part) = self.next_part(&mut body).await? {
+        while let Some(part) = wait.track(self.next_part(&mut body)).await? {
             if buffer.bytes.is_empty() && body.is_end_stream() && part.len() <= UNCOUNTED_BYTES.min(limit) {
                 return Ok(part);
             }
@@ -69,11 +78,12 @@ impl BodyMemory {
         body: Body,
         coding: RequestCoding,
         limit: usize,
+        wait: &BodyWait,
     ) -> Result<Bytes, ApiError> {
-        let mut body = DecodedBody::new(body, coding, limit, self.read_timeout).await?;
+        let mut body = wait.track(DecodedBody::new(body, coding, limit, self.read_timeout)).await?;
         // The decoded size is not known before the end.
         let mut buffer = BodyBuffer::new(account, limit, limit, decoder_bytes(coding, limit));
-        while let Some(part) = body.next_part().await? {
+        while let Some(part) = wait.track(body.next_part()).await? {
             buffer.push(&part, self).await?;
         }
         Ok(buffer.into_bytes())
@@ -83,8 +93,7 @@ impl BodyMemory {
     async fn next_part(&self, body: &mut Body) -> Result<Option<Bytes>, ApiError> {
         loop {
             let frame = tokio::time::timeout(self.read_timeout, body.frame()).await;
-            // 503, as for a request that takes too long: the request may be valid, and the client should retry it.
-            match frame.map_err(|_| ApiError::Unavailable("the client paused too long within the body".into()))? {
+            match frame.map_err(|_| ApiError::RequestTimeout)? {
                 None => return Ok(None),
                 Some(Err(_)) => return Err(ApiError::InvalidBody("The body ended early or is malformed".into())),
                 Some(Ok(frame)) => {
@@ -155,25 +164,25 @@ mod tests {
         BodyMemory::new(bytes, Duration::from_secs(1))
     }
 
+    async fn read(memory: &BodyMemory, body: Body) -> Result<Bytes, ApiError> {
+        memory.read(Uuid::nil(), body, None, LIMIT, &BodyWait::default()).await
+    }
+
     #[tokio::test]
     async fn body_is_read_as_sent_up_to_the_limit() {
         let memory = memory_with_bytes(LIMIT);
         for size in [0, 1, UNCOUNTED_BYTES, UNCOUNTED_BYTES + 1, LIMIT] {
             let sent = vec![b'x'; size];
-            assert_eq!(
-                memory.read(Uuid::nil(), Body::from(sent.clone()), None, LIMIT).await.expect("the body is read"),
-                sent
-            );
+            assert_eq!(read(&memory, Body::from(sent.clone())).await.expect("the body is read"), sent);
         }
-        let too_large = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT + 1]), None, LIMIT).await;
+        let too_large = read(&memory, Body::from(vec![b'x'; LIMIT + 1])).await;
         assert!(matches!(too_large, Err(ApiError::PayloadTooLarge { limit: LIMIT })));
     }
 
     #[tokio::test]
     async fn memory_is_released_when_the_last_bytes_are_dropped() {
         let memory = memory_with_bytes(LIMIT);
-        let body =
-            memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT / 2]), None, LIMIT).await.expect("memory is free");
+        let body = read(&memory, Body::from(vec![b'x'; LIMIT / 2])).await.expect("memory is free");
         let same = body.slice(1..);
         assert_eq!(memory.budget.free_bytes(), 512 * 1024);
         drop(body);
@@ -185,14 +194,11 @@ mod tests {
     #[tokio::test]
     async fn body_larger_than_the_share_of_an_account_takes_all_of_it() {
         let memory = memory_with_bytes(100 * 1024);
-        let body = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT]), None, LIMIT).await.expect("memory is free");
+        let body = read(&memory, Body::from(vec![b'x'; LIMIT])).await.expect("memory is free");
         assert_eq!(memory.budget.free_bytes(), 25 * 1024);
-        let rejected = memory.read(Uuid::nil(), Body::from(vec![b'x'; LIMIT]), None, LIMIT).await;
+        let rejected = read(&memory, Body::from(vec![b'x'; LIMIT])).await;
         assert!(matches!(rejected, Err(ApiError::Unavailable(_))));
-        memory
-            .read(Uuid::nil(), Body::from(vec![b'x'; UNCOUNTED_BYTES]), None, LIMIT)
-            .await
-            .expect("small bodies need no permit");
+        read(&memory, Body::from(vec![b'x'; UNCOUNTED_BYTES])).await.expect("small bodies need no permit");
         drop(body);
         assert_eq!(memory.budget.free_bytes(), 100 * 1024);
     }

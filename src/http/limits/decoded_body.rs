@@ -83,9 +83,7 @@ pub(super) fn decoder_bytes(coding: RequestCoding, limit: usize) -> usize {
 fn read_error(error: &io::Error, limit: usize) -> ApiError {
     match error.get_ref() {
         Some(cause) if cause.is::<LengthLimitError>() => ApiError::PayloadTooLarge { limit },
-        Some(cause) if cause.is::<TimeoutError>() => {
-            ApiError::Unavailable("the client paused too long within the body".into())
-        }
+        Some(cause) if cause.is::<TimeoutError>() => ApiError::RequestTimeout,
         _ => malformed(),
     }
 }

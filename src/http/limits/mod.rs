@@ -5,17 +5,23 @@
 
 mod body_memory;
 mod body_parser;
+mod body_wait;
 mod decoded_body;
 mod memory_budget;
 mod rate_limit;
 mod request_slots;
+mod token_slots;
+mod wrong_secrets;
 
 use crate::config::HttpSettings;
 
 pub(super) use body_memory::BodyMemory;
 pub(super) use body_parser::BodyParser;
+pub(super) use body_wait::BodyWait;
 pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
 pub(super) use request_slots::RequestSlots;
+pub(super) use token_slots::TokenSlots;
+pub(super) use wrong_secrets::WrongSecrets;
 
 /// The limits of a running service, and their current use.
 pub(super) struct Limits {
@@ -23,6 +29,10 @@ pub(super) struct Limits {
     pub(super) rates: Option<RateLimits>,
     /// The slots for concurrent requests.
     pub(super) slots: RequestSlots,
+    /// The slots for requests to the token endpoint.
+    pub(super) token_slots: TokenSlots,
+    /// The limits on wrong secrets at the token endpoint.
+    pub(super) wrong_secrets: WrongSecrets,
     /// The memory for request bodies.
     pub(super) bodies: BodyMemory,
     /// The parser of request bodies.
@@ -36,6 +46,8 @@ impl Limits {
         Self {
             rates: limits.rate_per_minute.map(RateLimits::new),
             slots: RequestSlots::new(limits.concurrent_requests, limits.long_polls),
+            token_slots: TokenSlots::new(),
+            wrong_secrets: WrongSecrets::new(),
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
             body_parser: BodyParser::new(),
         }

@@ -133,7 +133,8 @@ impl<C: Clock + Clone> RateLimits<C> {
     }
 }
 
-fn round_up_to_seconds(time: Duration) -> u64 {
+/// Returns a duration in seconds, rounded up.
+pub(super) fn round_up_to_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 

@@ -24,6 +24,11 @@ pub(super) enum TokenError {
     UnsupportedGrantType,
     /// A scope does not exist, or the client does not have it.
     InvalidScope(&'static str),
+    /// Too many wrong secrets. This one is wrong too.
+    SlowDown {
+        /// The number of seconds until the next attempt is below the limit again.
+        retry_after: u64,
+    },
     /// An error that any route can have.
     Api(ApiError),
 }
@@ -47,18 +52,29 @@ pub(super) struct TokenRefusal {
 
 impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
+        let retry_after = match self {
+            Self::SlowDown { retry_after } => Some(retry_after),
+            _ => None,
+        };
         let (error, error_description) = match self {
             Self::InvalidRequest(description) => ("invalid_request", description),
             Self::MissingCredentials(description) => ("invalid_client", description),
             Self::WrongCredentials => ("invalid_client", "Unknown client, revoked client, or wrong secret"),
             Self::UnsupportedGrantType => ("unsupported_grant_type", "grant_type must be client_credentials"),
             Self::InvalidScope(description) => ("invalid_scope", description),
+            Self::SlowDown { .. } => {
+                ("slow_down", "Too many wrong secrets. This one is wrong too: check the credentials")
+            }
             // The middleware in `request_context.rs` logs the error and writes its body.
             Self::Api(error) => return error.into_response(),
         };
         let body = Json(TokenRefusal { error, error_description });
         if error == "invalid_client" {
             return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, CHALLENGE)], body).into_response();
+        }
+        if let Some(retry_after) = retry_after {
+            let retry_after = HeaderValue::from(retry_after);
+            return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, retry_after)], body).into_response();
         }
         (StatusCode::BAD_REQUEST, body).into_response()
     }
@@ -71,6 +87,7 @@ impl IntoResponse for TokenError {
 pub(in crate::http) fn error_body(error: &ApiError) -> Vec<u8> {
     let (error, error_description) = match error {
         ApiError::PayloadTooLarge { .. } => ("invalid_request", "The body is too large"),
+        ApiError::RequestTimeout => ("invalid_request", "The body did not arrive in time"),
         ApiError::UnsupportedContentEncoding => {
             ("invalid_request", "Send the body without Content-Encoding, or with exactly one of gzip, zstd and br")
         }

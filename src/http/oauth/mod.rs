@@ -6,6 +6,8 @@
 mod error;
 mod request;
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, header};
@@ -15,8 +17,10 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::ApiError;
+use super::peer::Peer;
 use crate::auth::CLIENT_TOKEN_LIFETIME;
 use crate::clients::{ClientId, Scopes};
+use crate::config::Secret;
 pub(super) use error::error_body;
 use error::{TokenError, TokenRefusal};
 use request::{ClientCredentials, TokenForm};
@@ -63,9 +67,13 @@ pub(super) struct TokenAnswer {
         (status = 400, description = "The request is malformed, or the client does not have a requested scope", body = TokenRefusal),
         (status = 401, description = "Missing credentials, unknown client, revoked client, or wrong secret", body = TokenRefusal,
             headers(("WWW-Authenticate" = String, description = "The authentication scheme"))),
+        (status = 408, description = "The body did not arrive in time", body = TokenRefusal,
+            headers(("Connection" = String, description = "`close`: the connection ends after this response, except over HTTP/2"))),
         (status = 413, description = "The body is too large", body = TokenRefusal),
         (status = 415, description = "The Content-Encoding is not supported", body = TokenRefusal,
             headers(("Accept-Encoding" = String, description = "The supported codings"))),
+        (status = 429, description = "The credentials are wrong, and too many wrong ones were sent before", body = TokenRefusal,
+            headers(("Retry-After" = String, description = "Seconds to wait before the next attempt"))),
         (status = 500, description = "Internal error, logged with the request id", body = TokenRefusal),
         (status = 503, description = "The service cannot process the request now. Retry it", body = TokenRefusal,
             headers(("Retry-After" = String, description = "Seconds to wait before the next attempt")))
@@ -77,8 +85,11 @@ pub(super) async fn create_token(State(app): State<App>, request: Request) -> Re
 
 async fn issue_token(app: &App, request: Request) -> Result<TokenAnswer, TokenError> {
     let signer = app.client_signer().ok_or(ApiError::Internal("there is no key to sign tokens with".into()))?;
+    let peer = request.extensions().get::<Peer>().ok_or(ApiError::Internal("the peer is unknown".into()))?.network();
+    let slot = app.limits().token_slots.try_take(peer);
+    let _slot = slot.ok_or(ApiError::Unavailable("too many concurrent token requests".into()))?;
     let request = request::read_token_request(app, request).await?;
-    let (id, allowed) = authenticate(app, &request.credentials).await?;
+    let (id, allowed) = authenticate(app, &request.credentials, peer).await?;
     tracing::Span::current().record("account", tracing::field::display(id.account));
     let scopes = restrict_scopes(allowed, request.scopes)?;
     let access_token = signer.sign_for_client(id, scopes);
@@ -87,18 +98,36 @@ async fn issue_token(app: &App, request: Request) -> Result<TokenAnswer, TokenEr
     Ok(TokenAnswer { access_token, expires_in: CLIENT_TOKEN_LIFETIME.as_secs(), token_type: "Bearer", scope })
 }
 
-/// Returns the id and the scopes of the client with these credentials.
+/// Returns the id and the scopes of the client with these credentials. Counts wrong credentials.
 ///
 /// # Errors
 ///
 /// The same error for an unknown client, a revoked client and a wrong secret, so that callers cannot find out which
-/// clients exist.
-async fn authenticate(app: &App, credentials: &ClientCredentials) -> Result<(ClientId, Option<Scopes>), TokenError> {
-    let id = ClientId::parse(&credentials.id).ok_or(TokenError::WrongCredentials)?;
-    let stored = app.repository().client_credentials(id).await.map_err(ApiError::from)?;
-    let stored =
-        stored.filter(|stored| stored.secret_hash.matches(&credentials.secret)).ok_or(TokenError::WrongCredentials)?;
-    Ok((id, stored.scopes))
+/// clients exist. Past the limit on wrong credentials, it is [`TokenError::SlowDown`].
+async fn authenticate(
+    app: &App,
+    credentials: &ClientCredentials,
+    peer: IpAddr,
+) -> Result<(ClientId, Option<Scopes>), TokenError> {
+    let id = ClientId::parse(&credentials.id);
+    if let Some(id) = id {
+        tracing::Span::current().record("client_id", tracing::field::display(id));
+        if let Some(scopes) = check_secret(app, id, &credentials.secret).await? {
+            return Ok((id, scopes));
+        }
+    }
+    match app.limits().wrong_secrets.count(id, peer) {
+        Ok(()) => Err(TokenError::WrongCredentials),
+        Err(retry_after) => Err(TokenError::SlowDown { retry_after }),
+    }
+}
+
+/// Returns the scopes of a client, or `None` if the client does not exist, is revoked, or has another secret.
+async fn check_secret(app: &App, id: ClientId, secret: &Secret) -> Result<Option<Option<Scopes>>, ApiError> {
+    let permit = app.limits().token_slots.wait_for_lookup().await;
+    let _permit = permit.ok_or(ApiError::Unavailable("too many token requests wait for the database".into()))?;
+    let stored = app.repository().client_credentials(id).await?;
+    Ok(stored.filter(|stored| stored.secret_hash.matches(secret)).map(|stored| stored.scopes))
 }
 
 /// Returns the requested scopes if the client has all of them, or all scopes of the client if none are requested.

@@ -1,5 +1,7 @@
 //! Parsing of token requests (RFC 6749 §4.4.2) and client credentials (RFC 6749 §2.3.1).
 
+use std::time::Duration;
+
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -14,10 +16,15 @@ use crate::config::Secret;
 use crate::http::app::App;
 use crate::http::content_coding::RequestCoding;
 use crate::http::error::ApiError;
+use crate::http::limits::BodyWait;
 use crate::http::query::{self, NoParameters};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const GRANT_TYPE: &str = "client_credentials";
+/// The maximum size of the body in bytes, as sent and decoded. A form with everything in it takes less than 1 KiB.
+const MAX_BODY_BYTES: usize = 8 * 1024;
+/// The maximum time for receiving the body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Always `client_credentials`.
 #[derive(ToSchema)]
@@ -64,7 +71,7 @@ pub(super) struct ClientCredentials {
 
 /// Reads and parses a request. Checks the declared size, the query, the content type and then the body.
 pub(super) async fn read_token_request(app: &App, request: Request) -> Result<TokenRequest, TokenError> {
-    let limit = app.settings().max_body_bytes;
+    let limit = MAX_BODY_BYTES;
     let (mut parts, body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(ApiError::PayloadTooLarge { limit }.into());
@@ -78,11 +85,18 @@ pub(super) async fn read_token_request(app: &App, request: Request) -> Result<To
         return Err(TokenError::InvalidRequest("Send the body as application/x-www-form-urlencoded"));
     }
     let coding = RequestCoding::from_headers(&parts.headers)?;
-    parse_token_request(&parts.headers, &read_body(app, body, coding, limit).await?)
+    let wait = parts.extensions.remove().unwrap_or_default();
+    parse_token_request(&parts.headers, &read_body(app, body, coding, &wait).await?)
 }
 
-async fn read_body(app: &App, body: Body, coding: Option<RequestCoding>, limit: usize) -> Result<String, TokenError> {
-    let bytes = match app.limits().bodies.read(Uuid::nil(), body, coding, limit).await {
+async fn read_body(
+    app: &App,
+    body: Body,
+    coding: Option<RequestCoding>,
+    wait: &BodyWait,
+) -> Result<String, TokenError> {
+    let read = app.limits().bodies.read(Uuid::nil(), body, coding, MAX_BODY_BYTES, wait);
+    let bytes = match tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or(Err(ApiError::RequestTimeout)) {
         Ok(bytes) => bytes,
         Err(ApiError::InvalidBody(_)) => {
             return Err(TokenError::InvalidRequest("The body is incomplete, or it does not decode"));
@@ -222,6 +236,7 @@ mod tests {
             Err(TokenError::MissingCredentials(_) | TokenError::WrongCredentials) => "invalid_client",
             Err(TokenError::UnsupportedGrantType) => "unsupported_grant_type",
             Err(TokenError::InvalidScope(_)) => "invalid_scope",
+            Err(TokenError::SlowDown { .. }) => "slow_down",
             Err(TokenError::Api(_)) => "error of any route",
         }
     }

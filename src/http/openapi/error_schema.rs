@@ -43,7 +43,7 @@ pub(super) fn error_schema() -> Value {
 }
 
 /// The error codes (`docs/api-reference.md#error-codes`). The API tests check every error response against this list.
-const CODES: [&str; 29] = [
+const CODES: [&str; 30] = [
     "missing_contact_id",
     "invalid_properties",
     "invalid_query",
@@ -56,6 +56,7 @@ const CODES: [&str; 29] = [
     "not_found",
     "route_not_found",
     "method_not_allowed",
+    "request_timeout",
     "contact_archived",
     "duplicate_contact",
     "duplicate_field",

@@ -135,6 +135,7 @@ fn header_description(name: &HeaderName) -> &'static str {
     match *name {
         header::ACCEPT_ENCODING => "The codings that a body may have, if its Content-Encoding is not supported",
         header::RETRY_AFTER => "Seconds to wait before the next attempt",
+        header::CONNECTION => "`close`: the connection ends after this response, except over HTTP/2",
         _ if *name == ACCEPT_PATCH => "The media type of a body, if JSON Patch was sent",
         header::WWW_AUTHENTICATE => "The authentication scheme, and why the token was rejected",
         _ => "",

@@ -20,7 +20,7 @@ pub(in crate::http) fn add_shared_parts(document: &mut Document) {
                 add_errors(operation, path);
             }
             add_request_id_parameter(operation);
-            add_response_headers(operation);
+            add_response_headers(operation, path);
         }
     }
 }
@@ -68,6 +68,9 @@ fn add_errors(operation: &mut Operation, path: &str) {
             &[ApiError::UnsupportedJsonPatch, ApiError::UnsupportedContentEncoding, ApiError::UnsupportedMediaType],
         );
     }
+    if operation.request_body.is_some() {
+        add("The body did not arrive in time. Nothing was applied", &[ApiError::RequestTimeout]);
+    }
     add("The request is invalid", &invalid_requests);
     if requires_token {
         add(
@@ -97,10 +100,11 @@ fn add_request_id_parameter(operation: &mut Operation) {
     operation.parameters.get_or_insert_default().push(request_id.build().into());
 }
 
-fn add_response_headers(operation: &mut Operation) {
+fn add_response_headers(operation: &mut Operation, path: &str) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
-            if status == "429" {
+            // The 429 of the token endpoint is about wrong secrets, not about the rate limit of an account.
+            if status == "429" && path != oauth::PATH {
                 responses::add_rate_limit_headers(response);
             }
             let header = responses::text_header("The request id: the caller's, or a new id");

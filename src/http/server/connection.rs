@@ -1,6 +1,7 @@
 //! Serving one connection until it ends, times out, or shuts down gracefully.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::accept::AcceptedConnection;
 use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, Timeout, Timeouts, TrackedBody};
 use super::observed_stream::ObservedStream;
 use crate::http::bodiless_responses::remove_content_length;
+use crate::http::peer::TcpPeer;
 use crate::http::router::Service;
 
 /// The maximum size of an HTTP/2 header list in bytes, after decompression.
@@ -63,6 +65,8 @@ pub(super) async fn serve_connection(
     mut shutdown: watch::Receiver<()>,
 ) {
     let state = Arc::new(ConnectionState::new());
+    // The call fails only if the client has disconnected.
+    let peer = TcpPeer(stream.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip()));
     let builder = tokio::select! {
         biased;
         builder = builder_for_first_bytes(&stream) => builder,
@@ -71,7 +75,7 @@ pub(super) async fn serve_connection(
         _ = state.wait_for_timeout(timeouts) => return,
     };
     let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(&state)));
-    let handle = |request| handle_request(service.clone(), &state, request);
+    let handle = |request| handle_request(service.clone(), &state, peer, request);
     let mut connection = pin!(builder.serve_connection(stream, service_fn(handle)));
     let mut is_ending = false;
     loop {
@@ -97,9 +101,11 @@ pub(super) async fn serve_connection(
 fn handle_request(
     service: Service,
     state: &Arc<ConnectionState>,
-    request: Request<Incoming>,
+    peer: TcpPeer,
+    mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<TrackedBody>, Infallible>> + use<> {
     let exchange = state.begin_exchange(request.version());
+    request.extensions_mut().insert(peer);
     async move {
         let response = service.oneshot(request.map(Body::new)).await?;
         Ok(remove_content_length(response).map(|body| TrackedBody::new(body, exchange)))

@@ -18,6 +18,8 @@ use crate::http::router::{Service, api_service, metrics_service};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection without requests in flight may take to end after its shutdown has begun.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The maximum number of open connections for metrics. Their file descriptors are not part of `MAX_CONNECTIONS`.
+const METRICS_CONNECTIONS: usize = 16;
 
 /// Serves the API over HTTP/1.1, and over HTTP/2 with prior knowledge, until `stop` completes. Then shuts down
 /// gracefully and returns after the last response.
@@ -26,23 +28,34 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// descriptors, the next connection waits until there is one.
 pub async fn listen(app: App, listener: TcpListener, stop: impl Future<Output = ()>) {
     let limits = app.settings().limits.clone();
-    serve(api_service(app), &limits, listener, stop).await;
+    let checks = app.database_readiness().check_periodically(app.repository());
+    let server = serve(api_service(app.clone()), limits.connections, &limits, listener, stop);
+    tokio::select! {
+        () = server => {}
+        () = checks => {}
+    }
 }
 
 /// Serves only the metrics, on their own listener, for as long as the future is polled.
 pub async fn listen_for_metrics(app: App, listener: TcpListener) {
     let limits = app.settings().limits.clone();
-    serve(metrics_service(app), &limits, listener, std::future::pending()).await;
+    serve(metrics_service(app), METRICS_CONNECTIONS, &limits, listener, std::future::pending()).await;
 }
 
-async fn serve(service: Service, limits: &LimitSettings, listener: TcpListener, stop: impl Future<Output = ()>) {
+async fn serve(
+    service: Service,
+    max_connections: usize,
+    limits: &LimitSettings,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) {
     let timeouts = Timeouts {
         head: limits.header_read_timeout,
         idle: limits.idle_timeout,
         write: WRITE_TIMEOUT,
         shutdown: SHUTDOWN_TIMEOUT,
     };
-    let acceptor = Acceptor::new(listener, limits.connections);
+    let acceptor = Acceptor::new(listener, max_connections);
     let (shutdown_sender, shutdown_receiver) = watch::channel(());
     let server = ConnectionServer::new(service, timeouts, shutdown_receiver);
     let mut stop = pin!(stop);

@@ -1,7 +1,15 @@
 //! `MAX_BUFFERED_BODY_BYTES` and `BODY_READ_TIMEOUT_MS`.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::Request;
+use hyper::body::Frame;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 
 use super::raw_connection::RawConnection;
@@ -71,27 +79,41 @@ async fn chunked_bodies_below_and_above_the_buffer_limit_are_accepted() {
     }
 }
 
+const CONTACT: &str = r#"{"fields": {"first_name": "A"}}"#;
+
+/// Checks that a connection receives a 408 with `Connection: close` and then ends. Returns the response.
+fn expect_408_and_close(connection: &mut RawConnection) -> String {
+    let response = connection.read_to_end();
+    assert!(response.starts_with("HTTP/1.1 408") && response.contains("\r\nconnection: close\r\n"), "{response}");
+    assert_eq!(response.matches("HTTP/1.1").count(), 1, "{response}");
+    response
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn stalled_body_is_503_and_slow_body_is_accepted() {
+async fn stalled_body_is_408_and_ends_its_connection_and_slow_body_is_accepted() {
     let server = Server::with_own_database("stalls", |settings| {
         settings.limits.body_read_timeout = Duration::from_millis(600);
     });
     let account = Account::on_server(&server);
-    let body = r#"{"fields": {"first_name": "A"}}"#;
-    let mut slow = RawConnection::start_request(&account, "POST /contacts", body.len());
-    for piece in body.as_bytes().chunks(4) {
+    let mut slow = RawConnection::start_request(&account, "POST /contacts", CONTACT.len());
+    for piece in CONTACT.as_bytes().chunks(4) {
         slow.send(std::str::from_utf8(piece).unwrap());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(slow.read_response().starts_with("HTTP/1.1 201"));
 
-    let mut stalled = RawConnection::start_request(&account, "POST /contacts", body.len());
-    stalled.send(&body[..10]);
-    let started = Stopwatch::start();
-    let response = stalled.read_response();
-    started.expect_milliseconds(500..2_000);
-    assert!(response.starts_with("HTTP/1.1 503") && response.contains("\"code\":\"unavailable\""), "{response}");
-    assert!(response.contains("retry-after: 1"), "{response}");
+    for coding in ["identity", "gzip"] {
+        let mut stalled = RawConnection::connect(&server);
+        stalled.send(&format!(
+            "POST /contacts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-encoding: {coding}\r\n\
+             content-length: 100\r\n\r\n",
+            account.token
+        ));
+        let started = Stopwatch::start();
+        let response = expect_408_and_close(&mut stalled);
+        started.expect_milliseconds(500..4_000);
+        assert!(response.contains("\"code\":\"request_timeout\""), "{response}");
+    }
     assert_eq!(account.get("/contacts").await.expect(200).body["pagination"]["count"], 1);
 }
 
@@ -113,4 +135,60 @@ async fn body_of_more_than_a_million_values_is_400_invalid_json() {
     let fields = format!(r#"{{"fields": {{{}}}}}"#, keys.join(","));
     let response = account.call("POST", "/contacts").json_text(fields).send().await;
     assert_eq!(response.expect_error(400, "validation_failed").body["details_omitted"], 20_000 + 3 - 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn body_that_is_incomplete_after_the_request_timeout_is_408_and_a_slow_database_is_503() {
+    let server = Server::with_own_database("slow_bodies", |settings| {
+        settings.request_timeout = Duration::from_millis(900);
+    });
+    let account = Account::on_server(&server);
+    let id = account.create(json!({"first_name": "A"})).await;
+    let mut slow = RawConnection::start_request(&account, "POST /contacts", 1_000);
+    let started = Stopwatch::start();
+    for _ in 0..7 {
+        slow.send(" ");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    expect_408_and_close(&mut slow);
+    started.expect_milliseconds(800..4_000);
+    assert_eq!(account.get("/contacts").await.expect(200).body["pagination"]["count"], 1);
+
+    let mut lock_holder = account.database().await;
+    sqlx::query("BEGIN").execute(&mut lock_holder).await.unwrap();
+    sqlx::query("SELECT 1 FROM contacts FOR UPDATE").execute(&mut lock_holder).await.unwrap();
+    account.patch(&id, json!({"first_name": "B"})).await.expect_error(503, "unavailable");
+}
+
+/// A body that sends nothing and does not end.
+struct PendingBody;
+
+impl HttpBody for PendingBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stalled_body_over_http2_ends_only_its_stream() {
+    let server = Server::with_own_database("stalled_stream", |settings| {
+        settings.limits.body_read_timeout = Duration::from_millis(600);
+    });
+    let account = Account::on_server(&server);
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = |method: &str, body: Body| {
+        let authorization = format!("Bearer {}", account.token);
+        let request = Request::builder().method(method).uri("http://x/contacts").header("authorization", authorization);
+        request.body(body).unwrap()
+    };
+    let never_ends = Body::new(PendingBody);
+    let response = client.send_request(request("POST", never_ends)).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers().get("connection")), (408, None));
+    let response = client.send_request(request("GET", Body::empty())).await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
 }

@@ -6,3 +6,5 @@ mod fairness;
 mod overload;
 mod rate;
 mod raw_connection;
+
+pub use raw_connection::RawConnection;

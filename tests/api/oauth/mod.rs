@@ -1,5 +1,6 @@
 //! `POST /oauth2/token` (`docs/api-reference.md#client-credentials`).
 
+mod limits;
 mod revocation;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -225,14 +226,17 @@ async fn token_request_with_invalid_utf8_or_dry_run_in_the_query_is_400() {
 }
 
 #[tokio::test]
-async fn token_request_must_be_a_form_of_at_most_1_mib() {
+async fn token_request_must_be_a_form_of_at_most_8_kib() {
     let account = Account::new().await;
     let client = ApiClient::create(&account, None).await;
     let call = || account.anonymous("POST", "/oauth2/token");
     let json = json!({"grant_type": "client_credentials", "client_id": client.id.to_string()});
     expect_oauth_error(call().json(&json).send().await, 400, "invalid_request");
     expect_oauth_error(call().body_without_content_type(client.token_form()).send().await, 400, "invalid_request");
-    let huge = format!("{}&padding={}", client.token_form(), "x".repeat(1024 * 1024));
+    let padded = |size: usize| format!("{0}&padding={1:a>2$}", client.token_form(), "", size);
+    let padding = 8 * 1024 - padded(0).len();
+    request_token(&account, padded(padding)).await.expect(200);
+    let huge = padded(padding + 1);
     expect_oauth_error(call().json(&json!(huge)).send().await, 413, "invalid_request");
     expect_oauth_error(call().body(FORM_CONTENT_TYPE, huge).send().await, 413, "invalid_request");
 }
@@ -312,11 +316,12 @@ async fn token_route_is_documented_in_the_openapi_document() {
     assert_eq!(operation["security"], json!([{"basic": []}, {}]));
     assert!(operation["requestBody"]["content"][FORM_CONTENT_TYPE]["schema"].is_object());
     let responses = operation["responses"].as_object().unwrap();
-    assert_eq!(responses.keys().collect::<Vec<_>>(), ["200", "400", "401", "413", "415", "500", "503"]);
+    assert_eq!(responses.keys().collect::<Vec<_>>(), ["200", "400", "401", "408", "413", "415", "429", "500", "503"]);
     for (status, response) in responses {
         let schema = if status == "200" { "TokenAnswer" } else { "TokenRefusal" };
         let reference = format!("#/components/schemas/{schema}");
         assert_eq!(response["content"]["application/json"]["schema"]["$ref"], reference, "{status}");
         assert!(response["headers"]["X-Request-Id"].is_object(), "{status}");
+        assert!(response["headers"]["RateLimit-Limit"].is_null(), "{status}");
     }
 }
