@@ -120,14 +120,9 @@ fn take_slot(account: Uuid, parts: &Parts, app: &App) -> Result<Arc<FairPermit>,
 
 /// Adds the caller to the log lines of the request.
 fn record_caller(identity: &Identity, account: Uuid) {
-    let span = tracing::Span::current();
-    span.record("account", tracing::field::display(account));
-    if let Some(actor) = &identity.actor {
-        span.record("actor", actor.as_str());
-    }
-    if let Some(client) = identity.client {
-        span.record("client_id", tracing::field::display(client));
-    }
+    // Together, because the log formats the fields of a span again with each record.
+    let client_id = identity.client.map(tracing::field::display);
+    tracing::record_all!(tracing::Span::current(), account = %account, actor = identity.actor.as_deref(), client_id);
 }
 
 /// Rejects the tokens of an API client that has been revoked.
