@@ -13,7 +13,7 @@ use crate::contacts::{Precondition, Preconditions};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConditionalHeaders {
     preconditions: Preconditions,
-    /// The content coding of the response, if the response is compressed.
+    /// The content coding that the client prefers. `None` also without `If-None-Match`, because only its tags need it.
     coding: Option<ResponseCoding>,
 }
 
@@ -31,7 +31,8 @@ impl ConditionalHeaders {
             if_match: parse_precondition(headers, &header::IF_MATCH),
             if_none_match: parse_precondition(headers, &header::IF_NONE_MATCH),
         };
-        Self { preconditions, coding: ResponseCoding::from_headers(headers) }
+        let has_tags = preconditions.if_none_match != Precondition::None;
+        Self { preconditions, coding: has_tags.then(|| ResponseCoding::from_headers(headers)).flatten() }
     }
 
     /// Returns the conditions for a write. They compare only the version part of the tags.
@@ -39,17 +40,18 @@ impl ConditionalHeaders {
         &self.preconditions
     }
 
-    /// Returns whether a read of the representation with this entity tag is answered with 304: `If-None-Match` is `*`,
-    /// or contains the whole tag (weak comparison), or the tag that the response has when it is compressed.
-    pub(super) fn is_not_modified(&self, etag: &str) -> bool {
+    /// Returns the tag of the 304 that answers a read of the representation with this entity tag: the whole tag if
+    /// `If-None-Match` is `*` or contains it (weak comparison), or else the tag that the response has when it is
+    /// compressed. Returns `None` if `If-None-Match` has neither.
+    pub(super) fn not_modified_tag(&self, etag: &str) -> Option<String> {
         match &self.preconditions.if_none_match {
-            Precondition::Exists => true,
+            Precondition::Exists => Some(etag.to_owned()),
             Precondition::Matches(tags) => {
                 let coded = self.coding.map(|coding| tag_with_coding(etag, coding));
-                tags.iter()
-                    .any(|tag| tag.is_equal_to(etag) || coded.as_ref().is_some_and(|coded| tag.is_equal_to(coded)))
+                let mut candidates = [Some(etag.to_owned()), coded].into_iter().flatten();
+                candidates.find(|candidate| tags.iter().any(|tag| tag.is_equal_to(candidate)))
             }
-            Precondition::None | Precondition::Version(_) => false,
+            Precondition::None | Precondition::Version(_) => None,
         }
     }
 }
@@ -83,7 +85,11 @@ mod tests {
 
     #[test]
     fn if_none_match_of_a_read_compares_the_whole_tag_weakly() {
-        let is_not_modified = |lines| headers(header::IF_NONE_MATCH, lines).is_not_modified("\"a.b\"");
+        let is_not_modified = |lines| {
+            let tag = headers(header::IF_NONE_MATCH, lines).not_modified_tag("\"a.b\"");
+            assert!(tag.as_ref().is_none_or(|tag| tag == "\"a.b\""));
+            tag.is_some()
+        };
         for lines in [&["*"][..], &["\"a.b\""], &["\"x\", W/\"a.b\""], &["\"x\"", "\"a.b\""]] {
             assert!(is_not_modified(lines), "{lines:?}");
         }
@@ -97,7 +103,9 @@ mod tests {
         let is_not_modified = |tag: &'static str, accepted: &'static str| {
             let lines = [(header::IF_NONE_MATCH, tag), (header::ACCEPT_ENCODING, accepted)];
             let lines = lines.map(|(name, line)| (name, HeaderValue::from_static(line)));
-            ConditionalHeaders::parse(&lines.into_iter().collect()).is_not_modified("\"a.b\"")
+            let not_modified = ConditionalHeaders::parse(&lines.into_iter().collect()).not_modified_tag("\"a.b\"");
+            assert!(not_modified.as_ref().is_none_or(|sent| tag.ends_with(&**sent)));
+            not_modified.is_some()
         };
         assert!(is_not_modified("\"a.b-gzip\"", "gzip") && is_not_modified("W/\"a.b-zstd\"", "gzip, zstd"));
         assert!(!is_not_modified("\"a.b-gzip\"", "zstd") && !is_not_modified("\"a.b-gzip\"", "identity"));

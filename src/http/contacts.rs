@@ -119,8 +119,11 @@ pub(super) async fn read_contact(
     };
     let contact = contact.ok_or(ApiError::ContactNotFound)?;
     let response = JsonResponse::from_contact(StatusCode::OK, &contact, &query.selection)?;
-    let is_not_modified = response.etag().is_some_and(|etag| conditional_headers.is_not_modified(etag));
-    Ok(if is_not_modified { response.into_not_modified() } else { response }.into_response())
+    let not_modified_tag = response.etag().and_then(|etag| conditional_headers.not_modified_tag(etag));
+    Ok(match not_modified_tag {
+        Some(etag) => response.into_not_modified(etag).into_response(),
+        None => response.into_response(),
+    })
 }
 
 /// Archive a contact

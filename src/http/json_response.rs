@@ -73,9 +73,10 @@ impl JsonResponse {
         }
     }
 
-    /// Returns the 304 response in place of this one, with the same headers but without its body.
-    pub(super) fn into_not_modified(self) -> Self {
-        Self { head: ResponseHead { status: StatusCode::NOT_MODIFIED.as_u16(), ..self.head }, body: vec![] }
+    /// Returns the 304 response in place of this one, with this tag and otherwise the same headers, but without its body.
+    pub(super) fn into_not_modified(self, etag: String) -> Self {
+        let head = ResponseHead { status: StatusCode::NOT_MODIFIED.as_u16(), etag: Some(etag), ..self.head };
+        Self { head, body: vec![] }
     }
 
     /// Serializes the response: its head as JSON, a line feed, and its body.

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::header_validation::has_valid_headers;
 use super::limits::RateLimitRecorder;
 use super::peer::Peer;
-use super::response_compression::AcceptedResponse;
+use super::response_compression::PreferredCoding;
 use super::{oauth, request_metrics, request_span};
 
 const REQUEST_ID: &str = "x-request-id";
@@ -52,7 +52,7 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
     if let Some(rate_limit) = &rate_limit {
         request.extensions_mut().insert(rate_limit.clone());
     }
-    let accepted = AcceptedResponse::from_headers(request.headers());
+    let preferred_coding = PreferredCoding::from_headers(request.headers());
     let mut response = async {
         let mut response = if has_valid_headers(&request) {
             next.run(request).await
@@ -62,7 +62,7 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
         let error_code = response.extensions().get::<Arc<ApiError>>().map(|error| error.code());
         write_error_body(&mut response, &request_id, oauth::is_token_request(method, &route));
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        let response = accepted.compress(response).await;
+        let response = preferred_coding.compress(response).await;
         let (status, duration) = (response.status(), started.elapsed());
         tracing::info!(method, route, status = status.as_u16(), ms = milliseconds(duration), "answered");
         app.metrics().record_response(&route, method, status.as_u16(), duration);

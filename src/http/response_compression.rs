@@ -19,33 +19,34 @@ const MIN_COMPRESSED_BYTES: usize = 1024;
 /// Larger bodies are compressed on a thread for blocking work, so that they do not delay other requests.
 const MAX_INLINE_BYTES: usize = 64 * 1024;
 
-/// What a client accepts as the response to a request.
-pub(super) struct AcceptedResponse {
-    coding: Option<ResponseCoding>,
-    /// The tags of `If-None-Match`: a 304 repeats the matching tag.
-    if_none_match: Option<HeaderValue>,
+/// The coding that the client prefers for the response. `None`: the response is not compressed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PreferredCoding(pub(super) Option<ResponseCoding>);
+
+impl<S: Send + Sync> FromRequestParts<S> for PreferredCoding {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_headers(&parts.headers))
+    }
 }
 
-impl AcceptedResponse {
+impl PreferredCoding {
     /// Reads the headers of a request.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
-        let coding = ResponseCoding::from_headers(headers);
-        Self { coding, if_none_match: headers.get(header::IF_NONE_MATCH).cloned() }
+        Self(ResponseCoding::from_headers(headers))
     }
 
     /// Compresses a response if it is large enough and the client accepts a coding. A compressed response has its own
     /// entity tag.
-    pub(super) async fn compress(&self, response: Response) -> Response {
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return self.with_matching_tag(response);
-        }
+    pub(super) async fn compress(self, mut response: Response) -> Response {
+        let is_not_modified = response.status() == StatusCode::NOT_MODIFIED;
         let is_compressed = response.headers().contains_key(header::CONTENT_ENCODING);
-        if !is_compressed && !is_compressible(&response) {
+        if !is_not_modified && !is_compressed && !is_compressible(&response) {
             return response;
         }
-        let mut response = response;
         response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
-        let Some(coding) = self.coding else { return response };
+        let Some(coding) = self.0.filter(|_| !is_not_modified) else { return response };
         if !is_compressed {
             let (mut parts, body) = response.into_parts();
             let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
@@ -64,32 +65,6 @@ impl AcceptedResponse {
         }
         add_coding_to_tag(response.headers_mut(), coding);
         response
-    }
-
-    /// Gives a 304 the tag that the client sent: of a compressed representation or of the plain one.
-    fn with_matching_tag(&self, mut response: Response) -> Response {
-        response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
-        let sent = self.if_none_match.as_ref().and_then(|tags| tags.to_str().ok()).unwrap_or_default();
-        let plain = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
-        let is_coded = |coding: &ResponseCoding| sent.contains(&tag_with_coding(plain, *coding));
-        if !plain.is_empty()
-            && !sent.contains(plain)
-            && let Some(coding) = self.coding.into_iter().chain(ResponseCoding::ALL).find(is_coded)
-        {
-            add_coding_to_tag(response.headers_mut(), coding);
-        }
-        response
-    }
-}
-
-/// The coding that the client prefers, for handlers that have compressed content in memory.
-pub(super) struct PreferredCoding(pub(super) Option<ResponseCoding>);
-
-impl<S: Send + Sync> FromRequestParts<S> for PreferredCoding {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(ResponseCoding::from_headers(&parts.headers)))
     }
 }
 
@@ -119,8 +94,8 @@ pub(super) fn set_content_encoding(headers: &mut HeaderMap, coding: ResponseCodi
 
 fn is_compressible(response: &Response<Body>) -> bool {
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
-    let content_type = || response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    size >= MIN_COMPRESSED_BYTES && is_worth_compressing(content_type().unwrap_or_default(), size)
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    is_worth_compressing(content_type.unwrap_or_default(), size)
 }
 
 fn add_coding_to_tag(headers: &mut HeaderMap, coding: ResponseCoding) {

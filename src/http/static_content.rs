@@ -35,7 +35,8 @@ impl StaticContent {
         conditional_headers: &ConditionalHeaders,
         PreferredCoding(coding): PreferredCoding,
     ) -> Response {
-        let mut response = if conditional_headers.is_not_modified(&self.etag) {
+        let not_modified_tag = conditional_headers.not_modified_tag(&self.etag);
+        let mut response = if not_modified_tag.is_some() {
             StatusCode::NOT_MODIFIED.into_response()
         } else if let Some((coding, body)) = self.encoded(coding).await {
             let mut response = ([(header::CONTENT_TYPE, self.content_type)], body).into_response();
@@ -46,7 +47,8 @@ impl StaticContent {
         };
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.extend(HeaderValue::from_str(&self.etag).ok().map(|etag| (header::ETAG, etag)));
+        let etag = not_modified_tag.as_ref().unwrap_or(&self.etag);
+        headers.extend(HeaderValue::from_str(etag).ok().map(|etag| (header::ETAG, etag)));
         response
     }
 

@@ -178,7 +178,7 @@ fn bind_response_contacts<'a>(
         .bind(contacts.iter().map(|(.., key)| *key).collect::<Vec<_>>())
 }
 
-/// Replaces the contacts of the expired responses under these keys by those of the new responses. A single statement
+/// Replaces the contacts of the expired responses under these keys by the contacts of the new responses. A single statement
 /// cannot do both, because a contact may be in the expired response and in the new one.
 async fn replace_response_contacts(
     connection: &mut PgConnection,

@@ -186,19 +186,19 @@ impl AccountBatch {
         outcomes
     }
 
-    /// Whether the jobs change a contact.
-    pub(super) fn has_changes(&self) -> bool {
-        !self.unit_of_work.changes().is_empty()
-    }
-
     /// Whether the jobs change a contact or store a response.
     pub(super) fn has_effects(&self) -> bool {
-        self.has_changes() || !self.new_responses.is_empty()
+        !self.unit_of_work.changes().is_empty() || !self.new_responses.is_empty()
     }
 
-    /// Whether the batch changes only values of active contacts, so that one statement stores it.
+    /// Whether the batch changes contacts, and only values of active ones, so that one statement stores these changes.
+    pub(super) fn changes_values_only(&self) -> bool {
+        !self.unit_of_work.changes().is_empty() && self.unit_of_work.is_values_only()
+    }
+
+    /// Whether the batch changes only values of active contacts, so that one statement stores all of it.
     pub(super) fn is_values_only(&self) -> bool {
-        self.new_responses.is_empty() && self.unit_of_work.is_values_only()
+        self.new_responses.is_empty() && self.changes_values_only()
     }
 
     /// Returns every job with its reply.

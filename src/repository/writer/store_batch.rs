@@ -115,27 +115,21 @@ pub(super) async fn store_all(
     transaction: &mut PgConnection,
     batches: &[&AccountBatch],
 ) -> Result<StoredAccounts, StorageError> {
-    let (values_only, other): (Vec<_>, Vec<_>) =
-        batches.iter().copied().partition(|batch| batch.unit_of_work.is_values_only() && batch.has_changes());
+    let (values_only, other): (Vec<_>, Vec<_>) = batches.iter().copied().partition(|batch| batch.changes_values_only());
     let mut advanced = store_values_of_accounts(transaction, &values_only).await?;
     let other_advanced = advance_positions(transaction, &other).await?;
     let other: Vec<_> = other.into_iter().filter(|batch| other_advanced.contains(&batch.account)).collect();
     advanced.extend(other_advanced);
-    let mut pending_erasures = vec![];
-    if !other.is_empty() {
-        update_contacts(transaction, &other).await?;
-        insert_contacts(transaction, &other).await?;
-        // Keys are deleted before they are inserted: a batch may move a key from one contact to another.
-        delete_keys(transaction, &other).await?;
-        insert_keys(transaction, &other).await?;
-        insert_changes(transaction, &other).await?;
-    }
+    update_contacts(transaction, &other).await?;
+    insert_contacts(transaction, &other).await?;
+    // Keys are deleted before they are inserted: a batch may move a key from one contact to another.
+    delete_keys(transaction, &other).await?;
+    insert_keys(transaction, &other).await?;
+    insert_changes(transaction, &other).await?;
     let stored = batches.iter().filter(|batch| advanced.contains(&batch.account));
     let responses = stored.flat_map(|batch| batch.new_responses.iter().map(|new| (batch.account, new)));
     idempotency::store_responses(transaction, &responses.collect::<Vec<_>>()).await?;
-    if !other.is_empty() {
-        pending_erasures = purge_contacts(transaction, &other).await?;
-    }
+    let pending_erasures = purge_contacts(transaction, &other).await?;
     Ok(StoredAccounts { accounts: advanced, pending_erasures })
 }
 
