@@ -222,9 +222,43 @@ impl Drop for Place<'_> {
     }
 }
 
+impl FairPermit {
+    /// Returns the number of permits.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the account that holds the permits.
+    pub(crate) fn account(&self) -> Uuid {
+        self.account
+    }
+
+    /// Adds further permits of the same account and semaphore.
+    pub(crate) fn merge(&mut self, mut other: Self) {
+        self.count += std::mem::take(&mut other.count);
+    }
+
+    /// Moves up to `count` permits into a permit of their own.
+    pub(crate) fn split(&mut self, count: usize) -> Self {
+        let count = count.min(self.count);
+        self.count -= count;
+        Self { semaphore: self.semaphore.clone(), account: self.account, count }
+    }
+
+    /// Returns all permits but `count` to the semaphore.
+    pub(crate) fn shrink_to(&mut self, count: usize) {
+        if count < self.count {
+            self.semaphore.release(self.account, self.count - count);
+            self.count = count;
+        }
+    }
+}
+
 impl Drop for FairPermit {
     fn drop(&mut self) {
-        self.semaphore.release(self.account, self.count);
+        if self.count > 0 {
+            self.semaphore.release(self.account, self.count);
+        }
     }
 }
 
@@ -266,6 +300,22 @@ mod tests {
     fn few_permits_are_not_divided() {
         let expected = [(1, 1), (3, 3), (4, 3), (8, 6)];
         assert_eq!(expected.map(|(total, _)| (total, take_all(&FairSemaphore::new(total), A).len())), expected);
+    }
+
+    #[test]
+    fn permit_grows_and_shrinks() {
+        let semaphore = FairSemaphore::new(16);
+        let mut permit = semaphore.try_acquire(A, 2).expect("permits are free");
+        permit.merge(semaphore.try_acquire(A, 8).expect("permits are free"));
+        assert_eq!((permit.count(), semaphore.free()), (10, 6));
+        permit.shrink_to(11);
+        permit.shrink_to(4);
+        assert_eq!((permit.count(), semaphore.free()), (4, 12));
+        drop(permit.split(3));
+        assert_eq!((permit.count(), semaphore.free()), (1, 15));
+        assert_eq!((permit.split(2).count(), permit.count()), (1, 0));
+        drop(permit);
+        assert_eq!(semaphore.free(), 16);
     }
 
     #[tokio::test]

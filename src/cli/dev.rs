@@ -11,6 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use clap::Args;
+use futures_util::TryStreamExt;
 use uuid::{Uuid, uuid};
 
 use super::error::CliError;
@@ -188,18 +189,15 @@ async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
             repository.create_field(ACCOUNT, &field, None).await.map_err(|error| failed(&error))?;
         }
     }
-    let first_contact = |include_archived| ListRequest {
-        filter: ListFilter { include_archived, ..ListFilter::default() },
-        start: ListStart::Offset(0),
-        limit: 1,
-        custom_fields: CustomSelection::default(),
+    let first_contact = async |include_archived| {
+        let filter = ListFilter { include_archived, ..ListFilter::default() };
+        let start = ListStart::Offset(0);
+        let request = ListRequest { filter, start, limit: 1, custom_fields: CustomSelection::default() };
+        let page = repository.list_contacts(ACCOUNT, &request).await.map_err(|error| failed(&error))?;
+        let mut contacts = page.contacts;
+        contacts.try_next().await.map_err(|error| failed(&error))
     };
-    let is_new = repository
-        .list_contacts(ACCOUNT, &first_contact(true))
-        .await
-        .map_err(|error| failed(&error))?
-        .contacts
-        .is_empty();
+    let is_new = first_contact(true).await?.is_none();
     let registry = repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?;
     let create = async |id: Uuid, fields: &'static str| {
         let patch = ContactPatch::parse_new(&parse_object(fields), &registry)
@@ -225,8 +223,7 @@ async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
             create(id, fields).await?;
         }
     }
-    let active = repository.list_contacts(ACCOUNT, &first_contact(false)).await.map_err(|error| failed(&error))?;
-    match active.contacts.into_iter().next() {
+    match first_contact(false).await? {
         Some(contact) => Ok(contact.id),
         // All contacts are archived, but the curl command needs an active one.
         None => create(Uuid::now_v7(), r#"{"first_name": "Ada", "last_name": "Lovelace"}"#).await,

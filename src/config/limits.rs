@@ -18,6 +18,8 @@ pub struct LimitSettings {
     pub connections: usize,
     /// The memory for large bodies, in bytes.
     pub buffered_body_bytes: usize,
+    /// The memory for responses, in bytes.
+    pub buffered_response_bytes: usize,
     /// The time limit for the head of a request, from its first byte.
     pub header_read_timeout: Duration,
     /// How long a connection may stay idle between two requests.
@@ -37,6 +39,7 @@ impl SettingsReader<'_> {
             long_polls: self.read_count("MAX_LONG_POLLS", 4_096),
             connections: self.read_count("MAX_CONNECTIONS", 8_192),
             buffered_body_bytes: self.read_bytes("MAX_BUFFERED_BODY_BYTES", 64 * 1024 * 1024),
+            buffered_response_bytes: self.read_bytes("MAX_BUFFERED_RESPONSE_BYTES", 64 * 1024 * 1024),
             header_read_timeout: self.read_milliseconds("HEADER_READ_TIMEOUT_MS", 15_000),
             // Load balancers close idle connections after 60 s. The server must not close first: it could close a
             // connection while the load balancer sends the next request on it.

@@ -4,7 +4,6 @@ use crate::fields::CustomSelection;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Contact;
 use super::cursor_fingerprint::Fingerprint;
 
 /// The contacts of an account that a list contains.
@@ -38,17 +37,6 @@ pub struct ListRequest {
     pub limit: i64,
     /// The custom fields to read.
     pub custom_fields: CustomSelection,
-}
-
-/// A page of contacts, in the order of the list or search.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The contacts.
-    pub contacts: Vec<Contact>,
-    /// The total number of contacts; `None` for a page that starts at a cursor.
-    pub count: Option<i64>,
-    /// Whether more contacts follow.
-    pub has_more: bool,
 }
 
 /// A position in a list. Its encoded form is opaque to callers, does not expire, and is valid for one account and one

@@ -26,9 +26,9 @@ pub use contact::{Archival, Contact, now, parse_id};
 pub use contact_patch::{ContactPatch, PatchedValue, missing_identity_issues};
 pub use contact_size::{MAX_CONTACT_BYTES, contact_too_large_issue};
 pub use entity_tag::{EntityTag, version_part};
-pub use list_request::{ListCursor, ListFilter, ListRequest, ListStart, Page};
+pub use list_request::{ListCursor, ListFilter, ListRequest, ListStart};
 pub use precondition::{Precondition, Preconditions, UnmetPrecondition};
-pub use render::RenderedContact;
+pub use render::{RenderedContact, max_rendered_bytes};
 pub use search::{
     Comparison, Condition, Predicate, SearchCriteria, SearchCursor, SearchError, SearchRequest, Sort, ValueSet,
 };

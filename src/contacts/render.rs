@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::Contact;
+use super::contact_size::MAX_CONTACT_BYTES;
 use crate::fields::{Field, Kind, Selection, Value, format_instant, system};
 
 /// A contact with the fields that a response contains. Serializes to the flat object.
@@ -27,6 +28,18 @@ impl Contact {
     pub fn render_without_id<'a>(&'a self, selection: &'a Selection) -> RenderedContact<'a> {
         RenderedContact { has_id: false, ..self.render(selection) }
     }
+}
+
+/// Returns an upper bound of the size of a contact that is rendered with `selection`, in bytes of JSON. Only a contact
+/// that was stored before the limit for contacts existed can be larger.
+#[must_use]
+pub fn max_rendered_bytes(selection: &Selection) -> usize {
+    let default = system::all().iter().filter(|field| field.default);
+    let fields = || default.clone().chain(selection.extra());
+    let names: usize = fields().map(|field| field.internal_name.len() + r#""":null,"#.len()).sum();
+    let values: usize = fields().map(|field| field.max_json_bytes()).sum();
+    // The limit counts the values of writable fields. The others are short.
+    names + values.min(MAX_CONTACT_BYTES)
 }
 
 impl Serialize for RenderedContact<'_> {

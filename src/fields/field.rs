@@ -81,6 +81,27 @@ impl Field {
         }
     }
 
+    /// Returns an upper bound of the size of a value, in bytes of JSON.
+    #[must_use]
+    pub fn max_json_bytes(&self) -> usize {
+        /// A control character is escaped: `\u0001`.
+        const MAX_CHARACTER_BYTES: usize = 6;
+        /// The size of a value of any other type, such as a date.
+        const MAX_SHORT_BYTES: usize = 64;
+        match self.kind {
+            Kind::Text | Kind::Email | Kind::Phone | Kind::Url | Kind::User => {
+                self.max_length * MAX_CHARACTER_BYTES + r#""""#.len()
+            }
+            Kind::Dropdown | Kind::MultiSelect => {
+                let names = self.options.iter().map(|option| option.internal_name.len() + r#""","#.len());
+                names.sum::<usize>() + "[]".len()
+            }
+            Kind::Uuid | Kind::Number | Kind::Checkbox | Kind::Date | Kind::Datetime | Kind::Archived => {
+                MAX_SHORT_BYTES
+            }
+        }
+    }
+
     /// Returns chosen options in the order of the field's options. `chosen` is sorted by name.
     #[must_use]
     pub fn in_option_order(&self, chosen: &[String]) -> Vec<&str> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Serialize;
+use futures_util::{TryStreamExt, stream};
 use uuid::Uuid;
 
 use super::app::App;
+use super::array_response::{ArrayResponse, read_to_end, render_page};
 use super::authentication::Caller;
 use super::error::ApiError;
 use super::extractors::ContactPath;
@@ -17,15 +18,9 @@ use super::openapi::parameters::{ContactIdParameter, FeedParameters, HistoryPara
 use super::openapi::responses::CursorExpired;
 use super::openapi::schemas;
 use super::query::{FeedQuery, HistoryQuery, QueryString};
-use crate::contacts::{FeedCursor, FeedScope, RenderedEntry};
+use crate::contacts::{FeedCursor, FeedEntry, FeedScope};
 use crate::fields::Registry;
-use crate::repository::{HistoryPage, StorageError};
-
-#[derive(Serialize)]
-struct FeedBody<'a> {
-    data: Vec<RenderedEntry<'a>>,
-    next: Option<String>,
-}
+use crate::repository::StorageError;
 
 /// Read the change feed
 ///
@@ -40,13 +35,36 @@ pub(super) async fn read_changes(
     query: QueryString,
 ) -> Result<JsonResponse, ApiError> {
     let FeedQuery { request, wait } = FeedQuery::parse(&query, caller.account, caller.actor.as_deref())?;
-    let page = wait_for_changes(&app, caller.account, request, wait).await?;
-    let scope = FeedScope::Feed(caller.account);
-    // If another instance has just created a field, the cached registry lacks this field. The response would leave out
-    // its values, and the caller would never get them.
-    let registry = registry_at_least(&app, caller.account, page.registry_version).await?;
-    let data = page.entries.iter().map(|entry| entry.render(scope, &registry)).collect();
-    JsonResponse::new(StatusCode::OK, &FeedBody { data, next: Some(page.next.encode(scope)) })
+    let account = caller.account;
+    let mut registry = registry_at_least(&app, account, 0).await?;
+    let page = loop {
+        let page = wait_for_changes(&app, account, request.clone(), wait).await?;
+        match missing_version(&registry, page.registry_version) {
+            None => break page,
+            Some(version) => {
+                drop(page);
+                registry = registry_at_least(&app, account, version).await?;
+            }
+        }
+    };
+    let scope = FeedScope::Feed(account);
+    let mut response = ArrayResponse::new(&app.limits().responses, account, "data")?;
+    let (mut next, mut count) = (page.next, 0);
+    let mut entries = page.entries.unwrap_or_else(|| Box::pin(stream::empty()));
+    while count < request.limit
+        && !response.is_full_page()
+        && let Some(entry) = entries.try_next().await?
+    {
+        next = FeedCursor::after(&entry);
+        if request.includes(&entry) {
+            response.push(&entry.render(scope, &registry)).await?;
+            count += 1;
+        }
+    }
+    if count == request.limit {
+        read_to_end(entries).await?;
+    }
+    response.finish_with(StatusCode::OK, "next", &next.encode(scope))
 }
 
 /// Read a contact's history
@@ -64,17 +82,37 @@ pub(super) async fn read_history(
     // The query is checked before the contact is looked up, even if the path does not hold an id.
     let (account, contact) = (caller.account, path.id_or_nil());
     let HistoryQuery { before, limit } = HistoryQuery::parse(&query, account, contact)?;
-    // Reads one entry more than requested, to know whether more entries follow.
-    let page = app.repository().read_history(account, path.id()?, before, limit + 1).await?;
-    let HistoryPage { mut entries, registry_version } = page.ok_or(ApiError::ContactNotFound)?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = entries.len() > limit;
-    entries.truncate(limit);
-    let last = entries.last().filter(|_| has_more);
-    let next = last.map(|last| FeedCursor::after(last).encode(FeedScope::History(account, contact)));
-    let registry = registry_at_least(&app, account, registry_version).await?;
-    let data = entries.iter().map(|entry| entry.render(FeedScope::Feed(account), &registry)).collect();
-    JsonResponse::new(StatusCode::OK, &FeedBody { data, next })
+    let contact = path.id()?;
+    let mut registry = registry_at_least(&app, account, 0).await?;
+    let page = loop {
+        // Reads one entry more than requested, to know whether more entries follow.
+        let page = app.repository().read_history(account, contact, before, limit + 1).await?;
+        let page = page.ok_or(ApiError::ContactNotFound)?;
+        match missing_version(&registry, page.registry_version) {
+            None => break page,
+            Some(version) => {
+                drop(page);
+                registry = registry_at_least(&app, account, version).await?;
+            }
+        }
+    };
+    let mut response = ArrayResponse::new(&app.limits().responses, account, "data")?;
+    let append = |response: &mut ArrayResponse<'_>, entry: &FeedEntry| {
+        response.append(&entry.render(FeedScope::Feed(account), &registry))
+    };
+    let end = render_page(&mut response, page.entries, limit, append).await?;
+    let scope = FeedScope::History(account, contact);
+    let next = end.next_after().map(|last| FeedCursor::after(last).encode(scope));
+    response.finish_with(StatusCode::OK, "next", &next)
+}
+
+/// Returns `needed` if a registry is older than this version.
+///
+/// If another instance has just created a field, the cached registry lacks this field. The response would leave out its
+/// values, and the caller would never get them. So the page is read again after the registry is loaded: the page holds a
+/// connection, and while it does, its request must not wait for another one.
+fn missing_version(registry: &Registry, needed: i64) -> Option<i64> {
+    (needed > registry.version()).then_some(needed)
 }
 
 /// Returns the account's registry, at this version or a later one.

@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
+use super::array_response::{ArrayResponse, Pagination, render_page};
 use super::authentication::Caller;
 use super::conditional_headers::ConditionalHeaders;
 use super::error::ApiError;
 use super::extractors::ContactPath;
-use super::json_response::{JsonResponse, ListBody, Pagination};
+use super::json_response::JsonResponse;
 use super::openapi::parameters::{
     ContactIdOrValue, ContactIdParameter, ContactValue, DryRun, IdProperty, IdempotencyKey, IfMatch, IfNoneMatch,
     IfNoneMatchOnWrite, ListParameters, PropertiesParameter, PurgedContactId, RequiredIdProperty,
@@ -21,9 +22,10 @@ use super::openapi::responses::{
 use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RouteParameters};
 use super::write_request::WriteRequest;
-use crate::contacts::{ContactPatch, ContactTarget, ListCursor, ListStart, Upsert, Write};
+use crate::contacts::{Contact, ContactPatch, ContactTarget, ListCursor, ListStart, Upsert, Write, max_rendered_bytes};
 use crate::fields::CustomSelection;
 use crate::json::Object;
+use crate::repository::ListPage;
 
 /// The parameters of a route that creates a contact, or identifies it by id.
 const ID_PARAMETERS: RouteParameters =
@@ -113,12 +115,14 @@ pub(super) async fn read_contact(
     let query = ContactQuery::parse(&query, &*app.registry(caller.account).await?, READ_PARAMETERS)?;
     let (repository, account) = (app.repository(), caller.account);
     let custom_fields = CustomSelection::from(&query.selection);
-    let contact = match path.target(query.id_property.as_deref())? {
+    let target = path.target(query.id_property.as_deref())?;
+    let memory = app.limits().responses.reserve(account, max_rendered_bytes(&query.selection)).await?;
+    let contact = match target {
         ContactTarget::Id(id) => repository.contact_by_id(account, id, custom_fields).await?,
-        ContactTarget::Key(key) => repository.contacts_by_key(account, &[key], &custom_fields).await?.pop().flatten(),
+        ContactTarget::Key(key) => repository.contact_by_key(account, key, &custom_fields).await?,
     };
     let contact = contact.ok_or(ApiError::ContactNotFound)?;
-    let response = JsonResponse::from_contact(StatusCode::OK, &contact, &query.selection)?;
+    let response = JsonResponse::from_contact(StatusCode::OK, &contact, &query.selection)?.with_permit(memory);
     let not_modified_tag = response.etag().and_then(|etag| conditional_headers.not_modified_tag(etag));
     Ok(match not_modified_tag {
         Some(etag) => response.into_not_modified(etag).into_response(),
@@ -190,19 +194,18 @@ pub(super) async fn list_contacts(
 ) -> Result<JsonResponse, ApiError> {
     let account = caller.account;
     let ListQuery { request, selection } = ListQuery::parse(&query, account, &*app.registry(account).await?)?;
-    let page = app.repository().list_contacts(account, &request).await?;
-    let last = page.contacts.last().filter(|_| page.has_more);
-    let body = ListBody {
-        data: page.contacts.iter().map(|contact| contact.render(&selection)).collect(),
-        pagination: Pagination {
-            limit: request.limit,
-            offset: match request.start {
-                ListStart::Offset(offset) => Some(offset),
-                ListStart::After(_) => None,
-            },
-            count: page.count,
-            next: last.map(|last| ListCursor::encode_after(last.id, account, &request.filter)),
-        },
+    let ListPage { contacts, count } = app.repository().list_contacts(account, &request).await?;
+    let mut response = ArrayResponse::new(&app.limits().responses, account, "data")?;
+    let append = |response: &mut ArrayResponse<'_>, contact: &Contact| response.append(&contact.render(&selection));
+    let end = render_page(&mut response, contacts, request.limit, append).await?;
+    if query.contains("offset") {
+        end.check_offset()?;
+    }
+    let next = end.next_after().map(|last| ListCursor::encode_after(last.id, account, &request.filter));
+    let offset = match request.start {
+        ListStart::Offset(offset) => Some(offset),
+        ListStart::After(_) => None,
     };
-    JsonResponse::new(StatusCode::OK, &body)
+    let pagination = Pagination { limit: request.limit, offset, count, next };
+    response.finish_with(StatusCode::OK, "pagination", &pagination)
 }

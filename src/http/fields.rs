@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::app::App;
+use super::array_response::ArrayResponse;
 use super::authentication::Caller;
 use super::error::ApiError;
 use super::extractors::{PathParameter, Payload, parse_object};
@@ -32,13 +32,12 @@ pub(super) async fn list_fields(
     caller: Caller,
     _: NoParameters,
 ) -> Result<JsonResponse, ApiError> {
-    #[derive(Serialize)]
-    struct FieldListBody<'a> {
-        data: Vec<FieldResponse<'a>>,
-    }
     let registry = app.registry(caller.account).await?;
-    let data = registry.fields().iter().map(|field| FieldResponse::new(field)).collect();
-    JsonResponse::new(StatusCode::OK, &FieldListBody { data })
+    let mut response = ArrayResponse::new(&app.limits().responses, caller.account, "data")?;
+    for field in registry.fields() {
+        response.push(&FieldResponse::new(field)).await?;
+    }
+    response.finish(StatusCode::OK)
 }
 
 /// Create a custom field
@@ -51,7 +50,7 @@ pub(super) async fn create_field(
     _: NoParameters,
     idempotency_header: IdempotencyHeader,
     payload: Payload,
-) -> Result<Response, ApiError> {
+) -> Result<JsonResponse, ApiError> {
     let body = payload.read(caller.account).await?;
     let parse = |body: &Object<'_>| NewField::parse(body).map_err(ApiError::ValidationFailed);
     let new_field = parse_object(&app, caller.account, &body, parse).await?;
@@ -90,7 +89,7 @@ pub(super) async fn update_field(
     _: NoParameters,
     idempotency_header: IdempotencyHeader,
     payload: Payload,
-) -> Result<Response, ApiError> {
+) -> Result<JsonResponse, ApiError> {
     let bytes = payload.read(caller.account).await?;
     // Bypasses the cache, because another instance may have just created the field, and its type determines the valid
     // changes.
@@ -121,7 +120,7 @@ pub(super) async fn delete_field(
     PathParameter(name): PathParameter,
     _: NoParameters,
     idempotency_header: IdempotencyHeader,
-) -> Result<Response, ApiError> {
+) -> Result<JsonResponse, ApiError> {
     let registry = app.registry(caller.account).await?;
     reject_unsupported_field(&registry, &name)?;
     if let Some(field) = registry.get(&name) {

@@ -3,9 +3,8 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
-use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use super::authentication::Caller;
@@ -15,7 +14,6 @@ use crate::fields::{Issue, IssueCode, Selection};
 use crate::repository::{Idempotent, IdempotentRequest};
 
 const HEADER: &str = "idempotency-key";
-const REPLAYED_HEADER: &str = "idempotency-replayed";
 const MAX_LENGTH: usize = 255;
 
 /// The `Idempotency-Key` header of a request that writes.
@@ -115,14 +113,10 @@ impl RequestFingerprint {
 pub(super) fn stored_or_new_response<T>(
     outcome: Idempotent<T>,
     build_response: impl FnOnce(&T) -> Result<JsonResponse, ApiError>,
-) -> Result<Response, ApiError> {
+) -> Result<JsonResponse, ApiError> {
     match outcome {
-        Idempotent::Fresh(outcome) => Ok(build_response(&outcome)?.into_response()),
-        Idempotent::Replayed(stored) => {
-            let mut response = JsonResponse::from_bytes(&stored)?.into_response();
-            response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
-            Ok(response)
-        }
+        Idempotent::Fresh(outcome) => build_response(&outcome),
+        Idempotent::Replayed(stored) => Ok(JsonResponse::from_bytes(&stored)?.replayed()),
     }
 }
 

@@ -1,19 +1,25 @@
 //! JSON responses with data of an account.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::buffered_body::BufferedBody;
 use super::error::ApiError;
 use super::representation_tag::contact_tag;
 use crate::contacts::{Contact, WrittenContact};
+use crate::fair_semaphore::FairPermit;
 use crate::fields::Selection;
 
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
 /// A JSON response that shared caches must not store. It can be stored under an `Idempotency-Key` and sent again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(super) struct JsonResponse {
     head: ResponseHead,
-    body: Vec<u8>,
+    body: BufferedBody,
+    /// Whether an earlier request got this response.
+    is_replayed: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +33,27 @@ impl JsonResponse {
     /// Creates a response with this body.
     pub(super) fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {
         let body = serde_json::to_vec(body).map_err(|error| ApiError::Internal(error.to_string().into()))?;
-        Ok(Self { head: ResponseHead { status: status.as_u16(), ..ResponseHead::default() }, body })
+        Ok(Self::from_body(status, body.into()))
     }
 
     /// Creates a response without a body.
     pub(super) fn empty(status: StatusCode) -> Self {
-        Self { head: ResponseHead { status: status.as_u16(), ..ResponseHead::default() }, body: vec![] }
+        Self::from_body(status, BufferedBody::default())
+    }
+
+    /// Creates a response with a body that is JSON already.
+    pub(super) fn from_body(status: StatusCode, body: BufferedBody) -> Self {
+        Self { head: ResponseHead { status: status.as_u16(), ..ResponseHead::default() }, body, is_replayed: false }
+    }
+
+    /// Marks this response as the response to an earlier request.
+    pub(super) fn replayed(self) -> Self {
+        Self { is_replayed: true, ..self }
+    }
+
+    /// Returns this response with a permit for the memory of its body.
+    pub(super) fn with_permit(self, permit: Option<FairPermit>) -> Self {
+        Self { body: self.body.with_permit(permit), ..self }
     }
 
     /// Creates a response whose body is one contact, with the contact's `ETag`.
@@ -76,14 +97,14 @@ impl JsonResponse {
     /// Returns the 304 response in place of this one, with this tag and otherwise the same headers, but without its body.
     pub(super) fn into_not_modified(self, etag: String) -> Self {
         let head = ResponseHead { status: StatusCode::NOT_MODIFIED.as_u16(), etag: Some(etag), ..self.head };
-        Self { head, body: vec![] }
+        Self { head, body: BufferedBody::default(), ..self }
     }
 
     /// Serializes the response: its head as JSON, a line feed, and its body.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec(&self.head).unwrap_or_default();
         bytes.push(b'\n');
-        bytes.extend_from_slice(&self.body);
+        self.body.copy_to(&mut bytes);
         bytes
     }
 
@@ -92,53 +113,32 @@ impl JsonResponse {
         let malformed = || ApiError::Internal("a stored response is malformed".into());
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(malformed)?;
         let head = serde_json::from_slice(&bytes[..end]).map_err(|_| malformed())?;
-        Ok(Self { head, body: bytes[end + 1..].to_vec() })
+        Ok(Self { head, body: bytes[end + 1..].to_vec().into(), is_replayed: false })
     }
 }
 
 impl IntoResponse for JsonResponse {
     fn into_response(self) -> Response {
-        let Self { head, body } = self;
+        let Self { head, body, is_replayed } = self;
         let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let has_body = !body.is_empty();
-        let mut response = (status, body).into_response();
+        let has_body = body.length() > 0;
+        let mut response = status.into_response();
+        body.set_in(&mut response);
         let headers = response.headers_mut();
-        headers.remove(header::CONTENT_TYPE);
         if has_body {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if has_body || status == StatusCode::NOT_MODIFIED {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
+        if is_replayed {
+            headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+        }
         for (name, value) in [(header::ETAG, head.etag), (header::LOCATION, head.location)] {
             headers.extend(value.and_then(|value| HeaderValue::from_str(&value).ok()).map(|value| (name, value)));
         }
         response
     }
-}
-
-/// The body of a list or of a page of search results (`docs/api-reference.md#list`).
-#[derive(Serialize)]
-pub(super) struct ListBody<T> {
-    /// The items of the page.
-    pub data: Vec<T>,
-    /// The position of the page.
-    pub pagination: Pagination,
-}
-
-/// The position of a page in its list.
-#[derive(Serialize)]
-pub(super) struct Pagination {
-    /// The maximum number of items of the page.
-    pub limit: i64,
-    /// The number of items before the page. `None` when paging by cursor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub offset: Option<i64>,
-    /// The number of items of the whole list. `None` when paging by cursor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub count: Option<i64>,
-    /// The cursor of the next page. `None` exactly when this is the last page.
-    pub next: Option<String>,
 }
 
 #[cfg(test)]
@@ -148,8 +148,11 @@ mod tests {
     #[test]
     fn stored_response_is_read_back_unchanged() {
         let head = ResponseHead { status: 201, etag: Some("\"a\"".into()), location: Some("/contacts/1".into()) };
-        let response = JsonResponse { head, body: b"{\"a\":\n1}".to_vec() };
-        assert_eq!(JsonResponse::from_bytes(&response.to_bytes()).expect("the bytes are a response"), response);
+        let body = b"{\"a\":\n1}".to_vec().into();
+        let response = JsonResponse { head: head.clone(), body, is_replayed: false };
+        let bytes = response.to_bytes();
+        let read = JsonResponse::from_bytes(&bytes).expect("the bytes are a response");
+        assert_eq!((&read.head, read.to_bytes()), (&head, bytes));
         assert!(JsonResponse::from_bytes(b"{}").is_err());
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn wait_for_changes(
         let known_position = changes.newest_position();
         app.metrics().count_long_poll_read();
         let page = app.repository().read_changes(account, &request).await?;
-        if !page.entries.is_empty() || app.is_draining() || Instant::now() >= deadline {
+        if page.entries.is_some() || app.is_draining() || Instant::now() >= deadline {
             return Ok(page);
         }
         let previous = std::mem::replace(&mut request.after, FeedStart::Cursor(page.next));

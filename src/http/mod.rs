@@ -3,9 +3,11 @@
 //! Handlers use the repository and the domain modules. No code in this module runs SQL.
 
 mod app;
+mod array_response;
 mod authentication;
 mod batch;
 mod bodiless_responses;
+mod buffered_body;
 mod change_feed;
 mod conditional_headers;
 mod contacts;

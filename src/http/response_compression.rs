@@ -1,18 +1,20 @@
 //! Compression of responses (`docs/api-reference.md#requests-and-responses`).
 //!
-//! A response is compressed as a whole, so it has a `Content-Length`, and `HEAD` has the headers of `GET`. This is a
-//! function and not a layer, because a layer would cost every small response a further boxed body.
+//! A response is compressed before it is sent, so it has a `Content-Length`, and `HEAD` has the headers of `GET`. This is
+//! a function and not a layer, because a layer would cost every small response a further boxed body.
 
 use std::convert::Infallible;
 use std::io;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::buffered_body::BufferedBody;
 use super::content_coding::{ResponseCoding, tag_with_coding};
+use crate::fair_semaphore::FairSemaphore;
 
 /// Smaller responses are not compressed: they fit into one network packet.
 const MIN_COMPRESSED_BYTES: usize = 1024;
@@ -37,48 +39,63 @@ impl PreferredCoding {
         Self(ResponseCoding::from_headers(headers))
     }
 
-    /// Compresses a response if it is large enough and the client accepts a coding. A compressed response has its own
-    /// entity tag.
-    pub(super) async fn compress(self, mut response: Response) -> Response {
+    /// Completes a response: sets its body, compressed if it is large enough and the client accepts a coding. A
+    /// compressed response has its own entity tag.
+    pub(super) async fn complete(self, mut response: Response, compressions: &FairSemaphore) -> Response {
         let is_not_modified = response.status() == StatusCode::NOT_MODIFIED;
         let is_compressed = response.headers().contains_key(header::CONTENT_ENCODING);
-        if !is_not_modified && !is_compressed && !is_compressible(&response) {
-            return response;
-        }
-        response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
-        let Some(coding) = self.0.filter(|_| !is_not_modified) else { return response };
-        if !is_compressed {
-            let (mut parts, body) = response.into_parts();
-            let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-            };
-            match encode(body.clone(), coding).await {
-                Ok(encoded) => {
-                    set_content_encoding(&mut parts.headers, coding);
-                    response = Response::from_parts(parts, encoded.into());
-                }
-                Err(error) => {
+        if is_not_modified || is_compressed || is_compressible(&response) {
+            response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
+            if let Some(coding) = self.0.filter(|_| !is_not_modified) {
+                if !is_compressed && let Err(error) = compress_body(&mut response, coding, compressions).await {
                     tracing::error!(%error, "a response could not be compressed");
-                    return Response::from_parts(parts, body.into());
+                    return StatusCode::INTERNAL_SERVER_ERROR.into_response();
                 }
+                add_coding_to_tag(response.headers_mut(), coding);
             }
         }
-        add_coding_to_tag(response.headers_mut(), coding);
+        if let Some(large_body) = BufferedBody::take_from(&mut response) {
+            *response.body_mut() = large_body.into();
+        }
         response
     }
 }
 
-/// Compresses a whole body.
+/// Replaces the body of a response by a compressed body.
+async fn compress_body(
+    response: &mut Response,
+    coding: ResponseCoding,
+    compressions: &FairSemaphore,
+) -> io::Result<()> {
+    let body = match BufferedBody::take_from(response) {
+        Some(large_body) => large_body,
+        None => {
+            let body = std::mem::take(response.body_mut());
+            axum::body::to_bytes(body, usize::MAX).await.map_err(io::Error::other)?.into()
+        }
+    };
+    let turn = match body.permit() {
+        Some(permit) => Some(compressions.acquire(permit.account(), 1).await),
+        None => None,
+    };
+    let compressed = compress(body, coding).await?;
+    drop(turn);
+    compressed.set_in(response);
+    set_content_encoding(response.headers_mut(), coding);
+    Ok(())
+}
+
+/// Compresses a body. Each of its chunks is dropped when it is compressed.
 ///
 /// # Errors
 /// Fails if the encoder has no memory, or if the runtime is stopping.
-pub(super) async fn encode(body: Bytes, coding: ResponseCoding) -> io::Result<Bytes> {
-    let encoded = if body.len() <= MAX_INLINE_BYTES {
-        coding.encode(&body)
-    } else {
-        tokio::task::spawn_blocking(move || coding.encode(&body)).await?
+pub(super) async fn compress(mut body: BufferedBody, coding: ResponseCoding) -> io::Result<BufferedBody> {
+    let length = body.length();
+    let compress = move || {
+        let compressed = coding.encode(length, std::iter::from_fn(|| body.pop_chunk()))?;
+        Ok(body.with_buffer(compressed))
     };
-    encoded.map(Bytes::from)
+    if length <= MAX_INLINE_BYTES { compress() } else { tokio::task::spawn_blocking(compress).await? }
 }
 
 /// Returns whether content of this type and size is compressed.
@@ -93,7 +110,7 @@ pub(super) fn set_content_encoding(headers: &mut HeaderMap, coding: ResponseCodi
 }
 
 fn is_compressible(response: &Response<Body>) -> bool {
-    let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+    let size = BufferedBody::length_in(response).unwrap_or(0);
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     is_worth_compressing(content_type.unwrap_or_default(), size)
 }

@@ -4,15 +4,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::app::App;
+use super::array_response::{ArrayResponse, Pagination, render_page};
 use super::authentication::Caller;
 use super::error::ApiError;
 use super::extractors::{Payload, parse_object};
-use super::json_response::{JsonResponse, ListBody, Pagination};
+use super::json_response::JsonResponse;
 use super::openapi::responses::InvalidSearch;
 use super::openapi::schemas::ContactPage;
 use super::openapi::search::SearchInput;
 use super::query::NoParameters;
-use crate::contacts::{SearchCursor, SearchError, SearchRequest};
+use crate::contacts::{Contact, SearchCursor, SearchError, SearchRequest};
 use crate::json::Object;
 
 /// Search contacts
@@ -35,18 +36,14 @@ pub(super) async fn search_contacts(
     let registry = app.registry(account).await?;
     let parse = |body: &Object<'_>| Ok(SearchRequest::parse(body, account, &registry)?);
     let request = parse_object(&app, account, &body, parse).await?;
-    let page = app.repository().search_contacts(account, &request).await?;
-    let last = page.contacts.last().filter(|_| page.has_more);
-    let body = ListBody {
-        data: page.contacts.iter().map(|contact| contact.render(&request.selection)).collect(),
-        pagination: Pagination {
-            limit: request.limit,
-            offset: None,
-            count: None,
-            next: last.map(|last| SearchCursor::encode_after(last, account, &request.criteria)),
-        },
-    };
-    JsonResponse::new(StatusCode::OK, &body)
+    let contacts = app.repository().search_contacts(account, &request).await?;
+    let mut response = ArrayResponse::new(&app.limits().responses, account, "data")?;
+    let append =
+        |response: &mut ArrayResponse<'_>, contact: &Contact| response.append(&contact.render(&request.selection));
+    let end = render_page(&mut response, contacts, request.limit, append).await?;
+    let next = end.next_after().map(|last| SearchCursor::encode_after(last, account, &request.criteria));
+    let pagination = Pagination { limit: request.limit, offset: None, count: None, next };
+    response.finish_with(StatusCode::OK, "pagination", &pagination)
 }
 
 impl From<SearchError> for ApiError {

@@ -1,5 +1,7 @@
 //! Responses with content that rarely changes. Caches store it and revalidate it on each use.
 
+use std::io;
+
 use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::conditional_headers::ConditionalHeaders;
 use super::content_coding::ResponseCoding;
-use super::response_compression::{PreferredCoding, encode, is_worth_compressing, set_content_encoding};
+use super::response_compression::{PreferredCoding, compress, is_worth_compressing, set_content_encoding};
 
 /// Content with its media type and entity tag.
 pub(super) struct StaticContent {
@@ -59,4 +61,9 @@ impl StaticContent {
         let encoded = self.encoded[index].get_or_try_init(|| encode(self.body.clone(), coding)).await;
         encoded.ok().map(|encoded| (coding, encoded.clone()))
     }
+}
+
+async fn encode(body: Bytes, coding: ResponseCoding) -> io::Result<Bytes> {
+    let encoded = compress(body.into(), coding).await?;
+    Ok(encoded.into_bytes())
 }

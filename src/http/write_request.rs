@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::RequestPartsExt;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -19,11 +19,12 @@ use super::error::ApiError;
 use super::extractors::{ContactPath, Payload, parse_fields};
 use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
+use super::limits::ResponseMemory;
 use super::query::{ContactQuery, QueryString, RouteParameters};
-use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WrittenContact};
+use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WrittenContact, max_rendered_bytes};
 use crate::fields::{CustomSelection, Field, Registry, Selection};
 use crate::json::{ArrayLimit, Json, Object};
-use crate::repository::{AccountWrites, Atomicity, WriteError};
+use crate::repository::{AccountWrites, Atomicity, Outcomes, WriteError};
 
 /// A request that writes contacts. Its extraction runs the checks up to the encoding of the query
 /// (`docs/api-reference.md#order-of-checks`).
@@ -219,6 +220,9 @@ impl WriteAttempt {
         build_response: BuildResponse,
     ) -> Result<Response, AttemptError> {
         let fingerprint = self.fingerprint(&query.selection)?;
+        // The memory for the response is reserved before the write, so that a write without a response is not applied.
+        let (responses, account) = self.response_memory();
+        let memory = responses.reserve(account, max_rendered_bytes(&query.selection)).await?;
         let (is_dry_run, custom_fields) = (query.is_dry_run, CustomSelection::from(&query.selection));
         let registry = Arc::clone(&self.registry);
         let build_response = move |outcomes: &[WriteOutcome]| {
@@ -228,16 +232,19 @@ impl WriteAttempt {
         };
         let atomicity = Atomicity::Independent;
         let writes = ValidatedWrites { writes: vec![write], atomicity, is_dry_run, fingerprint, custom_fields };
-        self.commit(writes, build_response).await
+        let outcomes = self.commit(writes, build_response.clone()).await?;
+        let response = idempotency::stored_or_new_response(outcomes, |outcomes| build_response(outcomes))?;
+        Ok(response.with_permit(memory).into_response())
     }
 
-    /// Commits writes, and returns the response that `build_response` returns for their outcomes. If the request
-    /// repeats an earlier one, returns the stored response instead.
+    /// Commits writes, and returns their outcomes. If the request has an idempotency key, the response that
+    /// `build_response` returns for the outcomes is stored. If the request repeats an earlier one, returns the stored
+    /// response instead.
     pub(super) async fn commit(
         &self,
         validated: ValidatedWrites,
-        build_response: impl Fn(&[WriteOutcome]) -> Result<JsonResponse, ApiError> + Clone + Send + Sync + 'static,
-    ) -> Result<Response, AttemptError> {
+        build_response: impl Fn(&[WriteOutcome]) -> Result<JsonResponse, ApiError> + Send + Sync + 'static,
+    ) -> Result<Outcomes, AttemptError> {
         let caller = &self.request.caller;
         let writes = AccountWrites {
             account: caller.account,
@@ -249,9 +256,13 @@ impl WriteAttempt {
             custom_fields: validated.custom_fields,
             idempotent_request: validated
                 .fingerprint
-                .map(|fingerprint| fingerprint.into_idempotent_request(build_response.clone())),
+                .map(|fingerprint| fingerprint.into_idempotent_request(build_response)),
         };
-        let outcomes = self.request.app.repository().write_contacts(writes).await?;
-        Ok(idempotency::stored_or_new_response(outcomes, |outcomes| build_response(outcomes))?)
+        Ok(self.request.app.repository().write_contacts(writes).await?)
+    }
+
+    /// Returns the memory for responses, and the account of the request.
+    pub(super) fn response_memory(&self) -> (&ResponseMemory, Uuid) {
+        (&self.request.app.limits().responses, self.request.caller.account)
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
+use sqlx::Row;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::batcher::{self, BatchQueue};
 use super::error::StorageError;
 use super::pool::{DedicatedConnection, DedicatedConnections};
-use super::row_mapping::{contact_columns, contacts_by_number, custom_parameter};
+use super::row_mapping::{self, contact_columns, custom_parameter};
 use super::statement::sql;
 use super::{Repository, storage_metrics};
 use crate::contacts::Contact;
@@ -82,44 +84,45 @@ impl Repository {
     }
 }
 
-/// Reads the contacts of a batch and sends the replies.
+/// Reads the contacts of a batch. Each caller gets its contact as soon as it is read.
 async fn read_batch(connection: DedicatedConnection, mut jobs: Vec<ReadJob>) {
     // Skip jobs whose caller has disconnected.
     jobs.retain(|job| !job.reply.is_closed());
     if jobs.is_empty() {
         return;
     }
-    match select_contacts(&connection, &jobs).await {
-        Ok(contacts) => {
-            for (job, contact) in jobs.into_iter().zip(contacts) {
-                let _ = job.reply.send(Ok(contact));
-            }
-        }
-        Err(error) => {
-            for job in jobs {
-                let _ = job.reply.send(Err(error.clone()));
-            }
-        }
+    let mut jobs: Vec<_> = jobs.into_iter().map(Some).collect();
+    let end = send_contacts(&connection, &mut jobs).await;
+    // Jobs whose contact does not exist have no row.
+    for job in jobs.into_iter().flatten() {
+        let _ = job.reply.send(end.clone().map(|()| None));
     }
 }
 
-/// Returns the contact of each job.
-async fn select_contacts(
-    dedicated: &DedicatedConnection,
-    jobs: &[ReadJob],
-) -> Result<Vec<Option<Contact>>, StorageError> {
+/// Replies to the jobs whose contact exists, and removes them.
+async fn send_contacts(dedicated: &DedicatedConnection, jobs: &mut [Option<ReadJob>]) -> Result<(), StorageError> {
     let select = sql!(
         "SELECT {}, k.number FROM unnest($1::uuid[], $2::uuid[], $3::text[]) WITH ORDINALITY \
          AS k (account_id, id, custom, number) \
          CROSS JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c",
         contact_columns("k.custom")
     );
+    let all = || jobs.iter().flatten();
     let query = sqlx::query(select)
-        .bind(jobs.iter().map(|job| job.account).collect::<Vec<_>>())
-        .bind(jobs.iter().map(|job| job.id).collect::<Vec<_>>())
-        .bind(jobs.iter().map(|job| custom_parameter(&job.custom)).collect::<Vec<_>>());
+        .bind(all().map(|job| job.account).collect::<Vec<_>>())
+        .bind(all().map(|job| job.id).collect::<Vec<_>>())
+        .bind(all().map(|job| custom_parameter(&job.custom)).collect::<Vec<_>>());
     let mut connection = dedicated.acquire().await?;
-    let rows = query.fetch_all(&mut *connection).await?;
+    let mut rows = query.fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        let number: i64 = row.try_get("number")?;
+        let contact = row_mapping::contact_from_row(&row)?;
+        let job = usize::try_from(number - 1).ok().and_then(|index| jobs.get_mut(index)?.take());
+        if let Some(job) = job {
+            let _ = job.reply.send(Ok(Some(contact)));
+        }
+    }
+    drop(rows);
     dedicated.put_back(connection);
-    Ok(contacts_by_number(&rows, jobs.len())?)
+    Ok(())
 }

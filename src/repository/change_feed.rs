@@ -5,14 +5,17 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection, Row, query, query_scalar};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{Connection, Postgres, Row, query, query_scalar};
 use uuid::Uuid;
 
 use super::Repository;
 use super::change_notifier::ChangeSubscription;
 use super::error::StorageError;
-use super::pool::Pool;
+use super::pool::{AdmittedConnection, Pool};
+use super::row_stream::{RowStream, read_optional, stream_rows};
 use crate::contacts::{ChangeKind, FeedCursor, FeedEntry, now};
 
 /// The maximum number of entries that a read scans when it excludes the entries of an actor.
@@ -41,11 +44,11 @@ pub struct FeedRequest {
 }
 
 /// A page of the feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPage {
-    /// The entries, in commit order.
-    pub entries: Vec<FeedEntry>,
-    /// The cursor after the last entry that was read, even if that entry is excluded from the page.
+    /// The entries in commit order, from the first entry that is not excluded. Entries that are excluded may follow
+    /// ([`FeedRequest::includes`]). `None` if the page has no entry.
+    pub entries: Option<RowStream<FeedEntry>>,
+    /// The cursor before `entries`: after the last entry that was read, even if that entry is excluded.
     pub next: FeedCursor,
     /// A version of the account's registry that has every field in the entries.
     pub registry_version: i64,
@@ -54,11 +57,18 @@ pub struct FeedPage {
     pub account_position: i64,
 }
 
+impl FeedRequest {
+    /// Returns whether an entry belongs to the page.
+    #[must_use]
+    pub fn includes(&self, entry: &FeedEntry) -> bool {
+        self.exclude.as_ref() != Some(&entry.actor)
+    }
+}
+
 /// A page of a contact's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryPage {
     /// The entries, newest first.
-    pub entries: Vec<FeedEntry>,
+    pub entries: RowStream<FeedEntry>,
     /// A version of the account's registry that has every field in the entries.
     pub registry_version: i64,
 }
@@ -86,7 +96,8 @@ macro_rules! entry_columns {
     () => {
         "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
          (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), \
-         (SELECT a.last_position FROM accounts a WHERE a.account_id = $1)"
+         (SELECT a.last_position FROM accounts a WHERE a.account_id = $1), \
+         (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)"
     };
 }
 
@@ -103,67 +114,67 @@ fn feed_entry_from_row(row: &PgRow) -> sqlx::Result<FeedEntry> {
     })
 }
 
-/// The entries in rows with the columns of `entry_columns!`, and the state of the account at the time of the read. The
-/// state is zero if there are no rows.
-struct EntryRows {
-    entries: Vec<FeedEntry>,
+/// An entry, and the state of its account at the time of the read.
+struct EntryRow {
+    entry: FeedEntry,
     registry_version: i64,
     account_position: i64,
+    /// The position up to which entries have been deleted; 0 if none has.
+    trimmed_position: i64,
 }
 
-impl EntryRows {
-    fn from_rows(rows: &[PgRow]) -> sqlx::Result<Self> {
-        let state = |column: usize| rows.first().map_or(Ok(None), |row| row.try_get::<Option<i64>, _>(column));
-        Ok(Self {
-            entries: rows.iter().map(feed_entry_from_row).collect::<sqlx::Result<_>>()?,
-            registry_version: state(6)?.unwrap_or(0),
-            account_position: state(7)?.unwrap_or(0),
-        })
+impl EntryRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        // An account without a row has no entries.
+        let state = |column: usize| row.try_get::<Option<i64>, _>(column).map(Option::unwrap_or_default);
+        let entry = feed_entry_from_row(row)?;
+        Ok(Self { entry, registry_version: state(6)?, account_position: state(7)?, trimmed_position: state(8)? })
     }
 }
 
+/// Returns an entry that has been read, and the entries that follow it.
+fn chain(first: FeedEntry, rest: RowStream<EntryRow>) -> RowStream<FeedEntry> {
+    Box::pin(stream::once(async { Ok(first) }).chain(rest.map_ok(|row| row.entry)))
+}
+
 impl Repository {
-    /// Returns a page of an account's feed.
+    /// Reads a page of an account's feed. Holds a connection while the page has entries.
     ///
     /// # Errors
     /// [`FeedError::Expired`], or [`FeedError::Storage`].
     #[tracing::instrument(name = "read changes", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn read_changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
-        let mut connection = self.pool.admit(account).await?;
+        let connection = self.pool.admit(account).await?;
         let start = match request.after {
-            FeedStart::Newest => {
-                let EntryRows { entries, account_position, .. } = read_newest_entry(&mut connection, account).await?;
-                let next = entries.first().map_or(FeedCursor::START, FeedCursor::after);
-                return Ok(FeedPage { entries: vec![], next, registry_version: 0, account_position });
-            }
+            FeedStart::Newest => return Ok(read_end_of_feed(connection, account).await?),
             FeedStart::Oldest => FeedCursor::START,
             FeedStart::Cursor(cursor) => cursor,
         };
-        let EntryRows { entries, registry_version, account_position } =
-            read_entries(&mut connection, account, start.position(), request).await?;
-        let mut scanned = entries.into_iter();
-        if let FeedStart::Cursor(cursor) = request.after {
-            let is_valid = match cursor {
-                FeedCursor::START => is_complete(&mut connection, account).await?,
-                // The entry of the cursor is read, too: the cursor is valid if the entry is still the same.
-                _ => scanned.next().is_some_and(|entry| FeedCursor::after(&entry) == cursor),
+        let mut rows = stream_rows(connection, select_entries(account, start.position(), request), EntryRow::from_row);
+        let mut page = FeedPage { entries: None, next: start, registry_version: 0, account_position: 0 };
+        // The entry of the cursor is read, too: the cursor is valid if the entry is still the same.
+        let mut cursor_entry = Some(start).filter(|start| *start != FeedCursor::START);
+        while let Some(row) = rows.try_next().await? {
+            (page.registry_version, page.account_position) = (row.registry_version, row.account_position);
+            let cursor = FeedCursor::after(&row.entry);
+            let is_expired = match cursor_entry {
+                Some(expected) => expected != cursor,
+                None => request.after == FeedStart::Cursor(FeedCursor::START) && row.trimmed_position > 0,
             };
-            if !is_valid {
+            if is_expired {
                 return Err(FeedError::Expired);
             }
-        }
-        let (mut entries, mut next) = (vec![], start);
-        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-        for entry in scanned {
-            next = FeedCursor::after(&entry);
-            if request.exclude.as_ref() != Some(&entry.actor) {
-                entries.push(entry);
+            if cursor_entry.take().is_some() {
+                continue;
             }
-            if entries.len() == limit {
-                break;
+            if request.includes(&row.entry) {
+                page.entries = Some(chain(row.entry, rows));
+                return Ok(page);
             }
+            page.next = cursor;
         }
-        Ok(FeedPage { entries, next, registry_version, account_position })
+        // There is no entry at the position of the cursor.
+        if cursor_entry.is_some() { Err(FeedError::Expired) } else { Ok(page) }
     }
 
     /// Subscribes to the changes of an account, of this instance and of others. Subscribe before the read whose result
@@ -179,7 +190,7 @@ impl Repository {
         self.change_notifier.account_count()
     }
 
-    /// Returns the changes of a contact, newest first: all of them, or those before a position. Returns `None` when
+    /// Reads the changes of a contact, newest first: all of them, or the changes before a position. Returns `None` when
     /// there is no such contact.
     ///
     /// # Errors
@@ -213,21 +224,19 @@ impl Repository {
         // The walk starts at the last entry of the previous page, which is read again and then removed.
         let (start, repeated) = before.map_or((newest, 0), |before| (before, 1));
         let walk = query(WALK).bind(account).bind(contact).bind(start).bind(limit + repeated);
-        let rows = walk.fetch_all(&mut *connection).await?;
-        let EntryRows { mut entries, registry_version, .. } = EntryRows::from_rows(&rows)?;
-        entries.retain(|entry| Some(entry.position) != before);
-        Ok(Some(HistoryPage { entries, registry_version }))
+        let mut rows = stream_rows(connection, walk, EntryRow::from_row);
+        while let Some(EntryRow { entry, registry_version, .. }) = rows.try_next().await? {
+            if Some(entry.position) != before {
+                return Ok(Some(HistoryPage { entries: chain(entry, rows), registry_version }));
+            }
+        }
+        Ok(Some(HistoryPage { entries: Box::pin(stream::empty()), registry_version: 0 }))
     }
 }
 
-/// Returns the entries from a position on, in order. Excluded entries are left out, except the entry at the position
+/// Selects the entries from a position on, in order. Excluded entries are left out, except the entry at the position
 /// and the last one that was scanned.
-async fn read_entries(
-    connection: &mut PgConnection,
-    account: Uuid,
-    start: i64,
-    request: &FeedRequest,
-) -> sqlx::Result<EntryRows> {
+fn select_entries(account: Uuid, start: i64, request: &FeedRequest) -> Query<'static, Postgres, PgArguments> {
     const ALL: &str = concat!(
         "SELECT ",
         entry_columns!(),
@@ -240,32 +249,27 @@ async fn read_entries(
         " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) \
          ORDER BY h.position LIMIT $5"
     );
-    let rows = match &request.exclude {
-        None => query(ALL).bind(account).bind(start).bind(request.limit + 1).fetch_all(connection).await?,
+    match &request.exclude {
+        None => query(ALL).bind(account).bind(start).bind(request.limit + 1),
         Some(actor) => {
             let not_excluded = query(NOT_EXCLUDED).bind(account).bind(start).bind(MAX_SCANNED).bind(actor);
             // Two more than requested: the entry at the position and the last scanned entry.
-            not_excluded.bind(request.limit + 2).fetch_all(connection).await?
+            not_excluded.bind(request.limit + 2)
         }
-    };
-    EntryRows::from_rows(&rows)
+    }
 }
 
-/// Returns the newest entry, if there is one.
-async fn read_newest_entry(connection: &mut PgConnection, account: Uuid) -> sqlx::Result<EntryRows> {
+/// Returns the empty page after the newest entry.
+async fn read_end_of_feed(connection: AdmittedConnection, account: Uuid) -> Result<FeedPage, StorageError> {
     const NEWEST: &str = concat!(
         "SELECT ",
         entry_columns!(),
         " FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1"
     );
-    EntryRows::from_rows(&query(NEWEST).bind(account).fetch_all(connection).await?)
-}
-
-/// Whether no entry of the account's feed has been deleted.
-async fn is_complete(connection: &mut PgConnection, account: Uuid) -> sqlx::Result<bool> {
-    let trimmed = query_scalar("SELECT trimmed_position FROM accounts WHERE account_id = $1");
-    let trimmed: Option<i64> = trimmed.bind(account).fetch_optional(connection).await?;
-    Ok(trimmed.unwrap_or(0) == 0)
+    let newest = read_optional(stream_rows(connection, query(NEWEST).bind(account), EntryRow::from_row)).await?;
+    let (next, account_position) =
+        newest.map_or((FeedCursor::START, 0), |row| (FeedCursor::after(&row.entry), row.account_position));
+    Ok(FeedPage { entries: None, next, registry_version: 0, account_position })
 }
 
 /// Deletes up to 1,000 entries of an account's feed that are older than `retention`. Returns whether there may be more.

@@ -1,15 +1,16 @@
 //! Reads of contacts by id, by unique key, and as lists. (`batched_reads.rs` reads single contacts by id.)
 
-use std::collections::HashMap;
-
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
 use super::Repository;
 use super::error::StorageError;
 use super::row_mapping::{self, contact_columns, custom_parameter};
+use super::row_stream::{RowStream, read_optional, stream_rows};
 use super::statement::sql;
-use crate::contacts::{Contact, ListFilter, ListRequest, ListStart, Page, UniqueKey};
+use crate::contacts::{Contact, ListFilter, ListRequest, ListStart, UniqueKey};
 use crate::fields::{CustomSelection, Kind, Value, system};
 
 /// Returns the SQL condition for the contacts with a unique key, active or archived. It reads the indexes of the keys.
@@ -33,7 +34,7 @@ fn key_condition_sql(first: usize) -> String {
 }
 
 impl Repository {
-    /// Returns the contact with each id, active or archived, in the order of `ids`.
+    /// Reads the contact with each id, active or archived, in the order of `ids`. `None`: there is no such contact.
     ///
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
@@ -47,18 +48,17 @@ impl Repository {
         account: Uuid,
         ids: &[Uuid],
         custom: &CustomSelection,
-    ) -> Result<Vec<Option<Contact>>, StorageError> {
-        let select =
-            sql!("SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id = ANY ($2)", contact_columns("$3::text"));
+    ) -> Result<RowStream<Option<Contact>>, StorageError> {
+        let select = sql!(
+            "SELECT {}, k.number FROM unnest($2::uuid[]) WITH ORDINALITY AS k (id, number) \
+             LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = $1 AND id = k.id LIMIT 1) c ON true",
+            contact_columns("$3::text")
+        );
         let select = sqlx::query(select).bind(account).bind(ids).bind(custom_parameter(custom));
-        let rows = select.fetch_all(&mut *self.pool.admit(account).await?).await?;
-        let by_id =
-            rows.iter().map(row_mapping::contact_from_row).map(|contact| contact.map(|contact| (contact.id, contact)));
-        let by_id = by_id.collect::<sqlx::Result<HashMap<_, _>>>()?;
-        Ok(ids.iter().map(|id| by_id.get(id).cloned()).collect())
+        Ok(stream_rows(self.pool.admit(account).await?, select, in_input_order()))
     }
 
-    /// Returns the active contact that holds each unique key, in the order of `keys`.
+    /// Reads the active contact that holds each unique key, in the order of `keys`. `None`: there is no such contact.
     ///
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
@@ -72,21 +72,34 @@ impl Repository {
         account: Uuid,
         keys: &[UniqueKey],
         custom: &CustomSelection,
-    ) -> Result<Vec<Option<Contact>>, StorageError> {
+    ) -> Result<RowStream<Option<Contact>>, StorageError> {
         let select = sql!(
             "SELECT {}, k.number FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS k (field_id, key, number) \
-             CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys \
-             WHERE account_id = $1 AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h \
-             CROSS JOIN LATERAL (SELECT * FROM contacts WHERE account_id = $1 AND id = h.contact_id LIMIT 1) c",
+             LEFT JOIN LATERAL (SELECT contact_id FROM contact_keys \
+             WHERE account_id = $1 AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h ON true \
+             LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = $1 AND id = h.contact_id LIMIT 1) c ON true",
             contact_columns("$4::text")
         );
         let (fields, texts): (Vec<_>, Vec<_>) = keys.iter().map(|key| (key.field.0, key.key.as_str())).unzip();
         let select = sqlx::query(select).bind(account).bind(fields).bind(texts).bind(custom_parameter(custom));
-        let rows = select.fetch_all(&mut *self.pool.admit(account).await?).await?;
-        Ok(row_mapping::contacts_by_number(&rows, keys.len())?)
+        Ok(stream_rows(self.pool.admit(account).await?, select, in_input_order()))
     }
 
-    /// Returns a page of a list of contacts, in order of creation.
+    /// Returns the active contact that holds a unique key.
+    ///
+    /// # Errors
+    /// Returns a [`StorageError`] if the database fails or is overloaded.
+    pub async fn contact_by_key(
+        &self,
+        account: Uuid,
+        key: UniqueKey,
+        custom: &CustomSelection,
+    ) -> Result<Option<Contact>, StorageError> {
+        let contacts = self.contacts_by_key(account, &[key], custom).await?;
+        Ok(read_optional(contacts).await?.flatten())
+    }
+
+    /// Reads a page of a list of contacts, in order of creation.
     ///
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
@@ -95,7 +108,7 @@ impl Repository {
         skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
-    pub async fn list_contacts(&self, account: Uuid, request: &ListRequest) -> Result<Page, StorageError> {
+    pub async fn list_contacts(&self, account: Uuid, request: &ListRequest) -> Result<ListPage, StorageError> {
         let (after, offset) = match request.start {
             ListStart::After(id) => (id, 0),
             ListStart::Offset(offset) => (Uuid::nil(), offset),
@@ -105,23 +118,39 @@ impl Repository {
             ListStart::After(_) => None,
             ListStart::Offset(_) => Some(count_contacts(&mut connection, account, &request.filter).await?),
         };
-        let rows = select_page(&mut connection, account, request, after, offset).await?;
-        let mut contacts = rows.iter().map(row_mapping::contact_from_row).collect::<sqlx::Result<Vec<_>>>()?;
-        let has_more = contacts.len() as i64 > request.limit;
-        contacts.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
-        Ok(Page { contacts, count, has_more })
+        let select = select_page(account, request, after, offset);
+        Ok(ListPage { contacts: stream_rows(connection, select, row_mapping::contact_from_row), count })
     }
 }
 
-/// Reads the contacts of a page with ids greater than `after`, after skipping `offset` of them, and one more, which shows
+/// A page of a list of contacts.
+pub struct ListPage {
+    /// The contacts of the page, and one more if more contacts follow.
+    pub contacts: RowStream<Contact>,
+    /// The total number of contacts; `None` for a page that starts at a cursor.
+    pub count: Option<i64>,
+}
+
+/// Returns a function that reads contacts from rows that also have the column `number`, which counts from 1. The
+/// rows arrive in this order, because the bound rows are joined in a loop; a sort would first collect all of them.
+fn in_input_order() -> impl FnMut(&PgRow) -> sqlx::Result<Option<Contact>> {
+    let mut numbers = 1_i64..;
+    move |row| {
+        if numbers.next() != Some(row.try_get("number")?) {
+            return Err(sqlx::Error::Decode("rows are not in the order of their numbers".into()));
+        }
+        row_mapping::optional_contact_from_row(row)
+    }
+}
+
+/// Selects the contacts of a page with ids greater than `after`, after skipping `offset` of them, and one more, which shows
 /// whether more contacts follow.
-async fn select_page(
-    connection: &mut PgConnection,
+fn select_page(
     account: Uuid,
     request: &ListRequest,
     after: Uuid,
     offset: i64,
-) -> sqlx::Result<Vec<PgRow>> {
+) -> Query<'static, Postgres, PgArguments> {
     let all = sql!(
         "SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id > $2 AND (c.archived_at IS NULL OR $3) \
          ORDER BY c.id OFFSET $4 LIMIT $5",
@@ -141,7 +170,7 @@ async fn select_page(
     if let Some(key) = key {
         query = query.bind(key.field).bind(key.key).bind(key.external_id);
     }
-    query.fetch_all(connection).await
+    query
 }
 
 /// Counts all contacts that match a filter.

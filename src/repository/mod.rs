@@ -37,6 +37,7 @@ mod registry_cache;
 mod remote_changes;
 mod revoked_clients;
 mod row_mapping;
+mod row_stream;
 mod search;
 mod shard;
 mod statement;
@@ -60,9 +61,11 @@ use writer::{AccountQueues, Writer};
 pub use change_feed::{FeedError, FeedPage, FeedRequest, FeedStart, HistoryPage};
 pub use change_notifier::ChangeSubscription;
 pub use clients::StoredCredentials;
+pub use contacts::ListPage;
 pub use error::{FieldError, StorageError, WriteError};
 pub use idempotency::{Idempotent, IdempotentRequest};
 pub use migrations::{MigrationError, SchemaState};
+pub use row_stream::RowStream;
 pub use writer::{AccountWrites, Atomicity, Outcomes, PreparedBatch, Projection};
 
 /// Reads by id get their own connections only if at least this many connections are not reserved for writes.

@@ -74,17 +74,11 @@ pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
     })
 }
 
-/// Returns the contacts in rows that also have the column `number`, which counts from 1: each at the index of its number,
-/// in a list of this length.
-pub(super) fn contacts_by_number(rows: &[PgRow], length: usize) -> sqlx::Result<Vec<Option<Contact>>> {
-    let mut contacts = vec![None; length];
-    for row in rows {
-        let number: i64 = row.try_get("number")?;
-        if let Some(contact) = usize::try_from(number - 1).ok().and_then(|index| contacts.get_mut(index)) {
-            *contact = Some(contact_from_row(row)?);
-        }
-    }
-    Ok(contacts)
+/// Returns the contact in a row of an outer join with the columns of [`contact_columns`]. Returns `None` if there is no
+/// contact.
+pub(super) fn optional_contact_from_row(row: &PgRow) -> sqlx::Result<Option<Contact>> {
+    let id: Option<Uuid> = row.try_get(0)?;
+    id.map(|_| contact_from_row(row)).transpose()
 }
 
 /// Sets the values of custom fields from their JSON by field id: `{"100": 38, …}`.

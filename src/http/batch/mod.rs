@@ -7,32 +7,34 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::TryStreamExt;
 use uuid::Uuid;
 
 use super::app::App;
+use super::array_response::read_to_end;
 use super::authentication::Caller;
 use super::error::ApiError;
 use super::extractors::{Payload, object_from_json};
 use super::json_response::JsonResponse;
 use super::openapi::parameters::{DryRun, IdempotencyKey};
-use super::openapi::responses::{BatchResponse, KeyReused, PartialBatchResponse};
+use super::openapi::responses::{self, KeyReused, PartialBatchResponse};
 use super::openapi::schemas::{BatchArchivals, BatchIds, BatchNew, BatchUpdates, BatchUpserts};
 use super::query::QueryString;
 use super::write_request::{ValidatedWrites, WriteAttempt, WriteRequest};
 use crate::contacts::{Contact, ContactTarget, WriteOutcome};
 use crate::fields::CustomSelection;
 use crate::json::{Json, JsonError, Object};
-use crate::repository::{Atomicity, Repository, StorageError};
+use crate::repository::{Atomicity, Idempotent, Outcomes, Repository, RowStream, StorageError};
 use envelope::{BatchAction, BatchEnvelope, INPUTS_LIMIT, invalid_input_count};
-use results::{BatchResult, ValidatedBatch, batch_response};
+use results::{BatchResponse, BatchResult, ValidatedBatch};
 
 /// Create contacts
 ///
 /// Like `POST /contacts` for each input, one after another, but at far lower cost.
 #[utoipa::path(post, path = "/contacts/batch/create", tag = "batch", operation_id = "batchCreate", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchNew,
-    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+    responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn create_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Create).await
 }
@@ -42,7 +44,7 @@ pub(super) async fn create_batch(request: WriteRequest) -> Result<Response, ApiE
 /// Like `PATCH /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/update", tag = "batch", operation_id = "batchUpdate", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchUpdates,
-    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+    responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn update_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Update).await
 }
@@ -52,7 +54,7 @@ pub(super) async fn update_batch(request: WriteRequest) -> Result<Response, ApiE
 /// Like `PUT /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/upsert", tag = "batch", operation_id = "batchUpsert", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchUpserts,
-    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+    responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn upsert_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Upsert).await
 }
@@ -62,7 +64,7 @@ pub(super) async fn upsert_batch(request: WriteRequest) -> Result<Response, ApiE
 /// Like `DELETE /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/archive", tag = "batch", operation_id = "batchArchive", security(("bearer" = [])),
     params(DryRun, IdempotencyKey), request_body = BatchArchivals,
-    responses(BatchResponse, PartialBatchResponse, KeyReused))]
+    responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn archive_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Archive).await
 }
@@ -72,7 +74,7 @@ pub(super) async fn archive_batch(request: WriteRequest) -> Result<Response, Api
 /// Reads contacts by their ids, or by the values of a unique property.
 #[utoipa::path(post, path = "/contacts/batch/read", tag = "batch", operation_id = "batchRead", security(("bearer" = [])),
     params(DryRun), request_body = BatchIds,
-    responses(BatchResponse, PartialBatchResponse))]
+    responses(responses::BatchResponse, PartialBatchResponse))]
 pub(super) async fn read_batch(
     State(app): State<App>,
     caller: Caller,
@@ -95,18 +97,38 @@ pub(super) async fn read_batch(
         .parse(account, &body, Some(INPUTS_LIMIT), |json: Json<'_>| parse(&object_from_json(json)?));
     let (targets, selection, is_atomic) = parsed.await.map_err(name_input_limit)?;
     let custom_fields = CustomSelection::from(&selection);
-    let mut contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?.into_iter();
-    let found = targets
-        .into_iter()
-        .map(|target| target.and_then(|_| contacts.next().flatten().ok_or(ApiError::ContactNotFound)));
-    let mut found: Vec<_> = found.collect();
-    if is_atomic && found.iter().any(Result::is_err) {
-        found.iter_mut().filter(|contact| contact.is_ok()).for_each(|contact| *contact = Err(ApiError::NotApplied));
+    let mut contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?;
+    let mut response = BatchResponse::new(&app.limits().responses, account)?;
+    let (mut results, mut is_too_large) = (vec![], false);
+    for target in targets {
+        let result = match target {
+            _ if is_too_large => Err(ApiError::ResponseTooLarge),
+            Err(error) => Err(error),
+            Ok(_) => match contacts.try_next().await?.flatten() {
+                None => Err(ApiError::ContactNotFound),
+                Some(contact) => {
+                    let result = BatchResult::from_contact(StatusCode::OK, contact.render(&selection));
+                    is_too_large = !response.push_if_fits(&result).await?;
+                    if is_too_large { Err(ApiError::ResponseTooLarge) } else { Ok(()) }
+                }
+            },
+        };
+        if let Err(error) = &result {
+            response.push(&BatchResult::from_error(error)).await?;
+        }
+        results.push(result);
     }
-    batch_response(found.iter().map(|contact| match contact {
-        Ok(contact) => BatchResult::from_contact(StatusCode::OK, contact.render(&selection)),
-        Err(error) => BatchResult::from_error(error),
-    }))
+    if !is_too_large {
+        read_to_end(contacts).await?;
+    }
+    if is_atomic && results.iter().any(Result::is_err) {
+        response.clear();
+        for result in results {
+            let error = result.err().unwrap_or(ApiError::NotApplied);
+            response.push(&BatchResult::from_error(&error)).await?;
+        }
+    }
+    response.finish()
 }
 
 /// Reads the contacts that the valid targets identify, in order. All targets are ids, or all are unique keys.
@@ -115,7 +137,7 @@ async fn read_targets(
     account: Uuid,
     targets: &[Result<ContactTarget, ApiError>],
     custom_fields: &CustomSelection,
-) -> Result<Vec<Option<Contact>>, StorageError> {
+) -> Result<RowStream<Option<Contact>>, StorageError> {
     let (mut ids, mut keys) = (vec![], vec![]);
     for target in targets.iter().flatten() {
         match target {
@@ -138,9 +160,27 @@ async fn write_batch(request: WriteRequest, action: BatchAction) -> Result<Respo
             let parse = |body: &Object<'_>| parse_batch(&attempt, action, is_dry_run, body);
             let parsed = attempt.parse_body(INPUTS_LIMIT, |json: Json<'_>| parse(&object_from_json(json)?));
             let (writes, batch) = parsed.await.map_err(name_input_limit)?;
-            attempt.commit(writes, move |outcomes: &[WriteOutcome]| batch.response(outcomes)).await
+            let stored = Arc::clone(&batch);
+            let outcomes = attempt.commit(writes, move |outcomes: &[WriteOutcome]| stored.response(outcomes)).await?;
+            Ok(batch_response(&attempt, &batch, outcomes).await?.into_response())
         })
         .await
+}
+
+/// Returns the response for the outcomes of a batch of writes, or the stored response.
+async fn batch_response(
+    attempt: &WriteAttempt,
+    batch: &ValidatedBatch,
+    outcomes: Outcomes,
+) -> Result<JsonResponse, ApiError> {
+    let (memory, account) = attempt.response_memory();
+    match outcomes {
+        Idempotent::Fresh(outcomes) => batch.render(&outcomes, BatchResponse::new(memory, account)?).await,
+        Idempotent::Replayed(stored) => {
+            let permit = memory.reserve(account, stored.len()).await?;
+            Ok(JsonResponse::from_bytes(&stored)?.replayed().with_permit(permit))
+        }
+    }
 }
 
 /// Validates the inputs of a batch of writes.

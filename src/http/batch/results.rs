@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::contacts::{RenderedContact, WriteOutcome};
 use crate::fields::{Registry, Selection};
+use crate::http::array_response::ArrayResponse;
 use crate::http::error::{ApiError, Problem};
 use crate::http::json_response::JsonResponse;
+use crate::http::limits::ResponseMemory;
 
 /// A validated batch of writes: everything that its response needs besides the outcomes of the writes.
 pub(super) struct ValidatedBatch {
@@ -23,16 +26,45 @@ pub(super) struct ValidatedBatch {
 impl ValidatedBatch {
     /// Returns the response for the outcomes of the writes, which are in the order of the valid inputs.
     pub(super) fn response(&self, outcomes: &[WriteOutcome]) -> Result<JsonResponse, ApiError> {
+        let errors = self.errors(outcomes);
+        let results: Vec<_> = self.results(outcomes, &errors).collect();
+        let mut summary = BatchSummary::default();
+        results.iter().for_each(|result| summary.count(result));
+        JsonResponse::new(summary.status(), &BatchResponseBody { results, summary })
+    }
+
+    /// Renders the response for the outcomes of the writes as [`Self::response`] does, result by result.
+    pub(super) async fn render(
+        &self,
+        outcomes: &[WriteOutcome],
+        mut response: BatchResponse<'_>,
+    ) -> Result<JsonResponse, ApiError> {
+        let errors = self.errors(outcomes);
+        for result in self.results(outcomes, &errors) {
+            response.push(&result).await?;
+        }
+        response.finish()
+    }
+
+    fn errors(&self, outcomes: &[WriteOutcome]) -> Vec<Option<ApiError>> {
         let error = |outcome: &WriteOutcome| {
             outcome.as_ref().err().map(|rejection| ApiError::from_rejection(rejection, &self.registry))
         };
-        let errors: Vec<_> = outcomes.iter().map(error).collect();
+        outcomes.iter().map(error).collect()
+    }
+
+    /// Returns the result of each input. `errors` contains the error of each outcome.
+    fn results<'a>(
+        &'a self,
+        outcomes: &'a [WriteOutcome],
+        errors: &'a [Option<ApiError>],
+    ) -> impl Iterator<Item = BatchResult<'a>> {
         let created = outcomes.iter().flatten().filter(|written| written.created).map(|written| written.contact.id);
         // A later input can change a contact that the batch creates. In a dry run, the results of all these inputs lack
         // the contact's id.
         let ids_to_hide: HashSet<_> = created.filter(|_| self.is_dry_run).collect();
-        let mut outcomes = outcomes.iter().zip(&errors);
-        let results = self.validity.iter().map(|validity| {
+        let mut outcomes = outcomes.iter().zip(errors);
+        self.validity.iter().map(move |validity| {
             let outcome = if validity.is_ok() { outcomes.next() } else { None };
             match (validity, outcome) {
                 (Err(error), _) | (_, Some((_, Some(error)))) => BatchResult::from_error(error),
@@ -48,19 +80,47 @@ impl ValidatedBatch {
                 }
                 _ => BatchResult::from_error(&ApiError::NotApplied),
             }
-        });
-        batch_response(results)
+        })
     }
 }
 
-/// Returns the response with these results. The status is 207 if an input failed.
-pub(super) fn batch_response<'a>(results: impl Iterator<Item = BatchResult<'a>>) -> Result<JsonResponse, ApiError> {
-    let results: Vec<_> = results.collect();
-    let total = results.len();
-    let failed = results.iter().filter(|result| result.error.is_some()).count();
-    let status = if failed == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS };
-    let summary = BatchSummary { total, succeeded: total - failed, failed };
-    JsonResponse::new(status, &BatchResponseBody { results, summary })
+/// The response to a batch that is being rendered.
+pub(super) struct BatchResponse<'a> {
+    results: ArrayResponse<'a>,
+    summary: BatchSummary,
+}
+
+impl<'a> BatchResponse<'a> {
+    pub(super) fn new(memory: &'a ResponseMemory, account: Uuid) -> Result<Self, ApiError> {
+        Ok(Self { results: ArrayResponse::new(memory, account, "results")?, summary: BatchSummary::default() })
+    }
+
+    /// Appends the result of the next input.
+    pub(super) async fn push(&mut self, result: &BatchResult<'_>) -> Result<(), ApiError> {
+        self.summary.count(result);
+        self.results.push(result).await
+    }
+
+    /// Appends the result of the next input if the response does not become larger than 32 MiB. Returns whether it was
+    /// appended.
+    pub(super) async fn push_if_fits(&mut self, result: &BatchResult<'_>) -> Result<bool, ApiError> {
+        let fits = self.results.push_if_fits(result).await?;
+        if fits {
+            self.summary.count(result);
+        }
+        Ok(fits)
+    }
+
+    /// Removes all results.
+    pub(super) fn clear(&mut self) {
+        self.results.clear();
+        self.summary = BatchSummary::default();
+    }
+
+    /// Returns the response. The status is 207 if an input failed.
+    pub(super) fn finish(self) -> Result<JsonResponse, ApiError> {
+        self.results.finish_with(self.summary.status(), "summary", &self.summary)
+    }
 }
 
 #[derive(Serialize)]
@@ -69,11 +129,24 @@ struct BatchResponseBody<'a> {
     summary: BatchSummary,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct BatchSummary {
     total: usize,
     succeeded: usize,
     failed: usize,
+}
+
+impl BatchSummary {
+    fn count(&mut self, result: &BatchResult<'_>) {
+        self.total += 1;
+        let counter = if result.error.is_some() { &mut self.failed } else { &mut self.succeeded };
+        *counter += 1;
+    }
+
+    /// Returns the status of the whole response: 207 if an input failed.
+    fn status(&self) -> StatusCode {
+        if self.failed == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS }
+    }
 }
 
 /// The result of one input.

@@ -117,6 +117,9 @@ pub(in crate::http) enum ApiError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The contact does not fit into the response to the batch.
+    #[error("the response would be too large")]
+    ResponseTooLarge,
     /// The client pauses too long within the body, or sends it too slowly. Nothing of the request has been applied.
     #[error("the body did not arrive in time")]
     RequestTimeout,
@@ -194,6 +197,7 @@ impl ApiError {
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Self::NotApplied => (StatusCode::FAILED_DEPENDENCY, "not_applied"),
             Self::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Self::ResponseTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "response_too_large"),
             Self::UnsupportedMediaType | Self::UnsupportedJsonPatch | Self::UnsupportedContentEncoding => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
             }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::api_error::{ApiError, Duplicate};
 use crate::contacts::UnmetPrecondition;
 use crate::fields::{Issue, IssueCode, MAX_ISSUES};
+use crate::http::limits::MAX_RESPONSE_BYTES;
 
 /// The number of characters of a contact id that a message repeats.
 const MAX_QUOTED_CHARACTERS: usize = 100;
@@ -144,6 +145,13 @@ impl ApiError {
             }
             Self::NotApplied => "Not applied because another input of the atomic batch failed".into(),
             Self::PayloadTooLarge { limit } => format!("The body is larger than {limit} bytes").into(),
+            Self::ResponseTooLarge => {
+                format!(
+                    "The response would be larger than {MAX_RESPONSE_BYTES} bytes. Read this contact in another call, \
+                     with fewer inputs or properties"
+                )
+                .into()
+            }
             Self::UnsupportedMediaType => "Send the body with Content-Type: application/json".into(),
             Self::UnsupportedJsonPatch => {
                 "JSON Patch is not supported. Send {\"fields\": {internal_name: value, …}} as application/json".into()

@@ -12,6 +12,21 @@ const BYTES_PER_PERMIT: usize = 1024;
 /// How long a request waits for memory.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Returns the number of permits that reserve this many bytes.
+fn permits_for(bytes: usize) -> usize {
+    bytes.div_ceil(BYTES_PER_PERMIT)
+}
+
+/// Returns the memory that a permit does not need for `bytes` to its budget.
+pub(in crate::http) fn release_unused(permit: &mut FairPermit, bytes: usize) {
+    permit.shrink_to(permits_for(bytes));
+}
+
+/// Moves the memory for `bytes` from a permit into a permit of its own.
+pub(in crate::http) fn split(permit: &mut FairPermit, bytes: usize) -> FairPermit {
+    permit.split(permits_for(bytes))
+}
+
 /// A budget of memory, of which every account has its share.
 pub(super) struct MemoryBudget {
     permits: FairSemaphore,
@@ -29,7 +44,26 @@ impl MemoryBudget {
     /// # Errors
     /// [`ApiError::Unavailable`] if not enough memory is free within 2 s.
     pub(super) async fn reserve(&self, account: Uuid, bytes: usize) -> Result<FairPermit, ApiError> {
-        let permits = bytes.div_ceil(BYTES_PER_PERMIT).min(self.permits.max_of_account());
+        self.acquire(account, self.permits_for(bytes)).await
+    }
+
+    /// Adds memory to a permit until it covers `bytes`, or the share of the account.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] if not enough memory is free within 2 s.
+    pub(super) async fn grow(&self, permit: &mut FairPermit, bytes: usize) -> Result<(), ApiError> {
+        let missing = self.permits_for(bytes).saturating_sub(permit.count());
+        if missing > 0 {
+            permit.merge(self.acquire(permit.account(), missing).await?);
+        }
+        Ok(())
+    }
+
+    fn permits_for(&self, bytes: usize) -> usize {
+        permits_for(bytes).min(self.permits.max_of_account())
+    }
+
+    async fn acquire(&self, account: Uuid, permits: usize) -> Result<FairPermit, ApiError> {
         let permit = tokio::time::timeout(RESERVE_TIMEOUT, self.permits.acquire(account, permits)).await;
         permit.map_err(|_| ApiError::Unavailable("no memory is free for a large body".into()))
     }

@@ -10,16 +10,22 @@ mod decoded_body;
 mod memory_budget;
 mod rate_limit;
 mod request_slots;
+mod response_memory;
 mod token_slots;
 mod wrong_secrets;
 
+use std::thread::available_parallelism;
+
 use crate::config::HttpSettings;
+use crate::fair_semaphore::FairSemaphore;
 
 pub(super) use body_memory::BodyMemory;
 pub(super) use body_parser::BodyParser;
 pub(super) use body_wait::BodyWait;
+pub(super) use memory_budget::{release_unused, split};
 pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
 pub(super) use request_slots::RequestSlots;
+pub(super) use response_memory::{MAX_RESPONSE_BYTES, ResponseBuffer, ResponseMemory};
 pub(super) use token_slots::TokenSlots;
 pub(super) use wrong_secrets::WrongSecrets;
 
@@ -37,6 +43,10 @@ pub(super) struct Limits {
     pub(super) bodies: BodyMemory,
     /// The parser of request bodies.
     pub(super) body_parser: BodyParser,
+    /// The memory for responses.
+    pub(super) responses: ResponseMemory,
+    /// The permits to compress a large response.
+    pub(super) compressions: FairSemaphore,
 }
 
 impl Limits {
@@ -50,6 +60,13 @@ impl Limits {
             wrong_secrets: WrongSecrets::new(),
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
             body_parser: BodyParser::new(),
+            responses: ResponseMemory::new(limits.buffered_response_bytes),
+            compressions: FairSemaphore::new(max_compressions()),
         }
     }
+}
+
+/// Returns the number of large responses that are compressed at a time. More would take memory and be no faster.
+fn max_compressions() -> usize {
+    available_parallelism().map_or(1, usize::from) * 2
 }

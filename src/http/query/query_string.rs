@@ -85,7 +85,7 @@ impl QueryString {
         query.is_some_and(|query| Self::parse(query).is_ok_and(|query| query.contains("id_property")))
     }
 
-    pub(super) fn contains(&self, name: &str) -> bool {
+    pub(in crate::http) fn contains(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 

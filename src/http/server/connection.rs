@@ -75,7 +75,7 @@ pub(super) async fn serve_connection(
         _ = state.wait_for_timeout(timeouts) => return,
     };
     let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(&state)));
-    let handle = |request| handle_request(service.clone(), &state, peer, request);
+    let handle = |request| handle_request(service.clone(), &state, timeouts, peer, request);
     let mut connection = pin!(builder.serve_connection(stream, service_fn(handle)));
     let mut is_ending = false;
     loop {
@@ -101,6 +101,7 @@ pub(super) async fn serve_connection(
 fn handle_request(
     service: Service,
     state: &Arc<ConnectionState>,
+    timeouts: Timeouts,
     peer: TcpPeer,
     mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<TrackedBody>, Infallible>> + use<> {
@@ -108,7 +109,7 @@ fn handle_request(
     request.extensions_mut().insert(peer);
     async move {
         let response = service.oneshot(request.map(Body::new)).await?;
-        Ok(remove_content_length(response).map(|body| TrackedBody::new(body, exchange)))
+        Ok(remove_content_length(response).map(|body| TrackedBody::new(body, exchange, timeouts)))
     }
 }
 

@@ -14,6 +14,11 @@ use hyper::body::{Frame, SizeHint};
 /// handler reads it.
 pub(super) const MAX_HEAD_BYTES: usize = 128 * 1024;
 
+/// The size up to which a response has no timeout of its own.
+const MAX_SMALL_BODY: u64 = 64 * 1024;
+/// The rate at which a client must read a large response.
+const BYTES_PER_SECOND: u64 = 1024 * 1024;
+
 /// The timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
@@ -22,7 +27,8 @@ pub(super) struct Timeouts {
     pub(super) head: Duration,
     /// The maximum pause between two requests.
     pub(super) idle: Duration,
-    /// The maximum time during which the client reads nothing of a response that is ready.
+    /// The maximum time during which the client reads nothing of a response that is ready. A large response must be
+    /// read within this time and a second for each MiB.
     pub(super) write: Duration,
     /// The maximum time for the end of the connection, from the start of its shutdown, or from the last response after
     /// that.
@@ -62,6 +68,9 @@ struct StateInner {
     /// part is ready. Blocked writes are not enough: an HTTP/2 client can block a response by flow control alone, and
     /// then nothing is written to the socket.
     ready_since: BTreeMap<u64, Instant>,
+    /// For each large response: the number of its request, and the time at which the client must have read all of it.
+    /// A client that reads a little now and then would hold its memory for ever.
+    read_by: BTreeMap<u64, Instant>,
 }
 
 impl ConnectionState {
@@ -78,6 +87,7 @@ impl ConnectionState {
             shutdown_since: None,
             write_blocked_since: None,
             ready_since: BTreeMap::new(),
+            read_by: BTreeMap::new(),
         }))
     }
 
@@ -172,7 +182,8 @@ impl StateInner {
         let idle = (self.in_flight == 0).then_some((idle, Timeout::Idle));
         let unread_since = self.ready_since.values().copied().chain(self.write_blocked_since).min();
         let write = unread_since.map(|since| (since + timeouts.write, Timeout::Write));
-        [head, idle, write].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+        let response = self.read_by.values().min().map(|deadline| (*deadline, Timeout::Write));
+        [head, idle, write, response].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 }
 
@@ -188,6 +199,12 @@ impl Exchange {
         self.state.lock().ready_since.insert(self.number, Instant::now());
     }
 
+    /// Starts the timeout for the whole response: the write timeout, and a second for each MiB.
+    fn start_response_timeout(&self, bytes: u64, timeouts: Timeouts) {
+        let whole = timeouts.write + Duration::from_millis(bytes.saturating_mul(1_000) / BYTES_PER_SECOND);
+        self.state.lock().read_by.insert(self.number, Instant::now() + whole);
+    }
+
     /// Records that the next part of the response is not ready yet. The client has read everything so far.
     fn stop_write_timeout(&self) {
         self.state.lock().ready_since.remove(&self.number);
@@ -198,6 +215,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         state.ready_since.remove(&self.number);
+        state.read_by.remove(&self.number);
         state.in_flight -= 1;
         if state.in_flight == 0 {
             state.idle_since = Instant::now();
@@ -208,13 +226,31 @@ impl Drop for Exchange {
 /// The body of a response. Its request is in flight until the body has been sent.
 pub(super) struct TrackedBody {
     body: Body,
-    exchange: Exchange,
+    exchange: Arc<Exchange>,
+    is_large: bool,
+}
+
+/// A part of a large body. Its request is in flight until the socket has accepted the part, which can be long after the
+/// connection has asked for the end of the body.
+struct TrackedPart {
+    bytes: Bytes,
+    _exchange: Arc<Exchange>,
+}
+
+impl AsRef<[u8]> for TrackedPart {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl TrackedBody {
-    pub(super) fn new(body: Body, exchange: Exchange) -> Self {
+    pub(super) fn new(body: Body, exchange: Exchange, timeouts: Timeouts) -> Self {
         exchange.start_write_timeout();
-        Self { body, exchange }
+        let large = body.size_hint().exact().filter(|bytes| *bytes > MAX_SMALL_BODY);
+        if let Some(bytes) = large {
+            exchange.start_response_timeout(bytes, timeouts);
+        }
+        Self { body, exchange: Arc::new(exchange), is_large: large.is_some() }
     }
 }
 
@@ -233,7 +269,11 @@ impl HttpBody for TrackedBody {
         } else {
             self.exchange.stop_write_timeout();
         }
-        frame
+        if !self.is_large {
+            return frame;
+        }
+        let track = |bytes| Bytes::from_owner(TrackedPart { bytes, _exchange: Arc::clone(&self.exchange) });
+        frame.map_ok(|frame| frame.map_data(track))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -305,8 +345,8 @@ mod tests {
         let state = Arc::new(ConnectionState::new());
         let [first, second] = [(); 2].map(|()| state.begin_exchange(Version::HTTP_2));
         assert_eq!(next_timeout(&state), None, "the timeout of handlers is elsewhere");
-        let first = TrackedBody::new(Body::from("is not read"), first);
-        let mut second = TrackedBody::new(Body::from("is read"), second);
+        let first = TrackedBody::new(Body::from("is not read"), first, TIMEOUTS);
+        let mut second = TrackedBody::new(Body::from("is read"), second, TIMEOUTS);
         let ready_since = |number| state.lock().ready_since.get(&number).copied();
         let (first_since, second_since) = (ready_since(1), ready_since(2));
         let mut context = Context::from_waker(std::task::Waker::noop());
@@ -316,6 +356,24 @@ mod tests {
         assert_eq!(next_timeout(&state), Some(Timeout::Write));
         drop(first);
         assert_eq!(next_timeout(&state), Some(Timeout::Idle));
+    }
+
+    #[test]
+    fn large_response_must_be_read_within_the_write_timeout_and_a_second_for_each_mebibyte() {
+        let state = Arc::new(ConnectionState::new());
+        let exchange = state.begin_exchange(Version::HTTP_11);
+        let body = TrackedBody::new(Body::from(vec![0; 3 * 1024 * 1024]), exchange, TIMEOUTS);
+        let started = Instant::now();
+        // The client reads all the time, so the write timeout starts again and again.
+        body.exchange.stop_write_timeout();
+        let (deadline, timeout) = state.lock().next_deadline(TIMEOUTS).expect("a deadline");
+        assert_eq!((timeout, (deadline - started).as_secs_f64().round() as u64), (Timeout::Write, 4 + 3));
+        drop(body);
+        assert_eq!(next_timeout(&state), Some(Timeout::Idle));
+        let exchange = state.begin_exchange(Version::HTTP_11);
+        let body = TrackedBody::new(Body::from(vec![0; 64 * 1024]), exchange, TIMEOUTS);
+        body.exchange.stop_write_timeout();
+        assert_eq!(next_timeout(&state), None);
     }
 
     #[test]
@@ -332,7 +390,7 @@ mod tests {
             }
         }
         let state = Arc::new(ConnectionState::new());
-        let mut body = TrackedBody::new(Body::new(Pending), state.begin_exchange(Version::HTTP_2));
+        let mut body = TrackedBody::new(Body::new(Pending), state.begin_exchange(Version::HTTP_2), TIMEOUTS);
         assert_eq!(next_timeout(&state), Some(Timeout::Write));
         assert!(Pin::new(&mut body).poll_frame(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
         assert_eq!(next_timeout(&state), None);

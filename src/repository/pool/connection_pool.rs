@@ -146,6 +146,13 @@ pub(in crate::repository) struct AdmittedConnection {
     _permit: FairPermit,
 }
 
+impl AdmittedConnection {
+    /// Closes the connection when it is dropped, instead of returning it to the pool.
+    pub(in crate::repository) fn close_on_drop(&mut self) {
+        self.connection.close_on_drop();
+    }
+}
+
 impl Deref for AdmittedConnection {
     type Target = PgConnection;
 

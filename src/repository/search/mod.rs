@@ -12,8 +12,10 @@ mod sql_type;
 
 use std::sync::Arc;
 
-use sqlx::postgres::PgRow;
-use tokio::sync::OnceCell;
+use async_stream::try_stream;
+use futures_util::StreamExt;
+use sqlx::Execute;
+use tokio::sync::{OnceCell, mpsc};
 use uuid::Uuid;
 
 use super::Repository;
@@ -21,8 +23,9 @@ use super::admission::ConcurrencyLimiter;
 use super::error::StorageError;
 use super::pool::Pool;
 use super::row_mapping::{self, contact_columns, custom_parameter};
+use super::row_stream::{RowStream, stream_rows};
 use super::statement::sql;
-use crate::contacts::{Page, SearchCriteria, SearchRequest};
+use crate::contacts::{Contact, SearchCriteria, SearchRequest};
 use collation::Collation;
 use condition::{push_condition, push_conditions, push_word};
 use index_candidates::IndexCandidates;
@@ -47,7 +50,7 @@ impl SearchState {
 }
 
 impl Repository {
-    /// Returns a page of search results, read from the current data.
+    /// Reads a page of search results from the current data: the contacts of the page, and one more if more follow.
     ///
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded, or if the search exceeds the statement
@@ -57,44 +60,50 @@ impl Repository {
         skip_all,
         fields(otel.kind = "client", db.system.name = "postgresql")
     )]
-    pub async fn search_contacts(&self, account: Uuid, request: &SearchRequest) -> Result<Page, StorageError> {
+    pub async fn search_contacts(
+        &self,
+        account: Uuid,
+        request: &SearchRequest,
+    ) -> Result<RowStream<Contact>, StorageError> {
         self.pool.try_admit(account)?;
         let detect = async || Collation::detect(&mut *self.pool.acquire().await?).await;
         let collation = *self.search_state.collation.get_or_try_init(detect).await?;
         let candidates = IndexCandidates::from_criteria(&request.criteria);
         let is_scan = candidates.is_none();
         let statement = build_statement(account, request, candidates, collation);
-        let rows = if is_scan {
-            self.run_scan(account, statement).await?
-        } else {
-            fetch_rows(self.pool.clone(), account, statement).await?
-        };
-        let mut contacts = rows.iter().map(row_mapping::contact_from_row).collect::<sqlx::Result<Vec<_>>>()?;
-        let has_more = contacts.len() as i64 > request.limit;
-        contacts.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
-        Ok(Page { contacts, count: None, has_more })
+        if is_scan { self.run_scan(account, statement).await } else { run(&self.pool, account, statement).await }
     }
 
     /// Runs a search that reads all contacts of an account, after waiting for a permit.
     ///
     /// The search runs on its own task, which holds the permit. The database may continue a statement whose caller has
-    /// disconnected, and the statement counts against the limit until it ends.
-    async fn run_scan(&self, account: Uuid, statement: SqlBuilder) -> Result<Vec<PgRow>, StorageError> {
+    /// disconnected, and the statement counts against the limit until its next row.
+    async fn run_scan(&self, account: Uuid, statement: SqlBuilder) -> Result<RowStream<Contact>, StorageError> {
         self.search_state.scans.try_admit(account)?;
         let permit = self.search_state.scans.acquire(account).await;
-        let pool = self.pool.clone();
+        let mut contacts = run(&self.pool, account, statement).await?;
+        let (sender, mut receiver) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            let rows = fetch_rows(pool, account, statement).await;
+            while let Some(contact) = contacts.next().await
+                && sender.send(contact).await.is_ok()
+            {}
             drop(permit);
-            rows
         });
-        Ok(task.await.map_err(|_| StorageError::Lost)??)
+        Ok(Box::pin(try_stream! {
+            while let Some(contact) = receiver.recv().await {
+                yield contact?;
+            }
+            // A panic of the task must not look like the end of the results.
+            task.await.map_err(|_| StorageError::Lost)?;
+        }))
     }
 }
 
 /// Runs a statement. It is not cached as a prepared statement, because the next search has another text.
-async fn fetch_rows(pool: Pool, account: Uuid, mut statement: SqlBuilder) -> sqlx::Result<Vec<PgRow>> {
-    statement.build().persistent(false).fetch_all(&mut *pool.acquire_for(account).await?).await
+async fn run(pool: &Pool, account: Uuid, mut statement: SqlBuilder) -> Result<RowStream<Contact>, StorageError> {
+    let arguments = statement.build().take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+    let query = sqlx::query_with(statement.into_sql(), arguments).persistent(false);
+    Ok(stream_rows(pool.acquire_for(account).await?, query, row_mapping::contact_from_row))
 }
 
 fn build_statement(

@@ -1,0 +1,234 @@
+//! The body of a response that is complete before its status is sent.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Response;
+use hyper::body::{Frame, SizeHint};
+
+use super::limits::{release_unused, split};
+use crate::fair_semaphore::FairPermit;
+
+/// The first chunk grows up to this size, so that a small body is one chunk.
+const FIRST_CHUNK_BYTES: usize = 64 * 1024;
+/// The size of further chunks. A buffer of one piece would be copied each time it grows, and take three times its size.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Bytes in chunks, which grow without being copied.
+#[derive(Debug, Default)]
+pub(super) struct ChunkedBuffer {
+    chunks: Vec<Vec<u8>>,
+    length: usize,
+}
+
+impl ChunkedBuffer {
+    /// Returns the number of bytes.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Removes the bytes from `length` on.
+    pub(super) fn truncate(&mut self, length: usize) {
+        while self.length > length
+            && let Some(last) = self.chunks.last_mut()
+        {
+            let kept = last.len().saturating_sub(self.length - length);
+            self.length -= last.len() - kept;
+            last.truncate(kept);
+            if kept == 0 {
+                self.chunks.pop();
+            }
+        }
+    }
+
+    /// Returns the chunks.
+    pub(super) fn into_chunks(mut self) -> VecDeque<Bytes> {
+        if let Some(last) = self.chunks.last_mut() {
+            last.shrink_to_fit();
+        }
+        self.chunks.into_iter().map(Bytes::from).collect()
+    }
+}
+
+impl Write for ChunkedBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let capacity = match &*self.chunks {
+            [] | [_] => FIRST_CHUNK_BYTES,
+            [_, ..] => CHUNK_BYTES,
+        };
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < capacity => {
+                let count = bytes.len().min(capacity - last.len());
+                last.extend_from_slice(&bytes[..count]);
+                self.length += count;
+                Ok(count)
+            }
+            last => {
+                let chunk = if last.is_none() { vec![] } else { Vec::with_capacity(CHUNK_BYTES) };
+                self.chunks.push(chunk);
+                self.write(bytes)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A body in memory. Large bodies hold a permit for their memory, which they return part by part as they are sent.
+#[derive(Clone, Default)]
+pub(super) struct BufferedBody {
+    chunks: VecDeque<Bytes>,
+    length: usize,
+    permit: Option<Arc<FairPermit>>,
+}
+
+impl BufferedBody {
+    /// Creates a body. Returns the memory that it does not need.
+    pub(super) fn new(buffer: ChunkedBuffer, permit: Option<FairPermit>) -> Self {
+        let length = buffer.length();
+        Self { chunks: buffer.into_chunks(), length, permit: permit.map(Arc::new) }.without_unused_memory()
+    }
+
+    /// Returns the number of bytes.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Returns the permit for its memory.
+    pub(super) fn permit(&self) -> Option<&FairPermit> {
+        self.permit.as_deref()
+    }
+
+    /// Replaces the remaining chunks, for example by compressed chunks. The permit stays with the body.
+    pub(super) fn with_buffer(self, buffer: ChunkedBuffer) -> Self {
+        let length = buffer.length();
+        Self { chunks: buffer.into_chunks(), length, ..self }.without_unused_memory()
+    }
+
+    /// Adds a permit for its memory.
+    pub(super) fn with_permit(self, permit: Option<FairPermit>) -> Self {
+        Self { permit: permit.map(Arc::new), ..self }.without_unused_memory()
+    }
+
+    fn without_unused_memory(mut self) -> Self {
+        self.release_unused();
+        self
+    }
+
+    /// Removes and returns the first chunk.
+    pub(super) fn pop_chunk(&mut self) -> Option<Bytes> {
+        let chunk = self.chunks.pop_front()?;
+        self.length -= chunk.len();
+        Some(chunk)
+    }
+
+    /// Returns all bytes in one piece.
+    pub(super) fn into_bytes(mut self) -> Bytes {
+        if self.chunks.len() <= 1 {
+            return self.pop_chunk().unwrap_or_default();
+        }
+        let mut bytes = vec![];
+        self.copy_to(&mut bytes);
+        bytes.into()
+    }
+
+    /// Appends all bytes to a buffer.
+    pub(super) fn copy_to(&self, buffer: &mut Vec<u8>) {
+        buffer.reserve_exact(self.length);
+        self.chunks.iter().for_each(|chunk| buffer.extend_from_slice(chunk));
+    }
+
+    fn release_unused(&mut self) {
+        if let Some(permit) = self.permit.as_mut().and_then(Arc::get_mut) {
+            release_unused(permit, self.length);
+        }
+    }
+
+    /// Sets this body in a response. A large body is an extension of the response until [`Self::take_from`]: so it
+    /// can still be compressed chunk by chunk.
+    pub(super) fn set_in(self, response: &mut Response<Body>) {
+        if self.chunks.len() <= 1 && self.permit.is_none() {
+            *response.body_mut() = self.into();
+        } else {
+            response.extensions_mut().insert(self);
+        }
+    }
+
+    /// Takes the large body of a response that [`Self::set_in`] has set.
+    pub(super) fn take_from(response: &mut Response<Body>) -> Option<Self> {
+        response.extensions_mut().remove()
+    }
+
+    /// Returns the number of bytes of the body of a response, if it is known.
+    pub(super) fn length_in(response: &Response<Body>) -> Option<usize> {
+        match response.extensions().get::<Self>() {
+            Some(body) => Some(body.length),
+            None => response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()),
+        }
+    }
+}
+
+impl From<Vec<u8>> for BufferedBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<Bytes> for BufferedBody {
+    fn from(bytes: Bytes) -> Self {
+        Self { length: bytes.len(), chunks: [bytes].into(), permit: None }
+    }
+}
+
+impl From<BufferedBody> for Body {
+    fn from(mut body: BufferedBody) -> Self {
+        if body.chunks.len() <= 1 && body.permit.is_none() {
+            return body.pop_chunk().map_or_else(Self::empty, Self::from);
+        }
+        Self::new(body)
+    }
+}
+
+/// A chunk that the connection sends. Its memory is free when the socket has accepted all of it, which can be long after
+/// the end of the body.
+struct SentChunk {
+    bytes: Bytes,
+    _permit: FairPermit,
+}
+
+impl AsRef<[u8]> for SentChunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl HttpBody for BufferedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let chunk = self.pop_chunk().map(|bytes| match self.permit.as_mut().and_then(Arc::get_mut) {
+            None => bytes,
+            Some(permit) => {
+                let permit = split(permit, bytes.len());
+                Bytes::from_owner(SentChunk { bytes, _permit: permit })
+            }
+        });
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length as u64)
+    }
+}
