@@ -73,6 +73,7 @@ mod tests {
             ("MAX_LONG_POLLS", "0"),
             ("MAX_CONNECTIONS", "none"),
             ("MAX_BUFFERED_BODY_BYTES", "64M"),
+            ("MAX_BUFFERED_RESPONSE_BYTES", "0"),
             ("HEADER_READ_TIMEOUT_MS", "0"),
             ("IDLE_TIMEOUT_MS", "soon"),
             ("BODY_READ_TIMEOUT_MS", "1.5"),

@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Response;
 use hyper::body::{Frame, SizeHint};
 
-use super::limits::{release_unused, split};
+use super::limits::{release_unused, split_unused};
 use crate::fair_semaphore::FairPermit;
 
 /// The first chunk grows up to this size, so that a small body is one chunk.
@@ -214,14 +214,14 @@ impl HttpBody for BufferedBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let chunk = self.pop_chunk().map(|bytes| match self.permit.as_mut().and_then(Arc::get_mut) {
+        let Some(bytes) = self.pop_chunk() else { return Poll::Ready(None) };
+        let remaining = self.length;
+        let permit = self.permit.as_mut().and_then(Arc::get_mut).map(|permit| split_unused(permit, remaining));
+        let chunk = match permit {
+            Some(permit) => Bytes::from_owner(SentChunk { bytes, _permit: permit }),
             None => bytes,
-            Some(permit) => {
-                let permit = split(permit, bytes.len());
-                Bytes::from_owner(SentChunk { bytes, _permit: permit })
-            }
-        });
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+        };
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -22,9 +22,9 @@ pub(in crate::http) fn release_unused(permit: &mut FairPermit, bytes: usize) {
     permit.shrink_to(permits_for(bytes));
 }
 
-/// Moves the memory for `bytes` from a permit into a permit of its own.
-pub(in crate::http) fn split(permit: &mut FairPermit, bytes: usize) -> FairPermit {
-    permit.split(permits_for(bytes))
+/// Moves the memory that a permit does not need for `bytes` into a permit of its own.
+pub(in crate::http) fn split_unused(permit: &mut FairPermit, bytes: usize) -> FairPermit {
+    permit.split(permit.count().saturating_sub(permits_for(bytes)))
 }
 
 /// A budget of memory, of which every account has its share.

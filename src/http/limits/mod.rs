@@ -22,7 +22,7 @@ use crate::fair_semaphore::FairSemaphore;
 pub(super) use body_memory::BodyMemory;
 pub(super) use body_parser::BodyParser;
 pub(super) use body_wait::BodyWait;
-pub(super) use memory_budget::{release_unused, split};
+pub(super) use memory_budget::{release_unused, split_unused};
 pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
 pub(super) use request_slots::RequestSlots;
 pub(super) use response_memory::{MAX_RESPONSE_BYTES, ResponseBuffer, ResponseMemory};

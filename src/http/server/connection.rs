@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::accept::AcceptedConnection;
-use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, Timeout, Timeouts, TrackedBody};
+use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, Timeout, Timeouts};
 use super::observed_stream::ObservedStream;
+use super::tracked_body::TrackedBody;
 use crate::http::bodiless_responses::remove_content_length;
 use crate::http::peer::TcpPeer;
 use crate::http::router::Service;

@@ -1,21 +1,15 @@
 //! The state of a connection: its requests in flight, and the parts of the protocol that are subject to a timeout.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Version;
-use hyper::body::{Frame, SizeHint};
 
 /// The maximum size of an HTTP/1 request head in bytes. Also limits the part of a body that is buffered before the
 /// handler reads it.
 pub(super) const MAX_HEAD_BYTES: usize = 128 * 1024;
 
-/// The size up to which a response has no timeout of its own.
-const MAX_SMALL_BODY: u64 = 64 * 1024;
 /// The rate at which a client must read a large response.
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
 
@@ -143,6 +137,18 @@ impl ConnectionState {
         self.lock().shutdown_since.get_or_insert_with(Instant::now);
     }
 
+    /// Returns the next deadline, and the timeout that expires then.
+    #[cfg(test)]
+    pub(super) fn next_deadline(&self, timeouts: Timeouts) -> Option<(Instant, Timeout)> {
+        self.lock().next_deadline(timeouts)
+    }
+
+    /// Returns the time since which a part of a response is ready, by the number of its request.
+    #[cfg(test)]
+    pub(super) fn ready_since(&self, request: u64) -> Option<Instant> {
+        self.lock().ready_since.get(&request).copied()
+    }
+
     /// Returns whether the socket accepts no writes, because the client does not read.
     #[cfg(test)]
     pub(super) fn is_write_blocked(&self) -> bool {
@@ -195,18 +201,18 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Records that a part of the response is ready. From now on the write timeout runs.
-    fn start_write_timeout(&self) {
+    pub(super) fn start_write_timeout(&self) {
         self.state.lock().ready_since.insert(self.number, Instant::now());
     }
 
     /// Starts the timeout for the whole response: the write timeout, and a second for each MiB.
-    fn start_response_timeout(&self, bytes: u64, timeouts: Timeouts) {
+    pub(super) fn start_response_timeout(&self, bytes: u64, timeouts: Timeouts) {
         let whole = timeouts.write + Duration::from_millis(bytes.saturating_mul(1_000) / BYTES_PER_SECOND);
         self.state.lock().read_by.insert(self.number, Instant::now() + whole);
     }
 
     /// Records that the next part of the response is not ready yet. The client has read everything so far.
-    fn stop_write_timeout(&self) {
+    pub(super) fn stop_write_timeout(&self) {
         self.state.lock().ready_since.remove(&self.number);
     }
 }
@@ -223,68 +229,6 @@ impl Drop for Exchange {
     }
 }
 
-/// The body of a response. Its request is in flight until the body has been sent.
-pub(super) struct TrackedBody {
-    body: Body,
-    exchange: Arc<Exchange>,
-    is_large: bool,
-}
-
-/// A part of a large body. Its request is in flight until the socket has accepted the part, which can be long after the
-/// connection has asked for the end of the body.
-struct TrackedPart {
-    bytes: Bytes,
-    _exchange: Arc<Exchange>,
-}
-
-impl AsRef<[u8]> for TrackedPart {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl TrackedBody {
-    pub(super) fn new(body: Body, exchange: Exchange, timeouts: Timeouts) -> Self {
-        exchange.start_write_timeout();
-        let large = body.size_hint().exact().filter(|bytes| *bytes > MAX_SMALL_BODY);
-        if let Some(bytes) = large {
-            exchange.start_response_timeout(bytes, timeouts);
-        }
-        Self { body, exchange: Arc::new(exchange), is_large: large.is_some() }
-    }
-}
-
-impl HttpBody for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // The connection asks for a part of the body only after it has sent the part before it.
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if frame.is_ready() {
-            self.exchange.start_write_timeout();
-        } else {
-            self.exchange.stop_write_timeout();
-        }
-        if !self.is_large {
-            return frame;
-        }
-        let track = |bytes| Bytes::from_owner(TrackedPart { bytes, _exchange: Arc::clone(&self.exchange) });
-        frame.map_ok(|frame| frame.map_data(track))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,7 +241,7 @@ mod tests {
     };
 
     fn next_timeout(state: &ConnectionState) -> Option<Timeout> {
-        state.lock().next_deadline(TIMEOUTS).map(|(_, timeout)| timeout)
+        state.next_deadline(TIMEOUTS).map(|(_, timeout)| timeout)
     }
 
     /// Returns the number of all requests, and of those in flight.
@@ -341,65 +285,9 @@ mod tests {
     }
 
     #[test]
-    fn write_timeout_of_each_response_starts_when_its_latest_part_is_ready() {
-        let state = Arc::new(ConnectionState::new());
-        let [first, second] = [(); 2].map(|()| state.begin_exchange(Version::HTTP_2));
-        assert_eq!(next_timeout(&state), None, "the timeout of handlers is elsewhere");
-        let first = TrackedBody::new(Body::from("is not read"), first, TIMEOUTS);
-        let mut second = TrackedBody::new(Body::from("is read"), second, TIMEOUTS);
-        let ready_since = |number| state.lock().ready_since.get(&number).copied();
-        let (first_since, second_since) = (ready_since(1), ready_since(2));
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        assert!(Pin::new(&mut second).poll_frame(&mut context).is_ready());
-        assert!(ready_since(1) == first_since && ready_since(2) > second_since);
-        drop(second);
-        assert_eq!(next_timeout(&state), Some(Timeout::Write));
-        drop(first);
-        assert_eq!(next_timeout(&state), Some(Timeout::Idle));
-    }
-
-    #[test]
-    fn large_response_must_be_read_within_the_write_timeout_and_a_second_for_each_mebibyte() {
-        let state = Arc::new(ConnectionState::new());
-        let exchange = state.begin_exchange(Version::HTTP_11);
-        let body = TrackedBody::new(Body::from(vec![0; 3 * 1024 * 1024]), exchange, TIMEOUTS);
-        let started = Instant::now();
-        // The client reads all the time, so the write timeout starts again and again.
-        body.exchange.stop_write_timeout();
-        let (deadline, timeout) = state.lock().next_deadline(TIMEOUTS).expect("a deadline");
-        assert_eq!((timeout, (deadline - started).as_secs_f64().round() as u64), (Timeout::Write, 4 + 3));
-        drop(body);
-        assert_eq!(next_timeout(&state), Some(Timeout::Idle));
-        let exchange = state.begin_exchange(Version::HTTP_11);
-        let body = TrackedBody::new(Body::from(vec![0; 64 * 1024]), exchange, TIMEOUTS);
-        body.exchange.stop_write_timeout();
-        assert_eq!(next_timeout(&state), None);
-    }
-
-    #[test]
-    fn response_body_that_is_not_ready_has_no_write_timeout() {
-        struct Pending;
-        impl HttpBody for Pending {
-            type Data = Bytes;
-            type Error = axum::Error;
-            fn poll_frame(
-                self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-            ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-                Poll::Pending
-            }
-        }
-        let state = Arc::new(ConnectionState::new());
-        let mut body = TrackedBody::new(Body::new(Pending), state.begin_exchange(Version::HTTP_2), TIMEOUTS);
-        assert_eq!(next_timeout(&state), Some(Timeout::Write));
-        assert!(Pin::new(&mut body).poll_frame(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
-        assert_eq!(next_timeout(&state), None);
-    }
-
-    #[test]
     fn shutdown_timeout_starts_with_the_shutdown_or_with_the_last_response() {
         let deadline = |state: &ConnectionState| {
-            let (deadline, timeout) = state.lock().next_deadline(TIMEOUTS)?;
+            let (deadline, timeout) = state.next_deadline(TIMEOUTS)?;
             Some((deadline.saturating_duration_since(Instant::now()) <= TIMEOUTS.shutdown, timeout))
         };
         let state = Arc::new(ConnectionState::new());
@@ -410,7 +298,7 @@ mod tests {
         assert_eq!(deadline(&state), None);
         std::thread::sleep(Duration::from_millis(20));
         drop(exchange);
-        let next = state.lock().next_deadline(TIMEOUTS).map(|(deadline, _)| deadline);
+        let next = state.next_deadline(TIMEOUTS).map(|(deadline, _)| deadline);
         let idle_since = state.lock().idle_since;
         assert_eq!(next, Some(idle_since + TIMEOUTS.shutdown));
     }

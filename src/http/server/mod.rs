@@ -8,5 +8,6 @@ mod listen;
 mod observed_stream;
 #[cfg(test)]
 mod tests;
+mod tracked_body;
 
 pub use listen::{listen, listen_for_metrics};

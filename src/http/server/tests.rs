@@ -7,7 +7,7 @@ use axum::http::Request;
 use axum::routing::get;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,6 +21,8 @@ use crate::http::router::Service;
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 const LONG_TIMEOUTS: Timeouts = Timeouts { head: LONG, idle: LONG, write: LONG, shutdown: LONG };
+/// Larger than the buffers of a socket, with which its client reads slowly.
+const LARGE_BODY: usize = 4 * 1024 * 1024;
 /// The connection preface of HTTP/2 (RFC 9113 §3.4): a fixed text and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -36,7 +38,9 @@ impl TestConnection {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let (stream, _) = listener.accept().await.expect("a connection");
-        let router = Router::new().route("/", get(|| async { "a response" }));
+        let router = Router::new()
+            .route("/", get(|| async { "a response" }))
+            .route("/large", get(|| async { vec![b'x'; LARGE_BODY] }));
         let service: Service = MapRequest::new(router, |request| request);
         let (shutdown_sender, shutdown) = watch::channel(());
         let server_task = tokio::spawn(serve_connection(stream, service, timeouts, shutdown));
@@ -58,6 +62,30 @@ async fn http2_response_without_a_flow_control_window_ends_the_connection_after_
     assert_eq!(response.status(), 200);
     assert!(timeout(SHORT / 3, &mut server_task).await.is_err(), "the connection ended before the timeout");
     timeout(Duration::from_secs(5), server_task).await.expect("the connection ends").expect("no panic");
+}
+
+#[tokio::test]
+async fn client_that_reads_a_large_response_slowly_is_disconnected() {
+    let timeouts = Timeouts { write: SHORT, ..LONG_TIMEOUTS };
+    let TestConnection { mut client, mut server_task, shutdown_sender: _sender } =
+        TestConnection::with_timeouts(timeouts).await;
+    client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("the bytes are sent");
+    // The client reads all the time, but needs 80 s for all of it.
+    let read_slowly = async {
+        let mut part = vec![0; LARGE_BODY / 800];
+        while client.read(&mut part).await.is_ok_and(|count| count > 0) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let started = std::time::Instant::now();
+    tokio::select! {
+        () = read_slowly => panic!("the client read to the end"),
+        ended = timeout(Duration::from_secs(20), &mut server_task) => {
+            ended.expect("the connection ends").expect("no panic");
+        }
+    }
+    // The write timeout, and a second for each MiB.
+    assert!(started.elapsed() >= SHORT + Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

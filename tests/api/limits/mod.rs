@@ -6,5 +6,6 @@ mod fairness;
 mod overload;
 mod rate;
 mod raw_connection;
+mod responses;
 
 pub use raw_connection::RawConnection;
