@@ -6,10 +6,17 @@ use super::{Field, Kind, system};
 
 impl Field {
     /// Returns the JSON schema of this field's values, with an example. The schema conforms to draft 2020-12, which
-    /// OpenAPI 3.1 uses.
+    /// OpenAPI 3.1 uses. With `lists_options`, it enumerates the options.
     #[must_use]
-    pub fn json_schema(&self) -> Value {
-        let options = || self.options.iter().map(|option| option.internal_name.as_str()).collect::<Vec<_>>();
+    pub fn json_schema(&self, lists_options: bool) -> Value {
+        let option = || {
+            let names = self.options.iter().map(|option| option.internal_name.as_str());
+            if lists_options {
+                json!({"type": "string", "enum": names.collect::<Vec<_>>()})
+            } else {
+                json!({"type": "string"})
+            }
+        };
         let mut schema = match self.kind {
             Kind::Uuid => json!({"type": "string", "format": "uuid"}),
             Kind::Text => {
@@ -25,8 +32,8 @@ impl Field {
             Kind::Date => json!({"type": ["string", "null"], "format": "date"}),
             Kind::Datetime if self.system => json!({"type": "string", "format": "date-time"}),
             Kind::Datetime => json!({"type": ["string", "null"], "format": "date-time"}),
-            Kind::Dropdown => json!({"anyOf": [{"type": "string", "enum": options()}, {"type": "null"}]}),
-            Kind::MultiSelect => json!({"type": ["array", "null"], "items": {"type": "string", "enum": options()}}),
+            Kind::Dropdown => json!({"anyOf": [option(), {"type": "null"}]}),
+            Kind::MultiSelect => json!({"type": ["array", "null"], "items": option()}),
             Kind::Archived => {
                 json!({"oneOf": [{"type": "boolean", "enum": [false]}, {"type": "string", "format": "date-time"}]})
             }
@@ -104,8 +111,9 @@ mod tests {
     fn schema_of_an_option_field_lists_its_options() {
         let options = ["red", "green"].map(|name| FieldOption::new(name, "Any label")).to_vec();
         let field = |kind| Field { options: options.clone(), ..fixtures::custom(100, "colour", kind) };
-        assert_eq!(field(Kind::Dropdown).json_schema()["anyOf"][0]["enum"], json!(["red", "green"]));
-        assert_eq!(field(Kind::MultiSelect).json_schema()["items"]["enum"], json!(["red", "green"]));
+        assert_eq!(field(Kind::Dropdown).json_schema(true)["anyOf"][0]["enum"], json!(["red", "green"]));
+        assert_eq!(field(Kind::MultiSelect).json_schema(true)["items"]["enum"], json!(["red", "green"]));
+        assert_eq!(field(Kind::Dropdown).json_schema(false)["anyOf"], json!([{"type": "string"}, {"type": "null"}]));
     }
 
     #[test]
@@ -113,7 +121,7 @@ mod tests {
         let label = "# <img src=x> [a](javascript:b) `c` *d*\n_e_\u{7} http://x Größe: 5";
         let field = Field { label: label.into(), ..fixtures::custom(100, "odd", Kind::Text) };
         let expected = r"\# \<img src=x\> \[a\](javascript:b) \`c\` \*d\* \_e\_  http\://x Größe: 5";
-        assert_eq!(field.json_schema()["description"], expected);
-        assert_eq!(field.json_schema()["title"], Value::Null);
+        assert_eq!(field.json_schema(true)["description"], expected);
+        assert_eq!(field.json_schema(true)["title"], Value::Null);
     }
 }

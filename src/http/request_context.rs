@@ -62,7 +62,7 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
         let error_code = response.extensions().get::<Arc<ApiError>>().map(|error| error.code());
         write_error_body(&mut response, &request_id, oauth::is_token_request(method, &route));
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        let response = preferred_coding.complete(response, &app.limits().compressions).await;
+        let response = preferred_coding.complete(response, &app.limits().computations).await;
         let (status, duration) = (response.status(), started.elapsed());
         tracing::info!(method, route, status = status.as_u16(), ms = milliseconds(duration), "answered");
         app.metrics().record_response(&route, method, status.as_u16(), duration);

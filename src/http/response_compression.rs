@@ -41,13 +41,13 @@ impl PreferredCoding {
 
     /// Completes a response: sets its body, compressed if it is large enough and the client accepts a coding. A
     /// compressed response has its own entity tag.
-    pub(super) async fn complete(self, mut response: Response, compressions: &FairSemaphore) -> Response {
+    pub(super) async fn complete(self, mut response: Response, computations: &FairSemaphore) -> Response {
         let is_not_modified = response.status() == StatusCode::NOT_MODIFIED;
         let is_compressed = response.headers().contains_key(header::CONTENT_ENCODING);
         if is_not_modified || is_compressed || is_compressible(&response) {
             response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
             if let Some(coding) = self.0.filter(|_| !is_not_modified) {
-                if !is_compressed && let Err(error) = compress_body(&mut response, coding, compressions).await {
+                if !is_compressed && let Err(error) = compress_body(&mut response, coding, computations).await {
                     tracing::error!(%error, "a response could not be compressed");
                     return StatusCode::INTERNAL_SERVER_ERROR.into_response();
                 }
@@ -65,7 +65,7 @@ impl PreferredCoding {
 async fn compress_body(
     response: &mut Response,
     coding: ResponseCoding,
-    compressions: &FairSemaphore,
+    computations: &FairSemaphore,
 ) -> io::Result<()> {
     let body = match BufferedBody::take_from(response) {
         Some(large_body) => large_body,
@@ -75,7 +75,7 @@ async fn compress_body(
         }
     };
     let turn = match body.permit() {
-        Some(permit) => Some(compressions.acquire(permit.account(), 1).await),
+        Some(permit) => Some(computations.acquire(permit.account(), 1).await),
         None => None,
     };
     let compressed = compress(body, coding).await?;

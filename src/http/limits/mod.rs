@@ -45,8 +45,9 @@ pub(super) struct Limits {
     pub(super) body_parser: BodyParser,
     /// The memory for responses.
     pub(super) responses: ResponseMemory,
-    /// The permits to compress a large response.
-    pub(super) compressions: FairSemaphore,
+    /// The permits for computations that take much memory: compressing a large response, and building the OpenAPI
+    /// document of an account.
+    pub(super) computations: FairSemaphore,
 }
 
 impl Limits {
@@ -61,12 +62,12 @@ impl Limits {
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
             body_parser: BodyParser::new(),
             responses: ResponseMemory::new(limits.buffered_response_bytes),
-            compressions: FairSemaphore::new(max_compressions()),
+            computations: FairSemaphore::new(max_computations()),
         }
     }
 }
 
-/// Returns the number of large responses that are compressed at a time. More would take memory and be no faster.
-fn max_compressions() -> usize {
+/// Returns the number of large computations at a time. More would take memory and be no faster.
+fn max_computations() -> usize {
     available_parallelism().map_or(1, usize::from) * 2
 }

@@ -11,6 +11,10 @@ use crate::fields::{Field, Kind, Registry, system};
 /// A new value of a unique text field is empty, or not only white space.
 const UNIQUE_TEXT_PATTERN: &str = r"^([^\u0000]*[^\s\u0085\u0000][^\u0000]*)?$";
 
+/// The total length of the options that a schema lists. Fields beyond it accept any option in the schema, so that an
+/// account with very many options does not have a document of many megabytes.
+const MAX_OPTION_BYTES: usize = 256 * 1024;
+
 /// The fields of a document, and whether an account can have other fields.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ContactSchemas<'a> {
@@ -129,7 +133,12 @@ impl<'a> ContactSchemas<'a> {
 
     fn properties(self, is_included: impl Fn(&Field) -> bool) -> Map<String, Value> {
         let fields = self.fields.iter().filter(|field| is_included(field));
-        fields.map(|field| (field.internal_name.clone(), field.json_schema())).collect()
+        let mut option_bytes = 0;
+        let schema = |field: &Arc<Field>| {
+            option_bytes += field.options.iter().map(|option| option.internal_name.len()).sum::<usize>();
+            (field.internal_name.clone(), field.json_schema(option_bytes <= MAX_OPTION_BYTES))
+        };
+        fields.map(schema).collect()
     }
 }
 

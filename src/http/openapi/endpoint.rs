@@ -13,6 +13,7 @@ use super::responses::DocumentNotModified;
 use super::{account_document, parameters, schemas};
 use crate::http::app::App;
 use crate::http::authentication::Caller;
+use crate::http::buffered_body::BufferedBody;
 use crate::http::conditional_headers::ConditionalHeaders;
 use crate::http::error::ApiError;
 use crate::http::query::NoParameters;
@@ -51,8 +52,14 @@ pub(in crate::http) async fn get_openapi_document(
     let mut response = match &caller {
         Some(caller) => {
             let registry = app.registry(caller.account).await?;
+            let _permit = app.limits().computations.acquire(caller.account, 1).await;
             let document = account_document::with_custom_fields(&public.json, &registry);
-            static_content(&document).response(&conditional_headers, coding).await
+            let mut response = static_content(&document).response(&conditional_headers, coding).await;
+            let body = std::mem::take(response.body_mut());
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            let memory = app.limits().responses.reserve(caller.account, body.len()).await?;
+            BufferedBody::from(body).with_permit(memory).set_in(&mut response);
+            response
         }
         None => public.content.response(&conditional_headers, coding).await,
     };
