@@ -1,6 +1,8 @@
 //! The values of fields in canonical form, so that `==` is the equality of
 //! `docs/api-reference.md#comparison-and-trimming`.
 
+use std::sync::Arc;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -8,17 +10,19 @@ use super::{FieldId, Number};
 use crate::json::Json;
 
 /// A valid value of a field, in canonical form. An unset field has no value.
+///
+/// Cheap to clone, so that the states of a contact before and after a write share the values that stay the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A value of a type whose JSON is a string: text as sent, a date as `YYYY-MM-DD`, a datetime as
     /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, or the internal name of an option.
-    Text(String),
+    Text(Arc<str>),
     /// The value of a number field.
     Number(Number),
     /// The value of a checkbox.
     Checkbox(bool),
     /// The internal names of the chosen options: at least one, sorted, without duplicates.
-    Options(Vec<String>),
+    Options(Arc<[String]>),
 }
 
 impl Value {
@@ -26,7 +30,7 @@ impl Value {
     #[must_use]
     pub fn from_stored(json: Json<'_>) -> Option<Self> {
         match json {
-            Json::String(text) => Some(Self::Text(text.into_owned())),
+            Json::String(text) => Some(Self::Text(text.into())),
             Json::Number(digits) => Number::parse(digits).map(Self::Number),
             Json::Bool(checked) => Some(Self::Checkbox(checked)),
             Json::Array(items) => items
@@ -81,7 +85,7 @@ impl Serialize for Value {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => number.serialize(serializer),
             Self::Checkbox(checked) => serializer.serialize_bool(*checked),
-            Self::Options(names) => names.serialize(serializer),
+            Self::Options(names) => (**names).serialize(serializer),
         }
     }
 }
@@ -204,7 +208,7 @@ mod tests {
             Value::Number(Number::parse("18446744073709551615").expect("an integer of 64 bits")),
             Value::Number(Number::parse("-0.1").expect("a shortest double")),
             Value::Checkbox(false),
-            Value::Options(vec!["a".into(), "b".into()]),
+            Value::Options(["a".into(), "b".into()].into()),
         ];
         for value in values {
             let stored = serde_json::to_string(&value).expect("values serialize");
@@ -217,14 +221,14 @@ mod tests {
     fn json_bytes_is_the_length_of_the_serialized_value() {
         let every_ascii_character: String = (0..=127_u8).map(char::from).collect();
         for value in [
-            Value::Text(every_ascii_character),
+            Value::Text(every_ascii_character.into()),
             Value::Text("Größe 😀\u{2028}\u{85}".into()),
             Value::Number(Number::parse("-1.5e-7").expect("a double")),
             Value::Number(Number::parse("18446744073709551615").expect("an integer of 64 bits")),
             Value::Checkbox(true),
             Value::Checkbox(false),
-            Value::Options(vec!["blue".into()]),
-            Value::Options(vec!["blue".into(), "red".into()]),
+            Value::Options(["blue".into()].into()),
+            Value::Options(["blue".into(), "red".into()].into()),
         ] {
             assert_eq!(value.json_bytes(), serde_json::to_string(&value).expect("values serialize").len(), "{value:?}");
         }
