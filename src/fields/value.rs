@@ -9,6 +9,9 @@ use serde::{Serialize, Serializer};
 use super::{FieldId, Number};
 use crate::json::Json;
 
+/// The size of the counters of an [`Arc`], in bytes.
+const ARC_BYTES: usize = 2 * size_of::<usize>();
+
 /// A valid value of a field, in canonical form. An unset field has no value.
 ///
 /// Cheap to clone, so that the states of a contact before and after a write share the values that stay the same.
@@ -57,6 +60,19 @@ impl Value {
                 "[]".len() + commas + names.iter().map(|name| json_string_bytes(name)).sum::<usize>()
             }
         }
+    }
+
+    /// Returns the memory of the value, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let on_heap = match self {
+            Self::Text(text) => ARC_BYTES + text.len(),
+            Self::Number(_) | Self::Checkbox(_) => 0,
+            Self::Options(names) => {
+                ARC_BYTES + names.iter().map(|name| size_of::<String>() + name.capacity()).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + on_heap
     }
 
     /// Returns the text of a [`Value::Text`].
@@ -139,6 +155,12 @@ impl Values {
         CustomChanges { before, after: self }
     }
 
+    /// Returns the memory of the values, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.0.iter().map(|(_, value)| size_of::<FieldId>() + value.memory_bytes()).sum()
+    }
+
     fn position(&self, field: FieldId) -> Result<usize, usize> {
         self.0.binary_search_by_key(&field, |(id, _)| *id)
     }
@@ -178,6 +200,12 @@ impl<'a> CustomChanges<'a> {
         let is_removed = |field: &FieldId| field.is_custom() && self.after.get(*field).is_none();
         let removed: Vec<_> = self.before.iter().map(|(field, _)| field).filter(is_removed).collect();
         (!removed.is_empty()).then_some(removed)
+    }
+
+    /// Returns the memory of the new values, in bytes.
+    #[must_use]
+    pub fn memory_bytes(self) -> usize {
+        self.new_values().map(|(_, value)| value.memory_bytes()).sum()
     }
 
     fn new_values(self) -> impl Iterator<Item = (FieldId, &'a Value)> {

@@ -118,6 +118,7 @@ pub(super) fn stored_or_new_response<T>(
 ) -> Result<Response, ApiError> {
     match outcome {
         Idempotent::Fresh(outcome) => Ok(build_response(&outcome)?.into_response()),
+        Idempotent::Stored(stored) => Ok(JsonResponse::from_bytes(&stored)?.into_response()),
         Idempotent::Replayed(stored) => {
             let mut response = JsonResponse::from_bytes(&stored)?.into_response();
             response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));

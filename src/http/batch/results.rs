@@ -31,6 +31,7 @@ impl ValidatedBatch {
         // A later input can change a contact that the batch creates. In a dry run, the results of all these inputs lack
         // the contact's id.
         let ids_to_hide: HashSet<_> = created.filter(|_| self.is_dry_run).collect();
+        let default_properties = Selection::default();
         let mut outcomes = outcomes.iter().zip(&errors);
         let results = self.validity.iter().map(|validity| {
             let outcome = if validity.is_ok() { outcomes.next() } else { None };
@@ -39,12 +40,14 @@ impl ValidatedBatch {
                 (_, Some((Ok(written), None))) => {
                     let contact = &written.contact;
                     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
+                    let selection = if written.has_omitted_properties { &default_properties } else { &self.selection };
                     let rendered = if ids_to_hide.contains(&contact.id) {
-                        contact.render_without_id(&self.selection)
+                        contact.render_without_id(selection)
                     } else {
-                        contact.render(&self.selection)
+                        contact.render(selection)
                     };
-                    BatchResult::from_contact(status, rendered)
+                    let properties_omitted = written.has_omitted_properties;
+                    BatchResult { properties_omitted, ..BatchResult::from_contact(status, rendered) }
                 }
                 _ => BatchResult::from_error(&ApiError::NotApplied),
             }
@@ -82,16 +85,19 @@ pub(super) struct BatchResult<'a> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     contact: Option<RenderedContact<'a>>,
+    /// Whether the contact has the default properties only, because the response would be too large.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    properties_omitted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem<'a>>,
 }
 
 impl<'a> BatchResult<'a> {
     pub(super) fn from_contact(status: StatusCode, contact: RenderedContact<'a>) -> Self {
-        Self { status: status.as_u16(), contact: Some(contact), error: None }
+        Self { status: status.as_u16(), contact: Some(contact), properties_omitted: false, error: None }
     }
 
     pub(super) fn from_error(error: &'a ApiError) -> Self {
-        Self { status: error.status().as_u16(), contact: None, error: Some(error.problem()) }
+        Self { status: error.status().as_u16(), contact: None, properties_omitted: false, error: Some(error.problem()) }
     }
 }

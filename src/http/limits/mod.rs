@@ -7,7 +7,6 @@ mod body_memory;
 mod body_parser;
 mod body_wait;
 mod decoded_body;
-mod memory_budget;
 mod rate_limit;
 mod request_slots;
 mod token_slots;
