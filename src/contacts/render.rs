@@ -118,7 +118,7 @@ mod tests {
     fn contact() -> Contact {
         let mut values = Values::default();
         values.set(system::EMAIL, Some(Value::Text("ada@example.com".into())));
-        values.set(FieldId(101), Some(Value::Options(vec!["blue".into(), "red".into()])));
+        values.set(FieldId(101), Some(Value::Options(["blue".into(), "red".into()].into())));
         let at = DateTime::from_timestamp_millis(1_777_629_600_007).expect("a valid timestamp");
         Contact { id: Uuid::nil(), values, created_at: at, updated_at: at, ..Contact::new(&ContactPatch::default()) }
     }
@@ -146,7 +146,7 @@ mod tests {
     fn rendered_contact_is_not_larger_than_its_bound() {
         let registry = fixtures::registry();
         let selection = Selection::all(&registry);
-        let longest = |field: &Field| Some(Value::Text("\u{1}".repeat(field.max_length)));
+        let longest = |field: &Field| Some(Value::Text("\u{1}".repeat(field.max_length).into()));
         let mut full = contact();
         for field in registry.fields().iter().filter(|field| field.writable && field.kind == Kind::Text) {
             full.values.set(field.id, longest(field));

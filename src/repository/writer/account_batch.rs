@@ -1,15 +1,21 @@
 //! The jobs of one account that are written together: their unit of work and their replies.
 
+mod apply_jobs;
+mod deferred_writes;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::write_job::{AccountWrites, Atomicity, WriteJob, WriteReply};
-use crate::contacts::{Collision, Effects, Lookups, UnitOfWork, Write, WriteOutcome, WriteRejection};
+use super::write_job::{JobResult, WriteJob};
+use crate::contacts::{Effects, Lookups, UnitOfWork, Write};
 use crate::fields::{CustomSelection, Registry};
-use crate::repository::error::WriteError;
-use crate::repository::idempotency::{Idempotent, NewStoredResponse, StoredResponse};
+use crate::repository::idempotency::{NewStoredResponse, StoredResponse};
+
+/// The size of the changed values, in bytes, from which on they are not bound together to one statement: its parameters
+/// would take several times their memory.
+pub(super) const MAX_BOUND_BYTES: usize = 1024 * 1024;
 
 /// The state of an account that its writes depend on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,6 +30,12 @@ pub(super) struct AccountState {
 pub(super) struct AccountBatch {
     pub(super) account: Uuid,
     pub(super) jobs: Vec<WriteJob>,
+    /// The maximum number of writes of the last job that this transaction applies.
+    last_job_limit: usize,
+    /// The jobs that another transaction has to write, because this one has too little memory.
+    deferred: Vec<WriteJob>,
+    /// The number of writes to which the batch was reduced, because nothing could be loaded.
+    reduced_writes: Option<usize>,
     /// The state that the account must still have when the batch is stored; `None` while it has no row.
     pub(super) state: Option<AccountState>,
     /// The states that a read of the account may find. Empty before the first read, which sets the list.
@@ -37,12 +49,20 @@ pub(super) struct AccountBatch {
     pub(super) stored_responses: HashMap<String, StoredResponse>,
     /// The responses to be stored.
     pub(super) new_responses: Vec<NewStoredResponse>,
-    /// The reply to each job, once the jobs are applied.
-    replies: Vec<WriteReply>,
+    /// The keys under which a response is stored that was not loaded, because the transaction has too little memory.
+    unloaded_responses: HashSet<String>,
+    /// The contacts that earlier transactions of these jobs have written, and that have been purged since.
+    pub(super) purged_contacts: HashSet<Uuid>,
+    /// The result of each job, once the jobs are applied.
+    results: Vec<JobResult>,
     /// The changes to the account's rows, once the jobs are applied.
     pub(super) effects: Effects,
     /// The account's registry, once a job with its current version is applied.
     registry: Option<Arc<Registry>>,
+    /// Whether the changed values are too large to be bound to one statement.
+    is_large: bool,
+    /// Whether the data of the only job does not fit into the memory of a transaction.
+    is_too_large: bool,
 }
 
 impl AccountBatch {
@@ -50,6 +70,9 @@ impl AccountBatch {
         Self {
             account,
             jobs,
+            last_job_limit: usize::MAX,
+            deferred: vec![],
+            reduced_writes: None,
             state: None,
             expected: vec![],
             is_stale: false,
@@ -57,9 +80,13 @@ impl AccountBatch {
             loads_all_custom_fields: false,
             stored_responses: HashMap::new(),
             new_responses: vec![],
-            replies: vec![],
+            unloaded_responses: HashSet::new(),
+            purged_contacts: HashSet::new(),
+            results: vec![],
             effects: Effects::default(),
             registry: None,
+            is_large: false,
+            is_too_large: false,
         }
     }
 
@@ -74,9 +101,9 @@ impl AccountBatch {
             return CustomSelection::All;
         }
         let mut required = CustomSelection::default();
-        for WriteJob { request, .. } in &self.jobs {
-            required.add_all(&request.custom_fields);
-            request.writes.iter().for_each(|write| write.add_required_custom_fields(&request.registry, &mut required));
+        for (job, writes) in self.jobs_with_writes() {
+            required.add_all(&job.request.custom_fields);
+            writes.iter().for_each(|write| write.add_required_custom_fields(&job.request.registry, &mut required));
         }
         required
     }
@@ -111,14 +138,32 @@ impl AccountBatch {
         self.is_stale
     }
 
-    /// Returns the contacts and key holders that still have to be loaded before the jobs can be applied.
+    /// Returns every job, with the writes that this transaction applies.
+    fn jobs_with_writes(&self) -> impl Iterator<Item = (&WriteJob, &[Write])> {
+        let last = self.jobs.len().saturating_sub(1);
+        self.jobs.iter().enumerate().map(move |(index, job)| {
+            let pending = job.pending_writes();
+            let count = if index == last { pending.len().min(self.last_job_limit) } else { pending.len() };
+            (job, &pending[..count])
+        })
+    }
+
+    /// Limits the batch to the first jobs, and to this number of writes of the last one.
+    fn limit_to(&mut self, jobs: usize, writes_of_last: usize) {
+        let mut deferred = self.jobs.split_off(jobs);
+        deferred.append(&mut self.deferred);
+        (self.deferred, self.last_job_limit) = (deferred, writes_of_last);
+    }
+
+    /// Returns the contacts and key holders that still have to be loaded before the jobs can be applied, in the order in
+    /// which the writes need them.
     pub(super) fn required_lookups(&self) -> Lookups {
         let mut lookups = Lookups::default();
-        for WriteJob { request, .. } in &self.jobs {
-            self.unit_of_work.collect_required_lookups(&request.writes, &request.registry, &mut lookups);
+        for (job, writes) in self.jobs_with_writes() {
+            self.unit_of_work.collect_required_lookups(writes, &job.request.registry, &mut lookups);
         }
-        lookups.ids.sort_unstable();
-        lookups.ids.dedup();
+        let mut known = HashSet::with_capacity(lookups.ids.len());
+        lookups.ids.retain(|id| known.insert(*id));
         lookups.keys.sort_unstable();
         lookups.keys.dedup();
         if lookups.is_empty() {
@@ -129,61 +174,30 @@ impl AccountBatch {
 
     /// Returns the loaded contacts of which all custom fields have to be loaded.
     fn contacts_to_complete(&self) -> Vec<Uuid> {
-        let requests = self.jobs.iter().map(|job| &job.request);
-        let writes = requests.flat_map(|request| request.writes.iter().map(|write| (write, &*request.registry)));
-        self.unit_of_work.contacts_to_complete(&writes.collect::<Vec<_>>())
+        let mut with_registry = vec![];
+        for (job, writes) in self.jobs_with_writes() {
+            with_registry.extend(writes.iter().map(|write| (write, &*job.request.registry)));
+        }
+        self.unit_of_work.contacts_to_complete(&with_registry)
     }
 
-    /// Applies the jobs one after another.
-    pub(super) fn apply(&mut self) {
-        if self.is_stale {
-            return;
-        }
-        let jobs = std::mem::take(&mut self.jobs);
-        self.replies = jobs.iter().map(|job| self.apply_job(&job.request)).collect();
-        self.jobs = jobs;
-        if let Some(registry) = &self.registry {
-            self.effects = self.unit_of_work.effects(registry);
-        }
+    /// Whether this batch builds on the projected state of another one.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.loads_all_custom_fields
     }
 
-    fn apply_job(&mut self, request: &AccountWrites) -> WriteReply {
-        if request.registry.version() != self.state.unwrap_or_default().registry {
-            return Err(WriteError::RegistryChanged);
-        }
-        self.registry.get_or_insert_with(|| Arc::clone(&request.registry));
-        let idempotent = request.idempotent_request.as_ref();
-        if let Some(idempotent) = idempotent
-            && let Some(stored) = self.stored_responses.get(&idempotent.key)
-        {
-            return stored.replay(&idempotent.fingerprint).map(Idempotent::Replayed);
-        }
-        let outcomes = self.apply_writes(request);
-        if let Some(idempotent) = idempotent.filter(|_| !request.dry_run)
-            && let Some(new) =
-                NewStoredResponse::new(idempotent, &outcomes[..], contacts_in_response(&request.writes, &outcomes))
-        {
-            self.stored_responses.insert(new.key.clone(), new.stored.clone());
-            self.new_responses.push(new);
-        }
-        Ok(Idempotent::Fresh(outcomes))
+    /// Whether another transaction has to write some of the jobs or writes.
+    pub(super) fn has_deferred_writes(&self) -> bool {
+        let is_divided = |result: &JobResult| matches!(result, JobResult::PartlyApplied);
+        !self.deferred.is_empty() || self.results.iter().any(is_divided)
     }
 
-    /// Applies the writes of a job, and rolls them back if the job is a dry run or its atomicity rejects all writes.
-    fn apply_writes(&mut self, request: &AccountWrites) -> Vec<WriteOutcome> {
-        let may_roll_back = request.atomicity != Atomicity::Independent || request.dry_run;
-        let savepoint = may_roll_back.then(|| self.unit_of_work.clone());
-        let actor = request.actor.as_ref();
-        let mut outcomes: Vec<_> =
-            request.writes.iter().map(|write| self.unit_of_work.apply(write, actor, &request.registry)).collect();
-        let created: Vec<_> =
-            outcomes.iter().flatten().filter(|written| written.created).map(|written| written.contact.id).collect();
-        let is_rejected = reject_accepted_writes(request.atomicity, &mut outcomes);
-        if let Some(savepoint) = savepoint.filter(|_| is_rejected || request.dry_run) {
-            redact_rolled_back(&created, &mut outcomes);
-            self.unit_of_work = savepoint;
+    /// Adds the response stored under a key. `None` as a response: another request has used the key.
+    pub(super) fn add_stored_response(&mut self, key: String, stored: StoredResponse) {
+        // Two requests of the batch may have the same key. The response was loaded for only one of them.
+        if stored.response().is_some() || !self.stored_responses.contains_key(&key) {
+            self.stored_responses.insert(key, stored);
         }
-        outcomes
     }
 
     /// Whether the jobs change a contact or store a response.
@@ -191,9 +205,14 @@ impl AccountBatch {
         !self.unit_of_work.changes().is_empty() || !self.new_responses.is_empty()
     }
 
+    /// Whether the changed values are too large to be bound to one statement.
+    pub(super) fn is_large(&self) -> bool {
+        self.is_large
+    }
+
     /// Whether the batch changes contacts, and only values of active ones, so that one statement stores these changes.
     pub(super) fn changes_values_only(&self) -> bool {
-        !self.unit_of_work.changes().is_empty() && self.unit_of_work.is_values_only()
+        !self.is_large && !self.unit_of_work.changes().is_empty() && self.unit_of_work.is_values_only()
     }
 
     /// Whether the batch changes only values of active contacts, so that one statement stores all of it.
@@ -201,61 +220,32 @@ impl AccountBatch {
         self.new_responses.is_empty() && self.changes_values_only()
     }
 
-    /// Returns every job with its reply.
-    pub(super) fn into_replies(self) -> impl Iterator<Item = (WriteJob, WriteReply)> {
-        self.jobs.into_iter().zip(self.replies)
+    /// Returns every job that was applied with its result, and the deferred jobs.
+    pub(super) fn into_results(self) -> (impl Iterator<Item = (WriteJob, JobResult)>, Vec<WriteJob>) {
+        (self.jobs.into_iter().zip(self.results), self.deferred)
     }
 
-    /// Replies to every job, except to jobs that changed a contact for which `is_stored` returns false. Returns the
-    /// jobs without a reply.
-    pub(super) fn send_replies(self, is_stored: impl Fn(Uuid) -> bool) -> Vec<WriteJob> {
+    /// Returns all jobs, whether they were applied or not.
+    pub(super) fn into_jobs(mut self) -> Vec<WriteJob> {
+        self.jobs.append(&mut self.deferred);
+        self.jobs
+    }
+
+    /// Finishes every job, except those that changed a contact for which `is_stored` returns false. Returns the jobs that
+    /// were not stored, and the deferred jobs.
+    pub(super) fn finish_stored_jobs(self, is_stored: impl Fn(Uuid) -> bool) -> (Vec<WriteJob>, Vec<WriteJob>) {
         let changed: HashSet<_> = self.unit_of_work.changes().iter().map(|change| change.contact_id).collect();
         let is_unstored = |id: Uuid| changed.contains(&id) && !is_stored(id);
+        let (results, mut deferred) = self.into_results();
         let mut not_stored = vec![];
-        for (job, reply) in self.into_replies() {
-            match &reply {
-                Ok(Idempotent::Fresh(outcomes))
-                    if outcomes.iter().flatten().any(|written| is_unstored(written.contact.id)) =>
-                {
-                    not_stored.push(job);
-                }
-                _ => job.send_reply(reply),
+        for (job, result) in results {
+            let is_applied = matches!(result, JobResult::Applied(_) | JobResult::PartlyApplied);
+            if is_applied && job.outcomes.iter().flatten().any(|written| is_unstored(written.contact.id)) {
+                not_stored.push(job);
+            } else {
+                deferred.extend(job.finish(result));
             }
         }
-        not_stored
-    }
-}
-
-/// Returns the ids of the contacts in the response to these writes. The contact of a purge is left out: otherwise the
-/// purge would erase its own response.
-fn contacts_in_response(writes: &[Write], outcomes: &[WriteOutcome]) -> Vec<Uuid> {
-    let written = writes.iter().zip(outcomes).filter(|(write, _)| !matches!(write, Write::Purge { .. }));
-    written.filter_map(|(_, outcome)| Some(outcome.as_ref().ok()?.contact.id)).collect()
-}
-
-/// Changes the outcomes of the accepted writes to `NotApplied` if the atomicity rejects all writes. Returns whether it
-/// does.
-fn reject_accepted_writes(atomicity: Atomicity, outcomes: &mut [WriteOutcome]) -> bool {
-    let is_rejected = match atomicity {
-        Atomicity::Independent => false,
-        Atomicity::AllOrNothing => outcomes.iter().any(Result::is_err),
-        Atomicity::RejectAll => true,
-    };
-    if is_rejected {
-        outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| {
-            *outcome = Err(WriteRejection::NotApplied);
-        });
-    }
-    is_rejected
-}
-
-/// Removes rolled-back contact ids from the conflict details of other writes.
-fn redact_rolled_back(created: &[Uuid], outcomes: &mut [WriteOutcome]) {
-    for outcome in outcomes {
-        if let Err(WriteRejection::Duplicate(collisions)) = outcome {
-            let is_rolled_back =
-                |collision: &&mut Collision| collision.existing_id.is_some_and(|id| created.contains(&id));
-            collisions.iter_mut().filter(is_rolled_back).for_each(|collision| collision.existing_id = None);
-        }
+        (not_stored, deferred)
     }
 }

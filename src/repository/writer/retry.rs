@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::account_batch::AccountBatch;
 use super::batch_transaction::{self, FailedBatch};
 use super::lock_wait::wait_for_row_locks;
+use super::transaction_memory::WriteMemory;
 use super::write_job::{WriteJob, fail_jobs};
 use crate::repository::admission::ConcurrencyLimiter;
 use crate::repository::error::StorageError;
@@ -24,6 +25,7 @@ pub(super) struct Retrier(Arc<RetrierInner>);
 
 struct RetrierInner {
     pool: Pool,
+    memory: WriteMemory,
     /// Limits the number of concurrent transactions: the rest of the service needs connections, too.
     transactions: ConcurrencyLimiter,
     /// Limits the number of concurrent waits for row locks.
@@ -37,6 +39,7 @@ impl Retrier {
     pub(super) fn new(pool: &Pool, connections: u32, statement_timeout: Duration) -> Self {
         Self(Arc::new(RetrierInner {
             pool: pool.clone(),
+            memory: WriteMemory::new(),
             transactions: ConcurrencyLimiter::new(connections / 3),
             lock_waits: ConcurrencyLimiter::new(connections / 6),
             timeout: statement_timeout * 2,
@@ -47,6 +50,11 @@ impl Retrier {
         &self.0.pool
     }
 
+    /// Returns the memory of all write transactions.
+    pub(super) fn memory(&self) -> &WriteMemory {
+        &self.0.memory
+    }
+
     /// Checks that a new transaction would not wait too long for a permit.
     ///
     /// # Errors
@@ -55,11 +63,11 @@ impl Retrier {
         self.0.transactions.try_admit(account)
     }
 
-    /// Writes jobs of an account in one transaction. If a job makes the transaction fail, each job is written in its
-    /// own transaction.
+    /// Writes jobs of an account together. If a job makes the transaction fail, each job is written in its own
+    /// transaction.
     pub(super) async fn write_together(self, account: Uuid, mut jobs: Vec<WriteJob>) {
         for _ in 0..MAX_ATTEMPTS {
-            let Err(failed) = self.attempt(account, jobs).await else { return };
+            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) | StorageError::Bug(_) => {
@@ -80,7 +88,7 @@ impl Retrier {
     async fn write_alone(&self, account: Uuid, job: WriteJob) {
         let mut jobs = vec![job];
         for _ in 0..MAX_ATTEMPTS {
-            let Err(failed) = self.attempt(account, jobs).await else { return };
+            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) => {
@@ -100,7 +108,7 @@ impl Retrier {
             if let Err(error) = self.wait_for_row_locks(account, &contacts).await {
                 return fail_jobs(jobs, &error);
             }
-            let Err(failed) = self.attempt(account, jobs).await else { return };
+            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
             FailedBatch { jobs, contacts, .. } = failed;
             if !matches!(failed.error, StorageError::Stale | StorageError::Conflict(_) | StorageError::Locked(_)) {
                 return fail_jobs(jobs, &failed.error);
@@ -109,17 +117,31 @@ impl Retrier {
         fail_jobs(jobs, &StorageError::Overloaded);
     }
 
+    /// Tries to write jobs under the account's lock: in one transaction, or in several if they do not fit into the memory of
+    /// one.
+    ///
+    /// # Errors
+    /// Returns the jobs that are not completed.
+    async fn write_in_parts(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+        while !jobs.is_empty() {
+            jobs = self.attempt(account, jobs).await?;
+        }
+        Ok(())
+    }
+
     /// Tries once to write jobs under the account's lock. After the timeout the attempt is cancelled. That drops the
     /// jobs, so their callers fail with [`StorageError::Lost`].
-    async fn attempt(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+    ///
+    /// Returns the jobs that need another transaction, in order, because they do not fit into the memory of this one.
+    async fn attempt(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<Vec<WriteJob>, FailedBatch> {
         let _permit = self.0.transactions.acquire(account).await;
         // Skip jobs whose caller has disconnected.
         jobs.retain(|job| !job.is_abandoned());
         if jobs.is_empty() {
-            return Ok(());
+            return Ok(vec![]);
         }
-        let write = batch_transaction::write_locked(&self.0.pool, account, jobs);
-        tokio::time::timeout(self.0.timeout, write).await.unwrap_or(Ok(()))
+        let write = batch_transaction::write_locked(&self.0.pool, &self.0.memory, account, jobs);
+        tokio::time::timeout(self.0.timeout, write).await.unwrap_or(Ok(vec![]))
     }
 
     async fn wait_for_row_locks(&self, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
