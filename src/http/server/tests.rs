@@ -1,6 +1,7 @@
 //! Tests with clients that keep a connection open but read nothing from it.
 
-use std::time::Duration;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::Request;
@@ -8,7 +9,7 @@ use axum::routing::get;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -21,8 +22,9 @@ use crate::http::router::Service;
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 const LONG_TIMEOUTS: Timeouts = Timeouts { head: LONG, idle: LONG, write: LONG, shutdown: LONG };
-/// Larger than the buffers of a socket, with which its client reads slowly.
-const LARGE_BODY: usize = 4 * 1024 * 1024;
+const LARGE_BODY: usize = 2 * 1024 * 1024;
+/// The size of the buffers of sockets, which is small so that a client that reads slowly blocks the server.
+const SOCKET_BUFFER: u32 = 64 * 1024;
 /// The connection preface of HTTP/2 (RFC 9113 §3.4): a fixed text and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -35,8 +37,12 @@ struct TestConnection {
 
 impl TestConnection {
     async fn with_timeouts(timeouts: Timeouts) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let (server, client) = (TcpSocket::new_v4().expect("a socket"), TcpSocket::new_v4().expect("a socket"));
+        server.set_send_buffer_size(SOCKET_BUFFER).expect("a valid size");
+        client.set_recv_buffer_size(SOCKET_BUFFER).expect("a valid size");
+        server.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let listener = server.listen(1).expect("a listener");
+        let client = client.connect(listener.local_addr().expect("an address")).await.expect("a connection");
         let (stream, _) = listener.accept().await.expect("a connection");
         let router = Router::new()
             .route("/", get(|| async { "a response" }))
@@ -66,18 +72,19 @@ async fn http2_response_without_a_flow_control_window_ends_the_connection_after_
 
 #[tokio::test]
 async fn client_that_reads_a_large_response_slowly_is_disconnected() {
-    let timeouts = Timeouts { write: SHORT, ..LONG_TIMEOUTS };
+    let write = Duration::from_secs(1);
+    let timeouts = Timeouts { write, ..LONG_TIMEOUTS };
     let TestConnection { mut client, mut server_task, shutdown_sender: _sender } =
         TestConnection::with_timeouts(timeouts).await;
     client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("the bytes are sent");
-    // The client reads all the time, but needs 80 s for all of it.
+    // The client reads all the time, so no single write is blocked for long, but it needs 10 s for all of the response.
     let read_slowly = async {
-        let mut part = vec![0; LARGE_BODY / 800];
+        let mut part = vec![0; LARGE_BODY / 100];
         while client.read(&mut part).await.is_ok_and(|count| count > 0) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     tokio::select! {
         () = read_slowly => panic!("the client read to the end"),
         ended = timeout(Duration::from_secs(20), &mut server_task) => {
@@ -85,7 +92,7 @@ async fn client_that_reads_a_large_response_slowly_is_disconnected() {
         }
     }
     // The write timeout, and a second for each MiB.
-    assert!(started.elapsed() >= SHORT + Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(started.elapsed() >= write + Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
