@@ -53,7 +53,10 @@ impl HttpBody for TrackedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // The connection asks for a part of the body only after it has sent the part before it.
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        if frame.is_ready() {
+        // After the last part of a large body, only blocked writes and the timeout of the whole response count: that part
+        // may take long to send.
+        let is_large_end = self.is_large && self.body.is_end_stream();
+        if frame.is_ready() && !is_large_end {
             self.exchange.start_write_timeout();
         } else {
             self.exchange.stop_write_timeout();
