@@ -1,0 +1,6 @@
+//! Hostile callers: no caller can exhaust the memory of the service, and none can keep other accounts from being served.
+
+mod connection;
+mod fixture;
+mod memory;
+mod shapes;
