@@ -25,6 +25,7 @@ mod http_client;
 pub mod import_export;
 /// A strict JSON parser.
 pub mod json;
+mod memory_budget;
 /// The database: all SQL of the service.
 pub mod repository;
 /// Logs, metrics and traces.

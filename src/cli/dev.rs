@@ -213,8 +213,8 @@ async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
             idempotent_request: None,
         };
         match repository.write_contacts(writes).await.map_err(|error| failed(&error))? {
-            Idempotent::Fresh(outcomes) => outcomes.into_iter().flatten().next().map(|written| written.contact.id),
-            Idempotent::Replayed(_) => None,
+            Idempotent::Fresh(outcomes) => outcomes.iter().flatten().next().map(|written| written.contact.id),
+            Idempotent::Stored(_) | Idempotent::Replayed(_) => None,
         }
         .ok_or_else(|| failed(&"a sample contact is invalid"))
     };

@@ -1,6 +1,6 @@
 //! `contacts export`: writes the active contacts of an account to standard output.
 //!
-//! Contacts are read in pages, so memory use does not depend on their number.
+//! Contacts are read one at a time, so memory use depends neither on their number nor on their size.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::ops::ControlFlow;
@@ -43,11 +43,12 @@ pub(super) async fn run(environment: &Environment, arguments: &ExportArguments) 
     let output = BufWriter::with_capacity(256 * 1024, io::stdout().lock());
     let written = match arguments.format {
         ExportFormat::Csv => {
-            let writer = CsvWriter { output: csv::Writer::from_writer(output), has_header: false, arguments };
+            let writer = CsvWriter { output: csv::Writer::from_writer(output), arguments };
             write_contacts(&repository, arguments.account, writer).await?
         }
         ExportFormat::Ndjson => {
-            write_contacts(&repository, arguments.account, NdjsonWriter { output, selection: None }).await?
+            write_contacts(&repository, arguments.account, NdjsonWriter { output, selection: Selection::default() })
+                .await?
         }
     };
     match written {
@@ -57,7 +58,7 @@ pub(super) async fn run(environment: &Environment, arguments: &ExportArguments) 
     }
 }
 
-/// Writes all contacts page by page.
+/// Writes all contacts one by one.
 ///
 /// The outer error is a failure to read the contacts. The inner error is a failure to write the output.
 async fn write_contacts(
@@ -66,8 +67,11 @@ async fn write_contacts(
     mut writer: impl ExportWriter,
 ) -> Result<io::Result<()>, CliError> {
     let mut written = Ok(());
-    let visit = |registry: &Registry, contacts: &[Contact]| {
-        written = writer.write_page(registry, contacts);
+    let visit = |registry: &Registry, contact: Option<&Contact>| {
+        written = match contact {
+            None => writer.start(registry),
+            Some(contact) => writer.write_contact(registry, contact),
+        };
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let read = repository.export_contacts(account, visit).await;
@@ -77,8 +81,11 @@ async fn write_contacts(
 
 /// Writes contacts in one output format.
 trait ExportWriter {
-    /// Writes a page of contacts. The first page may be empty.
-    fn write_page(&mut self, registry: &Registry, contacts: &[Contact]) -> io::Result<()>;
+    /// Writes what comes before the first contact.
+    fn start(&mut self, registry: &Registry) -> io::Result<()>;
+
+    /// Writes a contact.
+    fn write_contact(&mut self, registry: &Registry, contact: &Contact) -> io::Result<()>;
 
     /// Writes the buffered output.
     fn finish(self) -> io::Result<()>;
@@ -87,23 +94,19 @@ trait ExportWriter {
 /// Writes CSV: a header row, then one row for each contact.
 struct CsvWriter<'a, W: Write> {
     output: csv::Writer<W>,
-    has_header: bool,
     arguments: &'a ExportArguments,
 }
 
 impl<W: Write> ExportWriter for CsvWriter<'_, W> {
-    fn write_page(&mut self, registry: &Registry, contacts: &[Contact]) -> io::Result<()> {
-        if !self.has_header {
-            self.output.write_record(import_export::export_header(registry)).map_err(from_csv_error)?;
-            self.has_header = true;
+    fn start(&mut self, registry: &Registry) -> io::Result<()> {
+        self.output.write_record(import_export::export_header(registry)).map_err(from_csv_error)
+    }
+
+    fn write_contact(&mut self, registry: &Registry, contact: &Contact) -> io::Result<()> {
+        for cell in import_export::export_cells(contact, registry, self.arguments.spreadsheet_safe) {
+            self.output.write_field(cell.as_bytes()).map_err(from_csv_error)?;
         }
-        for contact in contacts {
-            for cell in import_export::export_cells(contact, registry, self.arguments.spreadsheet_safe) {
-                self.output.write_field(cell.as_bytes()).map_err(from_csv_error)?;
-            }
-            self.output.write_record(None::<&[u8]>).map_err(from_csv_error)?;
-        }
-        Ok(())
+        self.output.write_record(None::<&[u8]>).map_err(from_csv_error)
     }
 
     fn finish(mut self) -> io::Result<()> {
@@ -122,17 +125,19 @@ fn from_csv_error(error: csv::Error) -> io::Error {
 /// Writes NDJSON: one line for each contact, with every field.
 struct NdjsonWriter<W: Write> {
     output: W,
-    selection: Option<Selection>,
+    /// All fields of the account, once the export has started.
+    selection: Selection,
 }
 
 impl<W: Write> ExportWriter for NdjsonWriter<W> {
-    fn write_page(&mut self, registry: &Registry, contacts: &[Contact]) -> io::Result<()> {
-        let selection = self.selection.get_or_insert_with(|| Selection::all(registry));
-        for contact in contacts {
-            serde_json::to_writer(&mut self.output, &contact.render(selection))?;
-            self.output.write_all(b"\n")?;
-        }
+    fn start(&mut self, registry: &Registry) -> io::Result<()> {
+        self.selection = Selection::all(registry);
         Ok(())
+    }
+
+    fn write_contact(&mut self, _: &Registry, contact: &Contact) -> io::Result<()> {
+        serde_json::to_writer(&mut self.output, &contact.render(&self.selection))?;
+        self.output.write_all(b"\n")
     }
 
     fn finish(mut self) -> io::Result<()> {

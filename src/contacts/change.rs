@@ -1,6 +1,7 @@
 //! A change of a contact, as the change feed and the contact's history store it
 //! (`docs/api-reference.md#change-feed`).
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -71,6 +72,20 @@ pub struct Change {
 }
 
 impl Change {
+    /// Returns the memory of the values that the change replaces and sets, in bytes.
+    #[must_use]
+    pub fn changed_bytes(&self) -> usize {
+        let none = Values::default();
+        let old = self.before.as_ref().map_or(&none, |contact| &contact.values);
+        let new = self.after.as_ref().map_or(&none, |contact| &contact.values);
+        let mut bytes = 0;
+        let Ok(()) = for_each_difference::<Infallible>(old, new, |_, old, new| {
+            bytes += old.into_iter().chain(new).map(Value::memory_bytes).sum::<usize>();
+            Ok(())
+        });
+        bytes
+    }
+
     /// Returns the values that the change affects, in their stored form.
     #[must_use]
     pub fn changed_values(&self) -> ChangedValues<'_> {

@@ -82,6 +82,12 @@ impl Contact {
         self.next_version(self.values.clone(), registry)
     }
 
+    /// Returns the memory that the contact takes, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.values.memory_bytes()
+    }
+
     /// Returns the `updated_at` of its next change: the current time, but later than the last change.
     #[must_use]
     pub fn next_updated_at(&self) -> DateTime<Utc> {

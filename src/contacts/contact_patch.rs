@@ -140,6 +140,12 @@ impl ContactPatch {
         self.changes.iter().filter_map(|(field, value)| Some((*field, value.as_ref()?)))
     }
 
+    /// Returns the memory of the values that the patch sets, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.values().map(|(_, value)| value.memory_bytes()).sum()
+    }
+
     /// Returns this patch with a value for a field, unless the patch already contains the field.
     #[must_use]
     pub fn with_default(&self, (field, value): &(FieldId, Value)) -> Self {

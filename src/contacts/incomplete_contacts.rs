@@ -1,7 +1,7 @@
 //! The contacts that must be loaded with all custom fields before a batch of writes is applied, because a write may make
 //! them too large (`contact_size.rs`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ impl<'w> PatchesByContact<'w> {
 
 impl UnitOfWork {
     /// Returns the loaded contacts that must be loaded again with all custom fields, because one of the writes may make
-    /// them too large. The caller must have loaded all [`Lookups`](super::Lookups).
+    /// them too large: in the order of the writes. The caller must have loaded all [`Lookups`](super::Lookups).
     #[must_use]
     pub fn contacts_to_complete(&self, writes: &[(&Write, &Registry)]) -> Vec<Uuid> {
         let added: usize = writes.iter().filter_map(|(write, _)| write.patch()).map(patch_bytes).sum();
@@ -65,7 +65,10 @@ impl UnitOfWork {
         let Some((_, registry)) = writes.first().filter(|_| !near_limit.is_empty()) else { return vec![] };
         let patches = PatchesByContact::new(self, writes);
         let may_exceed = |contact: &&Contact| may_exceed_limit(contact, &patches.of_contact(contact.id), registry);
-        near_limit.into_iter().filter(may_exceed).map(|contact| contact.id).collect()
+        let mut incomplete: HashSet<_> = near_limit.into_iter().filter(may_exceed).map(|contact| contact.id).collect();
+        // Only contacts that a write addresses are incomplete.
+        let ids = writes.iter().filter_map(|(write, _)| self.target_id(&write.target()?));
+        ids.filter(|id| incomplete.remove(id)).collect()
     }
 }
 

@@ -118,7 +118,7 @@ mod tests {
     fn contact() -> Contact {
         let mut values = Values::default();
         values.set(system::EMAIL, Some(Value::Text("ada@example.com".into())));
-        values.set(FieldId(101), Some(Value::Options(vec!["blue".into(), "red".into()])));
+        values.set(FieldId(101), Some(Value::Options(["blue".into(), "red".into()].into())));
         let at = DateTime::from_timestamp_millis(1_777_629_600_007).expect("a valid timestamp");
         Contact { id: Uuid::nil(), values, created_at: at, updated_at: at, ..Contact::new(&ContactPatch::default()) }
     }

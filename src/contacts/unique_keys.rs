@@ -81,7 +81,7 @@ mod tests {
 
     fn values(pairs: &[(FieldId, &str)]) -> Values {
         let mut values = Values::default();
-        pairs.iter().for_each(|(field, text)| values.set(*field, Some(Value::Text((*text).to_owned()))));
+        pairs.iter().for_each(|(field, text)| values.set(*field, Some(Value::Text((*text).into()))));
         values
     }
 

@@ -194,7 +194,8 @@ impl UnitOfWork {
     }
 
     /// Returns the id of the contact that a target currently addresses.
-    pub(super) fn target_id(&self, target: &ContactTarget) -> Option<Uuid> {
+    #[must_use]
+    pub fn target_id(&self, target: &ContactTarget) -> Option<Uuid> {
         match target {
             ContactTarget::Id(id) => Some(*id),
             ContactTarget::Key(key) => self.key_holder(key),

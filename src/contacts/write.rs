@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Collision, Contact, ContactPatch, MAX_CONTACT_BYTES, PatchedValue, Preconditions, UniqueKey, UnmetPrecondition,
 };
-use crate::fields::{CustomSelection, Field, FieldId, Issue, IssueCode, Issues, Registry, Value};
+use crate::fields::{CustomSelection, Field, FieldId, Issue, IssueCode, Issues, Registry, Value, system};
 use crate::json::Object;
 
 /// The contact that a write addresses.
@@ -144,6 +144,12 @@ impl Write {
         }
     }
 
+    /// Returns the memory of the values that the write sets, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.patch().map_or(0, ContactPatch::memory_bytes)
+    }
+
     /// Returns whether the write addresses a contact by a unique key.
     #[must_use]
     pub fn is_by_key(&self) -> bool {
@@ -180,18 +186,51 @@ impl Write {
 pub struct WrittenContact {
     /// The contact after the write, or the last state of a purged contact.
     pub contact: Arc<Contact>,
-    /// The contact before the write; `None` if the write created it.
+    /// The contact before the write; `None` if the write created it, and in the outcomes of several writes.
     pub before: Option<Arc<Contact>>,
     /// Whether the write created the contact.
     pub created: bool,
     /// The position of the change in the account's feed; `None` if the write changed nothing.
     pub changed_at: Option<i64>,
+    /// Whether `contact` has the default properties only, because the outcomes of the request take too much memory.
+    pub has_omitted_properties: bool,
 }
 
 impl WrittenContact {
     /// Returns the result of a write after which the contact has no new state: it is unchanged or purged.
     pub(super) fn unchanged(contact: Arc<Contact>) -> Self {
-        Self { before: Some(Arc::clone(&contact)), contact, created: false, changed_at: None }
+        Self {
+            before: Some(Arc::clone(&contact)),
+            contact,
+            created: false,
+            changed_at: None,
+            has_omitted_properties: false,
+        }
+    }
+
+    /// Returns this outcome without the custom values that its caller does not read, and without `before`.
+    #[must_use]
+    pub fn with_custom_fields_only(self, fields: &CustomSelection) -> Self {
+        self.with_values_only(|field| !field.is_custom() || fields.contains(field))
+    }
+
+    /// Returns this outcome with the default properties of the contact only.
+    #[must_use]
+    pub fn with_default_properties_only(self) -> Self {
+        let is_default = |id| system::all().iter().any(|field| field.id == id && field.default);
+        Self { has_omitted_properties: true, ..self.with_values_only(is_default) }
+    }
+
+    fn with_values_only(self, is_kept: impl Fn(FieldId) -> bool) -> Self {
+        let has_others = self.contact.values.iter().any(|(field, _)| !is_kept(field));
+        let contact = if has_others {
+            let mut contact = Contact::clone(&self.contact);
+            contact.values.retain(is_kept);
+            Arc::new(contact)
+        } else {
+            self.contact
+        };
+        Self { contact, before: None, ..self }
     }
 }
 

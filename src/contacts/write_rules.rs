@@ -39,7 +39,8 @@ impl UnitOfWork {
         }
         self.move_keys(contact.id, KeyChanges::for_new(&contact.values, registry))?;
         let contact = self.record_change(ChangeKind::Created, None, contact, actor);
-        Ok(WrittenContact { changed_at: Some(contact.position), contact, before: None, created: true })
+        let changed_at = Some(contact.position);
+        Ok(WrittenContact { contact, before: None, created: true, changed_at, has_omitted_properties: false })
     }
 
     /// Updates a contact. Rejects archived contacts, then preconditions that are not met, then values
@@ -155,7 +156,7 @@ impl UnitOfWork {
         actor: Option<&Arc<str>>,
     ) -> WrittenContact {
         let contact = self.record_change(kind, Some(Arc::clone(&before)), next, actor);
-        WrittenContact { changed_at: Some(contact.position), contact, before: Some(before), created: false }
+        WrittenContact { changed_at: Some(contact.position), contact, ..WrittenContact::unchanged(before) }
     }
 }
 

@@ -21,6 +21,15 @@ impl Default for CustomSelection {
 }
 
 impl CustomSelection {
+    /// Returns whether the set contains this custom field.
+    #[must_use]
+    pub fn contains(&self, field: FieldId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(fields) => fields.contains(&field),
+        }
+    }
+
     /// Adds fields. Fields that are not custom fields are ignored.
     pub fn add(&mut self, fields: impl IntoIterator<Item = FieldId>) {
         if let Self::Only(selected) = self {

@@ -93,7 +93,7 @@ impl Kind {
     pub fn unique_key(self, value: &Value) -> String {
         match value {
             Value::Text(text) if self == Self::Email => text.to_ascii_lowercase(),
-            Value::Text(text) => text.clone(),
+            Value::Text(text) => text.to_string(),
             Value::Number(number) => number.to_string(),
             Value::Checkbox(checked) => checked.to_string(),
             Value::Options(names) => names.join(";"),

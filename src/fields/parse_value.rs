@@ -66,7 +66,7 @@ mod tests {
     fn white_space_is_storable_only_in_a_field_that_is_not_unique() {
         let field = |unique| Field { unique, ..custom(100, "badge", Kind::Text) };
         let code = |unique, text: &str| {
-            let checked = field(unique).check_storable(Some(&Value::Text(text.to_owned())));
+            let checked = field(unique).check_storable(Some(&Value::Text(text.into())));
             checked.map_err(|issue| issue.code)
         };
         for blank in [" ", "\t\n\r", "\u{85}", "\u{a0}\u{3000}", "\u{1680}\u{2028}\u{2029}\u{205f}\u{202f}"] {

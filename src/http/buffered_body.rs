@@ -11,8 +11,8 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Response;
 use hyper::body::{Frame, SizeHint};
 
-use super::limits::{release_unused, split_unused};
 use crate::fair_semaphore::FairPermit;
+use crate::memory_budget::{release_unused, split_unused};
 
 /// The first chunk grows up to this size, so that a small body is one chunk.
 const FIRST_CHUNK_BYTES: usize = 64 * 1024;

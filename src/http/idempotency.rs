@@ -116,6 +116,7 @@ pub(super) fn stored_or_new_response<T>(
 ) -> Result<JsonResponse, ApiError> {
     match outcome {
         Idempotent::Fresh(outcome) => build_response(&outcome),
+        Idempotent::Stored(stored) => JsonResponse::from_bytes(&stored),
         Idempotent::Replayed(stored) => Ok(JsonResponse::from_bytes(&stored)?.replayed()),
     }
 }

@@ -41,7 +41,7 @@ fn parse_json(field: &Field, cell: &str) -> Result<Option<Value>, Issue> {
 /// Formats a value as a cell. [`parse`] returns the same value for it.
 pub(super) fn format<'a>(field: &'a Field, value: &'a Value) -> Cow<'a, str> {
     match value {
-        Value::Text(text) => text.into(),
+        Value::Text(text) => (&**text).into(),
         Value::Number(number) => number.to_string().into(),
         Value::Checkbox(checked) => if *checked { "true" } else { "false" }.into(),
         Value::Options(chosen) => field.in_option_order(chosen).join(&SEPARATOR.to_string()).into(),
@@ -125,7 +125,7 @@ mod tests {
         ) {
             let number = |digits: String| Value::Number(Number::parse(&digits).expect("a number"));
             for (kind, value) in [
-                (Kind::Text, Value::Text(text.clone())),
+                (Kind::Text, Value::Text(text.as_str().into())),
                 (Kind::Number, number(serde_json::to_string(&double).expect("serializes"))),
                 (Kind::Number, number(integer.to_string())),
             ] {

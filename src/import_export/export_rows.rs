@@ -54,7 +54,7 @@ mod tests {
         Contact::new(&ContactPatch::new(vec![
             (system::FIRST_NAME, Some(Value::Text("=1+1".into()))),
             (FieldId(100), Some(Value::Number(Number::Integer(-5)))),
-            (FieldId(101), Some(Value::Options(vec!["blue".into(), "red".into()]))),
+            (FieldId(101), Some(Value::Options(["blue".into(), "red".into()].into()))),
         ]))
     }
 

@@ -202,7 +202,7 @@ impl<'a> FilterKey<'a> {
     fn from_filter(filter: &'a ListFilter) -> Option<Self> {
         let external_id = filter.external_id.as_deref();
         if let Some(email) = &filter.email {
-            let key = Kind::Email.unique_key(&Value::Text(email.clone()));
+            let key = Kind::Email.unique_key(&Value::Text(email.as_str().into()));
             return Some(Self { field: system::EMAIL.0, key, external_id });
         }
         external_id.map(|id| Self { field: system::EXTERNAL_ID.0, key: id.to_owned(), external_id: None })

@@ -80,6 +80,9 @@ pub enum WriteError {
     /// The response stored under the `Idempotency-Key` was erased, because it contained a contact that was purged.
     #[error("the stored response has been erased")]
     ResponsePurged,
+    /// The writes must be stored in one transaction, and do not fit into its memory. Nothing was written.
+    #[error("the writes do not fit into one transaction")]
+    TooLarge,
     /// The database failed or is overloaded.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use futures_util::TryStreamExt;
 use sqlx::Connection;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::Repository;
@@ -14,47 +14,47 @@ use super::statement::sql;
 use crate::contacts::Contact;
 use crate::fields::Registry;
 
-/// The number of contacts in memory at a time.
-const PAGE_SIZE: i64 = 1_000;
-
 impl Repository {
-    /// Passes the active contacts of an account to `visit`, with the account's registry: in order of creation, one page
-    /// at a time. Contacts and registry are read as of the start of the export. `visit` is called at least once, and
+    /// Passes the active contacts of an account to `visit`, with the account's registry: in order of creation, one at a
+    /// time. Contacts and registry are read as of the start of the export. The first call of `visit` has no contact, and
     /// `Break` ends the export.
     ///
-    /// The snapshot lasts until the last page, however long that takes. Until then, `VACUUM` cannot remove the row
-    /// versions that the snapshot can see.
+    /// One contact is in memory at a time. The database sends the next ones when they are read. The snapshot lasts until
+    /// the last contact, however long that takes. Until then, `VACUUM` cannot remove the row versions that the snapshot can
+    /// see.
     ///
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
     pub async fn export_contacts(
         &self,
         account: Uuid,
-        mut visit: impl FnMut(&Registry, &[Contact]) -> ControlFlow<()>,
+        mut visit: impl FnMut(&Registry, Option<&Contact>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        // The consumer of the pages may be slow.
-        const DISABLE_TIMEOUTS: &str = "SELECT set_config('statement_timeout', '0', true), \
-                                        set_config('idle_in_transaction_session_timeout', '0', true)";
+        // The consumer of the contacts may be slow. The rows are read in the order of the primary key, so that the
+        // database neither sorts nor stores them first.
+        const CONFIGURE: &str = "SELECT set_config('statement_timeout', '0', true), \
+                                 set_config('idle_in_transaction_session_timeout', '0', true), \
+                                 set_config('enable_sort', 'off', true)";
         let select = sql!(
-            "SELECT {} FROM contacts c \
-             WHERE c.account_id = $1 AND c.id > $2 AND c.archived_at IS NULL ORDER BY c.id LIMIT $3",
+            "SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.archived_at IS NULL ORDER BY c.id",
             contact_columns("'*'")
         );
         let mut connection = self.pool.acquire().await?;
+        // If the export ends early, the rest of the rows must not be read only to use the connection again.
+        connection.close_on_drop();
         let mut snapshot = connection.begin_with(BEGIN).await?;
-        sqlx::query(DISABLE_TIMEOUTS).execute(&mut *snapshot).await?;
+        sqlx::query(CONFIGURE).execute(&mut *snapshot).await?;
         let registry = load_registry(&mut *snapshot, account).await?;
-        let mut after = Uuid::nil();
-        loop {
-            let rows: Vec<PgRow> =
-                sqlx::query(select).bind(account).bind(after).bind(PAGE_SIZE).fetch_all(&mut *snapshot).await?;
-            let page = rows.iter().map(row_mapping::contact_from_row).collect::<sqlx::Result<Vec<_>>>()?;
-            let is_last = (page.len() as i64) < PAGE_SIZE;
-            if visit(&registry, &page).is_break() || is_last {
-                return Ok(snapshot.rollback().await?);
-            }
-            after = page.last().map_or(after, |last| last.id);
+        if visit(&registry, None).is_break() {
+            return Ok(());
         }
+        let mut rows = sqlx::query(select).bind(account).fetch(&mut *snapshot);
+        while let Some(row) = rows.try_next().await? {
+            if visit(&registry, Some(&row_mapping::contact_from_row(&row)?)).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }

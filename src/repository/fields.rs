@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::types::Json as Jsonb;
@@ -159,9 +160,9 @@ async fn find_stored_response(
     connection: &mut PgConnection,
     account: Uuid,
     request: Option<&IdempotentRequest<Registry>>,
-) -> Result<Option<Vec<u8>>, FieldError> {
+) -> Result<Option<Bytes>, FieldError> {
     let Some(request) = request else { return Ok(None) };
-    let Some(stored) = idempotency::find_response(connection, account, &request.key).await? else { return Ok(None) };
+    let Some(stored) = idempotency::find_response(connection, account, request).await? else { return Ok(None) };
     stored.replay(&request.fingerprint).map(Some).map_err(|_| FieldError::KeyReused)
 }
 

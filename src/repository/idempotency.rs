@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
@@ -36,16 +38,18 @@ pub(crate) type BuildStoredResponse<T> = Box<dyn Fn(&T) -> Option<Vec<u8>> + Sen
 pub enum Idempotent<T> {
     /// The outcome of the request, which was carried out now.
     Fresh(T),
+    /// The response of the request, which was carried out now and has stored it.
+    Stored(Bytes),
     /// The response that was stored when the same request was carried out before.
-    Replayed(Vec<u8>),
+    Replayed(Bytes),
 }
 
 /// A response that is stored under a key.
 #[derive(Debug, Clone)]
 pub(super) struct StoredResponse {
     fingerprint: Vec<u8>,
-    /// `None` once a contact in it is purged.
-    response: Option<Vec<u8>>,
+    /// `None` once a contact in it is purged, and if it was not read because it belongs to another request.
+    response: Option<Bytes>,
 }
 
 impl StoredResponse {
@@ -54,11 +58,21 @@ impl StoredResponse {
     /// # Errors
     /// [`WriteError::KeyReused`] when the fingerprint differs; [`WriteError::ResponsePurged`] when a contact in the
     /// response has been purged.
-    pub(super) fn replay(&self, fingerprint: &[u8]) -> Result<Vec<u8>, WriteError> {
+    pub(super) fn replay(&self, fingerprint: &[u8]) -> Result<Bytes, WriteError> {
         if self.fingerprint != fingerprint {
             return Err(WriteError::KeyReused);
         }
         self.response.clone().ok_or(WriteError::ResponsePurged)
+    }
+
+    /// Returns the response; `None` once it is erased.
+    pub(super) fn response(&self) -> Option<&Bytes> {
+        self.response.as_ref()
+    }
+
+    /// Erases the response, because a contact in it is purged.
+    pub(super) fn erase(&mut self) {
+        self.response = None;
     }
 }
 
@@ -74,39 +88,64 @@ impl NewStoredResponse {
     /// Builds the response from `outcome`, which contains these contacts. Returns `None` when the response must not be
     /// stored.
     pub(super) fn new<T: ?Sized>(request: &IdempotentRequest<T>, outcome: &T, contacts: Vec<Uuid>) -> Option<Self> {
-        let response = Some((request.build_response)(outcome)?);
+        let response = Some((request.build_response)(outcome)?.into());
         let stored = StoredResponse { fingerprint: request.fingerprint.to_vec(), response };
         Some(Self { key: request.key.clone(), stored, contacts })
     }
 }
 
-/// Returns the unexpired response stored under a key of an account.
-pub(super) async fn find_response(
+/// Returns the unexpired response stored under the key of a request.
+pub(super) async fn find_response<T: ?Sized>(
     connection: &mut PgConnection,
     account: Uuid,
-    key: &str,
+    request: &IdempotentRequest<T>,
 ) -> sqlx::Result<Option<StoredResponse>> {
-    let mut responses = find_responses(connection, &[account], &[key.to_owned()]).await?;
-    Ok(responses.pop().map(|(_, _, stored)| stored))
+    let mut keys = IdempotencyKeys::default();
+    keys.add(account, &request.key, &request.fingerprint);
+    let responses: Vec<_> = keys.find_responses(connection).try_collect().await?;
+    Ok(responses.into_iter().next().map(|(_, _, stored)| stored))
 }
 
-/// Returns the unexpired responses stored under `keys`, each with its account and key. `accounts` contains the account
-/// of each key.
-pub(super) async fn find_responses(
-    connection: &mut PgConnection,
-    accounts: &[Uuid],
-    keys: &[String],
-) -> sqlx::Result<Vec<(Uuid, String, StoredResponse)>> {
-    const FIND: &str = "SELECT s.account_id, s.key, s.fingerprint, s.response \
-         FROM unnest($1::uuid[], $2::text[]) AS k (account_id, key) CROSS JOIN LATERAL \
-         (SELECT * FROM idempotency_keys WHERE account_id = k.account_id AND key = k.key LIMIT 1) s \
-         WHERE s.created_at > $3";
-    let rows = sqlx::query(FIND).bind(accounts).bind(keys).bind(now() - RETENTION).fetch_all(connection).await?;
-    let responses = rows.iter().map(|row| {
-        let stored = StoredResponse { fingerprint: row.try_get("fingerprint")?, response: row.try_get("response")? };
-        Ok((row_mapping::account_from_row(row)?, row.try_get("key")?, stored))
-    });
-    responses.collect()
+/// The idempotency keys of requests, each with its account and the fingerprint of the request.
+#[derive(Default)]
+pub(super) struct IdempotencyKeys {
+    accounts: Vec<Uuid>,
+    keys: Vec<String>,
+    fingerprints: Vec<Vec<u8>>,
+}
+
+impl IdempotencyKeys {
+    pub(super) fn add(&mut self, account: Uuid, key: &str, fingerprint: &[u8]) {
+        self.accounts.push(account);
+        self.keys.push(key.to_owned());
+        self.fingerprints.push(fingerprint.to_vec());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Returns the unexpired responses stored under these keys, each with its account and key. A response to another
+    /// request is not read: it can be large.
+    pub(super) fn find_responses<'c>(
+        self,
+        connection: &'c mut PgConnection,
+    ) -> impl Stream<Item = sqlx::Result<(Uuid, String, StoredResponse)>> + Unpin + 'c {
+        const FIND: &str = "SELECT s.account_id, s.key, s.fingerprint, \
+             CASE WHEN s.fingerprint = k.fingerprint THEN s.response END AS response \
+             FROM unnest($1::uuid[], $2::text[], $4::bytea[]) AS k (account_id, key, fingerprint) CROSS JOIN LATERAL \
+             (SELECT * FROM idempotency_keys WHERE account_id = k.account_id AND key = k.key LIMIT 1) s \
+             WHERE s.created_at > $3";
+        let find =
+            sqlx::query(FIND).bind(self.accounts).bind(self.keys).bind(now() - RETENTION).bind(self.fingerprints);
+        find.fetch(connection).map(|row| {
+            let row = row?;
+            let response: Option<Vec<u8>> = row.try_get("response")?;
+            let stored =
+                StoredResponse { fingerprint: row.try_get("fingerprint")?, response: response.map(Bytes::from) };
+            Ok((row_mapping::account_from_row(&row)?, row.try_get("key")?, stored))
+        })
+    }
 }
 
 /// Stores responses, each with its account. A response that has expired under the same key is replaced, and the purge of

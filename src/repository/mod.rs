@@ -66,7 +66,7 @@ pub use error::{FieldError, StorageError, WriteError};
 pub use idempotency::{Idempotent, IdempotentRequest};
 pub use migrations::{MigrationError, SchemaState};
 pub use row_stream::RowStream;
-pub use writer::{AccountWrites, Atomicity, Outcomes, PreparedBatch, Projection};
+pub use writer::{AccountWrites, Atomicity, Outcomes, PreparedBatch, Projection, WriteOutcomes};
 
 /// Reads by id get their own connections only if at least this many connections are not reserved for writes.
 const MIN_CONNECTIONS_FOR_READERS: u32 = 8;

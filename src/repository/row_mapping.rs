@@ -52,8 +52,8 @@ pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
     let stored = system::stored();
     let mut values = Values::default();
     for (index, field) in stored.iter().enumerate() {
-        let text: Option<String> = row.try_get(COLUMNS_BEFORE_STORED + index)?;
-        values.set(field.id, text.map(Value::Text));
+        let text: Option<&str> = row.try_get(COLUMNS_BEFORE_STORED + index)?;
+        values.set(field.id, text.map(|text| Value::Text(text.into())));
     }
     let first_after_stored = COLUMNS_BEFORE_STORED + stored.len();
     let custom: Option<Jsonb<Box<serde_json::value::RawValue>>> = row.try_get(first_after_stored)?;

@@ -12,9 +12,10 @@ use imports::import_graph;
 use sources::{SourceFile, source_files};
 
 /// Each top-level module of the crate, and the modules that it may use.
-const MODULES: [(&str, &[&str]); 14] = [
+const MODULES: [(&str, &[&str]); 15] = [
     ("json", &[]),
     ("fair_semaphore", &[]),
+    ("memory_budget", &["fair_semaphore"]),
     ("http_client", &[]),
     ("config", &[]),
     ("clients", &["config"]),
@@ -22,10 +23,27 @@ const MODULES: [(&str, &[&str]); 14] = [
     ("contacts", &["fields", "json"]),
     ("import_export", &["contacts", "fields", "json"]),
     ("telemetry", &["config", "http_client"]),
-    ("repository", &["contacts", "fields", "json", "fair_semaphore", "clients", "config", "telemetry"]),
+    (
+        "repository",
+        &["contacts", "fields", "json", "fair_semaphore", "memory_budget", "clients", "config", "telemetry"],
+    ),
     ("auth", &["clients", "config", "http_client"]),
     ("embedded", &["config"]),
-    ("http", &["repository", "contacts", "fields", "json", "fair_semaphore", "auth", "clients", "config", "telemetry"]),
+    (
+        "http",
+        &[
+            "repository",
+            "contacts",
+            "fields",
+            "json",
+            "fair_semaphore",
+            "memory_budget",
+            "auth",
+            "clients",
+            "config",
+            "telemetry",
+        ],
+    ),
     (
         "cli",
         &[

@@ -1,4 +1,4 @@
-//! Chunks: consecutive rows of a file that are written in one transaction.
+//! Chunks: consecutive rows of a file that are written together.
 
 use std::sync::Arc;
 
@@ -32,6 +32,12 @@ impl Chunk {
     /// Returns the line on which the last row begins.
     pub(super) fn last_line(&self) -> u64 {
         self.rows.last().map_or(0, |row| row.line)
+    }
+
+    /// Splits off the second half of the rows. The writes of both halves have to be created again.
+    pub(super) fn split_off_half(&mut self) -> Self {
+        let checked = CheckedRows::from_rows(&[], &self.checked.columns);
+        Self { rows: self.rows.split_off(self.rows.len() / 2), end_offset: self.end_offset, checked }
     }
 
     /// Takes the writes for the rows out of the chunk. [`Self::recheck`] creates them again.
@@ -92,9 +98,7 @@ impl CheckedRows {
         for (line, outcome) in self.lines.iter().zip(outcomes) {
             match outcome {
                 Ok(written) if written.created => tally.created += 1,
-                Ok(written) if written.before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &written.contact)) => {
-                    tally.unchanged += 1;
-                }
+                Ok(written) if written.changed_at.is_none() => tally.unchanged += 1,
                 Ok(_) => tally.updated += 1,
                 Err(rejection) => {
                     tally.rejected.push((*line, RejectedRow::from_write_rejection(rejection, self.columns.registry())));
@@ -114,4 +118,14 @@ pub(super) struct Tally {
     pub(super) unchanged: u64,
     /// The rejected rows, each with the line on which it begins, in the order of the file.
     pub(super) rejected: Vec<(u64, RejectedRow)>,
+}
+
+impl Tally {
+    /// Adds the rows that follow these rows in the file.
+    pub(super) fn append(&mut self, following: Self) {
+        self.created += following.created;
+        self.updated += following.updated;
+        self.unchanged += following.unchanged;
+        self.rejected.extend(following.rejected);
+    }
 }

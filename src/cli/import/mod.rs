@@ -1,8 +1,8 @@
 //! `contacts import`: creates and updates contacts from the rows of a CSV file, with the same code that the API uses.
 //!
 //! Three steps run at the same time on consecutive chunks of rows: a thread reads and checks a chunk, the chunk before
-//! it is prepared, and the chunk before that is stored. Each chunk is one transaction. An interrupted import can be run
-//! again: rows that are already imported do not change.
+//! it is prepared, and the chunk before that is stored. Each chunk is one transaction, or several if its contacts are
+//! large. An interrupted import can be run again: rows that are already imported do not change.
 
 mod chunk;
 mod csv_rows;

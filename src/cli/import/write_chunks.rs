@@ -75,6 +75,7 @@ impl ChunkWriter<'_> {
             Some(prepared) => self.repository.store_prepared_batch(prepared).await.ok(),
             None => None,
         };
+        let row_count = chunk.row_count();
         let tally = match stored {
             Some(repository::Idempotent::Fresh(outcomes)) => chunk.checked.tally(&outcomes),
             _ => self.write_unprepared(&mut chunk).await?,
@@ -83,7 +84,7 @@ impl ChunkWriter<'_> {
         self.totals.created += tally.created;
         self.totals.updated += tally.updated;
         self.totals.unchanged += tally.unchanged;
-        self.progress.advance(chunk.row_count(), chunk.end_offset);
+        self.progress.advance(row_count, chunk.end_offset);
         Ok(())
     }
 
@@ -96,13 +97,18 @@ impl ChunkWriter<'_> {
             chunk.recheck(&self.columns.load());
             match self.repository.write_contacts(chunk.take_writes(self.account, &self.actor, self.dry_run)).await {
                 Ok(repository::Idempotent::Fresh(outcomes)) => return Ok(chunk.checked.tally(&outcomes)),
-                // Only writes with an idempotency key are replayed, and these have none.
-                Ok(repository::Idempotent::Replayed(_)) => {
-                    return Err(CliError::Other(
-                        "internal error: the response of an earlier request was returned".into(),
-                    ));
+                // Only writes with an idempotency key have a stored response, and these have none.
+                Ok(repository::Idempotent::Stored(_) | repository::Idempotent::Replayed(_)) => {
+                    return Err(CliError::Other("internal error: the response of a request was returned".into()));
                 }
                 Err(WriteError::RegistryChanged) => self.reload_columns().await?,
+                // The existing contacts of a chunk may be too large to be checked together in a dry run.
+                Err(WriteError::TooLarge) if chunk.row_count() > 1 => {
+                    let mut second_half = chunk.split_off_half();
+                    let mut tally = Box::pin(self.write_unprepared(chunk)).await?;
+                    tally.append(Box::pin(self.write_unprepared(&mut second_half)).await?);
+                    return Ok(tally);
+                }
                 Err(WriteError::Storage(error)) if attempts < MAX_ATTEMPTS && is_transient(&error) => {
                     self.progress.print_line(&format!("{error}. Retrying in {} ms", pause.as_millis()));
                     tokio::time::sleep(pause).await;

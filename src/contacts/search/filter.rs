@@ -144,7 +144,7 @@ fn value_set(field: &Field, operands: impl IntoIterator<Item = Operand>) -> Valu
     for operand in operands {
         match operand {
             Some(Value::Text(text)) if field.kind == Kind::Email => {
-                set.values.push(Value::Text(text.to_ascii_lowercase()));
+                set.values.push(Value::Text(text.to_ascii_lowercase().into()));
             }
             Some(value) => set.values.push(value),
             None => set.includes_unset = true,
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn texts(texts: &[&str]) -> ValueSet {
-        ValueSet { values: texts.iter().map(|text| Value::Text((*text).to_owned())).collect(), includes_unset: false }
+        ValueSet { values: texts.iter().map(|text| Value::Text((*text).into())).collect(), includes_unset: false }
     }
 
     #[test]

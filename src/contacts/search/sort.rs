@@ -64,12 +64,14 @@ impl Sort {
     pub(super) fn key(&self, contact: &Contact) -> Option<Value> {
         let archival = contact.archival.as_ref();
         match self.field.id {
-            system::ID => Some(Value::Text(contact.id.to_string())),
-            system::CREATED_AT => Some(Value::Text(format_instant(contact.created_at))),
-            system::UPDATED_AT => Some(Value::Text(format_instant(contact.updated_at))),
+            system::ID => Some(Value::Text(contact.id.to_string().into())),
+            system::CREATED_AT => Some(Value::Text(format_instant(contact.created_at).into())),
+            system::UPDATED_AT => Some(Value::Text(format_instant(contact.updated_at).into())),
             system::VERSION => Some(Value::Number(Number::Integer(contact.version.into()))),
-            system::ARCHIVED => archival.map(|archival| Value::Text(format_instant(archival.at))),
-            system::ARCHIVED_BY => archival.and_then(|archival| archival.by.clone()).map(Value::Text),
+            system::ARCHIVED => archival.map(|archival| Value::Text(format_instant(archival.at).into())),
+            system::ARCHIVED_BY => {
+                archival.and_then(|archival| archival.by.as_deref()).map(|by| Value::Text(by.into()))
+            }
             id => contact.values.get(id).cloned(),
         }
     }

@@ -80,7 +80,7 @@ impl Step {
             Self::UpdateByKey(text, fields) => update(ContactTarget::Key(key(text)), fields),
             Self::Upsert(text, fields) => Write::Upsert(Upsert {
                 key: key(text),
-                property_value: (system::EXTERNAL_ID, Value::Text((*text).to_owned())),
+                property_value: (system::EXTERNAL_ID, Value::Text((*text).into())),
                 patch: patch(fields, registry),
                 preconditions: Preconditions::default(),
             }),

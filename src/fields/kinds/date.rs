@@ -20,7 +20,7 @@ pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
     }
     NaiveDate::from_ymd_opt(year, month, day)
         .ok_or_else(|| InvalidValue::new(IssueCode::InvalidFormat, "must be a day that exists in the calendar"))?;
-    Ok(Some(Value::Text(text.to_owned())))
+    Ok(Some(Value::Text(text.into())))
 }
 
 /// Parses exactly `dddd-dd-dd` as year, month and day. (The parser of chrono also accepts signs, spaces and fewer

@@ -19,7 +19,7 @@ pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
     let instant = DateTime::<Utc>::from_timestamp_millis(sent.timestamp_millis())
         .filter(|instant| (1..=9999).contains(&instant.year()))
         .ok_or_else(|| InvalidValue::new(IssueCode::OutOfRange, "year must be between 0001 and 9999 (UTC)"))?;
-    Ok(Some(Value::Text(format(instant))))
+    Ok(Some(Value::Text(format(instant).into())))
 }
 
 /// Returns whether the text conforms to RFC 3339. The parser of chrono also accepts a space instead of the `T`, the

@@ -10,7 +10,7 @@ pub(in crate::fields) fn parse(json: &Json<'_>, options: &[FieldOption]) -> Pars
     if name.is_empty() {
         return Ok(None);
     }
-    position(options, name).map(|_| Some(Value::Text(name.to_owned()))).ok_or_else(|| unknown_option(options))
+    position(options, name).map(|_| Some(Value::Text(name.into()))).ok_or_else(|| unknown_option(options))
 }
 
 /// Returns the index of an option in the field's order.

@@ -32,7 +32,7 @@ fn parse_trimmed(json: &Json<'_>, check: impl FnOnce(&str) -> Result<(), Invalid
         return Ok(None);
     }
     check(text)?;
-    Ok(Some(Value::Text(text.to_owned())))
+    Ok(Some(Value::Text(text.into())))
 }
 
 /// Rejects a text of more than `limit` characters (Unicode scalar values).
@@ -56,7 +56,7 @@ mod fixtures {
 
     /// Returns the result of parsing a valid string.
     pub(in crate::fields) fn text_value(text: &str) -> Parsed {
-        Ok(Some(Value::Text(text.to_owned())))
+        Ok(Some(Value::Text(text.into())))
     }
 
     /// Checks that each of `texts` is rejected with `code`.

@@ -14,8 +14,8 @@ pub(in crate::fields) fn parse(json: &Json<'_>, options: &[FieldOption]) -> Pars
     if names.iter().any(|name| position(options, name).is_none()) {
         return Err(unknown_option(options));
     }
-    let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
-    Ok(if names.is_empty() { None } else { Some(Value::Options(names)) })
+    let options = || Value::Options(names.iter().map(|name| (*name).to_owned()).collect());
+    Ok((!names.is_empty()).then(options))
 }
 
 fn option_name<'a>(item: &'a Json<'_>) -> Result<&'a str, InvalidValue> {
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn multi_select_field_accepts_a_set_of_options() {
         let sent = Json::Array(vec![json("red"), json("blue"), json("red")]);
-        let stored = Value::Options(vec!["blue".into(), "red".into()]);
+        let stored = Value::Options(["blue".into(), "red".into()].into());
         assert_eq!(parse(&sent, &options()), Ok(Some(stored)));
         assert_eq!(parse(&Json::Array(vec![]), &options()), Ok(None));
     }

@@ -15,7 +15,7 @@ pub(in crate::fields) fn parse(json: &Json<'_>, max_length: usize) -> Parsed {
         return Err(InvalidValue::new(IssueCode::InvalidFormat, "must not contain the character U+0000"));
     }
     check_max_characters(text, max_length)?;
-    Ok(Some(Value::Text(text.to_owned())))
+    Ok(Some(Value::Text(text.into())))
 }
 
 #[cfg(test)]

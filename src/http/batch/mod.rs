@@ -176,6 +176,10 @@ async fn batch_response(
     let (memory, account) = attempt.response_memory();
     match outcomes {
         Idempotent::Fresh(outcomes) => batch.render(&outcomes, BatchResponse::new(memory, account)?).await,
+        Idempotent::Stored(stored) => {
+            let permit = memory.reserve(account, stored.len()).await?;
+            Ok(JsonResponse::from_bytes(&stored)?.with_permit(permit))
+        }
         Idempotent::Replayed(stored) => {
             let permit = memory.reserve(account, stored.len()).await?;
             Ok(JsonResponse::from_bytes(&stored)?.replayed().with_permit(permit))

@@ -1,7 +1,7 @@
 //! The response to a batch: one result for each input, in input order (`docs/api-reference.md#batch`).
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -13,6 +13,9 @@ use crate::http::array_response::ArrayResponse;
 use crate::http::error::{ApiError, Problem};
 use crate::http::json_response::JsonResponse;
 use crate::http::limits::ResponseMemory;
+
+/// The properties of a contact whose other properties are omitted.
+static DEFAULT_PROPERTIES: LazyLock<Selection> = LazyLock::new(Selection::default);
 
 /// A validated batch of writes: everything that its response needs besides the outcomes of the writes.
 pub(super) struct ValidatedBatch {
@@ -71,12 +74,15 @@ impl ValidatedBatch {
                 (_, Some((Ok(written), None))) => {
                     let contact = &written.contact;
                     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
+                    let selection =
+                        if written.has_omitted_properties { &*DEFAULT_PROPERTIES } else { &self.selection };
                     let rendered = if ids_to_hide.contains(&contact.id) {
-                        contact.render_without_id(&self.selection)
+                        contact.render_without_id(selection)
                     } else {
-                        contact.render(&self.selection)
+                        contact.render(selection)
                     };
-                    BatchResult::from_contact(status, rendered)
+                    let properties_omitted = written.has_omitted_properties;
+                    BatchResult { properties_omitted, ..BatchResult::from_contact(status, rendered) }
                 }
                 _ => BatchResult::from_error(&ApiError::NotApplied),
             }
@@ -155,16 +161,19 @@ pub(super) struct BatchResult<'a> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     contact: Option<RenderedContact<'a>>,
+    /// Whether the contact has the default properties only, because the response would be too large.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    properties_omitted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem<'a>>,
 }
 
 impl<'a> BatchResult<'a> {
     pub(super) fn from_contact(status: StatusCode, contact: RenderedContact<'a>) -> Self {
-        Self { status: status.as_u16(), contact: Some(contact), error: None }
+        Self { status: status.as_u16(), contact: Some(contact), properties_omitted: false, error: None }
     }
 
     pub(super) fn from_error(error: &'a ApiError) -> Self {
-        Self { status: error.status().as_u16(), contact: None, error: Some(error.problem()) }
+        Self { status: error.status().as_u16(), contact: None, properties_omitted: false, error: Some(error.problem()) }
     }
 }

@@ -120,6 +120,9 @@ pub(in crate::http) enum ApiError {
     /// The contact does not fit into the response to the batch.
     #[error("the response would be too large")]
     ResponseTooLarge,
+    /// The contacts of a batch that is applied as a whole are too large together. Nothing was applied.
+    #[error("the contacts of the batch are too large together")]
+    BatchTooLarge,
     /// The client pauses too long within the body, or sends it too slowly. Nothing of the request has been applied.
     #[error("the body did not arrive in time")]
     RequestTimeout,
@@ -196,7 +199,7 @@ impl ApiError {
             Self::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Self::NotApplied => (StatusCode::FAILED_DEPENDENCY, "not_applied"),
-            Self::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Self::PayloadTooLarge { .. } | Self::BatchTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::ResponseTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "response_too_large"),
             Self::UnsupportedMediaType | Self::UnsupportedJsonPatch | Self::UnsupportedContentEncoding => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")

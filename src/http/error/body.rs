@@ -152,6 +152,10 @@ impl ApiError {
                 )
                 .into()
             }
+            Self::BatchTooLarge => {
+                "The contacts of this batch are too large together to be checked or changed as a whole. Send fewer inputs"
+                    .into()
+            }
             Self::UnsupportedMediaType => "Send the body with Content-Type: application/json".into(),
             Self::UnsupportedJsonPatch => {
                 "JSON Patch is not supported. Send {\"fields\": {internal_name: value, …}} as application/json".into()

@@ -3,6 +3,7 @@
 use super::api_error::{ApiError, Duplicate};
 use crate::contacts::{Collision, WriteRejection, contact_too_large_issue, missing_identity_issues};
 use crate::fields::Registry;
+use crate::memory_budget::OutOfMemory;
 use crate::repository::{FeedError, FieldError, StorageError, WriteError};
 
 impl ApiError {
@@ -30,8 +31,15 @@ impl From<WriteError> for ApiError {
             WriteError::RegistryChanged => Self::Unavailable("the fields of the account keep changing".into()),
             WriteError::KeyReused => Self::IdempotencyKeyReused,
             WriteError::ResponsePurged => Self::ContactNotFound,
+            WriteError::TooLarge => Self::BatchTooLarge,
             WriteError::Storage(error) => error.into(),
         }
+    }
+}
+
+impl From<OutOfMemory> for ApiError {
+    fn from(error: OutOfMemory) -> Self {
+        Self::Unavailable(error.to_string().into())
     }
 }
 

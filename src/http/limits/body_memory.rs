@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::body_wait::BodyWait;
 use super::decoded_body::{DecodedBody, decoder_bytes};
-use super::memory_budget::MemoryBudget;
 use crate::fair_semaphore::FairPermit;
 use crate::http::content_coding::RequestCoding;
 use crate::http::error::ApiError;
+use crate::memory_budget::MemoryBudget;
 
 /// Bodies up to this size are not counted. The number of concurrent requests limits their total memory.
 const UNCOUNTED_BYTES: usize = 64 * 1024;

@@ -4,9 +4,9 @@
 use tokio::runtime::{Handle, RuntimeFlavor};
 use uuid::Uuid;
 
-use super::memory_budget::MemoryBudget;
 use crate::http::error::ApiError;
 use crate::json::{ArrayLimit, Json, JsonText};
+use crate::memory_budget::MemoryBudget;
 
 /// The size from which on a body is large. Smaller bodies take no permits: each thread parses one at a time.
 const LARGE_BODY: usize = 64 * 1024;

@@ -6,10 +6,10 @@ use std::io::Write;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::memory_budget::MemoryBudget;
 use crate::fair_semaphore::FairPermit;
 use crate::http::buffered_body::{BufferedBody, ChunkedBuffer};
 use crate::http::error::ApiError;
+use crate::memory_budget::MemoryBudget;
 
 /// The first bytes of a response are not counted. The number of concurrent requests limits their total memory.
 const UNCOUNTED_BYTES: usize = 64 * 1024;

@@ -96,9 +96,9 @@ pub(super) fn push_values(sql: &mut SqlBuilder, sql_type: SqlType, values: &[Val
 
 fn value_text(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => text.to_string(),
         Value::Number(number) => number.to_string(),
         Value::Checkbox(checked) => checked.to_string(),
-        Value::Options(names) => serde_json::to_string(names).unwrap_or_default(),
+        Value::Options(names) => serde_json::to_string(&**names).unwrap_or_default(),
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
 use super::retry::Retrier;
+use super::transaction_memory::WriteMemory;
 use super::write_job::{WriteJob, fail_jobs};
 use crate::repository::admission::ServiceTime;
 use crate::repository::error::StorageError;
@@ -58,6 +59,11 @@ impl AccountQueues {
     /// Returns the pool that the queues use.
     pub(super) fn shared_pool(&self) -> &Pool {
         self.0.retrier.pool()
+    }
+
+    /// Returns the memory of all write transactions.
+    pub(super) fn memory(&self) -> &WriteMemory {
+        self.0.retrier.memory()
     }
 
     fn lock_queues(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<WriteJob>>> {

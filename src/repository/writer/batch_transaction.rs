@@ -12,6 +12,7 @@ use super::load_state::load_state;
 use super::lock_wait::set_lock_timeout;
 use super::purge_replies::reply_to_stored_batch;
 use super::store_batch::{self, ContactKey, StoredAccounts};
+use super::transaction_memory::{TransactionMemory, WriteMemory};
 use super::write_job::WriteJob;
 use crate::repository::accounts::insert_accounts;
 use crate::repository::error::StorageError;
@@ -33,7 +34,7 @@ impl FailedBatch {
             updated.chain(batch.effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
         };
         let contacts = batches.values().flat_map(changed).collect();
-        Self { error, jobs: batches.into_values().flat_map(|batch| batch.jobs).collect(), contacts }
+        Self { error, jobs: batches.into_values().flat_map(AccountBatch::into_jobs).collect(), contacts }
     }
 }
 
@@ -46,8 +47,16 @@ fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, AccountBatch> {
     accounts.into_iter().map(|(account, jobs)| (account, AccountBatch::new(account, jobs))).collect()
 }
 
-/// Writes jobs of any accounts without waiting for locks, and replies to those that were stored. Returns the others:
-/// another transaction is writing their accounts.
+/// The jobs of a batch that were not stored.
+#[derive(Default)]
+pub(super) struct UnstoredJobs {
+    /// The jobs of accounts that another transaction is writing.
+    pub(super) conflicting: Vec<WriteJob>,
+    /// The jobs that did not fit into the memory of the transaction.
+    pub(super) deferred: Vec<WriteJob>,
+}
+
+/// Writes jobs of any accounts without waiting for locks, and replies to those that were stored. Returns the others.
 ///
 /// # Errors
 /// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
@@ -55,11 +64,16 @@ fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, AccountBatch> {
 pub(super) async fn write_unlocked(
     connection: &DedicatedConnection,
     shared_pool: &Pool,
+    memory: &WriteMemory,
     jobs: Vec<WriteJob>,
-) -> Result<Vec<WriteJob>, FailedBatch> {
+) -> Result<UnstoredJobs, FailedBatch> {
     let mut batches = group_by_account(jobs);
-    match try_write_unlocked(connection, &mut batches).await {
-        Ok(stored) => Ok(batches.into_values().flat_map(|batch| stored.send_replies(shared_pool, batch)).collect()),
+    match try_write_unlocked(connection, &mut memory.for_accounts(), &mut batches).await {
+        Ok(stored) => {
+            let mut unstored = UnstoredJobs::default();
+            batches.into_values().for_each(|batch| stored.send_replies(shared_pool, batch, &mut unstored));
+            Ok(unstored)
+        }
         Err(error) => Err(FailedBatch::new(error, batches)),
     }
 }
@@ -72,32 +86,35 @@ struct StoredRows {
 }
 
 impl StoredRows {
-    /// Replies to the jobs that were stored or had nothing to store. Returns the others.
-    fn send_replies(&self, shared_pool: &Pool, batch: AccountBatch) -> Vec<WriteJob> {
+    /// Replies to the jobs that were stored or had nothing to store. Adds the others to `unstored`.
+    fn send_replies(&self, shared_pool: &Pool, batch: AccountBatch, unstored: &mut UnstoredJobs) {
         let account = batch.account;
         if batch.is_stale() {
-            return batch.jobs;
+            return unstored.conflicting.extend(batch.into_jobs());
         }
         if !batch.has_effects() || self.accounts.accounts.contains(&account) {
-            reply_to_stored_batch(shared_pool, batch, &self.accounts.pending_erasures);
-            return vec![];
+            let deferred = reply_to_stored_batch(shared_pool, batch, &self.accounts.pending_erasures);
+            return unstored.deferred.extend(deferred);
         }
         let is_stored = |contact: Uuid| self.contacts.contains(&(account, contact));
         if batch.is_values_only() && batch.unit_of_work.changes().iter().any(|change| is_stored(change.contact_id)) {
-            return batch.send_replies(is_stored);
+            let (conflicting, deferred) = batch.finish_stored_jobs(is_stored);
+            unstored.conflicting.extend(conflicting);
+            return unstored.deferred.extend(deferred);
         }
         // Not even a rejection is certain: the write that it conflicts with was not stored.
-        batch.jobs
+        unstored.conflicting.extend(batch.into_jobs());
     }
 }
 
 async fn try_write_unlocked(
     dedicated: &DedicatedConnection,
+    memory: &mut TransactionMemory,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
 ) -> Result<StoredRows, StorageError> {
     let mut connection = dedicated.acquire().await?;
-    load_state(&mut connection, batches).await?;
-    batches.values_mut().for_each(AccountBatch::apply);
+    load_state(&mut connection, batches, memory).await?;
+    batches.values_mut().for_each(|batch| batch.apply(memory));
     let changed: Vec<_> = batches.values().filter(|batch| batch.has_effects()).collect();
     insert_new_accounts(&mut connection, &changed).await?;
     let (values_only, other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
@@ -131,20 +148,29 @@ async fn insert_new_accounts(connection: &mut PgConnection, batches: &[&AccountB
 /// Writes jobs of one account under the row lock of the account, after waiting for it, and replies to them. The only
 /// transactions that can conflict are those that lock a contact without locking its account.
 ///
+/// Returns the jobs that need another transaction, in order, because they do not fit into the memory of this one.
+///
 /// # Errors
 /// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
 /// transaction was committed.
-pub(super) async fn write_locked(pool: &Pool, account: Uuid, jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+pub(super) async fn write_locked(
+    pool: &Pool,
+    memory: &WriteMemory,
+    account: Uuid,
+    jobs: Vec<WriteJob>,
+) -> Result<Vec<WriteJob>, FailedBatch> {
     let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs))]);
-    match try_write_locked(pool, account, &mut batches).await {
-        Ok(pending) => batches.into_values().for_each(|batch| reply_to_stored_batch(pool, batch, &pending)),
-        Err(error) => return Err(FailedBatch::new(error, batches)),
+    match try_write_locked(pool, &mut memory.for_account(account), account, &mut batches).await {
+        Ok(pending) => {
+            Ok(batches.into_values().flat_map(|batch| reply_to_stored_batch(pool, batch, &pending)).collect())
+        }
+        Err(error) => Err(FailedBatch::new(error, batches)),
     }
-    Ok(())
 }
 
 async fn try_write_locked(
     pool: &Pool,
+    memory: &mut TransactionMemory,
     account: Uuid,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
 ) -> Result<Vec<PendingErasure>, StorageError> {
@@ -153,8 +179,9 @@ async fn try_write_locked(
     let mut transaction = connection.begin().await?;
     sqlx::query(LOCK).bind(account).execute(&mut *transaction).await?;
     set_lock_timeout(&mut transaction).await?;
-    load_state(&mut transaction, batches).await?;
-    batches.values_mut().for_each(AccountBatch::apply);
+    load_state(&mut transaction, batches, memory).await?;
+    batches.values_mut().for_each(|batch| batch.apply(memory));
+    memory.reserve_required().await;
     // A new account has no row to lock, so its batch may be stale nevertheless.
     let Some(batch) = batches.get(&account) else { return Ok(vec![]) };
     commit_batch(transaction, batch).await
@@ -167,7 +194,8 @@ async fn try_write_locked(
 /// the batch was loaded. Nothing was written, unless the error leaves it unknown whether the transaction was committed.
 pub(super) async fn store_applied(pool: &Pool, batch: AccountBatch) -> Result<(), FailedBatch> {
     match try_store_applied(pool, &batch).await {
-        Ok(pending) => reply_to_stored_batch(pool, batch, &pending),
+        // A batch that does not fit into the memory of one transaction is stale and was not stored.
+        Ok(pending) => drop(reply_to_stored_batch(pool, batch, &pending)),
         Err(error) => return Err(FailedBatch::new(error, BTreeMap::from([(batch.account, batch)]))),
     }
     Ok(())

@@ -62,6 +62,15 @@ pub(super) struct ContactRow<'a> {
     pub(super) contact: &'a Contact,
 }
 
+impl ContactRow<'_> {
+    /// Returns the memory of the custom values that change, in bytes.
+    pub(super) fn changed_bytes(&self) -> usize {
+        let unset = Values::default();
+        let before = self.before.map_or(&unset, |before| &before.values);
+        self.contact.values.custom_changes(before).memory_bytes()
+    }
+}
+
 /// Contacts to insert or update.
 pub(super) struct ContactColumns<'a> {
     rows: Vec<ContactRow<'a>>,
@@ -70,8 +79,7 @@ pub(super) struct ContactColumns<'a> {
 }
 
 impl<'a> ContactColumns<'a> {
-    pub(super) fn new(rows: impl Iterator<Item = ContactRow<'a>>) -> Result<Self, StorageError> {
-        let rows: Vec<_> = rows.collect();
+    pub(super) fn new(rows: Vec<ContactRow<'a>>) -> Result<Self, StorageError> {
         let (mut custom_set, mut custom_removed) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         let unset = Values::default();
         for ContactRow { before, contact, .. } in &rows {

@@ -41,6 +41,11 @@ pub(super) fn insert_changes_sql(first: usize) -> String {
     )
 }
 
+/// Whether the values of a batch are too large to be bound. `COPY` sends them row by row.
+fn is_any_large(batches: &[&AccountBatch]) -> bool {
+    batches.iter().any(|batch| batch.is_large())
+}
+
 /// Inserts new contacts.
 pub(super) async fn insert_contacts(
     connection: &mut PgConnection,
@@ -48,14 +53,11 @@ pub(super) async fn insert_contacts(
 ) -> Result<(), StorageError> {
     let created = batches.iter().flat_map(|batch| batch.effects.created.iter().map(|new| (batch.account, &**new)));
     let created: Vec<(Uuid, &Contact)> = created.collect();
-    if created.len() >= COPY_MIN_ROWS {
+    if created.len() >= COPY_MIN_ROWS || is_any_large(batches) {
         return copy_contacts(connection, &created).await;
     }
-    let columns = ContactColumns::new(created.into_iter().map(|(account, contact)| ContactRow {
-        account,
-        before: None,
-        contact,
-    }))?;
+    let row = |(account, contact)| ContactRow { account, before: None, contact };
+    let columns = ContactColumns::new(created.into_iter().map(row).collect())?;
     if columns.is_empty() {
         return Ok(());
     }
@@ -140,7 +142,7 @@ pub(super) async fn insert_changes(
     let changes =
         batches.iter().flat_map(|batch| batch.unit_of_work.changes().iter().map(|change| (batch.account, change)));
     let changes: Vec<(Uuid, &Change)> = changes.collect();
-    if changes.len() >= COPY_MIN_ROWS {
+    if changes.len() >= COPY_MIN_ROWS || is_any_large(batches) {
         let statement = sql!("COPY changes ({}) FROM STDIN (FORMAT binary)", column_names(&CHANGE_COLUMNS));
         return copy_rows(connection, statement, &changes, |row, (account, change)| {
             row.uuid(*account).bigint(change.position).uuid(change.contact_id).bigint(change.previous_position);

@@ -4,25 +4,69 @@
 //! The state of an account is read first. A later change is detected when the batch is stored, or when a later read
 //! finds the account in another state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use super::account_batch::{AccountBatch, AccountState};
+use super::transaction_memory::{MAX_TRANSACTION_BYTES, TransactionMemory};
 use crate::contacts::{Contact, Lookups, UniqueKey};
 use crate::fields::CustomSelection;
 use crate::repository::error::StorageError;
-use crate::repository::idempotency;
+use crate::repository::idempotency::IdempotencyKeys;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
 use crate::repository::statement::sql;
 
+/// The number of contacts that are read first. If all of them have the maximum size, they do not fit into the memory of a
+/// transaction.
+const FIRST_CONTACTS: usize = 128;
+/// The maximum number of contacts that are read at a time. Those that do not fit into the memory are read in vain.
+const MAX_CONTACTS: usize = 512;
+
 /// Loads the data that the jobs of all batches need to be applied. The result of a lookup may require further lookups.
+///
+/// The jobs whose data does not fit into the memory of the transaction are deferred. If there is only one batch, at least
+/// the data of its first write is loaded.
 pub(super) async fn load_state(
     connection: &mut PgConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
+    memory: &mut TransactionMemory,
+) -> Result<(), StorageError> {
+    loop {
+        load_contacts_and_keys(connection, batches, memory).await?;
+        if !memory.is_full() {
+            break;
+        }
+        batches.values_mut().for_each(AccountBatch::defer_unloaded_writes);
+        let only = if batches.len() == 1 { batches.values_mut().next() } else { None };
+        let Some(batch) = only.filter(|batch| batch.is_unloaded() && !batch.is_prepared()) else { break };
+        let is_single_write = batch.reduce();
+        if batch.is_too_large() {
+            break;
+        }
+        if is_single_write {
+            memory.clear_and_lift_limit();
+        } else {
+            memory.clear();
+        }
+    }
+    // Responses are loaded last. If the response of an earlier attempt of the same request is not stored yet, then its
+    // effects were not visible above either. In the other order, the response could be missing while the effects are
+    // visible, and the job would be rejected as a duplicate of itself.
+    load_stored_responses(connection, batches, memory).await?;
+    find_purged_contacts(connection, batches).await
+}
+
+/// Loads contacts and key holders until the jobs need no others or the memory of the transaction is full.
+async fn load_contacts_and_keys(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+    memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
     let mut required: Vec<_> = batches.values().map(|batch| (batch.account, batch.required_lookups())).collect();
     for (_, lookups) in required.iter_mut().filter(|(_, lookups)| lookups.ids.is_empty()) {
@@ -32,15 +76,15 @@ pub(super) async fn load_state(
     }
     while !required.is_empty() {
         let (contacts, keys) = flatten_lookups(batches, required);
-        load_contacts(connection, batches, contacts).await?;
+        load_contacts(connection, batches, contacts, memory).await?;
         load_key_holders(connection, batches, keys).await?;
+        if memory.is_full() {
+            return Ok(());
+        }
         required = batches.values().map(|batch| (batch.account, batch.required_lookups())).collect();
         required.retain(|(_, lookups)| !lookups.is_empty());
     }
-    // Responses are loaded last. If the response of an earlier attempt of the same request is not stored yet, then its
-    // effects were not visible above either. In the other order, the response could be missing while the effects are
-    // visible, and the job would be rejected as a duplicate of itself.
-    load_stored_responses(connection, batches).await
+    Ok(())
 }
 
 /// Items with their accounts.
@@ -77,42 +121,71 @@ fn flatten_lookups(
 const CUSTOM_BYTES: &str = "CASE WHEN c.custom_size_version = c.version THEN c.custom_size \
     WHEN pg_column_compression(c.custom) IS NULL AND pg_column_size(c.custom) <= 2000 THEN 32768 END";
 
-/// Loads contacts, and with them the states of their accounts.
+/// Loads contacts, and with them the states of their accounts, until the memory of the transaction is full.
 async fn load_contacts(
     connection: &mut PgConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     required: PerAccount<RequiredContact>,
+    memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
-    if required.is_empty() {
-        return Ok(());
+    let (mut rest, mut count) = (&required[..], FIRST_CONTACTS);
+    while !rest.is_empty() && !memory.is_full() {
+        let (next, others) = rest.split_at(count.min(rest.len()));
+        let bytes = load_next_contacts(connection, batches, next, memory).await?;
+        // The next contacts may be larger than these.
+        let average = bytes / next.len() + 1;
+        count = (MAX_TRANSACTION_BYTES / 4 / average).clamp(FIRST_CONTACTS, MAX_CONTACTS);
+        rest = others;
     }
+    Ok(())
+}
+
+/// Loads contacts with one statement. Returns the memory that they take.
+async fn load_next_contacts(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+    required: &[(Uuid, RequiredContact)],
+    memory: &mut TransactionMemory,
+) -> Result<usize, StorageError> {
     // The row of an account changes with every batch and may have many dead versions. So it is read once and not for
-    // each contact.
+    // each contact. The rows are in the order of the parameters: if not all of them fit into the memory, the first writes
+    // must have their data.
     let select = sql!(
         "WITH a AS MATERIALIZED (SELECT account_id, registry_version, last_position FROM accounts \
          WHERE account_id = ANY ($3)) \
-         SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, a.registry_version, a.last_position \
-         FROM unnest($1::uuid[], $2::uuid[], $4::text[]) AS k (account_id, id, custom) \
-         LEFT JOIN a ON a.account_id = k.account_id \
+         SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, \
+         k.registry_version, k.last_position FROM (SELECT k.*, a.registry_version, a.last_position \
+         FROM unnest($1::uuid[], $2::uuid[], $4::text[]) WITH ORDINALITY AS k (account_id, id, custom, number) \
+         LEFT JOIN a ON a.account_id = k.account_id ORDER BY k.number) k \
          LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c ON true",
         contact_columns("k.custom")
     );
-    let (accounts, contacts): (Vec<_>, Vec<_>) = required.into_iter().unzip();
-    let ids: Vec<_> = contacts.iter().map(|contact| contact.id).collect();
-    let custom: Vec<_> = contacts.iter().map(|contact| &*contact.custom).collect();
+    let accounts: Vec<_> = required.iter().map(|(account, _)| *account).collect();
+    let ids: Vec<_> = required.iter().map(|(_, contact)| contact.id).collect();
+    let custom: Vec<_> = required.iter().map(|(_, contact)| &*contact.custom).collect();
     let mut distinct_accounts = accounts.clone();
     distinct_accounts.dedup();
     let select = sqlx::query(select).bind(&accounts).bind(ids).bind(distinct_accounts).bind(custom);
-    for row in select.fetch_all(connection).await? {
+    let mut rows = select.fetch(connection);
+    let mut loaded = 0;
+    // The rows that do not fit are read and dropped, because the connection is used again.
+    while let Some(row) = rows.try_next().await? {
         let Some(batch) = batches.get_mut(&row_mapping::account_from_row(&row)?) else { continue };
         let registry: Option<i64> = row.try_get("registry_version")?;
         let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("last_position")? }));
         batch.set_account_state(state.transpose().map_err(|error: sqlx::Error| error)?);
+        if memory.is_full() {
+            continue;
+        }
         let id: Option<Uuid> = row.try_get("id")?;
         let contact = id.map(|_| sized_contact_from_row(&row)).transpose()?;
-        batch.unit_of_work.add_loaded_contact(row.try_get("required_id")?, contact);
+        let bytes = contact.as_ref().map_or(0, Contact::memory_bytes);
+        if memory.take_for_read(bytes).await {
+            loaded += bytes;
+            batch.unit_of_work.add_loaded_contact(row.try_get("required_id")?, contact);
+        }
     }
-    Ok(())
+    Ok(loaded)
 }
 
 /// Returns the contact in a row, with what is known about the size of the custom values that are not loaded.
@@ -157,21 +230,49 @@ async fn load_key_holders(
     Ok(())
 }
 
-/// Loads the responses stored under the idempotency keys of all jobs.
+/// Loads the responses stored under the idempotency keys of all jobs, until the memory of the transaction is full.
 async fn load_stored_responses(
     connection: &mut PgConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
+    memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
-    let keys = batches.values().flat_map(|batch| {
-        batch.jobs.iter().filter_map(|job| Some((batch.account, job.request.idempotent_request.as_ref()?.key.clone())))
-    });
-    let (accounts, keys): (Vec<_>, Vec<_>) = keys.unzip();
+    let mut keys = IdempotencyKeys::default();
+    for batch in batches.values() {
+        let requests = batch.jobs.iter().filter_map(|job| job.request.idempotent_request.as_ref());
+        requests.for_each(|request| keys.add(batch.account, &request.key, &request.fingerprint));
+    }
     if keys.is_empty() {
         return Ok(());
     }
-    for (account, key, stored) in idempotency::find_responses(connection, &accounts, &keys).await? {
-        if let Some(batch) = batches.get_mut(&account) {
-            batch.stored_responses.insert(key, stored);
+    let mut responses = keys.find_responses(connection);
+    while let Some((account, key, stored)) = responses.try_next().await? {
+        let Some(batch) = batches.get_mut(&account) else { continue };
+        let bytes = stored.response().map_or(0, Bytes::len);
+        if memory.take_for_read(bytes).await || !batch.skip_stored_response(&key) {
+            batch.add_stored_response(key, stored);
+        }
+    }
+    batches.values_mut().for_each(AccountBatch::defer_jobs_without_response);
+    Ok(())
+}
+
+/// Finds the contacts that earlier transactions of the jobs have written and that have been purged since. The response
+/// of such a job must not be stored: the purge could not erase it.
+async fn find_purged_contacts(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+) -> Result<(), StorageError> {
+    const EXISTING: &str = "SELECT id FROM contacts WHERE account_id = $1 AND id = ANY ($2)";
+    for batch in batches.values_mut() {
+        let started = batch.jobs.iter().filter(|job| job.is_started() && job.request.idempotent_request.is_some());
+        let written = started.flat_map(|job| job.outcomes.iter().flatten().map(|written| written.contact.id));
+        let written: HashSet<_> = written.collect();
+        if !written.is_empty() {
+            let ids: Vec<_> = written.iter().copied().collect();
+            let existing: Vec<Uuid> =
+                sqlx::query_scalar(EXISTING).bind(batch.account).bind(ids).fetch_all(&mut *connection).await?;
+            let existing: HashSet<_> = existing.into_iter().collect();
+            batch.purged_contacts = written.difference(&existing).copied().collect();
         }
     }
     Ok(())

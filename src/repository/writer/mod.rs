@@ -3,7 +3,7 @@
 //!
 //! Jobs that a batch cannot store, because another transaction writes the same account or holds a row, are written
 //! under the account's lock beside the workers (see [`account_queues`]). So one caller's conflict never delays or fails
-//! others.
+//! others. So are jobs that do not fit into the memory of the batch (see [`transaction_memory`]).
 
 mod account_batch;
 mod account_queues;
@@ -17,7 +17,9 @@ mod prepared_batch;
 mod purge_replies;
 mod retry;
 mod store_batch;
+mod transaction_memory;
 mod write_job;
+mod write_outcomes;
 
 use std::sync::Arc;
 
@@ -32,10 +34,11 @@ use super::storage_metrics::{self, Retry};
 use crate::config::DatabaseSettings;
 use account_batch::AccountBatch;
 pub(super) use account_queues::AccountQueues;
-use batch_transaction::{FailedBatch, write_unlocked};
+use batch_transaction::{FailedBatch, UnstoredJobs, write_unlocked};
 pub use prepared_batch::{PreparedBatch, Projection};
 pub use write_job::{AccountWrites, Atomicity, Outcomes};
 use write_job::{WriteJob, fail_jobs};
+pub use write_outcomes::WriteOutcomes;
 
 /// The name of the writer's queues in metrics.
 const QUEUE: &str = "writes";
@@ -105,6 +108,11 @@ impl Writer {
         self.connections.close().await;
     }
 
+    /// Returns the memory of all write transactions.
+    fn memory(&self) -> &transaction_memory::WriteMemory {
+        self.account_queues.memory()
+    }
+
     /// Stores a batch that has been applied. Returns whether it was stored as applied. If not, its jobs are retried or
     /// fail.
     async fn store_applied(&self, batch: AccountBatch) -> bool {
@@ -114,7 +122,7 @@ impl Writer {
     /// Queues writes and waits for their reply.
     async fn submit(&self, writes: AccountWrites) -> Result<Outcomes, WriteError> {
         if writes.writes.is_empty() && writes.idempotent_request.is_none() {
-            return Ok(Idempotent::Fresh(vec![]));
+            return Ok(Idempotent::Fresh(WriteOutcomes::default()));
         }
         let (account, is_single) = (writes.account, writes.writes.len() == 1);
         let (job, reply) = WriteJob::new(writes, &self.change_notifier);
@@ -138,10 +146,12 @@ async fn write_batch(connection: DedicatedConnection, account_queues: AccountQue
     if jobs.is_empty() {
         return;
     }
-    let not_stored = match write_unlocked(&connection, account_queues.shared_pool(), jobs).await {
-        Ok(not_stored) => {
-            Retry::AccountInUse.count(not_stored.len());
-            not_stored
+    let (pool, memory) = (account_queues.shared_pool(), account_queues.memory());
+    let not_stored = match write_unlocked(&connection, pool, memory, jobs).await {
+        Ok(UnstoredJobs { mut conflicting, deferred }) => {
+            Retry::AccountInUse.count(conflicting.len());
+            conflicting.extend(deferred);
+            conflicting
         }
         // The batch may have been committed, or a retry would fail again: each caller has to repeat its request.
         Err(FailedBatch { error, jobs, .. }) if !error.is_retryable() => return fail_jobs(jobs, &error),

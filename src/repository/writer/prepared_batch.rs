@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::account_batch::AccountBatch;
 use super::load_state::load_state;
+use super::transaction_memory::TransactionMemory;
 use super::write_job::{AccountWrites, Outcomes, WriteJob, WriteReply};
 use crate::repository::Repository;
 use crate::repository::error::{StorageError, WriteError};
@@ -19,6 +20,7 @@ use crate::repository::error::{StorageError, WriteError};
 /// Writes that have been applied in memory and wait to be stored.
 pub struct PreparedBatch {
     batch: AccountBatch,
+    memory: TransactionMemory,
     reply: oneshot::Receiver<WriteReply>,
     /// Whether the batch that this one builds on was stored as it was prepared.
     base_committed: Arc<AtomicBool>,
@@ -51,20 +53,27 @@ impl Repository {
         };
         let Projection { mut batch, base_committed } = projection.unwrap_or_else(stored_account);
         batch.jobs.push(job);
-        let pool = self.pool.clone();
+        let (pool, write_memory) = (self.pool.clone(), self.writer.memory().clone());
         // This runs on its own task, so that it continues while the previous batch is stored.
         let task = tokio::spawn(async move {
             let mut batches = BTreeMap::from([(account, batch)]);
-            load_state(&mut *pool.acquire().await?, &mut batches).await?;
-            batches.values_mut().for_each(AccountBatch::apply);
-            let batch = batches.remove(&account).ok_or(StorageError::Lost)?;
+            let mut memory = write_memory.for_account(account);
+            load_state(&mut *pool.acquire().await?, &mut batches, &mut memory).await?;
+            batches.values_mut().for_each(|batch| batch.apply(&mut memory));
+            let mut batch = batches.remove(&account).ok_or(StorageError::Lost)?;
+            // A batch that needs several transactions is written like any other. Its data is read again then.
+            if batch.has_deferred_writes() {
+                batch = AccountBatch::new(account, batch.into_jobs()).with_all_custom_fields();
+                batch.mark_stale();
+                memory = write_memory.for_account(account);
+            }
             let following = batch.following();
-            Ok::<_, StorageError>((batch, following))
+            Ok::<_, StorageError>((batch, following, memory))
         });
-        let (batch, following) = task.await.map_err(|_| StorageError::Lost)??;
+        let (batch, following, memory) = task.await.map_err(|_| StorageError::Lost)??;
         let is_stored = Arc::<AtomicBool>::default();
         let projection = Projection { batch: following, base_committed: Arc::clone(&is_stored) };
-        Ok((PreparedBatch { batch, reply, base_committed, is_stored }, projection))
+        Ok((PreparedBatch { batch, memory, reply, base_committed, is_stored }, projection))
     }
 
     /// Stores a prepared batch, and returns when it is committed or rejected.
@@ -72,11 +81,12 @@ impl Repository {
     /// # Errors
     /// Any [`WriteError`].
     pub async fn store_prepared_batch(&self, prepared: PreparedBatch) -> Result<Outcomes, WriteError> {
-        let PreparedBatch { mut batch, reply, base_committed, is_stored } = prepared;
+        let PreparedBatch { mut batch, memory, reply, base_committed, is_stored } = prepared;
         if !base_committed.load(Ordering::Acquire) {
             batch.mark_stale();
         }
         is_stored.store(self.writer.store_applied(batch).await, Ordering::Release);
+        drop(memory);
         reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
     }
 }

@@ -2,36 +2,47 @@
 //! is erased; the other jobs do not wait for that.
 
 use super::account_batch::AccountBatch;
-use super::write_job::{WriteJob, WriteReply};
+use super::write_job::{JobResult, WriteJob};
 use crate::contacts::Write;
 use crate::repository::history_erasure::{PendingErasure, erase_remaining_entries};
 use crate::repository::pool::Pool;
 
 /// Replies to all jobs of a batch that was stored as a whole. `pending_erasures` may contain other accounts' erasures.
-pub(super) fn reply_to_stored_batch(pool: &Pool, batch: AccountBatch, pending_erasures: &[PendingErasure]) {
+/// Returns the jobs that need another transaction, in order.
+pub(super) fn reply_to_stored_batch(
+    pool: &Pool,
+    batch: AccountBatch,
+    pending_erasures: &[PendingErasure],
+) -> Vec<WriteJob> {
     let account = batch.account;
     let pending: Vec<_> = pending_erasures.iter().copied().filter(|erasure| erasure.account == account).collect();
     let is_pending = |job: &WriteJob| {
         let is_purged = |id| pending.iter().any(|erasure| erasure.contact == id);
         job.request.writes.iter().any(|write| matches!(write, Write::Purge { id, .. } if is_purged(*id)))
     };
-    let (delayed, ready): (Vec<_>, Vec<_>) = batch.into_replies().partition(|(job, _)| is_pending(job));
-    ready.into_iter().for_each(|(job, reply)| job.send_reply(reply));
+    let (results, deferred) = batch.into_results();
+    let (delayed, ready): (Vec<_>, Vec<_>) = results.partition(|(job, _)| is_pending(job));
+    let unfinished = ready.into_iter().filter_map(|(job, result)| job.finish(result)).chain(deferred).collect();
     if !pending.is_empty() {
         tokio::spawn(reply_after_erasure(pool.clone(), pending, delayed));
     }
+    unfinished
 }
 
 /// Erases the histories, one after another, and then replies to the jobs that wait for it.
-async fn reply_after_erasure(pool: Pool, pending: Vec<PendingErasure>, jobs: Vec<(WriteJob, WriteReply)>) {
+async fn reply_after_erasure(pool: Pool, pending: Vec<PendingErasure>, jobs: Vec<(WriteJob, JobResult)>) {
     let mut erased = Ok(());
     for erasure in pending {
         if erased.is_ok() {
             erased = erase_remaining_entries(&pool, erasure.account, erasure.contact).await;
         }
     }
-    for (job, reply) in jobs {
-        // If the database failed, the contact is gone but its history is not erased yet: the outcome is unknown.
-        job.send_reply(erased.clone().map_err(Into::into).and(reply));
+    for (job, result) in jobs {
+        match &erased {
+            // A purge is the only write of its job, so the job needs no other transaction.
+            Ok(()) => drop(job.finish(result)),
+            // If the database failed, the contact is gone but its history is not erased yet: the outcome is unknown.
+            Err(error) => job.fail(error.clone()),
+        }
     }
 }

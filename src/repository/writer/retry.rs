@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::account_batch::AccountBatch;
 use super::batch_transaction::{self, FailedBatch};
 use super::lock_wait::wait_for_row_locks;
+use super::transaction_memory::WriteMemory;
 use super::write_job::{WriteJob, fail_jobs};
 use crate::repository::admission::ConcurrencyLimiter;
 use crate::repository::error::StorageError;
@@ -24,6 +25,7 @@ pub(super) struct Retrier(Arc<RetrierInner>);
 
 struct RetrierInner {
     pool: Pool,
+    memory: WriteMemory,
     /// Limits the number of concurrent transactions: the rest of the service needs connections, too.
     transactions: ConcurrencyLimiter,
     /// Limits the number of concurrent waits for row locks.
@@ -37,6 +39,7 @@ impl Retrier {
     pub(super) fn new(pool: &Pool, connections: u32, statement_timeout: Duration) -> Self {
         Self(Arc::new(RetrierInner {
             pool: pool.clone(),
+            memory: WriteMemory::new(),
             transactions: ConcurrencyLimiter::new(connections / 3),
             lock_waits: ConcurrencyLimiter::new(connections / 6),
             timeout: statement_timeout * 2,
@@ -47,6 +50,11 @@ impl Retrier {
         &self.0.pool
     }
 
+    /// Returns the memory of all write transactions.
+    pub(super) fn memory(&self) -> &WriteMemory {
+        &self.0.memory
+    }
+
     /// Checks that a new transaction would not wait too long for a permit.
     ///
     /// # Errors
@@ -55,11 +63,20 @@ impl Retrier {
         self.0.transactions.try_admit(account)
     }
 
-    /// Writes jobs of an account in one transaction. If a job makes the transaction fail, each job is written in its
-    /// own transaction.
+    /// Writes jobs of an account in one transaction, or in several if they do not fit into the memory of one. If a job
+    /// makes the transaction fail, each job is written in its own transaction.
     pub(super) async fn write_together(self, account: Uuid, mut jobs: Vec<WriteJob>) {
-        for _ in 0..MAX_ATTEMPTS {
-            let Err(failed) = self.attempt(account, jobs).await else { return };
+        let mut attempts = 0;
+        while attempts < MAX_ATTEMPTS {
+            attempts += 1;
+            let failed = match self.attempt(account, jobs).await {
+                Ok(rest) if rest.is_empty() => return,
+                Ok(rest) => {
+                    (jobs, attempts) = (rest, 0);
+                    continue;
+                }
+                Err(failed) => failed,
+            };
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) | StorageError::Bug(_) => {
@@ -75,12 +92,21 @@ impl Retrier {
         fail_jobs(jobs, &StorageError::Overloaded);
     }
 
-    /// Writes a job in its own transaction. The wait for a row lock runs on its own task and does not delay the
-    /// account's other jobs.
+    /// Writes a job in its own transaction, or in several. The wait for a row lock runs on its own task and does not
+    /// delay the account's other jobs.
     async fn write_alone(&self, account: Uuid, job: WriteJob) {
         let mut jobs = vec![job];
-        for _ in 0..MAX_ATTEMPTS {
-            let Err(failed) = self.attempt(account, jobs).await else { return };
+        let mut attempts = 0;
+        while attempts < MAX_ATTEMPTS {
+            attempts += 1;
+            let failed = match self.attempt(account, jobs).await {
+                Ok(rest) if rest.is_empty() => return,
+                Ok(rest) => {
+                    (jobs, attempts) = (rest, 0);
+                    continue;
+                }
+                Err(failed) => failed,
+            };
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) => {
@@ -96,11 +122,20 @@ impl Retrier {
 
     /// Writes jobs after waiting until the rows of their contacts are free.
     async fn write_after_lock_wait(self, account: Uuid, mut jobs: Vec<WriteJob>, mut contacts: Vec<Uuid>) {
-        for _ in 0..MAX_ATTEMPTS {
+        let mut attempts = 0;
+        while attempts < MAX_ATTEMPTS {
+            attempts += 1;
             if let Err(error) = self.wait_for_row_locks(account, &contacts).await {
                 return fail_jobs(jobs, &error);
             }
-            let Err(failed) = self.attempt(account, jobs).await else { return };
+            let failed = match self.attempt(account, jobs).await {
+                Ok(rest) if rest.is_empty() => return,
+                Ok(rest) => {
+                    (jobs, contacts, attempts) = (rest, vec![], 0);
+                    continue;
+                }
+                Err(failed) => failed,
+            };
             FailedBatch { jobs, contacts, .. } = failed;
             if !matches!(failed.error, StorageError::Stale | StorageError::Conflict(_) | StorageError::Locked(_)) {
                 return fail_jobs(jobs, &failed.error);
@@ -111,15 +146,17 @@ impl Retrier {
 
     /// Tries once to write jobs under the account's lock. After the timeout the attempt is cancelled. That drops the
     /// jobs, so their callers fail with [`StorageError::Lost`].
-    async fn attempt(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+    ///
+    /// Returns the jobs that need another transaction, in order, because they do not fit into the memory of this one.
+    async fn attempt(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<Vec<WriteJob>, FailedBatch> {
         let _permit = self.0.transactions.acquire(account).await;
         // Skip jobs whose caller has disconnected.
         jobs.retain(|job| !job.is_abandoned());
         if jobs.is_empty() {
-            return Ok(());
+            return Ok(vec![]);
         }
-        let write = batch_transaction::write_locked(&self.0.pool, account, jobs);
-        tokio::time::timeout(self.0.timeout, write).await.unwrap_or(Ok(()))
+        let write = batch_transaction::write_locked(&self.0.pool, &self.0.memory, account, jobs);
+        tokio::time::timeout(self.0.timeout, write).await.unwrap_or(Ok(vec![]))
     }
 
     async fn wait_for_row_locks(&self, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {

@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
-use super::account_batch::AccountBatch;
+use super::account_batch::{AccountBatch, MAX_BOUND_BYTES};
 use super::bind_columns::{
     ARCHIVAL_COLUMNS, ChangeColumns, ContactColumns, ContactRow, KeyColumns, collect_rows, contact_value_columns,
 };
@@ -91,8 +91,8 @@ pub(super) async fn store_values(
     connection: &mut PgConnection,
     batches: &[&AccountBatch],
 ) -> Result<HashSet<ContactKey>, StorageError> {
-    let query =
-        ContactColumns::new(updated_contacts(batches))?.bind_values(sqlx::query(sql!("{}", store_values_sql())));
+    let query = ContactColumns::new(updated_contacts(batches).collect())?
+        .bind_values(sqlx::query(sql!("{}", store_values_sql())));
     let query = ChangeColumns::new(batches)?.bind(bind_positions(query, batches));
     collect_rows(query.fetch_all(connection).await?, |row| Ok((row.try_get(0)?, row.try_get(1)?)))
 }
@@ -192,8 +192,25 @@ fn updated_contacts<'a>(batches: &'a [&'a AccountBatch]) -> impl Iterator<Item =
     })
 }
 
+/// Updates contacts. Values that are too large to be bound together are divided among several statements.
 async fn update_contacts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
-    let columns = ContactColumns::new(updated_contacts(batches))?;
+    let (large, other): (Vec<_>, Vec<_>) = batches.iter().copied().partition(|batch| batch.is_large());
+    update_rows(connection, updated_contacts(&other).collect()).await?;
+    let mut rows: Vec<ContactRow<'_>> = vec![];
+    let mut bytes = 0;
+    for row in updated_contacts(&large) {
+        bytes += row.changed_bytes();
+        rows.push(row);
+        if bytes > MAX_BOUND_BYTES {
+            update_rows(connection, std::mem::take(&mut rows)).await?;
+            bytes = 0;
+        }
+    }
+    update_rows(connection, rows).await
+}
+
+async fn update_rows(connection: &mut PgConnection, rows: Vec<ContactRow<'_>>) -> Result<(), StorageError> {
+    let columns = ContactColumns::new(rows)?;
     if columns.is_empty() {
         return Ok(());
     }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::transaction_memory::TransactionMemory;
+use super::write_outcomes::WriteOutcomes;
 use crate::contacts::{Write, WriteOutcome};
 use crate::fields::{CustomSelection, Registry};
 use crate::repository::change_notifier::ChangeNotifier;
-use crate::repository::error::WriteError;
+use crate::repository::error::{StorageError, WriteError};
 use crate::repository::idempotency::{Idempotent, IdempotentRequest};
 
 /// Writes to one account, in order. They were validated against one version of its registry.
@@ -25,7 +28,8 @@ pub struct AccountWrites {
     pub atomicity: Atomicity,
     /// Whether the writes are only checked: the outcomes are returned and nothing is stored.
     pub dry_run: bool,
-    /// The custom fields that the caller reads in the outcomes. The contacts in the outcomes have no values of others.
+    /// The custom fields that the caller reads in the outcomes. If there are several writes, the contacts in the outcomes
+    /// have no values of others.
     pub custom_fields: CustomSelection,
     /// The request's `Idempotency-Key`, if it sent one.
     pub idempotent_request: Option<IdempotentRequest<[WriteOutcome]>>,
@@ -43,7 +47,7 @@ pub enum Atomicity {
 }
 
 /// The outcomes of the writes of an [`AccountWrites`], in order.
-pub type Outcomes = Idempotent<Vec<WriteOutcome>>;
+pub type Outcomes = Idempotent<WriteOutcomes>;
 
 /// The reply to the caller.
 pub(super) type WriteReply = Result<Outcomes, WriteError>;
@@ -51,8 +55,25 @@ pub(super) type WriteReply = Result<Outcomes, WriteError>;
 /// Writes, and the channel for the reply to their caller.
 pub(super) struct WriteJob {
     pub(super) request: AccountWrites,
+    /// The outcomes of the writes that are applied, in order: those that are committed, and those of the transaction
+    /// that is under way.
+    pub(super) outcomes: WriteOutcomes,
+    /// The number of writes that earlier transactions have committed.
+    committed: usize,
     change_notifier: Arc<ChangeNotifier>,
     reply: oneshot::Sender<WriteReply>,
+}
+
+/// The result of applying a job in a transaction.
+pub(super) enum JobResult {
+    /// All writes are applied. Contains the response, if it is stored.
+    Applied(Option<Bytes>),
+    /// Some writes are applied. The others need another transaction.
+    PartlyApplied,
+    /// The response was stored before.
+    Replayed(Bytes),
+    /// The job was not carried out.
+    Failed(WriteError),
 }
 
 impl WriteJob {
@@ -62,38 +83,87 @@ impl WriteJob {
         change_notifier: &Arc<ChangeNotifier>,
     ) -> (Self, oneshot::Receiver<WriteReply>) {
         let (reply, receiver) = oneshot::channel();
-        (Self { request, change_notifier: Arc::clone(change_notifier), reply }, receiver)
+        let change_notifier = Arc::clone(change_notifier);
+        (Self { request, outcomes: WriteOutcomes::default(), committed: 0, change_notifier, reply }, receiver)
     }
 
-    /// Sends the reply, and notifies long polls if the writes have changed the account. A caller that has disconnected
-    /// only loses its reply. Call this after the commit.
-    pub(super) fn send_reply(self, reply: WriteReply) {
-        if let Some(position) = self.last_changed_position(&reply) {
+    /// Returns the writes that are not committed.
+    pub(super) fn pending_writes(&self) -> &[Write] {
+        &self.request.writes[self.committed..]
+    }
+
+    /// Whether a transaction has committed some of the writes.
+    pub(super) fn is_started(&self) -> bool {
+        self.committed > 0
+    }
+
+    /// Whether the writes can be divided into several transactions.
+    pub(super) fn is_divisible(&self) -> bool {
+        self.request.atomicity == Atomicity::Independent && !self.request.dry_run
+    }
+
+    /// Adds the outcome of the next pending write.
+    pub(super) fn add_outcome(&mut self, outcome: WriteOutcome, memory: &TransactionMemory) {
+        let request = &self.request;
+        if request.writes.len() == 1 {
+            self.outcomes.push_only(outcome);
+        } else {
+            self.outcomes.push(outcome, request.account, &request.custom_fields, memory);
+        }
+    }
+
+    /// Removes the outcomes of a transaction that was not committed.
+    pub(super) fn discard_uncommitted(&mut self) {
+        self.outcomes.truncate(self.committed);
+    }
+
+    /// Completes a transaction with this job: notifies long polls if it has changed the account, and replies, unless the
+    /// job needs another transaction. A caller that has disconnected only loses its reply. Call this after the commit.
+    ///
+    /// Returns the job if it needs another transaction.
+    pub(super) fn finish(mut self, result: JobResult) -> Option<Self> {
+        if let Some(position) = self.last_changed_position(&result) {
             self.change_notifier.notify(self.request.account, position);
         }
+        self.committed = self.outcomes.len();
+        let reply = match result {
+            JobResult::PartlyApplied => return Some(self),
+            JobResult::Applied(None) => Ok(Idempotent::Fresh(self.outcomes)),
+            JobResult::Applied(Some(response)) => Ok(Idempotent::Stored(response)),
+            JobResult::Replayed(response) => Ok(Idempotent::Replayed(response)),
+            JobResult::Failed(error) => Err(error),
+        };
         let _ = self.reply.send(reply);
+        None
     }
 
-    /// Returns the position of the last change; `None` if nothing was changed: the writes were rejected, replayed, a
-    /// dry run, or had no effect.
-    fn last_changed_position(&self, reply: &WriteReply) -> Option<i64> {
-        match reply {
-            Ok(Idempotent::Fresh(outcomes)) if !self.request.dry_run => {
-                outcomes.iter().flatten().filter_map(|written| written.changed_at).max()
+    /// Replies that the job failed. If some of its writes are committed, the caller learns that the outcome is unknown.
+    pub(super) fn fail(self, error: StorageError) {
+        let error = if self.is_started() { StorageError::Lost } else { error };
+        let _ = self.reply.send(Err(error.into()));
+    }
+
+    /// Returns the position of the last change in the transaction; `None` if nothing was changed: the writes were
+    /// rejected, replayed, a dry run, or had no effect.
+    fn last_changed_position(&self, result: &JobResult) -> Option<i64> {
+        match result {
+            JobResult::Applied(_) | JobResult::PartlyApplied if !self.request.dry_run => {
+                self.outcomes[self.committed..].iter().flatten().filter_map(|written| written.changed_at).max()
             }
             _ => None,
         }
     }
 
-    /// Whether the caller has disconnected.
+    /// Whether the caller has disconnected, and no write is committed. A job that is started is completed: its response
+    /// must be stored under its idempotency key.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.reply.is_closed() && !self.is_started()
     }
 }
 
 /// Replies to jobs that were not carried out.
-pub(super) fn fail_jobs(jobs: Vec<WriteJob>, error: &crate::repository::error::StorageError) {
+pub(super) fn fail_jobs(jobs: Vec<WriteJob>, error: &StorageError) {
     for job in jobs {
-        job.send_reply(Err(error.clone().into()));
+        job.fail(error.clone());
     }
 }

@@ -7,7 +7,7 @@ use contacts::config::{DatabaseSettings, Environment};
 use contacts::contacts::{Write, WriteOutcome};
 use contacts::fields::CustomSelection;
 use contacts::import_export::{ColumnMapping, MappingOptions};
-use contacts::repository::{AccountWrites, Atomicity, Idempotent, PreparedBatch, Repository};
+use contacts::repository::{AccountWrites, Atomicity, Idempotent, Outcomes, PreparedBatch, Repository};
 use serde_json::json;
 
 use super::concurrent_writers::{self, PROPERTIES, WriteLog};
@@ -76,9 +76,9 @@ impl Importer {
 }
 
 /// Returns the outcomes of writes that were executed, not replayed.
-fn expect_executed(done: Idempotent<Vec<WriteOutcome>>) -> Vec<WriteOutcome> {
+fn expect_executed(done: Outcomes) -> Vec<WriteOutcome> {
     let Idempotent::Fresh(outcomes) = done else { panic!("unexpected replay of a stored response") };
-    outcomes
+    outcomes.to_vec()
 }
 
 /// Returns chunks of random rows that often conflict: there are few contacts and even fewer values of the unique field.

@@ -128,6 +128,16 @@ async fn batch_costs_a_tenth_of_its_inputs() {
 }
 
 #[tokio::test]
+async fn cost_of_a_batch_is_rounded_up() {
+    for (inputs, expected) in [(10, 1), (11, 0), (20, 0)] {
+        let account = Account::on_server(&server_with_rate_limit(&format!("rate_rounded_{inputs}"), 2));
+        // The limit regains a request after 30 s.
+        let response = account.batch("create", batch_body_with_inputs(inputs)).await.expect(200);
+        assert_eq!(remaining(&response, "2"), expected, "after {inputs} inputs");
+    }
+}
+
+#[tokio::test]
 async fn batch_that_costs_more_than_the_limit_uses_all_of_it() {
     let account = Account::on_server(&server_with_rate_limit("rate_large_batch", 2));
     assert_eq!(remaining(&account.batch("create", batch_body_with_inputs(1_000)).await.expect(200), "2"), 0);

@@ -7,6 +7,7 @@ mod concurrency;
 mod if_match;
 mod input_errors;
 mod input_order;
+mod large_contacts;
 mod request_errors;
 
 use serde_json::{Value, json};
