@@ -97,13 +97,13 @@ async fn send_until(
 }
 
 /// Runs a shape with all callers at once, and checks the statuses of the responses. Returns the statuses.
-async fn run_shape(fixture: &HostileFixture, shape: Shape, end: Instant) -> Statuses {
+async fn run_shape(fixture: &HostileFixture, shape: Shape, duration: Duration) -> Statuses {
     let address = fixture.service.address();
-    let mut calls = vec![];
-    for caller in &fixture.callers {
-        let requests = shape.requests(caller);
-        calls.extend((0..shape.connections()).map(|number| send_until(end, shape, address, requests.clone(), number)));
-    }
+    let requests: Vec<_> = fixture.callers.iter().map(|caller| shape.requests(caller)).collect();
+    let end = Instant::now() + duration;
+    let calls = requests.iter().flat_map(|requests| {
+        (0..shape.connections()).map(move |number| send_until(end, shape, address, requests.clone(), number))
+    });
     let mut statuses = Statuses::new();
     for of_connection in run_concurrently(calls).await {
         of_connection.into_iter().for_each(|(status, count)| *statuses.entry(status).or_default() += count);
@@ -132,7 +132,7 @@ async fn hostile_callers_of_each_shape_leave_the_memory_of_the_service_below_512
         fixture.service.reset_peak_memory();
         let before = fixture.service.memory_kib();
         let started = Instant::now();
-        let statuses = run_shape(&fixture, shape, started + Duration::from_secs(seconds)).await;
+        let statuses = run_shape(&fixture, shape, Duration::from_secs(seconds)).await;
         let peak = fixture.service.peak_memory_kib();
         println!("{shape:?}, {}, {}, {:.1}, {statuses:?}", before / 1024, peak / 1024, started.elapsed().as_secs_f64());
         fixture.service.expect_running();
