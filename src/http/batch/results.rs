@@ -74,8 +74,7 @@ impl ValidatedBatch {
                 (_, Some((Ok(written), None))) => {
                     let contact = &written.contact;
                     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
-                    let selection =
-                        if written.has_omitted_properties { &*DEFAULT_PROPERTIES } else { &self.selection };
+                    let selection = if written.has_omitted_properties { &*DEFAULT_PROPERTIES } else { &self.selection };
                     let rendered = if ids_to_hide.contains(&contact.id) {
                         contact.render_without_id(selection)
                     } else {

@@ -1,17 +1,25 @@
 //! Parses the bodies of requests as JSON. Limits the memory of parsed bodies, and keeps the parsing of large bodies off
 //! the threads that serve other requests.
+//!
+//! What a body is converted to can be larger than the body: `"ab",` in an array becomes a text of its own, and an unknown
+//! field an issue with a message. So the result of the conversion is counted, too, until its request ends.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use uuid::Uuid;
 
 use crate::http::error::ApiError;
 use crate::json::{ArrayLimit, Json, JsonText};
-use crate::memory_budget::MemoryBudget;
+use crate::memory_budget::{ContentMemory, MemoryBudget, release_unused};
 
-/// The size from which on a body is large. Smaller bodies take no permits: each thread parses one at a time.
+/// The size from which on a body is parsed on a thread for blocking work.
 const LARGE_BODY: usize = 64 * 1024;
-/// The memory for large bodies that are parsed at the same time. A body with the maximum number of values takes the whole
-/// share of its account.
+/// The number of values up to which a body of less than [`LARGE_BODY`] takes no permit: each thread parses one at a time,
+/// and their number limits the memory of the results.
+const MAX_UNCOUNTED_VALUES: usize = 256;
+/// The memory of the result of a conversion for each value. Only an issue with a very long message takes more.
+const CONVERTED_BYTES: usize = 256;
+/// The memory for large bodies that are parsed at the same time, and for what they are converted to. A body with the
+/// maximum number of values takes the whole share of its account.
 const TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
 /// The memory for parsed bodies.
@@ -36,12 +44,34 @@ impl BodyParser {
         limit: Option<ArrayLimit>,
         convert: impl FnOnce(Json<'_>) -> Result<T, ApiError> + Send,
     ) -> Result<T, ApiError> {
-        if bytes.len() < LARGE_BODY {
-            return convert(JsonText::check(bytes)?.parse(limit)?);
+        let uncounted = |json: Json<'_>| convert(json).map(|converted| (converted, 0));
+        self.parse_counted(account, bytes, limit, uncounted).await.map(|(converted, _)| converted)
+    }
+
+    /// Parses a body as [`Self::parse`] does. `convert` also returns the memory of its result, in bytes, which stays
+    /// reserved until the returned memory is dropped.
+    ///
+    /// # Errors
+    /// The errors of [`Self::parse`].
+    pub(in crate::http) async fn parse_counted<T>(
+        &self,
+        account: Uuid,
+        bytes: &[u8],
+        limit: Option<ArrayLimit>,
+        convert: impl FnOnce(Json<'_>) -> Result<(T, usize), ApiError> + Send,
+    ) -> Result<(T, ContentMemory), ApiError> {
+        let is_large = bytes.len() >= LARGE_BODY;
+        let text = if is_large { run_blocking(|| JsonText::check(bytes)) } else { JsonText::check(bytes) }?;
+        if !is_large && text.value_count() <= MAX_UNCOUNTED_VALUES {
+            return Ok((convert(text.parse(limit)?)?.0, ContentMemory::default()));
         }
-        let text = run_blocking(|| JsonText::check(bytes))?;
-        let _permit = self.memory.reserve(account, text.parsed_bytes()).await?;
-        run_blocking(|| convert(text.parse(limit)?))
+        let max_converted_bytes = bytes.len() + text.value_count() * CONVERTED_BYTES;
+        let mut permit = self.memory.reserve(account, text.parsed_bytes() + max_converted_bytes).await?;
+        let convert = || convert(text.parse(limit)?);
+        let (converted, converted_bytes) = if is_large { run_blocking(convert) } else { convert() }?;
+        self.memory.try_grow(&mut permit, converted_bytes)?;
+        release_unused(&mut permit, converted_bytes);
+        Ok((converted, permit.into()))
     }
 }
 

@@ -66,7 +66,8 @@ impl Shape {
 
     /// Builds the requests of a caller. Each connection sends them in turn.
     pub fn requests(self, caller: &Caller) -> Vec<RawRequest> {
-        let request = |method_and_path: &str, body: String| RawRequest::new(method_and_path, &caller.account.token, body);
+        let request =
+            |method_and_path: &str, body: String| RawRequest::new(method_and_path, &caller.account.token, body);
         let get = |path: &str| request(&format!("GET {path}"), String::new());
         let batch = |action: &str, body: String| request(&format!("POST /contacts/batch/{action}"), body);
         let properties = all_properties();
@@ -81,7 +82,9 @@ impl Shape {
             Self::List | Self::SlowReader => vec![get(&format!("/contacts?limit=100&properties={query}"))],
             Self::ListCompressed => {
                 let list = get(&format!("/contacts?limit=100&properties={query}"));
-                ["gzip", "zstd", "br"].map(|coding| list.clone().with_header(&format!("accept-encoding: {coding}"))).into()
+                ["gzip", "zstd", "br"]
+                    .map(|coding| list.clone().with_header(&format!("accept-encoding: {coding}")))
+                    .into()
             }
             Self::Search => {
                 let body = json!({"limit": 100, "properties": properties, "sorts": ["-text_0"],
@@ -93,7 +96,8 @@ impl Shape {
             Self::MillionValues => {
                 let values = "1,".repeat(MAX_VALUES - 10);
                 let in_id = format!(r#"{{"inputs": [{{"id": [{values}1]}}]}}"#);
-                let objects = format!(r#"{{"inputs": [{{"id": [{}1]}}]}}"#, r#"{"a":1},"#.repeat((MAX_VALUES - 10) / 2));
+                let objects =
+                    format!(r#"{{"inputs": [{{"id": [{}1]}}]}}"#, r#"{"a":1},"#.repeat((MAX_VALUES - 10) / 2));
                 vec![request("POST /contacts/batch/read", in_id), request("POST /contacts/batch/read", objects)]
             }
             Self::InvalidInputs => {
@@ -133,7 +137,10 @@ impl Shape {
                     fields.insert("first_name".to_owned(), json!("Ada"));
                     let fields = Value::Object(fields).to_string();
                     let inputs = (0..LARGE_INPUTS).map(|number| format!(r#"{{"id":"x{number}","fields":{fields}}}"#));
-                    batch("upsert", batch_body(inputs, &json!({"id_property": "external_id", "properties": properties})))
+                    batch(
+                        "upsert",
+                        batch_body(inputs, &json!({"id_property": "external_id", "properties": properties})),
+                    )
                 };
                 vec![body("a"), body("b")]
             }
