@@ -7,6 +7,7 @@
 use tokio::runtime::{Handle, RuntimeFlavor};
 use uuid::Uuid;
 
+use crate::fair_semaphore::FairSemaphore;
 use crate::http::error::ApiError;
 use crate::json::{ArrayLimit, Json, JsonText};
 use crate::memory_budget::{ContentMemory, MemoryBudget, release_unused};
@@ -25,11 +26,15 @@ const TOTAL_BYTES: usize = 64 * 1024 * 1024;
 /// The memory for parsed bodies.
 pub(in crate::http) struct BodyParser {
     memory: MemoryBudget,
+    /// The permits for parsing large bodies. Each of them occupies a thread, and the allocator keeps free memory for each
+    /// thread: 40 threads kept 200 MiB.
+    computations: FairSemaphore,
 }
 
 impl BodyParser {
-    pub(super) fn new() -> Self {
-        Self { memory: MemoryBudget::new(TOTAL_BYTES) }
+    /// Creates a parser that parses this many large bodies at a time.
+    pub(super) fn new(computations: usize) -> Self {
+        Self { memory: MemoryBudget::new(TOTAL_BYTES), computations: FairSemaphore::new(computations) }
     }
 
     /// Parses a body of an account and converts the JSON. The memory of the JSON is free when this returns, so `convert` should do
@@ -61,26 +66,29 @@ impl BodyParser {
         convert: impl FnOnce(Json<'_>) -> Result<(T, usize), ApiError> + Send,
     ) -> Result<(T, ContentMemory), ApiError> {
         let is_large = bytes.len() >= LARGE_BODY;
-        let text = if is_large { run_blocking(|| JsonText::check(bytes)) } else { JsonText::check(bytes) }?;
+        let check = || JsonText::check(bytes);
+        let text = if is_large { self.run_blocking(account, check).await } else { check() }?;
         if !is_large && text.value_count() <= MAX_UNCOUNTED_VALUES {
             return Ok((convert(text.parse(limit)?)?.0, ContentMemory::default()));
         }
         let max_converted_bytes = bytes.len() + text.value_count() * CONVERTED_BYTES;
         let mut permit = self.memory.reserve(account, text.parsed_bytes() + max_converted_bytes).await?;
         let convert = || convert(text.parse(limit)?);
-        let (converted, converted_bytes) = if is_large { run_blocking(convert) } else { convert() }?;
+        let (converted, converted_bytes) =
+            if is_large { self.run_blocking(account, convert).await } else { convert() }?;
         self.memory.try_grow(&mut permit, converted_bytes)?;
         release_unused(&mut permit, converted_bytes);
         Ok((converted, permit.into()))
     }
-}
 
-/// Runs a long computation while another thread takes over this thread's other tasks. A runtime with one thread has no
-/// other thread.
-fn run_blocking<T>(compute: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(compute),
-        _ => compute(),
+    /// Runs a long computation while another thread takes over this thread's other tasks. A runtime with one thread has
+    /// no other thread.
+    async fn run_blocking<T>(&self, account: Uuid, compute: impl FnOnce() -> T) -> T {
+        let _permit = self.computations.acquire(account, 1).await;
+        match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(compute),
+            _ => compute(),
+        }
     }
 }
 
@@ -90,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn memory_of_a_large_body_is_free_after_its_conversion() {
-        let parser = BodyParser::new();
+        let parser = BodyParser::new(1);
         let total = parser.memory.free_bytes();
         let body = format!("[{}1]", "1,".repeat(LARGE_BODY));
         let during = parser.parse(Uuid::nil(), body.as_bytes(), None, |_| Ok(parser.memory.free_bytes())).await;
@@ -102,7 +110,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_body_waits_for_memory_and_is_then_rejected() {
-        let parser = BodyParser::new();
+        let parser = BodyParser::new(1);
         let body = format!("[{}1]", "1,".repeat(crate::json::MAX_VALUES - 2));
         let permit = parser.memory.reserve(Uuid::nil(), TOTAL_BYTES).await.expect("memory is free");
         assert!(matches!(
