@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, RawRequest};
+use super::exports::export_all;
 use super::fixture::HostileFixture;
+use super::many_connections::{open_endless_heads, open_idle_connections, upload_over_http2};
 use super::shapes::Shape;
 use crate::support::run_concurrently;
 
@@ -115,33 +117,66 @@ async fn run_shape(fixture: &HostileFixture, shape: Shape, duration: Duration) -
     statuses
 }
 
+/// The peaks of the service's memory.
+struct PeakMemory {
+    fixture: HostileFixture,
+    /// The names of the shapes to run, or `None` for all.
+    only: Option<String>,
+    /// The shapes that took too much memory, with their peak in KiB.
+    exceeded: Vec<(String, u64)>,
+}
+
+impl PeakMemory {
+    /// Runs requests, prints the peak of the memory meanwhile, and checks that the service is healthy afterwards.
+    /// `run` returns a summary of the responses.
+    async fn measure(&mut self, name: &str, run: impl AsyncFnOnce(&HostileFixture) -> String) {
+        if self.only.as_ref().is_some_and(|only| !only.split(',').any(|selected| selected == name)) {
+            return;
+        }
+        let service = &mut self.fixture.service;
+        service.reset_peak_memory();
+        let (before, started) = (service.memory_kib(), Instant::now());
+        let responses = run(&self.fixture).await;
+        let service = &mut self.fixture.service;
+        let peak = service.peak_memory_kib();
+        println!("{name}, {}, {}, {:.1}, {responses}", before / 1024, peak / 1024, started.elapsed().as_secs_f64());
+        service.expect_running();
+        self.fixture.callers[0].account.anonymous("GET", "/healthz").send().await.expect(200);
+        if peak >= MAX_MEMORY_KIB {
+            self.exceeded.push((name.to_owned(), peak));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_callers_of_each_shape_leave_the_memory_of_the_service_below_512_mib() {
     let seconds = std::env::var("HOSTILE_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
-    let only = std::env::var("HOSTILE_SHAPES").ok();
-    let started = Instant::now();
-    let mut fixture = HostileFixture::new().await;
-    println!("set-up: {:.1?}, {} MiB", started.elapsed(), fixture.service.peak_memory_kib() / 1024);
+    let duration = Duration::from_secs(seconds);
+    let fixture = HostileFixture::new().await;
+    let mut peaks = PeakMemory { fixture, only: std::env::var("HOSTILE_SHAPES").ok(), exceeded: vec![] };
     println!("shape, MiB before, peak MiB, seconds, responses by status");
-    let mut exceeded = vec![];
     for shape in SHAPES {
-        if only.as_ref().is_some_and(|only| !only.split(',').any(|name| name == format!("{shape:?}"))) {
-            continue;
-        }
-        fixture.restore_contacts().await;
-        fixture.service.reset_peak_memory();
-        let before = fixture.service.memory_kib();
-        let started = Instant::now();
-        let statuses = run_shape(&fixture, shape, Duration::from_secs(seconds)).await;
-        let peak = fixture.service.peak_memory_kib();
-        println!("{shape:?}, {}, {}, {:.1}, {statuses:?}", before / 1024, peak / 1024, started.elapsed().as_secs_f64());
-        fixture.service.expect_running();
-        fixture.callers[0].account.anonymous("GET", "/healthz").send().await.expect(200);
-        if peak >= MAX_MEMORY_KIB {
-            exceeded.push((shape, peak));
-        }
+        let run = async |fixture: &HostileFixture| {
+            fixture.restore_contacts().await;
+            format!("{:?}", run_shape(fixture, shape, duration).await)
+        };
+        peaks.measure(&format!("{shape:?}"), run).await;
     }
-    let log = fixture.service.log();
+    let exports = async |fixture: &HostileFixture| format!("{} MiB each", export_all(fixture).await / 1024);
+    peaks.measure("Exports", exports).await;
+    let uploads = async |fixture: &HostileFixture| {
+        format!("{} responses", upload_over_http2(fixture.service.address(), &fixture.callers, duration).await)
+    };
+    peaks.measure("Http2Uploads", uploads).await;
+    let idle = async |fixture: &HostileFixture| {
+        format!("{} connections", open_idle_connections(fixture.service.address()).await.len())
+    };
+    peaks.measure("IdleConnections", idle).await;
+    let heads = async |fixture: &HostileFixture| {
+        format!("{} connections", open_endless_heads(fixture.service.address()).await.len())
+    };
+    peaks.measure("EndlessHeads", heads).await;
+    let log = peaks.fixture.service.log();
     assert!(!log.contains("panicked") && !log.contains("internal error"), "{log}");
-    assert!(exceeded.is_empty(), "the service takes too much memory, in KiB: {exceeded:?}");
+    assert!(peaks.exceeded.is_empty(), "the service takes too much memory, in KiB: {:?}", peaks.exceeded);
 }
