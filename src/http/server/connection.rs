@@ -28,6 +28,9 @@ use crate::http::router::Service;
 const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
 /// The maximum number of concurrent requests on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
+/// The part of a body that an HTTP/2 client may send before the handler reads it. It stays in memory uncounted while a
+/// request waits for memory, so it is as small as RFC 9113 suggests, and not hyper's 1 MiB.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// The first bytes of every HTTP/2 connection (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The interval of pings on a quiet HTTP/2 connection, and the time for the response to a ping.
@@ -139,6 +142,7 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_INTERVAL);
     builder
