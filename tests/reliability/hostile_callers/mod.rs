@@ -2,7 +2,9 @@
 
 mod connection;
 mod exports;
+mod fairness;
 mod fixture;
 mod many_connections;
 mod memory;
 mod shapes;
+mod timings;
