@@ -32,11 +32,6 @@ impl ServiceProcess {
         self.address
     }
 
-    /// Returns the database of the service.
-    pub fn database(&self) -> &str {
-        &self.database
-    }
-
     /// Returns the resident memory in KiB.
     pub fn memory_kib(&self) -> u64 {
         self.status_kib("VmRSS:")

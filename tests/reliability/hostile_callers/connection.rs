@@ -44,6 +44,8 @@ impl RawRequest {
 pub struct ResponseSummary {
     pub status: u16,
     pub body_bytes: usize,
+    /// Whether the service closes the connection after this response.
+    pub is_closing: bool,
 }
 
 /// A connection to the service.
@@ -72,12 +74,10 @@ impl Connection {
     pub async fn exchange(&mut self, request: &RawRequest) -> Result<ResponseSummary> {
         self.send_bytes(format!("{}\r\n", request.head).as_bytes()).await?;
         let (mut reader, mut writer) = self.stream.split();
-        // The service may respond before it has read the whole body.
+        // The service may respond before it has read the whole body, and then close the connection.
         let send = writer.write_all(request.body.as_bytes());
         let read = read_response(&mut reader, &mut self.received, None);
-        let (sent, response) = tokio::join!(send, read);
-        sent?;
-        response
+        tokio::join!(send, read).1
     }
 
     /// Sends a request and reads `bytes_per_second` of its response, until the end or the deadline.
@@ -101,11 +101,6 @@ impl Connection {
             response = read_response(&mut reader, &mut self.received, None) => response,
             sent = send => Err(sent.err().unwrap_or(ErrorKind::UnexpectedEof.into())),
         }
-    }
-
-    /// Waits until the service sends something or closes the connection.
-    pub async fn read_to_end(&mut self) -> Result<usize> {
-        self.stream.read_to_end(&mut self.received).await
     }
 }
 
@@ -138,7 +133,7 @@ async fn read_response(
             tokio::time::sleep(Duration::from_millis(100).saturating_sub(paced_at.elapsed())).await;
         }
     }
-    Ok(ResponseSummary { status, body_bytes: length })
+    Ok(ResponseSummary { status, body_bytes: length, is_closing: head.contains("connection: close") })
 }
 
 async fn read_part(stream: &mut (impl AsyncReadExt + Unpin), part: &mut [u8], received: &mut Vec<u8>) -> Result<()> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::connection::{Connection, RawRequest};
 use super::fixture::{Caller, HostileFixture, all_properties};
@@ -61,7 +62,7 @@ async fn send_until_stopped(
         match response {
             Ok(response) => {
                 timings.add(response.status, started.elapsed());
-                connection = Some(open).filter(|_| response.status < 500);
+                connection = Some(open).filter(|_| response.status < 500 && !response.is_closing);
             }
             Err(error) => assert!(shape.may_be_disconnected(), "{shape:?}: {error}"),
         }
@@ -69,8 +70,8 @@ async fn send_until_stopped(
     timings
 }
 
-/// The requests of an account that wants to be served.
-async fn create_contacts(fixture: &HostileFixture, caller: &Caller) -> Vec<(&'static str, RawRequest)> {
+/// Creates another account with contacts of 20 KiB. Returns its id, and its requests, each with a name.
+async fn create_contacts(caller: &Caller) -> (Uuid, Vec<(&'static str, RawRequest)>) {
     let account = caller.account.for_new_account();
     for number in 0..PAGE_PROPERTIES {
         account.define(json!({"label": format!("text_{number}"), "type": "text"})).await;
@@ -82,28 +83,27 @@ async fn create_contacts(fixture: &HostileFixture, caller: &Caller) -> Vec<(&'st
     for _ in 0..10 {
         id = account.create(fields.clone().into()).await;
     }
-    let _ = fixture;
     let request = |method_and_path: &str, body: String| RawRequest::new(method_and_path, &account.token, body);
     let query = all_properties()[..PAGE_PROPERTIES].join(",");
     let patch = json!({"fields": {"last_name": "Hopper"}});
     let changed = json!({"fields": {"last_name": "Murray"}});
     let search = json!({"filters": [{"property": "first_name", "operator": "contains", "value": "rac"}]});
-    vec![
+    let requests = vec![
         ("GET", request(&format!("GET /contacts/{id}"), String::new())),
         ("PATCH", request(&format!("PATCH /contacts/{id}"), patch.to_string())),
         ("search", request("POST /contacts/search", search.to_string())),
         ("list of 200 KiB", request(&format!("GET /contacts?limit=10&properties={query}"), String::new())),
         ("PATCH", request(&format!("PATCH /contacts/{id}"), changed.to_string())),
-    ]
+    ];
+    (account.id, requests)
 }
 
 /// Adds small contacts to an account, which a search without an index has to read.
-async fn add_small_contacts(fixture: &HostileFixture, caller: &Caller) {
+async fn add_small_contacts(caller: &Caller) {
     let mut connection = caller.account.database().await;
     let insert = "INSERT INTO contacts (account_id, id, version, first_name, created_at, updated_at) \
                   SELECT $1, gen_random_uuid(), 1, 'Ada', now(), now() FROM generate_series(1, $2)";
     sqlx::query(insert).bind(caller.account.id).bind(SMALL_CONTACTS).execute(&mut connection).await.unwrap();
-    let _ = fixture;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,8 +112,8 @@ async fn requests_of_an_account_are_never_503_while_another_holds_256_connection
     let mut fixture = HostileFixture::new().await;
     let address = fixture.service.address();
     let hostile = fixture.callers[0].clone();
-    add_small_contacts(&fixture, &hostile).await;
-    let requests = create_contacts(&fixture, &fixture.callers[1]).await;
+    add_small_contacts(&hostile).await;
+    let (other, requests) = create_contacts(&fixture.callers[1]).await;
     fixture.service.reset_peak_memory();
 
     let stopped = Arc::new(AtomicBool::new(false));
@@ -158,5 +158,7 @@ async fn requests_of_an_account_are_never_503_while_another_holds_256_connection
         println!("other account, {kind}: {timings}");
     }
     fixture.service.expect_running();
-    assert!(failures.is_empty(), "requests of the other account failed: {failures:?}");
+    let log = fixture.service.log();
+    let of_other: Vec<_> = log.lines().filter(|line| line.contains(&other.to_string())).collect();
+    assert!(failures.is_empty(), "requests of the other account failed: {failures:?}\n{}", of_other.join("\n"));
 }

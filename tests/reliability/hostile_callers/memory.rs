@@ -79,17 +79,16 @@ async fn send_until(
             },
             false => exchange.await,
         };
-        let status = match response {
-            Ok(response) => response.status,
+        let (status, is_closing) = match response {
+            Ok(response) => (response.status, response.is_closing),
             Err(error) => {
                 assert!(shape.may_be_disconnected(), "{shape:?}: {error}");
-                DISCONNECTED
+                (DISCONNECTED, true)
             }
         };
         *statuses.entry(status).or_default() += 1;
-        if status == 200 || status == 207 {
-            connection = Some(open);
-        }
+        // After a rejection, a part of the body may still have to be sent.
+        connection = Some(open).filter(|_| (status == 200 || status == 207) && !is_closing);
         if status == 503 {
             // Even a hostile client gains nothing by more rejected requests than this.
             tokio::time::sleep(Duration::from_millis(20)).await;
