@@ -53,7 +53,7 @@ impl MemoryBudget {
     /// Creates a budget of `bytes`, rounded up to full KiB.
     #[must_use]
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { permits: FairSemaphore::new(bytes.div_ceil(BYTES_PER_PERMIT)) }
+        Self { permits: FairSemaphore::new(permits_for(bytes)) }
     }
 
     /// Reserves memory until the permit is dropped. A request for more than the share of an account gets all of this
@@ -75,6 +75,11 @@ impl MemoryBudget {
             permit.merge(self.acquire(permit.account(), missing).await?);
         }
         Ok(())
+    }
+
+    async fn acquire(&self, account: Uuid, count: usize) -> Result<FairPermit, OutOfMemory> {
+        let permit = self.permits.acquire(account, count);
+        tokio::time::timeout(RESERVE_TIMEOUT, permit).await.map_err(|_| OutOfMemory)
     }
 
     /// Reserves memory like [`Self::reserve`], but without waiting.
@@ -99,11 +104,6 @@ impl MemoryBudget {
 
     fn permit_count(&self, bytes: usize) -> usize {
         permits_for(bytes).min(self.permits.max_of_account())
-    }
-
-    async fn acquire(&self, account: Uuid, permits: usize) -> Result<FairPermit, OutOfMemory> {
-        let permit = self.permits.acquire(account, permits);
-        tokio::time::timeout(RESERVE_TIMEOUT, permit).await.map_err(|_| OutOfMemory)
     }
 
     /// Returns the number of free bytes.

@@ -132,6 +132,18 @@ mod tests {
     }
 
     #[test]
+    fn contacts_are_completed_in_the_order_of_the_writes() {
+        let mut account = account(None);
+        account.stored[1].unloaded_bytes = None;
+        let larger = |email| update(by_email(email), r#"{"job_title": "T"}"#);
+        let writes = [larger("b@b.cd"), larger("a@b.cd"), larger("b@b.cd")];
+        account.load_lookups(&writes);
+        let with_registry: Vec<_> = writes.iter().map(|write| (write, &account.registry)).collect();
+        let ids = account.unit_of_work.contacts_to_complete(&with_registry);
+        assert_eq!(ids, [account.id(1), account.id(0)]);
+    }
+
+    #[test]
     fn contact_that_cannot_become_larger_is_not_completed() {
         let id = account(None).id(0);
         for writes in [

@@ -143,6 +143,25 @@ mod tests {
     }
 
     #[test]
+    fn rendered_contact_is_not_larger_than_its_bound() {
+        let registry = fixtures::registry();
+        let selection = Selection::all(&registry);
+        let longest = |field: &Field| Some(Value::Text("\u{1}".repeat(field.max_length).into()));
+        let mut full = contact();
+        for field in registry.fields().iter().filter(|field| field.writable && field.kind == Kind::Text) {
+            full.values.set(field.id, longest(field));
+        }
+        let empty = Contact { values: Values::default(), ..contact() };
+        for contact in [full, empty, contact()] {
+            for selection in [Selection::default(), selection.clone()] {
+                let rendered = serde_json::to_vec(&contact.render(&selection)).expect("contacts serialize");
+                assert!(rendered.len() <= max_rendered_bytes(&selection), "{}", rendered.len());
+            }
+        }
+        assert!(max_rendered_bytes(&Selection::default()) < 16 * 1024, "most responses reserve no memory");
+    }
+
+    #[test]
     fn archived_contact_is_rendered_with_time_and_actor_of_archiving() {
         let archival = Archival { at: contact().created_at, by: Some("u1".into()) };
         let json = render(&Contact { archival: Some(archival), ..contact() }, "archived_by");

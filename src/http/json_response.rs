@@ -1,5 +1,6 @@
 //! JSON responses with data of an account.
 
+use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -109,11 +110,11 @@ impl JsonResponse {
     }
 
     /// Deserializes a response that [`Self::to_bytes`] has serialized.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, ApiError> {
+    pub(super) fn from_bytes(bytes: &Bytes) -> Result<Self, ApiError> {
         let malformed = || ApiError::Internal("a stored response is malformed".into());
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(malformed)?;
         let head = serde_json::from_slice(&bytes[..end]).map_err(|_| malformed())?;
-        Ok(Self { head, body: bytes[end + 1..].to_vec().into(), is_replayed: false })
+        Ok(Self { head, body: bytes.slice(end + 1..).into(), is_replayed: false })
     }
 }
 
@@ -150,9 +151,9 @@ mod tests {
         let head = ResponseHead { status: 201, etag: Some("\"a\"".into()), location: Some("/contacts/1".into()) };
         let body = b"{\"a\":\n1}".to_vec().into();
         let response = JsonResponse { head: head.clone(), body, is_replayed: false };
-        let bytes = response.to_bytes();
+        let bytes = Bytes::from(response.to_bytes());
         let read = JsonResponse::from_bytes(&bytes).expect("the bytes are a response");
-        assert_eq!((&read.head, read.to_bytes()), (&head, bytes));
-        assert!(JsonResponse::from_bytes(b"{}").is_err());
+        assert_eq!((&read.head, read.to_bytes()), (&head, bytes.to_vec()));
+        assert!(JsonResponse::from_bytes(&Bytes::from_static(b"{}")).is_err());
     }
 }

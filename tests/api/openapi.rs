@@ -165,6 +165,23 @@ async fn document_with_a_token_has_the_custom_fields_of_the_account() {
 }
 
 #[tokio::test]
+async fn document_lists_options_up_to_256_kib() {
+    let account = Account::new().await;
+    let name = |number: usize| format!("o{number:03}{}", "x".repeat(59));
+    let options: Vec<_> = (0..400).map(|number| json!({"label": "L", "internal_name": name(number)})).collect();
+    // The names of the options of a field have 400 x 63 bytes.
+    for number in 0..11 {
+        account.define(json!({"label": format!("f{number:02}"), "type": "dropdown", "options": options})).await;
+    }
+    let document = account.get("/openapi.json").await.expect(200).body;
+    for schema in ["Contact", "NewContact", "ContactFields"] {
+        let option = |field: &str| document["components"]["schemas"][schema]["properties"][field]["anyOf"][0].clone();
+        assert_eq!(option("f09")["enum"].as_array().unwrap().len(), 400);
+        assert_eq!(option("f10"), json!({"type": "string"}));
+    }
+}
+
+#[tokio::test]
 async fn document_and_etag_change_with_the_custom_fields() {
     let account = Account::new().await;
     let public = document().await;

@@ -23,7 +23,7 @@ use super::openapi::schemas::{BatchArchivals, BatchIds, BatchNew, BatchUpdates, 
 use super::query::QueryString;
 use super::write_request::{ValidatedWrites, WriteAttempt, WriteRequest};
 use crate::contacts::{Contact, ContactTarget, Write, WriteOutcome};
-use crate::fields::CustomSelection;
+use crate::fields::{CustomSelection, Selection};
 use crate::json::{Json, JsonError, Object};
 use crate::repository::{Atomicity, Idempotent, Outcomes, Repository, RowStream, StorageError};
 use envelope::{BatchAction, BatchEnvelope, INPUTS_LIMIT, invalid_input_count};
@@ -98,30 +98,9 @@ pub(super) async fn read_batch(
         .parse_counted(account, &body, Some(INPUTS_LIMIT), |json: Json<'_>| parse(&object_from_json(json)?));
     let ((targets, selection, is_atomic), _memory) = parsed.await.map_err(name_input_limit)?;
     let custom_fields = CustomSelection::from(&selection);
-    let mut contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?;
+    let contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?;
     let mut response = BatchResponse::new(&app.limits().responses, account)?;
-    let (mut results, mut is_too_large) = (vec![], false);
-    for target in targets {
-        let result = match target {
-            _ if is_too_large => Err(ApiError::ResponseTooLarge),
-            Err(error) => Err(error),
-            Ok(_) => match contacts.try_next().await?.flatten() {
-                None => Err(ApiError::ContactNotFound),
-                Some(contact) => {
-                    let result = BatchResult::from_contact(StatusCode::OK, contact.render(&selection));
-                    is_too_large = !response.push_if_fits(&result).await?;
-                    if is_too_large { Err(ApiError::ResponseTooLarge) } else { Ok(()) }
-                }
-            },
-        };
-        if let Err(error) = &result {
-            response.push(&BatchResult::from_error(error)).await?;
-        }
-        results.push(result);
-    }
-    if !is_too_large {
-        read_to_end(contacts).await?;
-    }
+    let results = render_contacts(&mut response, targets, contacts, &selection).await?;
     if is_atomic && results.iter().any(Result::is_err) {
         response.clear();
         for result in results {
@@ -130,6 +109,39 @@ pub(super) async fn read_batch(
         }
     }
     response.finish()
+}
+
+/// Renders the result of each target: its contact as it arrives, or its error. From the first contact that does not fit
+/// into the response on, every result is an error. Returns all results.
+async fn render_contacts(
+    response: &mut BatchResponse<'_>,
+    targets: Vec<Result<ContactTarget, ApiError>>,
+    mut contacts: RowStream<Option<Contact>>,
+    selection: &Selection,
+) -> Result<Vec<Result<(), ApiError>>, ApiError> {
+    let (mut results, mut is_full) = (vec![], false);
+    for target in targets {
+        let result = match target {
+            _ if is_full => Err(ApiError::ResponseTooLarge),
+            Err(error) => Err(error),
+            Ok(_) => match contacts.try_next().await?.flatten() {
+                None => Err(ApiError::ContactNotFound),
+                Some(contact) => {
+                    let result = BatchResult::from_contact(StatusCode::OK, contact.render(selection));
+                    is_full = !response.push_if_fits(&result).await?;
+                    if is_full { Err(ApiError::ResponseTooLarge) } else { Ok(()) }
+                }
+            },
+        };
+        if let Err(error) = &result {
+            response.push(&BatchResult::from_error(error)).await?;
+        }
+        results.push(result);
+    }
+    if !is_full {
+        read_to_end(contacts).await?;
+    }
+    Ok(results)
 }
 
 /// Reads the contacts that the valid targets identify, in order. All targets are ids, or all are unique keys.

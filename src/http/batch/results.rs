@@ -14,7 +14,7 @@ use crate::http::error::{ApiError, Problem};
 use crate::http::json_response::JsonResponse;
 use crate::http::limits::ResponseMemory;
 
-/// The properties of a contact whose other properties are omitted.
+/// The selection of the contacts for which there is no more memory.
 static DEFAULT_PROPERTIES: LazyLock<Selection> = LazyLock::new(Selection::default);
 
 /// A validated batch of writes: everything that its response needs besides the outcomes of the writes.
@@ -74,7 +74,7 @@ impl ValidatedBatch {
                 (_, Some((Ok(written), None))) => {
                     let contact = &written.contact;
                     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
-                    let selection = if written.has_omitted_properties { &*DEFAULT_PROPERTIES } else { &self.selection };
+                    let selection = if written.has_omitted_properties { &DEFAULT_PROPERTIES } else { &self.selection };
                     let rendered = if ids_to_hide.contains(&contact.id) {
                         contact.render_without_id(selection)
                     } else {

@@ -114,6 +114,7 @@ schemas! {
                 "properties": {
                     "status": {"type": "integer", "description": "The status that a separate call for this input would have", "examples": [200]},
                     "contact": {"$ref": "#/components/schemas/NewContact"},
+                    "properties_omitted": {"type": "boolean", "enum": [true], "description": "Present if `contact` has the default properties only, because the results together would be too large. Read the contact to get the others"},
                     "error": {"$ref": "#/components/schemas/Problem"}
                 }
             }},

@@ -68,7 +68,8 @@ pub(super) async fn write_unlocked(
     jobs: Vec<WriteJob>,
 ) -> Result<UnstoredJobs, FailedBatch> {
     let mut batches = group_by_account(jobs);
-    match try_write_unlocked(connection, &mut memory.for_accounts(), &mut batches).await {
+    let mut memory = memory.for_accounts();
+    match try_write_unlocked(connection, &mut memory, &mut batches).await {
         Ok(stored) => {
             let mut unstored = UnstoredJobs::default();
             batches.into_values().for_each(|batch| stored.send_replies(shared_pool, batch, &mut unstored));
@@ -160,7 +161,8 @@ pub(super) async fn write_locked(
     jobs: Vec<WriteJob>,
 ) -> Result<Vec<WriteJob>, FailedBatch> {
     let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs))]);
-    match try_write_locked(pool, &mut memory.for_account(account), account, &mut batches).await {
+    let mut memory = memory.for_account(account);
+    match try_write_locked(pool, &mut memory, account, &mut batches).await {
         Ok(pending) => {
             Ok(batches.into_values().flat_map(|batch| reply_to_stored_batch(pool, batch, &pending)).collect())
         }

@@ -63,20 +63,11 @@ impl Retrier {
         self.0.transactions.try_admit(account)
     }
 
-    /// Writes jobs of an account in one transaction, or in several if they do not fit into the memory of one. If a job
-    /// makes the transaction fail, each job is written in its own transaction.
+    /// Writes jobs of an account together. If a job makes the transaction fail, each job is written in its own
+    /// transaction.
     pub(super) async fn write_together(self, account: Uuid, mut jobs: Vec<WriteJob>) {
-        let mut attempts = 0;
-        while attempts < MAX_ATTEMPTS {
-            attempts += 1;
-            let failed = match self.attempt(account, jobs).await {
-                Ok(rest) if rest.is_empty() => return,
-                Ok(rest) => {
-                    (jobs, attempts) = (rest, 0);
-                    continue;
-                }
-                Err(failed) => failed,
-            };
+        for _ in 0..MAX_ATTEMPTS {
+            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) | StorageError::Bug(_) => {
@@ -92,21 +83,12 @@ impl Retrier {
         fail_jobs(jobs, &StorageError::Overloaded);
     }
 
-    /// Writes a job in its own transaction, or in several. The wait for a row lock runs on its own task and does not
-    /// delay the account's other jobs.
+    /// Writes a job in its own transaction. The wait for a row lock runs on its own task and does not delay the
+    /// account's other jobs.
     async fn write_alone(&self, account: Uuid, job: WriteJob) {
         let mut jobs = vec![job];
-        let mut attempts = 0;
-        while attempts < MAX_ATTEMPTS {
-            attempts += 1;
-            let failed = match self.attempt(account, jobs).await {
-                Ok(rest) if rest.is_empty() => return,
-                Ok(rest) => {
-                    (jobs, attempts) = (rest, 0);
-                    continue;
-                }
-                Err(failed) => failed,
-            };
+        for _ in 0..MAX_ATTEMPTS {
+            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) => {
@@ -122,26 +104,29 @@ impl Retrier {
 
     /// Writes jobs after waiting until the rows of their contacts are free.
     async fn write_after_lock_wait(self, account: Uuid, mut jobs: Vec<WriteJob>, mut contacts: Vec<Uuid>) {
-        let mut attempts = 0;
-        while attempts < MAX_ATTEMPTS {
-            attempts += 1;
+        for _ in 0..MAX_ATTEMPTS {
             if let Err(error) = self.wait_for_row_locks(account, &contacts).await {
                 return fail_jobs(jobs, &error);
             }
-            let failed = match self.attempt(account, jobs).await {
-                Ok(rest) if rest.is_empty() => return,
-                Ok(rest) => {
-                    (jobs, contacts, attempts) = (rest, vec![], 0);
-                    continue;
-                }
-                Err(failed) => failed,
-            };
+            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
             FailedBatch { jobs, contacts, .. } = failed;
             if !matches!(failed.error, StorageError::Stale | StorageError::Conflict(_) | StorageError::Locked(_)) {
                 return fail_jobs(jobs, &failed.error);
             }
         }
         fail_jobs(jobs, &StorageError::Overloaded);
+    }
+
+    /// Tries to write jobs under the account's lock: in one transaction, or in several if they do not fit into the memory of
+    /// one.
+    ///
+    /// # Errors
+    /// Returns the jobs that are not completed.
+    async fn write_in_parts(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+        while !jobs.is_empty() {
+            jobs = self.attempt(account, jobs).await?;
+        }
+        Ok(())
     }
 
     /// Tries once to write jobs under the account's lock. After the timeout the attempt is cancelled. That drops the

@@ -15,8 +15,9 @@ use crate::memory_budget::MemoryBudget;
 pub(super) const MAX_TRANSACTION_BYTES: usize = 32 * MIB;
 /// The memory that a transaction takes without a permit. Most transactions take less.
 const FREE_BYTES: usize = MIB;
-/// The sizes to which the permit of a transaction grows.
-const STEPS: [usize; 2] = [8 * MIB, MAX_TRANSACTION_BYTES];
+/// The sizes to which the permit of a transaction grows. The permit for the first size is a sixteenth of the budget or
+/// less, so that it may come from the part that is kept for accounts that use little.
+const STEPS: [usize; 2] = [6 * MIB, MAX_TRANSACTION_BYTES];
 /// The memory of all transactions together.
 const TRANSACTIONS_BYTES: usize = 96 * MIB;
 /// The memory of the outcomes of all requests with several writes.
@@ -218,13 +219,13 @@ mod tests {
     async fn transaction_reads_into_three_quarters_of_its_memory_which_grows_in_steps() {
         let budgets = WriteMemory::new();
         let mut memory = budgets.for_account(ACCOUNT);
-        for (bytes, reserved) in [(700 * 1024, 0), (100 * 1024, 7), (5 * MIB, 7), (MIB, 31), (17 * MIB, 31)] {
+        for (bytes, reserved) in [(700 * 1024, 0), (100 * 1024, 5), (3 * MIB, 5), (MIB, 31), (18 * MIB, 31)] {
             assert!(memory.take_for_read(bytes).await);
             assert_eq!(reserved_mib(&budgets), reserved);
         }
-        assert!(!memory.take_for_read(MIB).await && memory.is_full() && !memory.is_starved());
+        assert!(!memory.take_for_read(2 * MIB).await && memory.is_full() && !memory.is_starved());
         assert!(!memory.take_for_read(1).await, "what is read after that does not fit either");
-        assert!(memory.try_take_for_write(8 * MIB) && !memory.try_take_for_write(MIB));
+        assert!(memory.try_take_for_write(9 * MIB) && !memory.try_take_for_write(MIB));
         memory.clear();
         assert!(memory.take_for_read(MAX_TRANSACTION_BYTES / 4 * 3).await);
         drop(memory);

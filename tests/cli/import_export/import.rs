@@ -111,6 +111,40 @@ fn import_rejects_rows_whose_contact_would_be_too_large() {
 }
 
 #[test]
+fn large_contacts_are_imported_in_several_transactions_and_exported() {
+    const CONTACTS: usize = 150;
+    let fixture = Fixture::new("large_contacts");
+    let headers: Vec<_> = (0..64).map(|number| format!("note_{number}")).collect();
+    let text = |value: &str| {
+        let row = |number| format!("x{number},c{number}@example.com,{}\n", vec![value; 64].join(","));
+        format!("external_id,email,{}\n{}", headers.join(","), (0..CONTACTS).map(row).collect::<String>())
+    };
+    let (succeeded, printed) = fixture.import(ACCOUNT, text("a"), &["--match", "external_id", "--create-fields"]);
+    assert!(succeeded && printed.contains("150 created"), "{printed}");
+    // Together 38 MB.
+    let enlarged = "WITH c AS (UPDATE contacts SET custom_size = NULL, custom = (SELECT jsonb_object_agg(key, \
+                    repeat('x', 4000)) FROM jsonb_each(custom)) RETURNING 1) SELECT count(*)::text FROM c";
+    assert_eq!(fixture.query_text(enlarged), CONTACTS.to_string());
+    for (arguments, expected) in [
+        (&["--match", "external_id", "--dry-run"][..], "0 created, 150 updated, 0 unchanged, 0 rejected"),
+        (&["--match", "external_id"], "0 created, 150 updated, 0 unchanged, 0 rejected"),
+        (&["--match", "external_id"], "0 created, 0 updated, 150 unchanged, 0 rejected"),
+    ] {
+        let (succeeded, printed) = fixture.import(ACCOUNT, text("b"), arguments);
+        assert!(succeeded && printed.contains(expected), "{printed}");
+        if arguments.contains(&"--dry-run") {
+            let exported = fixture.contacts(ACCOUNT);
+            let is_large =
+                |contact: &serde_json::Value| contact["note_63"].as_str().is_some_and(|note| note.len() == 4_000);
+            assert!(exported.len() == CONTACTS && exported.iter().all(is_large));
+            let csv = fixture.export(ACCOUNT, &["--format", "csv"]);
+            assert!(csv.lines().count() == CONTACTS + 1 && csv.len() > CONTACTS * 64 * 4_000);
+        }
+    }
+    assert!(fixture.contacts(ACCOUNT).iter().all(|contact| contact["note_0"] == "b" && contact["note_63"] == "b"));
+}
+
+#[test]
 fn import_with_a_wrong_header_or_dry_run_writes_nothing() {
     let fixture = Fixture::new("dry_run");
     for (text, arguments, messages) in [
