@@ -21,7 +21,7 @@ const MAX_UNCOUNTED_VALUES: usize = 256;
 const CONVERTED_BYTES: usize = 256;
 /// The memory for large bodies that are parsed at the same time, and for what they are converted to. A body with the
 /// maximum number of values takes the whole share of its account.
-const TOTAL_BYTES: usize = 64 * 1024 * 1024;
+const TOTAL_BYTES: usize = 32 * 1024 * 1024;
 
 /// The memory for parsed bodies.
 pub(in crate::http) struct BodyParser {

@@ -15,7 +15,7 @@ use super::shapes::Shape;
 use super::timings::Timings;
 
 /// The duration of the calls of the other account without `HOSTILE_SECONDS`.
-const SECONDS: u64 = 15;
+const SECONDS: u64 = 10;
 /// How long the hostile account sends requests before the other account does.
 const RAMP_UP: Duration = Duration::from_secs(3);
 /// The number of connections of the hostile account for each kind of request: 256 in all.

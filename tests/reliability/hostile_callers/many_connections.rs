@@ -20,9 +20,11 @@ const MAX_CONNECTIONS: u64 = 8_000;
 /// The file descriptors of the test for everything else.
 const OTHER_DESCRIPTORS: u64 = 500;
 /// The number of connections that are opened at a time. The queue of the listener is short.
-const OPENED_AT_A_TIME: usize = 64;
-/// The size of a head that is almost too large.
+const OPENED_AT_A_TIME: usize = 256;
+/// The part of a head that is sent. A head may have 128 KiB.
 const HEAD_BYTES: usize = 120 * 1024;
+/// How long a connection tries to send its head.
+const MAX_SEND_TIME: Duration = Duration::from_millis(100);
 /// The number of uploads over HTTP/2 of each caller, each on its own connection.
 const UPLOADS: usize = 96;
 /// The size of each upload, and of its parts.
@@ -30,16 +32,19 @@ const PART_BYTES: usize = 64 * 1024;
 const UPLOAD_BYTES: usize = 16 * 1024 * 1024;
 
 /// Returns the number of connections that the limit of file descriptors allows.
-fn connection_count() -> u64 {
+fn connection_count() -> usize {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-    MAX_CONNECTIONS.min(hard.saturating_sub(OTHER_DESCRIPTORS))
+    MAX_CONNECTIONS.min(hard.saturating_sub(OTHER_DESCRIPTORS)) as usize
 }
 
 /// Opens connections, and lets each of them run `begin`.
-async fn open_connections(address: SocketAddr, begin: impl AsyncFn(&mut Connection) + Copy) -> Vec<Connection> {
+async fn open_connections(
+    address: SocketAddr,
+    count: usize,
+    begin: impl AsyncFn(&mut Connection) + Copy,
+) -> Vec<Connection> {
     let mut open = vec![];
-    let count = connection_count() as usize;
     while open.len() < count {
         let opened = (0..OPENED_AT_A_TIME.min(count - open.len())).map(|_| async move {
             let mut connection = Connection::open(address).await.unwrap();
@@ -56,19 +61,19 @@ pub async fn open_idle_connections(address: SocketAddr) -> Vec<Connection> {
     let request = RawRequest::new("GET /healthz", "", "");
     let request = RawRequest { head: request.head.replace("authorization: Bearer \r\n", ""), ..request };
     let request = &request;
-    open_connections(address, async |connection: &mut Connection| {
+    open_connections(address, connection_count(), async |connection: &mut Connection| {
         assert_eq!(connection.exchange(request).await.unwrap().status, 200);
     })
     .await
 }
 
-/// Opens as many connections as possible, each with a head that does not end. Returns them.
+/// Opens many connections, each with a head that does not end. Returns them.
 pub async fn open_endless_heads(address: SocketAddr) -> Vec<Connection> {
     let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: {}", "x".repeat(HEAD_BYTES));
     let head = head.as_str();
-    open_connections(address, async |connection: &mut Connection| {
-        // The service may close the connection.
-        let _ = connection.send_bytes(head.as_bytes()).await;
+    open_connections(address, connection_count() / 2, async |connection: &mut Connection| {
+        // The service reads the beginning only, and may close the connection.
+        let _ = tokio::time::timeout(MAX_SEND_TIME, connection.send_bytes(head.as_bytes())).await;
     })
     .await
 }

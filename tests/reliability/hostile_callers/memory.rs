@@ -11,7 +11,10 @@ use super::shapes::Shape;
 use crate::support::run_concurrently;
 
 /// The duration of each shape without `HOSTILE_SECONDS`.
-const SECONDS: u64 = 2;
+const SECONDS: u64 = 1;
+/// How long requests may continue after that. The short form then disconnects, the long form lets them all end.
+const SHORT_GRACE: Duration = Duration::from_secs(1);
+const LONG_GRACE: Duration = Duration::from_secs(15);
 /// The most memory that the service may take, in KiB.
 const MAX_MEMORY_KIB: u64 = 512 * 1024;
 /// The status in the table for a connection that ended without a response.
@@ -45,9 +48,10 @@ const SHAPES: [Shape; 19] = [
 /// The number of responses by status.
 type Statuses = BTreeMap<u16, usize>;
 
-/// Sends requests one after another until the end. Returns the statuses of the responses.
+/// Sends requests one after another until the end, and waits for the last response for `grace`. Returns the statuses of the
+/// responses.
 async fn send_until(
-    end: Instant,
+    (end, grace): (Instant, Duration),
     shape: Shape,
     address: std::net::SocketAddr,
     requests: Vec<RawRequest>,
@@ -70,15 +74,10 @@ async fn send_until(
                 _ => open.exchange(request).await,
             }
         };
+        // A slow exchange does not end by itself.
         let is_slow = matches!(shape, Shape::SlowReader | Shape::SlowSender);
-        let response = match is_slow {
-            // A slow exchange does not end by itself.
-            true => match tokio::time::timeout(end.saturating_duration_since(Instant::now()), exchange).await {
-                Ok(response) => response,
-                Err(_) => return statuses,
-            },
-            false => exchange.await,
-        };
+        let deadline = if is_slow { end } else { end + grace };
+        let Ok(response) = tokio::time::timeout_at(deadline.into(), exchange).await else { return statuses };
         let (status, is_closing) = match response {
             Ok(response) => (response.status, response.is_closing),
             Err(error) => {
@@ -98,12 +97,12 @@ async fn send_until(
 }
 
 /// Runs a shape with all callers at once, and checks the statuses of the responses. Returns the statuses.
-async fn run_shape(fixture: &HostileFixture, shape: Shape, duration: Duration) -> Statuses {
+async fn run_shape(fixture: &HostileFixture, shape: Shape, duration: Duration, grace: Duration) -> Statuses {
     let address = fixture.service.address();
     let requests: Vec<_> = fixture.callers.iter().map(|caller| shape.requests(caller)).collect();
     let end = Instant::now() + duration;
     let calls = requests.iter().flat_map(|requests| {
-        (0..shape.connections()).map(move |number| send_until(end, shape, address, requests.clone(), number))
+        (0..shape.connections()).map(move |number| send_until((end, grace), shape, address, requests.clone(), number))
     });
     let mut statuses = Statuses::new();
     for of_connection in run_concurrently(calls).await {
@@ -151,13 +150,14 @@ impl PeakMemory {
 async fn hostile_callers_of_each_shape_leave_the_memory_of_the_service_below_512_mib() {
     let seconds = std::env::var("HOSTILE_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
     let duration = Duration::from_secs(seconds);
+    let grace = if seconds > SECONDS { LONG_GRACE } else { SHORT_GRACE };
     let fixture = HostileFixture::new().await;
     let mut peaks = PeakMemory { fixture, only: std::env::var("HOSTILE_SHAPES").ok(), exceeded: vec![] };
     println!("shape, MiB before, peak MiB, seconds, responses by status");
     for shape in SHAPES {
         let run = async |fixture: &HostileFixture| {
             fixture.restore_contacts().await;
-            format!("{:?}", run_shape(fixture, shape, duration).await)
+            format!("{:?}", run_shape(fixture, shape, duration, grace).await)
         };
         peaks.measure(&format!("{shape:?}"), run).await;
     }
