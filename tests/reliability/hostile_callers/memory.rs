@@ -127,6 +127,7 @@ struct PeakMemory {
 impl PeakMemory {
     /// Runs requests, prints the peak of the memory meanwhile, and checks that the service is healthy afterwards.
     /// `run` returns a summary of the responses.
+    #[expect(clippy::print_stdout, reason = "the table is the result of the test")]
     async fn measure(&mut self, name: &str, run: impl AsyncFnOnce(&HostileFixture) -> String) {
         if self.only.as_ref().is_some_and(|only| !only.split(',').any(|selected| selected == name)) {
             return;
