@@ -29,7 +29,7 @@ impl Timings {
     fn quantile(&self, percent: usize) -> Duration {
         let mut durations = self.durations.clone();
         durations.sort_unstable();
-        durations.get(durations.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
+        durations.get((durations.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
     }
 }
 
