@@ -113,6 +113,12 @@ impl<'a> JsonText<'a> {
         Ok(Self { text: raw.get(), value_count })
     }
 
+    /// Returns the number of values, without keys.
+    #[must_use]
+    pub fn value_count(self) -> usize {
+        self.value_count
+    }
+
     /// Returns an upper bound of the memory that the parsed values of a large text take, in bytes, without strings that
     /// contain escapes.
     #[must_use]

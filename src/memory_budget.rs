@@ -1,5 +1,6 @@
 //! Memory that the work of all accounts shares.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -24,6 +25,18 @@ pub(crate) fn release_unused(permit: &mut FairPermit, bytes: usize) {
 /// Moves the memory that a permit does not need for `bytes` into a permit of its own.
 pub(crate) fn split_unused(permit: &mut FairPermit, bytes: usize) -> FairPermit {
     permit.split(permit.count().saturating_sub(permits_for(bytes)))
+}
+
+/// The memory of the content of a request, which is released when the last clone is dropped. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct ContentMemory {
+    _permit: Option<Arc<FairPermit>>,
+}
+
+impl From<FairPermit> for ContentMemory {
+    fn from(permit: FairPermit) -> Self {
+        Self { _permit: Some(Arc::new(permit)) }
+    }
 }
 
 /// A budget of memory, of which every account has its share.
@@ -75,6 +88,18 @@ impl MemoryBudget {
     /// [`OutOfMemory`] if not enough memory is free now.
     pub(crate) fn try_reserve(&self, account: Uuid, bytes: usize) -> Result<FairPermit, OutOfMemory> {
         self.permits.try_acquire(account, self.permit_count(bytes)).ok_or(OutOfMemory)
+    }
+
+    /// Adds memory to a permit like [`Self::grow`], but without waiting.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] if not enough memory is free now.
+    pub(crate) fn try_grow(&self, permit: &mut FairPermit, bytes: usize) -> Result<(), OutOfMemory> {
+        let missing = self.permit_count(bytes).saturating_sub(permit.count());
+        if missing > 0 {
+            permit.merge(self.permits.try_acquire(permit.account(), missing).ok_or(OutOfMemory)?);
+        }
+        Ok(())
     }
 
     fn permit_count(&self, bytes: usize) -> usize {

@@ -29,7 +29,7 @@ use crate::embedded::{Cluster, Durability};
 use crate::fields::{CustomSelection, NewField};
 use crate::http::App;
 use crate::json::{self, Json, Object};
-use crate::repository::{AccountWrites, Atomicity, Idempotent, Repository};
+use crate::repository::{AccountWrites, Atomicity, ContentMemory, Idempotent, Repository};
 
 /// The sample account. Its id is the same on every machine.
 const ACCOUNT: Uuid = uuid!("00000000-0000-7000-8000-000000000001");
@@ -211,6 +211,7 @@ async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
             dry_run: false,
             custom_fields: CustomSelection::default(),
             idempotent_request: None,
+            memory: ContentMemory::default(),
         };
         match repository.write_contacts(writes).await.map_err(|error| failed(&error))? {
             Idempotent::Fresh(outcomes) => outcomes.iter().flatten().next().map(|written| written.contact.id),

@@ -1,5 +1,7 @@
 //! The validated content of a write: the fields that it sets or clears. All other fields stay unchanged.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use super::UniqueKey;
@@ -62,7 +64,7 @@ impl ContactPatch {
                 }
                 _ => {
                     let message = registry.unsupported_message(name);
-                    let message = message.unwrap_or_else(|| "is not a field of this account's contacts".to_owned());
+                    let message = message.map_or("is not a field of this account's contacts".into(), Cow::Owned);
                     Err(Issue::new(&**name, IssueCode::UnknownField, message))
                 }
             };

@@ -72,6 +72,12 @@ pub struct Upsert {
 }
 
 impl Upsert {
+    /// Returns the memory of the values that the write sets, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.patch.memory_bytes()
+    }
+
     /// Parses the content of `fields` for the contact that `value`, a value of `property`, identifies.
     ///
     /// # Errors

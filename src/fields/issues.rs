@@ -1,5 +1,6 @@
 //! The problems of a request, in the order found.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use super::Issue;
@@ -35,6 +36,16 @@ impl Issues {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.listed.len() == MAX_ISSUES
+    }
+
+    /// Returns the memory that the listed issues take, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let of_texts = |issue: &Issue| {
+            let message = if let Cow::Owned(message) = &issue.message { message.capacity() } else { 0 };
+            issue.field.capacity() + message
+        };
+        self.listed.capacity() * size_of::<Issue>() + self.listed.iter().map(of_texts).sum::<usize>()
     }
 
     /// Returns the number of issues that are not listed.

@@ -177,24 +177,13 @@ pub(super) async fn parse_object<T>(
     app.limits().body_parser.parse(account, bytes, None, convert).await
 }
 
-/// Parses a body that must be exactly `{"fields": {…}}`, and converts the content of `fields`.
-pub(super) async fn parse_fields<T>(
-    app: &App,
-    account: Uuid,
-    bytes: &Bytes,
-    convert: impl FnOnce(&Object<'_>) -> Result<T, ApiError> + Send,
-) -> Result<T, ApiError> {
-    let convert = |json: Json<'_>| convert(&fields_from_json(json)?);
-    app.limits().body_parser.parse(account, bytes, None, convert).await
-}
-
 /// Returns the members of a body that must be a JSON object.
 pub(super) fn object_from_json(json: Json<'_>) -> Result<Object<'_>, ApiError> {
     json.into_object().ok_or(ApiError::InvalidBody("The body must be a JSON object".into()))
 }
 
 /// Returns the content of `fields` of a body that must be exactly `{"fields": {…}}`.
-fn fields_from_json(json: Json<'_>) -> Result<Object<'_>, ApiError> {
+pub(super) fn fields_from_json(json: Json<'_>) -> Result<Object<'_>, ApiError> {
     const MESSAGE: &str = "The body must be {\"fields\": {internal_name: value, …}} and nothing else";
     match json.into_object().map(<[_; 1]>::try_from) {
         Some(Ok([(name, Json::Object(fields))])) if name == "fields" => Ok(fields),

@@ -3,7 +3,7 @@
 //! A write is validated against one version of the account's registry, and committed only if this is still the current
 //! version. If the registry has changed, the request is validated again against the new version.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::RequestPartsExt;
 use axum::body::Bytes;
@@ -16,7 +16,7 @@ use super::app::App;
 use super::authentication::Caller;
 use super::conditional_headers::ConditionalHeaders;
 use super::error::ApiError;
-use super::extractors::{ContactPath, Payload, parse_fields};
+use super::extractors::{ContactPath, Payload, fields_from_json};
 use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
 use super::limits::ResponseMemory;
@@ -24,7 +24,7 @@ use super::query::{ContactQuery, QueryString, RouteParameters};
 use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WrittenContact, max_rendered_bytes};
 use crate::fields::{CustomSelection, Field, Registry, Selection};
 use crate::json::{ArrayLimit, Json, Object};
-use crate::repository::{AccountWrites, Atomicity, Outcomes, WriteError};
+use crate::repository::{AccountWrites, Atomicity, ContentMemory, Outcomes, WriteError};
 
 /// A request that writes contacts. Its extraction runs the checks up to the encoding of the query
 /// (`docs/api-reference.md#order-of-checks`).
@@ -81,7 +81,7 @@ impl WriteRequest {
         let mut registry = request.app.registry(account).await?;
         let mut is_retry = false;
         loop {
-            match attempt(WriteAttempt { request: Arc::clone(&request), registry, is_retry }).await {
+            match attempt(WriteAttempt::new(Arc::clone(&request), registry, is_retry)).await {
                 Ok(response) => return Ok(response),
                 Err(AttemptError::Failed(error)) => return Err(error),
                 Err(AttemptError::RegistryChanged) => {
@@ -133,6 +133,8 @@ pub(super) struct WriteAttempt {
     request: Arc<WriteRequest>,
     registry: Arc<Registry>,
     is_retry: bool,
+    /// The memory of the converted body.
+    content_memory: OnceLock<ContentMemory>,
 }
 
 /// The writes of a request, ready to commit.
@@ -149,6 +151,10 @@ pub(super) struct ValidatedWrites {
 pub(super) type BuildResponse = fn(&WrittenContact, &Selection, bool) -> Result<JsonResponse, ApiError>;
 
 impl WriteAttempt {
+    fn new(request: Arc<WriteRequest>, registry: Arc<Registry>, is_retry: bool) -> Self {
+        Self { request, registry, is_retry, content_memory: OnceLock::new() }
+    }
+
     /// Returns the registry that the request is validated against.
     pub(super) fn registry(&self) -> &Arc<Registry> {
         &self.registry
@@ -177,22 +183,35 @@ impl WriteAttempt {
         self.request.query.parse_dry_run()
     }
 
-    /// Reads and parses a body that must be exactly `{"fields": {…}}`, and converts the content of `fields`.
+    /// Reads and parses a body that must be exactly `{"fields": {…}}`, and converts the content of `fields`. `convert`
+    /// also returns the memory of its result.
     pub(super) async fn parse_fields<T>(
         &self,
-        convert: impl FnOnce(&Object<'_>) -> Result<T, ApiError> + Send,
+        convert: impl FnOnce(&Object<'_>) -> Result<(T, usize), ApiError> + Send,
     ) -> Result<T, ApiError> {
-        parse_fields(&self.request.app, self.request.caller.account, self.request.body().await?, convert).await
+        self.parse(None, |json| convert(&fields_from_json(json)?)).await
     }
 
-    /// Reads and parses a body, in which an array has a limit, and converts the JSON.
+    /// Reads and parses a body, in which an array has a limit, and converts the JSON. `convert` also returns the memory
+    /// of its result.
     pub(super) async fn parse_body<T>(
         &self,
         limit: ArrayLimit,
-        convert: impl FnOnce(Json<'_>) -> Result<T, ApiError> + Send,
+        convert: impl FnOnce(Json<'_>) -> Result<(T, usize), ApiError> + Send,
     ) -> Result<T, ApiError> {
-        let body = self.request.body().await?;
-        self.request.app.limits().body_parser.parse(self.request.caller.account, body, Some(limit), convert).await
+        self.parse(Some(limit), convert).await
+    }
+
+    async fn parse<T>(
+        &self,
+        limit: Option<ArrayLimit>,
+        convert: impl FnOnce(Json<'_>) -> Result<(T, usize), ApiError> + Send,
+    ) -> Result<T, ApiError> {
+        let (parser, account) = (&self.request.app.limits().body_parser, self.request.caller.account);
+        let (converted, memory) = parser.parse_counted(account, self.request.body().await?, limit, convert).await?;
+        // An attempt parses its body once.
+        let _ = self.content_memory.set(memory);
+        Ok(converted)
     }
 
     /// Returns the conditions of `If-Match` and `If-None-Match`.
@@ -257,6 +276,7 @@ impl WriteAttempt {
             idempotent_request: validated
                 .fingerprint
                 .map(|fingerprint| fingerprint.into_idempotent_request(build_response)),
+            memory: self.content_memory.get().cloned().unwrap_or_default(),
         };
         Ok(self.request.app.repository().write_contacts(writes).await?)
     }

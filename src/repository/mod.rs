@@ -58,6 +58,7 @@ use revoked_clients::RevokedClients;
 use search::SearchState;
 use writer::{AccountQueues, Writer};
 
+pub use crate::memory_budget::ContentMemory;
 pub use change_feed::{FeedError, FeedPage, FeedRequest, FeedStart, HistoryPage};
 pub use change_notifier::ChangeSubscription;
 pub use clients::StoredCredentials;

@@ -9,6 +9,7 @@ mod concurrent_writers;
 mod consistency;
 mod crash;
 mod database_proxy;
+mod hostile_callers;
 mod linearizable;
 mod model;
 mod overload;

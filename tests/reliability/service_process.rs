@@ -34,8 +34,29 @@ impl ServiceProcess {
 
     /// Returns the resident memory in KiB.
     pub fn memory_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// Returns the maximum of the resident memory since the start or since the last [`Self::reset_peak_memory`], in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// Sets the maximum of the resident memory to the current value.
+    pub fn reset_peak_memory(&self) {
+        std::fs::write(self.proc_path("clear_refs"), "5").unwrap();
+    }
+
+    /// Checks that the process is still running.
+    pub fn expect_running(&mut self) {
+        let exit = self.running.as_mut().unwrap().try_wait().unwrap();
+        assert!(exit.is_none(), "the process exited: {exit:?}, {}", self.log());
+    }
+
+    /// Returns an entry of the status of the process, in KiB.
+    fn status_kib(&self, entry: &str) -> u64 {
         let status = std::fs::read_to_string(self.proc_path("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(entry)).unwrap();
         line.trim_end_matches("kB").trim().parse().unwrap()
     }
 

@@ -8,7 +8,7 @@ use super::csv_rows::CsvRow;
 use crate::contacts::{Write, WriteOutcome};
 use crate::fields::CustomSelection;
 use crate::import_export::{ColumnMapping, RejectedRow};
-use crate::repository::{AccountWrites, Atomicity};
+use crate::repository::{AccountWrites, Atomicity, ContentMemory};
 
 /// Consecutive rows of a file, and the writes for them.
 pub(super) struct Chunk {
@@ -51,6 +51,7 @@ impl Chunk {
             dry_run,
             custom_fields: CustomSelection::default(),
             idempotent_request: None,
+            memory: ContentMemory::default(),
         }
     }
 

@@ -22,7 +22,7 @@ use super::openapi::responses::{self, KeyReused, PartialBatchResponse};
 use super::openapi::schemas::{BatchArchivals, BatchIds, BatchNew, BatchUpdates, BatchUpserts};
 use super::query::QueryString;
 use super::write_request::{ValidatedWrites, WriteAttempt, WriteRequest};
-use crate::contacts::{Contact, ContactTarget, WriteOutcome};
+use crate::contacts::{Contact, ContactTarget, Write, WriteOutcome};
 use crate::fields::{CustomSelection, Selection};
 use crate::json::{Json, JsonError, Object};
 use crate::repository::{Atomicity, Idempotent, Outcomes, Repository, RowStream, StorageError};
@@ -89,13 +89,14 @@ pub(super) async fn read_batch(
         let envelope = BatchEnvelope::parse(body, BatchAction::Read, &registry)?;
         caller.charge_batch(&app, envelope.inputs.len())?;
         let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.parse_id_only(input)).collect();
-        Ok((targets, envelope.selection, envelope.is_atomic))
+        let memory_bytes = memory_bytes(&targets);
+        Ok(((targets, envelope.selection, envelope.is_atomic), memory_bytes))
     };
     let parsed = app
         .limits()
         .body_parser
-        .parse(account, &body, Some(INPUTS_LIMIT), |json: Json<'_>| parse(&object_from_json(json)?));
-    let (targets, selection, is_atomic) = parsed.await.map_err(name_input_limit)?;
+        .parse_counted(account, &body, Some(INPUTS_LIMIT), |json: Json<'_>| parse(&object_from_json(json)?));
+    let ((targets, selection, is_atomic), _memory) = parsed.await.map_err(name_input_limit)?;
     let custom_fields = CustomSelection::from(&selection);
     let contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?;
     let mut response = BatchResponse::new(&app.limits().responses, account)?;
@@ -199,13 +200,13 @@ async fn batch_response(
     }
 }
 
-/// Validates the inputs of a batch of writes.
+/// Validates the inputs of a batch of writes. Also returns the memory that the result takes, in bytes.
 fn parse_batch(
     attempt: &WriteAttempt,
     action: BatchAction,
     is_dry_run: bool,
     body: &Object<'_>,
-) -> Result<(ValidatedWrites, Arc<ValidatedBatch>), ApiError> {
+) -> Result<((ValidatedWrites, Arc<ValidatedBatch>), usize), ApiError> {
     let registry = attempt.registry();
     let envelope = BatchEnvelope::parse(body, action, registry)?;
     let fingerprint = attempt.fingerprint(&envelope.selection)?;
@@ -219,8 +220,9 @@ fn parse_batch(
     };
     let (selection, registry) = (envelope.selection, Arc::clone(registry));
     let custom_fields = CustomSelection::from(&selection);
+    let memory_bytes = memory_bytes(&validity) + writes.iter().map(Write::memory_bytes).sum::<usize>();
     let batch = Arc::new(ValidatedBatch { validity, selection, registry, is_dry_run });
-    Ok((ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields }, batch))
+    Ok(((ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields }, batch), memory_bytes))
 }
 
 /// Replaces the parser's error for too many inputs.
@@ -229,6 +231,11 @@ fn name_input_limit(error: ApiError) -> ApiError {
         ApiError::InvalidJson(JsonError::ArrayTooLong) => invalid_input_count(),
         error => error,
     }
+}
+
+/// Returns the memory of the errors of the inputs, in bytes.
+fn memory_bytes<T>(inputs: &[Result<T, ApiError>]) -> usize {
+    inputs.iter().filter_map(|input| input.as_ref().err()).map(ApiError::memory_bytes).sum()
 }
 
 /// Splits the results of parsing into the validity of each input and the values of the valid inputs.

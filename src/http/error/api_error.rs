@@ -162,6 +162,17 @@ pub(in crate::http) struct Duplicate {
 }
 
 impl ApiError {
+    /// Returns the memory of the error in addition to its own size, in bytes.
+    pub(in crate::http) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::ValidationFailed(issues) | Self::InvalidQuery(issues) | Self::InvalidProperties(issues) => {
+                issues.memory_bytes()
+            }
+            Self::InvalidContactId(text) => text.capacity(),
+            _ => 0,
+        }
+    }
+
     /// Returns the status of the response.
     pub(in crate::http) fn status(&self) -> StatusCode {
         self.status_and_code().0

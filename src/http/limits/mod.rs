@@ -58,7 +58,7 @@ impl Limits {
             token_slots: TokenSlots::new(),
             wrong_secrets: WrongSecrets::new(),
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),
-            body_parser: BodyParser::new(),
+            body_parser: BodyParser::new(max_computations()),
             responses: ResponseMemory::new(limits.buffered_response_bytes),
             computations: FairSemaphore::new(max_computations()),
         }

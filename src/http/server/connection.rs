@@ -13,11 +13,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::accept::AcceptedConnection;
-use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, Timeout, Timeouts};
+use super::connection_state::{ConnectionState, MAX_HEAD_BYTES, MAX_LARGE_HEADS, Timeout, Timeouts};
 use super::observed_stream::ObservedStream;
 use super::tracked_body::TrackedBody;
 use crate::http::bodiless_responses::remove_content_length;
@@ -28,6 +28,9 @@ use crate::http::router::Service;
 const MAX_HEADER_LIST_BYTES: u32 = 64 * 1024;
 /// The maximum number of concurrent requests on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
+/// The part of a body that an HTTP/2 client may send before the handler reads it. It stays in memory uncounted while a
+/// request waits for memory, so it is as small as RFC 9113 suggests, and not hyper's 1 MiB.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// The first bytes of every HTTP/2 connection (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The interval of pings on a quiet HTTP/2 connection, and the time for the response to a ping.
@@ -37,22 +40,25 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 pub(super) struct ConnectionServer {
     service: Service,
     timeouts: Timeouts,
+    /// The permits for heads that are larger than the buffer of a connection.
+    large_heads: Arc<Semaphore>,
     shutdown: watch::Receiver<()>,
 }
 
 impl ConnectionServer {
     /// Creates a server whose connections end gracefully after the sender of `shutdown` is dropped.
     pub(super) fn new(service: Service, timeouts: Timeouts, shutdown: watch::Receiver<()>) -> Self {
-        Self { service, timeouts, shutdown }
+        Self { service, timeouts, large_heads: Arc::new(Semaphore::new(MAX_LARGE_HEADS)), shutdown }
     }
 
     /// Serves a connection in a new task.
     pub(super) fn spawn(&self, accepted: AcceptedConnection) {
         let AcceptedConnection { stream, permit } = accepted;
         let (service, timeouts, shutdown) = (self.service.clone(), self.timeouts, self.shutdown.clone());
+        let large_heads = Arc::clone(&self.large_heads);
         // The task creates the future of the connection itself. If it captured the future, it would store it twice.
         tokio::spawn(async move {
-            serve_connection(stream, service, timeouts, shutdown).await;
+            serve_connection(stream, service, timeouts, large_heads, shutdown).await;
             drop(permit);
         });
     }
@@ -63,6 +69,7 @@ pub(super) async fn serve_connection(
     stream: TcpStream,
     service: Service,
     timeouts: Timeouts,
+    large_heads: Arc<Semaphore>,
     mut shutdown: watch::Receiver<()>,
 ) {
     let state = Arc::new(ConnectionState::new());
@@ -75,7 +82,7 @@ pub(super) async fn serve_connection(
         _ = shutdown.changed() => return,
         _ = state.wait_for_timeout(timeouts) => return,
     };
-    let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(&state)));
+    let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(&state), large_heads));
     let handle = |request| handle_request(service.clone(), &state, timeouts, peer, request);
     let mut connection = pin!(builder.serve_connection(stream, service_fn(handle)));
     let mut is_ending = false;
@@ -135,6 +142,7 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_INTERVAL);
     builder

@@ -5,10 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::Version;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The maximum size of an HTTP/1 request head in bytes. Also limits the part of a body that is buffered before the
 /// handler reads it.
 pub(super) const MAX_HEAD_BYTES: usize = 128 * 1024;
+
+/// The part of a head that every connection may send. It is the size of the buffer that each connection has anyway.
+const SMALL_HEAD_BYTES: u64 = 8 * 1024;
+/// The number of connections that may send more of a head at a time. Heads arrive without a token, so nothing else limits
+/// the memory of heads that never end.
+pub(super) const MAX_LARGE_HEADS: usize = 128;
 
 /// The rate at which a client must read a large response.
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
@@ -52,6 +59,8 @@ struct StateInner {
     head_since: Option<Instant>,
     /// The bytes of the head that is arriving.
     head_bytes: u64,
+    /// The permit for the memory of a large head that is arriving.
+    large_head: Option<OwnedSemaphorePermit>,
     /// The time at which the last request ended. Used only while no request is in flight.
     idle_since: Instant,
     /// The time at which the shutdown of the connection began.
@@ -77,6 +86,7 @@ impl ConnectionState {
             is_http2: false,
             head_since: Some(now),
             head_bytes: 0,
+            large_head: None,
             idle_since: now,
             shutdown_since: None,
             write_blocked_since: None,
@@ -95,7 +105,7 @@ impl ConnectionState {
         state.request_count += 1;
         state.in_flight += 1;
         state.is_http2 = version == Version::HTTP_2;
-        (state.head_since, state.head_bytes) = (None, 0);
+        (state.head_since, state.head_bytes, state.large_head) = (None, 0, None);
         Exchange { state: Arc::clone(self), number: state.request_count }
     }
 
@@ -117,9 +127,21 @@ impl ConnectionState {
         }
         // Hyper reads no further if the head has the maximum size, so these bytes were not all of one head.
         if state.head_bytes >= MAX_HEAD_BYTES as u64 {
-            state.head_bytes = 0;
+            (state.head_bytes, state.large_head) = (0, None);
         }
-        MAX_HEAD_BYTES as u64 - state.head_bytes
+        let limit = if state.large_head.is_some() { MAX_HEAD_BYTES as u64 } else { SMALL_HEAD_BYTES };
+        limit.saturating_sub(state.head_bytes)
+    }
+
+    /// Returns whether the head that is arriving needs a permit before more of it is read.
+    pub(super) fn needs_permit_for_head(&self) -> bool {
+        let state = self.lock();
+        state.is_between_requests() && state.head_bytes >= SMALL_HEAD_BYTES && state.large_head.is_none()
+    }
+
+    /// Sets the permit for the memory of the head that is arriving. It is released when the head is complete.
+    pub(super) fn set_permit_for_head(&self, permit: Option<OwnedSemaphorePermit>) {
+        self.lock().large_head = permit;
     }
 
     /// Records an attempt to write. `is_accepted`: the socket accepted the write.
@@ -327,14 +349,19 @@ mod tests {
     fn read_does_not_go_beyond_the_maximum_size_of_a_head() {
         let state = Arc::new(ConnectionState::new());
         let max = MAX_HEAD_BYTES as u64;
-        assert_eq!(state.read_limit(), max);
         state.record_read(1_000);
-        assert_eq!(state.read_limit(), max - 1_000);
+        assert_eq!(state.read_limit(), SMALL_HEAD_BYTES - 1_000);
+        assert!(!state.needs_permit_for_head());
+        state.record_read(SMALL_HEAD_BYTES - 1_000);
+        assert!(state.needs_permit_for_head());
+        let permits = Arc::new(tokio::sync::Semaphore::new(1));
+        state.set_permit_for_head(Arc::clone(&permits).try_acquire_owned().ok());
+        assert_eq!((state.read_limit(), permits.available_permits()), (max - SMALL_HEAD_BYTES, 0));
         let exchange = state.begin_exchange(Version::HTTP_11);
-        assert_eq!(state.read_limit(), u64::MAX);
+        assert_eq!((state.read_limit(), permits.available_permits()), (u64::MAX, 1));
         state.record_read(max * 2);
         drop(exchange);
         state.record_read(max);
-        assert_eq!(state.read_limit(), max);
+        assert_eq!(state.read_limit(), SMALL_HEAD_BYTES);
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+use tokio::sync::Semaphore;
+use tokio_util::sync::PollSemaphore;
 
 use super::connection_state::ConnectionState;
 
@@ -15,11 +17,14 @@ pub(super) struct ObservedStream<S> {
     /// The limit is set before each read.
     stream: Take<S>,
     state: Arc<ConnectionState>,
+    /// The permits for large heads, which all connections share.
+    large_heads: PollSemaphore,
 }
 
 impl<S: AsyncRead> ObservedStream<S> {
-    pub(super) fn new(stream: S, state: Arc<ConnectionState>) -> Self {
-        Self { stream: stream.take(0), state }
+    /// Wraps the stream of a connection. Large heads wait for one of the permits.
+    pub(super) fn new(stream: S, state: Arc<ConnectionState>, large_heads: Arc<Semaphore>) -> Self {
+        Self { stream: stream.take(0), state, large_heads: PollSemaphore::new(large_heads) }
     }
 }
 
@@ -30,6 +35,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        if self.state.needs_permit_for_head() {
+            // The head timeout ends a wait that takes too long.
+            let permit = ready!(self.large_heads.poll_acquire(context));
+            self.state.set_permit_for_head(permit);
+        }
         let limit = self.state.read_limit();
         self.stream.set_limit(limit);
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
@@ -80,7 +90,7 @@ mod tests {
     async fn blocked_write_is_reported_until_the_client_reads() {
         let (stream, mut client) = duplex(10);
         let state = Arc::new(ConnectionState::new());
-        let mut stream = ObservedStream::new(stream, Arc::clone(&state));
+        let mut stream = ObservedStream::new(stream, Arc::clone(&state), Arc::new(Semaphore::new(1)));
         let _exchange = state.begin_exchange(Version::HTTP_11);
         let mut write = std::pin::pin!(stream.write_all(&[b'x'; 20]));
         let soon = std::time::Duration::from_millis(20);
@@ -91,5 +101,25 @@ mod tests {
         read.expect("20 bytes");
         written.expect("the write completes");
         assert!(!state.is_write_blocked());
+    }
+
+    #[tokio::test]
+    async fn large_head_waits_for_a_permit_until_another_head_is_complete() {
+        let large_heads = Arc::new(Semaphore::new(1));
+        let connect = async || {
+            let (stream, mut client) = duplex(64 * 1024);
+            let state = Arc::new(ConnectionState::new());
+            client.write_all(&[b'x'; 20_000]).await.expect("the buffer has space");
+            (ObservedStream::new(stream, Arc::clone(&state), Arc::clone(&large_heads)), state, client)
+        };
+        let ((mut first, first_state, _client), (mut second, ..)) = (connect().await, connect().await);
+        let mut head = [0; 20_000];
+        first.read_exact(&mut head).await.expect("the only permit is free");
+        second.read_exact(&mut head[..8 * 1024]).await.expect("a small head needs no permit");
+        let mut rest = std::pin::pin!(second.read_exact(&mut head[8 * 1024..]));
+        let soon = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, rest.as_mut()).await.is_err());
+        let _exchange = first_state.begin_exchange(Version::HTTP_11);
+        rest.await.expect("the permit is free");
     }
 }

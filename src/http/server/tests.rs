@@ -1,6 +1,7 @@
 //! Tests with clients that keep a connection open but read nothing from it.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -10,7 +11,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tower::util::MapRequest;
@@ -49,7 +50,8 @@ impl TestConnection {
             .route("/large", get(|| async { vec![b'x'; LARGE_BODY] }));
         let service: Service = MapRequest::new(router, |request| request);
         let (shutdown_sender, shutdown) = watch::channel(());
-        let server_task = tokio::spawn(serve_connection(stream, service, timeouts, shutdown));
+        let server_task =
+            tokio::spawn(serve_connection(stream, service, timeouts, Arc::new(Semaphore::new(1)), shutdown));
         Self { client, server_task, shutdown_sender }
     }
 }

@@ -10,6 +10,7 @@ use super::transaction_memory::TransactionMemory;
 use super::write_outcomes::WriteOutcomes;
 use crate::contacts::{Write, WriteOutcome};
 use crate::fields::{CustomSelection, Registry};
+use crate::memory_budget::ContentMemory;
 use crate::repository::change_notifier::ChangeNotifier;
 use crate::repository::error::{StorageError, WriteError};
 use crate::repository::idempotency::{Idempotent, IdempotentRequest};
@@ -33,6 +34,8 @@ pub struct AccountWrites {
     pub custom_fields: CustomSelection,
     /// The request's `Idempotency-Key`, if it sent one.
     pub idempotent_request: Option<IdempotentRequest<[WriteOutcome]>>,
+    /// The memory of the writes, which can outlive their request: a job stays in its queue when its caller disconnects.
+    pub memory: ContentMemory,
 }
 
 /// The effect of a rejected write on the other writes of the same [`AccountWrites`].

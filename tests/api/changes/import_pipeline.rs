@@ -7,7 +7,7 @@ use contacts::config::{DatabaseSettings, Environment};
 use contacts::contacts::{Write, WriteOutcome};
 use contacts::fields::CustomSelection;
 use contacts::import_export::{ColumnMapping, MappingOptions};
-use contacts::repository::{AccountWrites, Atomicity, Idempotent, Outcomes, PreparedBatch, Repository};
+use contacts::repository::{AccountWrites, Atomicity, ContentMemory, Idempotent, Outcomes, PreparedBatch, Repository};
 use serde_json::json;
 
 use super::concurrent_writers::{self, PROPERTIES, WriteLog};
@@ -42,6 +42,7 @@ impl Importer {
             dry_run: false,
             custom_fields: CustomSelection::default(),
             idempotent_request: None,
+            memory: ContentMemory::default(),
         }
     }
 

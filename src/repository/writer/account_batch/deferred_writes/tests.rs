@@ -43,6 +43,7 @@ fn job(ids: impl IntoIterator<Item = u128>, atomicity: Atomicity) -> (WriteJob, 
         dry_run: false,
         custom_fields: CustomSelection::default(),
         idempotent_request: None,
+        memory: crate::repository::ContentMemory::default(),
     };
     WriteJob::new(request, &Arc::new(ChangeNotifier::default()))
 }
