@@ -9,10 +9,10 @@ mod concurrent_writers;
 mod consistency;
 mod crash;
 mod database_proxy;
-mod hostile_callers;
 mod linearizable;
 mod model;
 mod overload;
+#[allow(dead_code, reason = "another program uses the rest")]
 mod service_process;
 mod soak;
 #[path = "../api/support/mod.rs"]

@@ -17,6 +17,9 @@ const SMALL_HEAD_BYTES: u64 = 8 * 1024;
 /// the memory of heads that never end.
 pub(super) const MAX_LARGE_HEADS: usize = 128;
 
+/// The maximum size of a read while a request is in flight. The buffer of a connection grows to the size of its reads, and
+/// is not part of the memory for bodies.
+const MAX_READ_BYTES: u64 = 32 * 1024;
 /// The rate at which a client must read a large response.
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
 
@@ -123,7 +126,7 @@ impl ConnectionState {
     pub(super) fn read_limit(&self) -> u64 {
         let mut state = self.lock();
         if !state.is_between_requests() {
-            return u64::MAX;
+            return MAX_READ_BYTES;
         }
         // Hyper reads no further if the head has the maximum size, so these bytes were not all of one head.
         if state.head_bytes >= MAX_HEAD_BYTES as u64 {
@@ -358,7 +361,7 @@ mod tests {
         state.set_permit_for_head(Arc::clone(&permits).try_acquire_owned().ok());
         assert_eq!((state.read_limit(), permits.available_permits()), (max - SMALL_HEAD_BYTES, 0));
         let exchange = state.begin_exchange(Version::HTTP_11);
-        assert_eq!((state.read_limit(), permits.available_permits()), (u64::MAX, 1));
+        assert_eq!((state.read_limit(), permits.available_permits()), (MAX_READ_BYTES, 1));
         state.record_read(max * 2);
         drop(exchange);
         state.record_read(max);

@@ -17,9 +17,9 @@ pub(super) const MAX_TRANSACTION_BYTES: usize = 32 * MIB;
 const FREE_BYTES: usize = MIB;
 /// The sizes to which the permit of a transaction grows. The permit for the first size is a sixteenth of the budget or
 /// less, so that it may come from the part that is kept for accounts that use little.
-const STEPS: [usize; 2] = [6 * MIB, MAX_TRANSACTION_BYTES];
+const STEPS: [usize; 2] = [4 * MIB, MAX_TRANSACTION_BYTES];
 /// The memory of all transactions together.
-const TRANSACTIONS_BYTES: usize = 96 * MIB;
+const TRANSACTIONS_BYTES: usize = 64 * MIB;
 /// The memory of the outcomes of all requests with several writes.
 const OUTCOMES_BYTES: usize = 32 * MIB;
 const MIB: usize = 1024 * 1024;
@@ -44,8 +44,8 @@ impl WriteMemory {
         TransactionMemory::new(self, account, true)
     }
 
-    /// Returns the memory of a new transaction of several accounts. It does not wait for memory: the accounts would
-    /// wait for one another.
+    /// Returns the memory of a new transaction of several accounts. It does not wait for memory and takes no more than the
+    /// first step: the accounts would wait for one another.
     pub(super) fn for_accounts(&self) -> TransactionMemory {
         TransactionMemory::new(self, Uuid::nil(), false)
     }
@@ -161,7 +161,8 @@ impl TransactionMemory {
     /// Returns the memory to reserve before the transaction may use `needed` bytes. `None` if it needs no more memory, or
     /// more than it may have.
     fn missing(&self, needed: usize) -> Option<usize> {
-        let step = STEPS.into_iter().find(|step| needed <= *step)?;
+        let steps = if self.may_wait { &STEPS[..] } else { &STEPS[..1] };
+        let step = steps.iter().find(|step| needed <= **step)?;
         (needed > self.granted).then(|| step - self.granted)
     }
 
@@ -219,7 +220,7 @@ mod tests {
     async fn transaction_reads_into_three_quarters_of_its_memory_which_grows_in_steps() {
         let budgets = WriteMemory::new();
         let mut memory = budgets.for_account(ACCOUNT);
-        for (bytes, reserved) in [(700 * 1024, 0), (100 * 1024, 5), (3 * MIB, 5), (MIB, 31), (18 * MIB, 31)] {
+        for (bytes, reserved) in [(700 * 1024, 0), (100 * 1024, 3), (2 * MIB, 3), (2 * MIB, 31), (18 * MIB, 31)] {
             assert!(memory.take_for_read(bytes).await);
             assert_eq!(reserved_mib(&budgets), reserved);
         }

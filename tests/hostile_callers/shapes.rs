@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::connection::RawRequest;
-use super::fixture::{Caller, all_properties, option_values, text_values};
+use crate::connection::RawRequest;
+use crate::fixture::{Caller, all_properties, option_values, text_values};
 
 /// The maximum number of inputs of a batch.
 const MAX_INPUTS: usize = 1_000;

@@ -12,8 +12,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::connection::{Connection, RawRequest};
-use super::fixture::Caller;
+use crate::connection::{Connection, RawRequest};
+use crate::fixture::Caller;
 
 /// The number of connections that a test keeps open, below the limit of the service (8,192).
 const MAX_CONNECTIONS: u64 = 8_000;

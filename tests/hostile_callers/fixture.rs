@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use sqlx::{Connection, PgConnection};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::service_process::ServiceProcess;
 use crate::support::{Account, DedicatedCluster};
@@ -52,16 +53,22 @@ pub struct Caller {
     pub ids: Vec<String>,
 }
 
+/// Held by the test that runs.
+static RUNNING_TEST: Mutex<()> = Mutex::const_new(());
+
 /// The service, its database, and its callers.
 pub struct HostileFixture {
     pub service: ServiceProcess,
     pub callers: Vec<Caller>,
     pub database: DedicatedCluster,
+    _running_test: MutexGuard<'static, ()>,
 }
 
 impl HostileFixture {
-    /// Starts the service, and creates the contacts of its callers.
-    pub async fn new() -> Self {
+    /// Waits until no other test runs, starts the service with default settings except these, and creates the contacts of
+    /// its callers.
+    pub async fn new(settings: &[(&'static str, &'static str)]) -> Self {
+        let running_test = RUNNING_TEST.lock().await;
         let database = DedicatedCluster::new().await;
         // Without fsync, other users of the disk do not delay the writes.
         database.alter_system("fsync = off").await;
@@ -74,7 +81,7 @@ impl HostileFixture {
             copy_account(&mut connection, &first, &account).await;
             accounts.push(account);
         }
-        let mut service = ServiceProcess::new(database.url(), &[]);
+        let mut service = ServiceProcess::new(database.url(), settings);
         service.start();
         service.wait_until_ready().await;
         let mut callers = vec![];
@@ -83,7 +90,7 @@ impl HostileFixture {
             let ids = ids.bind(account.id).fetch_all(&mut connection).await.unwrap();
             callers.push(Caller { account: account.on_address(service.address()), ids });
         }
-        Self { service, callers, database }
+        Self { service, callers, database, _running_test: running_test }
     }
 
     /// Restores the archived contacts, for the next requests that archive them.

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::fixture::HostileFixture;
+use crate::fixture::HostileFixture;
 
 /// The most memory that an export may take, in KiB.
 const MAX_MEMORY_KIB: u64 = 100 * 1024;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, RawRequest};
-use super::exports::export_all;
-use super::fixture::HostileFixture;
-use super::many_connections::{open_endless_heads, open_idle_connections, upload_over_http2};
-use super::shapes::Shape;
+use crate::connection::{Connection, RawRequest};
+use crate::exports::export_all;
+use crate::fixture::HostileFixture;
+use crate::many_connections::{open_endless_heads, open_idle_connections, upload_over_http2};
+use crate::shapes::Shape;
 use crate::support::run_concurrently;
 
 /// The duration of each shape without `HOSTILE_SECONDS`.
@@ -152,7 +152,7 @@ async fn hostile_callers_of_each_shape_leave_the_memory_of_the_service_below_512
     let seconds = std::env::var("HOSTILE_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
     let duration = Duration::from_secs(seconds);
     let grace = if seconds > SECONDS { LONG_GRACE } else { SHORT_GRACE };
-    let fixture = HostileFixture::new().await;
+    let fixture = HostileFixture::new(&[]).await;
     let mut peaks = PeakMemory { fixture, only: std::env::var("HOSTILE_SHAPES").ok(), exceeded: vec![] };
     println!("shape, MiB before, peak MiB, seconds, responses by status");
     for shape in SHAPES {

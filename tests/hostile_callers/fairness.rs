@@ -9,10 +9,10 @@ use serde_json::{Map, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::connection::{Connection, RawRequest};
-use super::fixture::{Caller, HostileFixture, all_properties};
-use super::shapes::Shape;
-use super::timings::Timings;
+use crate::connection::{Connection, RawRequest};
+use crate::fixture::{Caller, HostileFixture, all_properties};
+use crate::shapes::Shape;
+use crate::timings::Timings;
 
 /// The duration of the calls of the other account without `HOSTILE_SECONDS`.
 const SECONDS: u64 = 10;
@@ -29,6 +29,8 @@ const WORKLOADS: [(Shape, usize); 8] = [
     (Shape::InvalidInputs, 16),
     (Shape::SlowReader, 32),
 ];
+/// A debug build needs many times the usual time for a request.
+const DEBUG_SETTINGS: &[(&str, &str)] = &[("REQUEST_TIMEOUT_MS", "60000")];
 /// The number of contacts of the hostile account that searches read, besides the large ones.
 const SMALL_CONTACTS: i32 = 20_000;
 /// The properties of the other account's contacts: 10 of them bring a page to 200 KiB.
@@ -109,7 +111,8 @@ async fn add_small_contacts(caller: &Caller) {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_an_account_are_never_503_while_another_holds_256_connections() {
     let seconds = std::env::var("HOSTILE_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
-    let mut fixture = HostileFixture::new().await;
+    let settings = if cfg!(debug_assertions) { DEBUG_SETTINGS } else { &[] };
+    let mut fixture = HostileFixture::new(settings).await;
     let address = fixture.service.address();
     let hostile = fixture.callers[0].clone();
     add_small_contacts(&hostile).await;
