@@ -6,7 +6,7 @@
 //!
 //! A write loads a contact with the custom fields that it needs, which may be a small part of them. What is not loaded
 //! stays unchanged, so the loaded values alone tell whether the write makes the contact larger. To tell whether it
-//! exceeds the limit, each contact has an upper bound of the size of what is not loaded ([`Contact::unloaded_bytes`]).
+//! exceeds the limit, each contact has an upper bound of the size of the other values ([`Contact::unloaded_bytes`]).
 //! The database stores the bound with the contact, so the document with the custom values is not read for it:
 //!
 //! - Most writes end here: the bound, the loaded values and the patch together are below the limit.

@@ -20,7 +20,7 @@ impl Selection {
     /// # Errors
     /// Returns an issue for each name that is not a field of the account.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>, registry: &Registry) -> Result<Self, Issues> {
-        // A body can have millions of names, so only those of fields and of listed issues are remembered.
+        // A body can have millions of names, so only the names of fields and of listed issues are remembered.
         let (mut extra, mut issues, mut seen) = (Vec::new(), Issues::default(), HashSet::new());
         let names = names.into_iter().map(str::trim).filter(|name| !name.is_empty());
         for name in names {

@@ -220,7 +220,7 @@ impl WriteAttempt {
     }
 
     /// Returns the idempotency key and the fingerprint of the request. On routes that do not read the body, the
-    /// fingerprint is that of an empty body.
+    /// fingerprint has an empty body.
     pub(super) fn fingerprint(&self, selection: &Selection) -> Result<Option<RequestFingerprint>, ApiError> {
         let body = self.request.body.get().map(AsRef::as_ref).unwrap_or_default();
         self.request.idempotency_header.fingerprint(&self.request.caller, body, selection)

@@ -50,7 +50,7 @@ impl Collector {
         received.iter().map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap()).collect()
     }
 
-    /// Returns all spans received so far, except those of `/readyz`, whose number depends on how often the tests poll
+    /// Returns all spans received so far, except the spans of `/readyz`, whose number depends on how often the tests poll
     /// it.
     fn spans(&self) -> Vec<Span> {
         let scopes = self.requests().into_iter().flat_map(|sent| sent.resource_spans).flat_map(|sent| sent.scope_spans);

@@ -34,7 +34,7 @@ pub fn option_values() -> Map<String, Value> {
 fn option_name(number: usize) -> String {
     const FIRST: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
     const SECOND: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
-    // Names of one character follow when those of two are used up.
+    // Names of one character follow when all names of two are used.
     let first = char::from(FIRST[number % FIRST.len()]);
     let second = SECOND.get(number / FIRST.len()).map(|byte| char::from(*byte));
     second.map_or_else(|| first.to_string(), |second| format!("{first}{second}"))

@@ -188,7 +188,7 @@ async fn load_next_contacts(
     Ok(loaded)
 }
 
-/// Returns the contact in a row, with what is known about the size of the custom values that are not loaded.
+/// Returns the contact in a row, with the known bound of the size of the custom values that are not loaded.
 fn sized_contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
     let contact = row_mapping::contact_from_row(row)?;
     if row.try_get("is_complete")? {

@@ -65,7 +65,7 @@ pub(super) struct TransactionMemory {
     /// Whether something that was read did not fit.
     is_full: bool,
     /// Whether something did not fit because no memory was free.
-    is_starved: bool,
+    is_short_of_memory: bool,
     /// Whether everything that is read fits.
     is_unlimited: bool,
     /// Whether a write has been applied.
@@ -82,7 +82,7 @@ impl TransactionMemory {
             granted: FREE_BYTES,
             permits: vec![],
             is_full: false,
-            is_starved: false,
+            is_short_of_memory: false,
             is_unlimited: false,
             has_write: false,
         }
@@ -167,7 +167,7 @@ impl TransactionMemory {
     }
 
     fn add_permit(&mut self, permit: Option<FairPermit>, bytes: usize) {
-        self.is_starved |= permit.is_none();
+        self.is_short_of_memory |= permit.is_none();
         if let Some(permit) = permit {
             self.granted += bytes;
             self.permits.push(permit);
@@ -185,8 +185,8 @@ impl TransactionMemory {
     }
 
     /// Returns whether something did not fit because no memory was free, and not because of the limit of a transaction.
-    pub(super) fn is_starved(&self) -> bool {
-        self.is_starved
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.is_short_of_memory
     }
 
     /// Forgets what was read, because it is read again. The permits stay.
@@ -224,7 +224,7 @@ mod tests {
             assert!(memory.take_for_read(bytes).await);
             assert_eq!(reserved_mib(&budgets), reserved);
         }
-        assert!(!memory.take_for_read(2 * MIB).await && memory.is_full() && !memory.is_starved());
+        assert!(!memory.take_for_read(2 * MIB).await && memory.is_full() && !memory.is_short_of_memory());
         assert!(!memory.take_for_read(1).await, "what is read after that does not fit either");
         assert!(memory.try_take_for_write(9 * MIB) && !memory.try_take_for_write(MIB));
         memory.clear();
@@ -256,7 +256,7 @@ mod tests {
         }
         let mut memory = budgets.for_account(ACCOUNT);
         assert!(memory.take_for_read(MIB / 2).await);
-        assert!(!memory.take_for_read(20 * MIB).await && memory.is_starved());
+        assert!(!memory.take_for_read(20 * MIB).await && memory.is_short_of_memory());
         assert!(memory.try_take_for_write(MIB / 4));
         drop(others);
         memory.clear();

@@ -58,8 +58,8 @@ pub(super) type WriteReply = Result<Outcomes, WriteError>;
 /// Writes, and the channel for the reply to their caller.
 pub(super) struct WriteJob {
     pub(super) request: AccountWrites,
-    /// The outcomes of the writes that are applied, in order: those that are committed, and those of the transaction
-    /// that is under way.
+    /// The outcomes of the writes that are applied, in order: the committed outcomes, and the outcomes of the
+    /// transaction that is in progress.
     pub(super) outcomes: WriteOutcomes,
     /// The number of writes that earlier transactions have committed.
     committed: usize,

@@ -17,7 +17,7 @@ impl InterferingTransactions {
     /// Starts three tasks that lock rows of contacts and of the account for up to 100 ms, one that keeps a transaction
     /// open all the time, and one that changes the account's fields.
     pub fn start(account: &Account, log: &Arc<WriteLog>) -> Self {
-        // Other random numbers than those of the writers.
+        // The writers use other random numbers.
         let seed = test_seed() + 1_000;
         let mut tasks: Vec<_> =
             (0..3).map(|index| tokio::spawn(lock_rows(account.clone(), Arc::clone(log), seed + index))).collect();
@@ -53,7 +53,7 @@ async fn lock_rows(account: Account, log: Arc<WriteLog>, seed: u64) {
     }
 }
 
-/// Keeps a transaction open that has a transaction id lower than those of all writers.
+/// Keeps a transaction open whose transaction id is lower than the ids of all writers.
 async fn keep_transaction_open(account: Account) {
     let mut database = account.database().await;
     let begin = "BEGIN; CREATE TABLE elsewhere (); SELECT pg_current_xact_id()";

@@ -1,7 +1,7 @@
 //! Write batching: single writes that the service commits in one transaction stay independent.
 //!
 //! A conflict or a locked row affects only the write that meets it. `write_batching_equivalence.rs` checks that the
-//! responses equal those of one write at a time.
+//! responses equal the responses to one write at a time.
 
 use serde_json::json;
 

@@ -37,7 +37,7 @@ pub(super) struct Identifiers {
 }
 
 impl Identifiers {
-    /// Returns identifiers that belong to no account, of the same length and form as those of a real account.
+    /// Returns identifiers that belong to no account, of the same length and form as the ids of a real account.
     pub(super) fn new_unused() -> Self {
         let mut identifiers = Self::from_word(&unique_word());
         let cursor = |bytes: usize| "A".repeat(bytes);

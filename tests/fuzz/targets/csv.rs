@@ -1,4 +1,4 @@
-//! A CSV file to import. Its rows are the same as those of the `csv` crate. Each row becomes a write, or is rejected
+//! A CSV file to import. The `csv` crate reads the same rows. Each row becomes a write, or is rejected
 //! with a documented error code. A contact that a row creates is exported as an equivalent row.
 
 // The reader belongs to the command line, not to the library.
@@ -57,7 +57,7 @@ fn cells(row: &CsvRow) -> Option<Vec<String>> {
     row.cells().map(|cells| cells.map(str::to_owned).collect())
 }
 
-/// Compares the rows with those of the `csv` crate.
+/// Compares the rows with the rows that the `csv` crate reads.
 fn expect_same_as_csv(bytes: &[u8], rows: &[CsvRow]) {
     let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let expected: Vec<_> = reader.byte_records().map(Result::unwrap).collect();

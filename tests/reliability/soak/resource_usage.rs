@@ -22,7 +22,7 @@ pub struct ResourceUsage {
     /// Open files, including sockets of the database and of clients. A client opens a further connection when it has no
     /// idle one.
     files: usize,
-    /// Database connections, including those of a second, idle service in the process of the test.
+    /// Database connections, including the connections of a second, idle service in the process of the test.
     connections: i64,
     /// The size of `contacts`, `contact_keys` and `accounts`, with their indexes.
     tables_kib: i64,

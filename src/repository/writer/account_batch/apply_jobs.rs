@@ -124,7 +124,7 @@ fn count_fitting_writes(writes: &[Write], is_divisible: bool, memory: &mut Trans
 
 /// Returns the error of a job that does not fit into the memory of a transaction and cannot be divided.
 fn too_large(memory: &TransactionMemory) -> WriteError {
-    if memory.is_starved() { StorageError::Overloaded.into() } else { WriteError::TooLarge }
+    if memory.is_short_of_memory() { StorageError::Overloaded.into() } else { WriteError::TooLarge }
 }
 
 /// Returns the ids of the contacts in the response to these writes. The contact of a purge is left out: otherwise the
