@@ -22,58 +22,71 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes in chunks, which grow without being copied.
 #[derive(Debug, Default)]
 pub(super) struct ChunkedBuffer {
-    chunks: Vec<Vec<u8>>,
-    length: usize,
+    full: Vec<Vec<u8>>,
+    /// The number of bytes in `full`.
+    full_bytes: usize,
+    last: Vec<u8>,
 }
 
 impl ChunkedBuffer {
     /// Returns the number of bytes.
     pub(super) fn length(&self) -> usize {
-        self.length
+        self.full_bytes + self.last.len()
     }
 
     /// Removes the bytes from `length` on.
     pub(super) fn truncate(&mut self, length: usize) {
-        while self.length > length
-            && let Some(last) = self.chunks.last_mut()
+        while self.full_bytes > length
+            && let Some(full) = self.full.pop()
         {
-            let kept = last.len().saturating_sub(self.length - length);
-            self.length -= last.len() - kept;
-            last.truncate(kept);
-            if kept == 0 {
-                self.chunks.pop();
-            }
+            self.full_bytes -= full.len();
+            self.last = full;
         }
+        self.last.truncate(length - self.full_bytes);
     }
 
     /// Returns the chunks.
     pub(super) fn into_chunks(mut self) -> VecDeque<Bytes> {
-        if let Some(last) = self.chunks.last_mut() {
-            last.shrink_to_fit();
+        self.last.shrink_to_fit();
+        let last = Some(self.last).filter(|last| !last.is_empty());
+        self.full.into_iter().chain(last).map(Bytes::from).collect()
+    }
+
+    /// Returns the number of bytes of the last chunk when it is full.
+    fn capacity(&self) -> usize {
+        if self.full.is_empty() { FIRST_CHUNK_BYTES } else { CHUNK_BYTES }
+    }
+
+    /// Appends bytes that do not fit into the last chunk.
+    fn write_to_next_chunks(&mut self, mut bytes: &[u8]) {
+        loop {
+            let (fitting, rest) = bytes.split_at(bytes.len().min(self.capacity() - self.last.len()));
+            self.last.extend_from_slice(fitting);
+            if rest.is_empty() {
+                return;
+            }
+            bytes = rest;
+            let full = std::mem::replace(&mut self.last, Vec::with_capacity(CHUNK_BYTES));
+            self.full_bytes += full.len();
+            self.full.push(full);
         }
-        self.chunks.into_iter().map(Bytes::from).collect()
     }
 }
 
 impl Write for ChunkedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let capacity = match &*self.chunks {
-            [] | [_] => FIRST_CHUNK_BYTES,
-            [_, ..] => CHUNK_BYTES,
-        };
-        match self.chunks.last_mut() {
-            Some(last) if last.len() < capacity => {
-                let count = bytes.len().min(capacity - last.len());
-                last.extend_from_slice(&bytes[..count]);
-                self.length += count;
-                Ok(count)
-            }
-            last => {
-                let chunk = if last.is_none() { vec![] } else { Vec::with_capacity(CHUNK_BYTES) };
-                self.chunks.push(chunk);
-                self.write(bytes)
-            }
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    /// JSON is written in many small parts, so this is as fast as for a vector.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() <= self.capacity() - self.last.len() {
+            self.last.extend_from_slice(bytes);
+        } else {
+            self.write_to_next_chunks(bytes);
         }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -230,5 +243,28 @@ impl HttpBody for BufferedBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.length as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunked_buffer_equals_a_vector() {
+        let (mut buffer, mut expected) = (ChunkedBuffer::default(), vec![]);
+        for (size, length) in [(1, 1), (70_000, 60_000), (300_000, 330_000), (700_000, 320_000), (65_536, 0), (9, 9)] {
+            buffer.write_all(&vec![size as u8; size]).expect("memory grows");
+            expected.extend(vec![size as u8; size]);
+            assert_eq!(buffer.length(), expected.len());
+            buffer.truncate(length);
+            expected.truncate(length);
+            assert_eq!(buffer.length(), expected.len());
+            buffer.write_all(b"end").expect("memory grows");
+            expected.extend(b"end");
+        }
+        let chunks = buffer.into_chunks();
+        assert!(chunks.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK_BYTES));
+        assert_eq!(chunks.iter().flatten().copied().collect::<Vec<_>>(), expected);
     }
 }

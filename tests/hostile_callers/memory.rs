@@ -117,8 +117,11 @@ async fn run_shape(fixture: &HostileFixture, shape: Shape, duration: Duration, g
 
 /// Waits until the service has ended the writes of callers that have disconnected, so that their memory is free.
 async fn wait_until_idle(fixture: &HostileFixture) {
-    const GAUGES: [&str; 3] =
-        ["contacts_write_account_queues ", "contacts_queue_depth{queue=\"writes\"} ", "contacts_http_requests_in_flight "];
+    const GAUGES: [&str; 3] = [
+        "contacts_write_account_queues ",
+        "contacts_queue_depth{queue=\"writes\"} ",
+        "contacts_http_requests_in_flight ",
+    ];
     let account = &fixture.callers[0].account;
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline {

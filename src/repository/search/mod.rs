@@ -32,6 +32,9 @@ use index_candidates::IndexCandidates;
 use order::{push_after, push_order_by, push_sort_keys};
 use sql_builder::SqlBuilder;
 
+/// The number of contacts that a search is ahead of its response. It is small because contacts can be large.
+const MAX_QUEUED_CONTACTS: usize = 16;
+
 /// The state that all searches of a repository share.
 pub(super) struct SearchState {
     /// The collation of comparisons that ignore case. It is detected by the first search.
@@ -82,7 +85,7 @@ impl Repository {
         self.search_state.scans.try_admit(account)?;
         let permit = self.search_state.scans.acquire(account).await;
         let mut contacts = run(&self.pool, account, statement).await?;
-        let (sender, mut receiver) = mpsc::channel(1);
+        let (sender, mut receiver) = mpsc::channel(MAX_QUEUED_CONTACTS);
         let task = tokio::spawn(async move {
             while let Some(contact) = contacts.next().await
                 && sender.send(contact).await.is_ok()

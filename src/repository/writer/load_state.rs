@@ -148,15 +148,14 @@ async fn load_next_contacts(
     memory: &mut TransactionMemory,
 ) -> Result<usize, StorageError> {
     // The row of an account changes with every batch and may have many dead versions. So it is read once and not for
-    // each contact. The rows are in the order of the parameters: if not all of them fit into the memory, the first writes
-    // must have their data.
+    // each contact. The rows are in the order of the parameters, because both joins are loops: if not all of them fit into
+    // the memory, the first writes must have their data.
     let select = sql!(
         "WITH a AS MATERIALIZED (SELECT account_id, registry_version, last_position FROM accounts \
          WHERE account_id = ANY ($3)) \
          SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, \
-         k.registry_version, k.last_position FROM (SELECT k.*, a.registry_version, a.last_position \
-         FROM unnest($1::uuid[], $2::uuid[], $4::text[]) WITH ORDINALITY AS k (account_id, id, custom, number) \
-         LEFT JOIN a ON a.account_id = k.account_id ORDER BY k.number) k \
+         a.registry_version, a.last_position FROM unnest($1::uuid[], $2::uuid[], $4::text[]) AS k (account_id, id, custom) \
+         LEFT JOIN LATERAL (SELECT * FROM a WHERE account_id = k.account_id LIMIT 1) a ON true \
          LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c ON true",
         contact_columns("k.custom")
     );
