@@ -1,6 +1,6 @@
 //! Renders a contact for a response: one flat object (`docs/api-reference.md#contacts`).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -34,12 +34,18 @@ impl Contact {
 /// that was stored before the limit for contacts existed can be larger.
 #[must_use]
 pub fn max_rendered_bytes(selection: &Selection) -> usize {
-    let default = system::all().iter().filter(|field| field.default);
-    let fields = || default.clone().chain(selection.extra());
-    let names: usize = fields().map(|field| field.internal_name.len() + r#""":null,"#.len()).sum();
-    let values: usize = fields().map(|field| field.max_json_bytes()).sum();
+    static DEFAULT: LazyLock<(usize, usize)> =
+        LazyLock::new(|| max_bytes(system::all().iter().filter(|field| field.default)));
+    let (names, values) = max_bytes(selection.extra().iter());
     // The limit counts the values of writable fields. The others are short.
-    names + values.min(MAX_CONTACT_BYTES)
+    DEFAULT.0 + names + (DEFAULT.1 + values).min(MAX_CONTACT_BYTES)
+}
+
+/// Returns upper bounds of the sizes of the names and of the values of fields.
+fn max_bytes<'a>(fields: impl Iterator<Item = &'a Arc<Field>>) -> (usize, usize) {
+    fields.fold((0, 0), |(names, values), field| {
+        (names + field.internal_name.len() + r#""":null,"#.len(), values + field.max_json_bytes())
+    })
 }
 
 impl Serialize for RenderedContact<'_> {

@@ -97,7 +97,9 @@ impl Write for ChunkedBuffer {
 /// A body in memory. Large bodies hold a permit for their memory, which they return part by part as they are sent.
 #[derive(Clone, Default)]
 pub(super) struct BufferedBody {
-    chunks: VecDeque<Bytes>,
+    /// The first chunk, empty if it has been taken. A small body has no others.
+    first: Bytes,
+    rest: VecDeque<Bytes>,
     length: usize,
     permit: Option<Arc<FairPermit>>,
 }
@@ -105,8 +107,7 @@ pub(super) struct BufferedBody {
 impl BufferedBody {
     /// Creates a body. Returns the memory that it does not need.
     pub(super) fn new(buffer: ChunkedBuffer, permit: Option<FairPermit>) -> Self {
-        let length = buffer.length();
-        Self { chunks: buffer.into_chunks(), length, permit: permit.map(Arc::new) }.without_unused_memory()
+        Self::default().with_buffer(buffer).with_permit(permit)
     }
 
     /// Returns the number of bytes.
@@ -121,8 +122,8 @@ impl BufferedBody {
 
     /// Replaces the remaining chunks, for example by compressed chunks. The permit stays with the body.
     pub(super) fn with_buffer(self, buffer: ChunkedBuffer) -> Self {
-        let length = buffer.length();
-        Self { chunks: buffer.into_chunks(), length, ..self }.without_unused_memory()
+        let (length, mut rest) = (buffer.length(), buffer.into_chunks());
+        Self { first: rest.pop_front().unwrap_or_default(), rest, length, ..self }.without_unused_memory()
     }
 
     /// Adds a permit for its memory.
@@ -137,15 +138,21 @@ impl BufferedBody {
 
     /// Removes and returns the first chunk.
     pub(super) fn pop_chunk(&mut self) -> Option<Bytes> {
-        let chunk = self.chunks.pop_front()?;
+        let first = std::mem::take(&mut self.first);
+        let chunk = if first.is_empty() { self.rest.pop_front()? } else { first };
         self.length -= chunk.len();
         Some(chunk)
     }
 
+    /// Whether this is a small body: one chunk, whose memory is not counted.
+    fn is_small(&self) -> bool {
+        self.rest.is_empty() && self.permit.is_none()
+    }
+
     /// Returns all bytes in one piece.
-    pub(super) fn into_bytes(mut self) -> Bytes {
-        if self.chunks.len() <= 1 {
-            return self.pop_chunk().unwrap_or_default();
+    pub(super) fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first;
         }
         let mut bytes = vec![];
         self.copy_to(&mut bytes);
@@ -155,7 +162,8 @@ impl BufferedBody {
     /// Appends all bytes to a buffer.
     pub(super) fn copy_to(&self, buffer: &mut Vec<u8>) {
         buffer.reserve_exact(self.length);
-        self.chunks.iter().for_each(|chunk| buffer.extend_from_slice(chunk));
+        buffer.extend_from_slice(&self.first);
+        self.rest.iter().for_each(|chunk| buffer.extend_from_slice(chunk));
     }
 
     fn release_unused(&mut self) {
@@ -167,7 +175,7 @@ impl BufferedBody {
     /// Sets this body in a response. A large body is an extension of the response until [`Self::take_from`]: so it
     /// can still be compressed chunk by chunk.
     pub(super) fn set_in(self, response: &mut Response<Body>) {
-        if self.chunks.len() <= 1 && self.permit.is_none() {
+        if self.is_small() {
             *response.body_mut() = self.into();
         } else {
             response.extensions_mut().insert(self);
@@ -196,16 +204,13 @@ impl From<Vec<u8>> for BufferedBody {
 
 impl From<Bytes> for BufferedBody {
     fn from(bytes: Bytes) -> Self {
-        Self { length: bytes.len(), chunks: [bytes].into(), permit: None }
+        Self { length: bytes.len(), first: bytes, ..Self::default() }
     }
 }
 
 impl From<BufferedBody> for Body {
-    fn from(mut body: BufferedBody) -> Self {
-        if body.chunks.len() <= 1 && body.permit.is_none() {
-            return body.pop_chunk().map_or_else(Self::empty, Self::from);
-        }
-        Self::new(body)
+    fn from(body: BufferedBody) -> Self {
+        if body.is_small() { Self::from(body.first) } else { Self::new(body) }
     }
 }
 
@@ -238,7 +243,7 @@ impl HttpBody for BufferedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.chunks.is_empty()
+        self.length == 0
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -22,6 +24,9 @@ const QUEUE: &str = "reads";
 pub(super) const WORKERS: u32 = 2;
 /// The largest number of contacts that one statement reads.
 const MAX_BATCH: usize = 256;
+
+/// The number of contacts that a worker keeps before it sends them to their callers. Contacts can be large.
+const REPLIES_AT_A_TIME: usize = 32;
 
 type ReadReply = Result<Option<Contact>, StorageError>;
 
@@ -84,7 +89,7 @@ impl Repository {
     }
 }
 
-/// Reads the contacts of a batch. Each caller gets its contact as soon as it is read.
+/// Reads the contacts of a batch, and replies to their callers.
 async fn read_batch(connection: DedicatedConnection, mut jobs: Vec<ReadJob>) {
     // Skip jobs whose caller has disconnected.
     jobs.retain(|job| !job.reply.is_closed());
@@ -114,15 +119,35 @@ async fn send_contacts(dedicated: &DedicatedConnection, jobs: &mut [Option<ReadJ
         .bind(all().map(|job| custom_parameter(&job.custom)).collect::<Vec<_>>());
     let mut connection = dedicated.acquire().await?;
     let mut rows = query.fetch(&mut *connection);
+    let mut replies = vec![];
+    let end = read_contacts(&mut rows, jobs, &mut replies).await;
+    send_replies(&mut replies);
+    end?;
+    drop(rows);
+    dedicated.put_back(connection);
+    Ok(())
+}
+
+/// Reads all rows. Sends the replies several at a time: each of them wakes a task, which would delay the next row.
+async fn read_contacts(
+    rows: &mut BoxStream<'_, sqlx::Result<PgRow>>,
+    jobs: &mut [Option<ReadJob>],
+    replies: &mut Vec<(ReadJob, Contact)>,
+) -> Result<(), StorageError> {
     while let Some(row) = rows.try_next().await? {
         let number: i64 = row.try_get("number")?;
         let contact = row_mapping::contact_from_row(&row)?;
         let job = usize::try_from(number - 1).ok().and_then(|index| jobs.get_mut(index)?.take());
-        if let Some(job) = job {
-            let _ = job.reply.send(Ok(Some(contact)));
+        replies.extend(job.map(|job| (job, contact)));
+        if replies.len() == REPLIES_AT_A_TIME {
+            send_replies(replies);
         }
     }
-    drop(rows);
-    dedicated.put_back(connection);
     Ok(())
+}
+
+fn send_replies(replies: &mut Vec<(ReadJob, Contact)>) {
+    for (job, contact) in replies.drain(..) {
+        let _ = job.reply.send(Ok(Some(contact)));
+    }
 }

@@ -115,26 +115,6 @@ async fn run_shape(fixture: &HostileFixture, shape: Shape, duration: Duration, g
     statuses
 }
 
-/// Waits until the service has ended the writes of callers that have disconnected, so that their memory is free.
-async fn wait_until_idle(fixture: &HostileFixture) {
-    const GAUGES: [&str; 3] = [
-        "contacts_write_account_queues ",
-        "contacts_queue_depth{queue=\"writes\"} ",
-        "contacts_http_requests_in_flight ",
-    ];
-    let account = &fixture.callers[0].account;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < deadline {
-        let metrics = account.anonymous("GET", "/metrics").send().await.expect(200).text;
-        let values = metrics.lines().filter_map(|line| GAUGES.iter().find_map(|gauge| line.strip_prefix(gauge)));
-        // The request for the metrics is in flight itself.
-        if values.map(|value| value.parse::<f64>().unwrap()).sum::<f64>() <= 1.0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 /// The peaks of the service's memory.
 struct PeakMemory {
     fixture: HostileFixture,
@@ -152,9 +132,12 @@ impl PeakMemory {
         if self.only.as_ref().is_some_and(|only| !only.split(',').any(|selected| selected == name)) {
             return;
         }
-        wait_until_idle(&self.fixture).await;
+        // Each kind starts with a new process. Otherwise its peak would contain the writes of the kind before, which
+        // continue when their callers disconnect, and free memory that the allocator still holds.
         let service = &mut self.fixture.service;
-        service.reset_peak_memory();
+        service.kill();
+        service.start();
+        service.wait_until_ready().await;
         let (before, started) = (service.memory_kib(), Instant::now());
         let responses = run(&self.fixture).await;
         let service = &mut self.fixture.service;

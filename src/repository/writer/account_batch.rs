@@ -162,8 +162,10 @@ impl AccountBatch {
         for (job, writes) in self.jobs_with_writes() {
             self.unit_of_work.collect_required_lookups(writes, &job.request.registry, &mut lookups);
         }
-        let mut known = HashSet::with_capacity(lookups.ids.len());
-        lookups.ids.retain(|id| known.insert(*id));
+        if lookups.ids.len() > 1 {
+            let mut known = HashSet::with_capacity(lookups.ids.len());
+            lookups.ids.retain(|id| known.insert(*id));
+        }
         lookups.keys.sort_unstable();
         lookups.keys.dedup();
         if lookups.is_empty() {
