@@ -32,7 +32,7 @@ const WORKLOADS: [(Shape, usize); 8] = [
 /// A debug build needs many times the usual time for a request.
 const DEBUG_SETTINGS: &[(&str, &str)] = &[("REQUEST_TIMEOUT_MS", "60000")];
 /// The number of contacts of the hostile account that searches read, besides the large ones.
-const SMALL_CONTACTS: i32 = 20_000;
+const SMALL_CONTACTS: i32 = 5_000;
 /// The properties of the other account's contacts: 10 of them bring a page to 200 KiB.
 const PAGE_PROPERTIES: usize = 5;
 /// The speed at which a slow reader reads.
