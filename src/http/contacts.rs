@@ -23,7 +23,7 @@ use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RouteParameters};
 use super::write_request::WriteRequest;
 use crate::contacts::{Contact, ContactPatch, ContactTarget, ListCursor, ListStart, Upsert, Write, max_rendered_bytes};
-use crate::fields::{CustomSelection, Issues};
+use crate::fields::CustomSelection;
 use crate::json::Object;
 use crate::repository::ListPage;
 
@@ -40,13 +40,6 @@ const READ_PARAMETERS: RouteParameters =
 const PURGE_PARAMETERS: RouteParameters =
     RouteParameters { lookup: ContactLookup::Id, has_properties: false, has_dry_run: true };
 
-/// Returns the content of a write with the memory that it takes.
-fn counted<T>(parsed: Result<T, Issues>, memory_bytes: impl Fn(&T) -> usize) -> Result<(T, usize), ApiError> {
-    let content = parsed.map_err(ApiError::ValidationFailed)?;
-    let bytes = memory_bytes(&content);
-    Ok((content, bytes))
-}
-
 /// Create a contact
 ///
 /// At least one of `email`, `first_name` and `last_name` is required.
@@ -58,7 +51,7 @@ pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, Ap
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_PARAMETERS)?;
             let parse = |fields: &Object<'_>| ContactPatch::parse_new(fields, attempt.registry());
-            let patch = attempt.parse_fields(|fields| counted(parse(fields), ContactPatch::memory_bytes)).await?;
+            let patch = attempt.parse_fields(parse, ContactPatch::memory_bytes).await?;
             attempt.commit_contact(query, Write::Create(patch), JsonResponse::from_written_contact).await
         })
         .await
@@ -76,7 +69,7 @@ pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, Ap
         .retry_on_registry_change(async |attempt| {
             let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
             let parse = |fields: &Object<'_>| ContactPatch::parse(fields, attempt.registry());
-            let patch = attempt.parse_fields(|fields| counted(parse(fields), ContactPatch::memory_bytes)).await?;
+            let patch = attempt.parse_fields(parse, ContactPatch::memory_bytes).await?;
             let target = attempt.target(query.id_property.as_deref())?;
             let write = Write::Update { target, patch, preconditions: attempt.preconditions() };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
@@ -99,7 +92,7 @@ pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, Ap
             let property = query.id_property.as_deref().ok_or(ApiError::NotFound)?;
             let value = attempt.path()?.value(property);
             let parse = |fields: &Object<'_>| Upsert::parse(property, value, fields, attempt.registry());
-            let upsert = attempt.parse_fields(|fields| counted(parse(fields), Upsert::memory_bytes)).await?;
+            let upsert = attempt.parse_fields(parse, Upsert::memory_bytes).await?;
             let write = Write::Upsert(Upsert { preconditions: attempt.preconditions(), ..upsert });
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })

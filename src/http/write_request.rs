@@ -22,7 +22,7 @@ use super::json_response::JsonResponse;
 use super::limits::ResponseMemory;
 use super::query::{ContactQuery, QueryString, RouteParameters};
 use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WrittenContact, max_rendered_bytes};
-use crate::fields::{CustomSelection, Field, Registry, Selection};
+use crate::fields::{CustomSelection, Field, Issues, Registry, Selection};
 use crate::json::{ArrayLimit, Json, Object};
 use crate::repository::{AccountWrites, Atomicity, ContentMemory, Outcomes, WriteError};
 
@@ -183,32 +183,37 @@ impl WriteAttempt {
         self.request.query.parse_dry_run()
     }
 
-    /// Reads and parses a body that must be exactly `{"fields": {…}}`, and converts the content of `fields`. `convert`
-    /// also returns the memory of its result.
+    /// Reads and parses a body that must be exactly `{"fields": {…}}`, and converts the content of `fields`.
+    /// `memory_bytes` returns the memory of the result.
     pub(super) async fn parse_fields<T>(
         &self,
-        convert: impl FnOnce(&Object<'_>) -> Result<(T, usize), ApiError> + Send,
+        convert: impl FnOnce(&Object<'_>) -> Result<T, Issues> + Send,
+        memory_bytes: impl FnOnce(&T) -> usize + Send,
     ) -> Result<T, ApiError> {
-        self.parse(None, |json| convert(&fields_from_json(json)?)).await
+        let convert = |json: Json<'_>| convert(&fields_from_json(json)?).map_err(ApiError::ValidationFailed);
+        self.parse(None, convert, memory_bytes).await
     }
 
-    /// Reads and parses a body, in which an array has a limit, and converts the JSON. `convert` also returns the memory
-    /// of its result.
+    /// Reads and parses a body, in which an array has a limit, and converts the JSON. `memory_bytes` returns the memory of
+    /// the result.
     pub(super) async fn parse_body<T>(
         &self,
         limit: ArrayLimit,
-        convert: impl FnOnce(Json<'_>) -> Result<(T, usize), ApiError> + Send,
+        convert: impl FnOnce(Json<'_>) -> Result<T, ApiError> + Send,
+        memory_bytes: impl FnOnce(&T) -> usize + Send,
     ) -> Result<T, ApiError> {
-        self.parse(Some(limit), convert).await
+        self.parse(Some(limit), convert, memory_bytes).await
     }
 
     async fn parse<T>(
         &self,
         limit: Option<ArrayLimit>,
-        convert: impl FnOnce(Json<'_>) -> Result<(T, usize), ApiError> + Send,
+        convert: impl FnOnce(Json<'_>) -> Result<T, ApiError> + Send,
+        memory_bytes: impl FnOnce(&T) -> usize + Send,
     ) -> Result<T, ApiError> {
         let (parser, account) = (&self.request.app.limits().body_parser, self.request.caller.account);
-        let (converted, memory) = parser.parse_counted(account, self.request.body().await?, limit, convert).await?;
+        let body = self.request.body().await?;
+        let (converted, memory) = parser.parse_counted(account, body, limit, convert, memory_bytes).await?;
         // An attempt parses its body once.
         let _ = self.content_memory.set(memory);
         Ok(converted)

@@ -16,6 +16,7 @@ use super::array_response::read_to_end;
 use super::authentication::Caller;
 use super::error::ApiError;
 use super::extractors::{Payload, object_from_json};
+use super::idempotency;
 use super::json_response::JsonResponse;
 use super::openapi::parameters::{DryRun, IdempotencyKey};
 use super::openapi::responses::{self, KeyReused, PartialBatchResponse};
@@ -89,13 +90,12 @@ pub(super) async fn read_batch(
         let envelope = BatchEnvelope::parse(body, BatchAction::Read, &registry)?;
         caller.charge_batch(&app, envelope.inputs.len())?;
         let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.parse_id_only(input)).collect();
-        let memory_bytes = memory_bytes(&targets);
-        Ok(((targets, envelope.selection, envelope.is_atomic), memory_bytes))
+        Ok((targets, envelope.selection, envelope.is_atomic))
     };
-    let parsed = app
-        .limits()
-        .body_parser
-        .parse_counted(account, &body, Some(INPUTS_LIMIT), |json: Json<'_>| parse(&object_from_json(json)?));
+    let convert = |json: Json<'_>| parse(&object_from_json(json)?);
+    let parser = &app.limits().body_parser;
+    let parsed =
+        parser.parse_counted(account, &body, Some(INPUTS_LIMIT), convert, |(targets, ..)| error_bytes(targets));
     let ((targets, selection, is_atomic), _memory) = parsed.await.map_err(name_input_limit)?;
     let custom_fields = CustomSelection::from(&selection);
     let contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?;
@@ -171,8 +171,9 @@ async fn write_batch(request: WriteRequest, action: BatchAction) -> Result<Respo
         .retry_on_registry_change(move |attempt| async move {
             let is_dry_run = attempt.parse_batch_dry_run()?;
             let parse = |body: &Object<'_>| parse_batch(&attempt, action, is_dry_run, body);
-            let parsed = attempt.parse_body(INPUTS_LIMIT, |json: Json<'_>| parse(&object_from_json(json)?));
-            let (writes, batch) = parsed.await.map_err(name_input_limit)?;
+            let convert = |json: Json<'_>| parse(&object_from_json(json)?);
+            let (writes, batch) =
+                attempt.parse_body(INPUTS_LIMIT, convert, batch_bytes).await.map_err(name_input_limit)?;
             let stored = Arc::clone(&batch);
             let outcomes = attempt.commit(writes, move |outcomes: &[WriteOutcome]| stored.response(outcomes)).await?;
             Ok(batch_response(&attempt, &batch, outcomes).await?.into_response())
@@ -189,24 +190,21 @@ async fn batch_response(
     let (memory, account) = attempt.response_memory();
     match outcomes {
         Idempotent::Fresh(outcomes) => batch.render(&outcomes, BatchResponse::new(memory, account)?).await,
-        Idempotent::Stored(stored) => {
+        Idempotent::Stored(ref stored) | Idempotent::Replayed(ref stored) => {
             let permit = memory.reserve(account, stored.len()).await?;
-            Ok(JsonResponse::from_bytes(&stored)?.with_permit(permit))
-        }
-        Idempotent::Replayed(stored) => {
-            let permit = memory.reserve(account, stored.len()).await?;
-            Ok(JsonResponse::from_bytes(&stored)?.replayed().with_permit(permit))
+            let response = idempotency::stored_or_new_response(outcomes, |outcomes| batch.response(outcomes))?;
+            Ok(response.with_permit(permit))
         }
     }
 }
 
-/// Validates the inputs of a batch of writes. Also returns the memory that the result takes, in bytes.
+/// Validates the inputs of a batch of writes.
 fn parse_batch(
     attempt: &WriteAttempt,
     action: BatchAction,
     is_dry_run: bool,
     body: &Object<'_>,
-) -> Result<((ValidatedWrites, Arc<ValidatedBatch>), usize), ApiError> {
+) -> Result<(ValidatedWrites, Arc<ValidatedBatch>), ApiError> {
     let registry = attempt.registry();
     let envelope = BatchEnvelope::parse(body, action, registry)?;
     let fingerprint = attempt.fingerprint(&envelope.selection)?;
@@ -220,9 +218,8 @@ fn parse_batch(
     };
     let (selection, registry) = (envelope.selection, Arc::clone(registry));
     let custom_fields = CustomSelection::from(&selection);
-    let memory_bytes = memory_bytes(&validity) + writes.iter().map(Write::memory_bytes).sum::<usize>();
     let batch = Arc::new(ValidatedBatch { validity, selection, registry, is_dry_run });
-    Ok(((ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields }, batch), memory_bytes))
+    Ok((ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields }, batch))
 }
 
 /// Replaces the parser's error for too many inputs.
@@ -233,8 +230,13 @@ fn name_input_limit(error: ApiError) -> ApiError {
     }
 }
 
+/// Returns the memory of a validated batch of writes, in bytes.
+fn batch_bytes((validated, batch): &(ValidatedWrites, Arc<ValidatedBatch>)) -> usize {
+    error_bytes(&batch.validity) + validated.writes.iter().map(Write::memory_bytes).sum::<usize>()
+}
+
 /// Returns the memory of the errors of the inputs, in bytes.
-fn memory_bytes<T>(inputs: &[Result<T, ApiError>]) -> usize {
+fn error_bytes<T>(inputs: &[Result<T, ApiError>]) -> usize {
     inputs.iter().filter_map(|input| input.as_ref().err()).map(ApiError::memory_bytes).sum()
 }
 

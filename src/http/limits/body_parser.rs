@@ -49,12 +49,11 @@ impl BodyParser {
         limit: Option<ArrayLimit>,
         convert: impl FnOnce(Json<'_>) -> Result<T, ApiError> + Send,
     ) -> Result<T, ApiError> {
-        let uncounted = |json: Json<'_>| convert(json).map(|converted| (converted, 0));
-        self.parse_counted(account, bytes, limit, uncounted).await.map(|(converted, _)| converted)
+        self.parse_counted(account, bytes, limit, convert, |_| 0).await.map(|(converted, _)| converted)
     }
 
-    /// Parses a body as [`Self::parse`] does. `convert` also returns the memory of its result, in bytes, which stays
-    /// reserved until the returned memory is dropped.
+    /// Parses a body as [`Self::parse`] does. If the result takes memory from the budget, `memory_bytes` returns how much,
+    /// in bytes, and it stays reserved until the returned memory is dropped.
     ///
     /// # Errors
     /// The errors of [`Self::parse`].
@@ -63,19 +62,20 @@ impl BodyParser {
         account: Uuid,
         bytes: &[u8],
         limit: Option<ArrayLimit>,
-        convert: impl FnOnce(Json<'_>) -> Result<(T, usize), ApiError> + Send,
+        convert: impl FnOnce(Json<'_>) -> Result<T, ApiError> + Send,
+        memory_bytes: impl FnOnce(&T) -> usize + Send,
     ) -> Result<(T, ContentMemory), ApiError> {
         let is_large = bytes.len() >= LARGE_BODY;
         let check = || JsonText::check(bytes);
         let text = if is_large { self.run_blocking(account, check).await } else { check() }?;
         if !is_large && text.value_count() <= MAX_UNCOUNTED_VALUES {
-            return Ok((convert(text.parse(limit)?)?.0, ContentMemory::default()));
+            return Ok((convert(text.parse(limit)?)?, ContentMemory::default()));
         }
         let max_converted_bytes = bytes.len() + text.value_count() * CONVERTED_BYTES;
         let mut permit = self.memory.reserve(account, text.parsed_bytes() + max_converted_bytes).await?;
         let convert = || convert(text.parse(limit)?);
-        let (converted, converted_bytes) =
-            if is_large { self.run_blocking(account, convert).await } else { convert() }?;
+        let converted = if is_large { self.run_blocking(account, convert).await } else { convert() }?;
+        let converted_bytes = memory_bytes(&converted);
         self.memory.try_grow(&mut permit, converted_bytes)?;
         release_unused(&mut permit, converted_bytes);
         Ok((converted, permit.into()))

@@ -15,8 +15,8 @@ const MAX_OUTCOME_BYTES: usize = 16 * MIB;
 const STEP_BYTES: usize = MIB;
 const MIB: usize = 1024 * 1024;
 
-/// The outcomes of the writes of a request, in order. Those of several writes have a limit of memory: the contacts beyond
-/// it have the default properties only ([`WrittenContact::has_omitted_properties`]).
+/// The outcomes of the writes of a request, in order. If there are several, they have a limit of memory: the contacts
+/// beyond it have the default properties only ([`WrittenContact::has_omitted_properties`]).
 #[derive(Default)]
 pub struct WriteOutcomes {
     outcomes: Vec<WriteOutcome>,
