@@ -14,8 +14,7 @@ RUN touch src/main.rs src/lib.rs && cargo build --release --locked
 # No shell, no package manager, not root.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/contacts /usr/local/bin/contacts
-# MIMALLOC_PURGE_DELAY=0 returns unused memory to the operating system at once.
-ENV BIND_ADDR=0.0.0.0:8080 LOG_FORMAT=json MIMALLOC_PURGE_DELAY=0
+ENV BIND_ADDR=0.0.0.0:8080 LOG_FORMAT=json
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/usr/local/bin/contacts", "health"]

@@ -30,8 +30,6 @@ impl ServerProcess {
             .env("JWT_SECRET", SECRET)
             .env("BIND_ADDR", address.to_string())
             .env("WRITE_BATCH_MAX", write_batch_max.to_string())
-            // The same setting as in the Docker image.
-            .env("MIMALLOC_PURGE_DELAY", "0")
             .current_dir(folder)
             .stdin(Stdio::null())
             .stderr(log)
