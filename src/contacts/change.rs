@@ -9,7 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{Archival, Contact};
+use super::{Archival, Contact, LastChange};
 use crate::fields::{FieldId, Value, Values, format_instant, system};
 
 /// The kind of a change.
@@ -52,9 +52,9 @@ impl ChangeKind {
 /// A change that is not stored yet.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The position in the account's change feed.
+    /// The position in the account's change feed; provisional until the change is stored (`last_change.rs`).
     pub position: i64,
-    /// The position of the contact's previous change; 0 for its first change.
+    /// The position of the contact's previous change, which may be provisional, too; 0 for its first change.
     pub previous_position: i64,
     /// The id of the contact.
     pub contact_id: Uuid,
@@ -72,6 +72,19 @@ pub struct Change {
 }
 
 impl Change {
+    /// Returns this change with the final times of its contacts, placed after the account's change `last`. Returns `None` if
+    /// they stay the same.
+    #[must_use]
+    pub fn place_times(&self, last: LastChange) -> Option<Self> {
+        let place = |contact: &Option<Arc<Contact>>| last.place_times(contact.as_deref()?, false).map(Arc::new);
+        let (before, after) = (place(&self.before), place(&self.after));
+        if before.is_none() && after.is_none() {
+            return None;
+        }
+        let (before, after) = (before.or(self.before.clone()), after.or(self.after.clone()));
+        Some(Self { before, after, ..self.clone() })
+    }
+
     /// Returns the memory of the values that the change replaces and sets, in bytes.
     #[must_use]
     pub fn changed_bytes(&self) -> usize {

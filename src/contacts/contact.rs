@@ -1,6 +1,6 @@
 //! A contact and its transitions: created, patched, archived, restored.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use super::ContactPatch;
@@ -13,7 +13,8 @@ pub struct Contact {
     pub id: Uuid,
     /// The version, which starts at 1 and increases with each change. No two states of a contact have the same version.
     pub version: i64,
-    /// The position of its last change in the account's change feed; 0 before the first change is recorded.
+    /// The position of its last change in the account's change feed; 0 before the first change is recorded. Negative while
+    /// that change is not stored (`last_change.rs`).
     pub position: i64,
     /// The values of its writable fields; of custom fields, only those that are loaded.
     pub values: Values,
@@ -24,7 +25,7 @@ pub struct Contact {
     pub archival: Option<Archival>,
     /// The time of its creation.
     pub created_at: DateTime<Utc>,
-    /// The time of its last change. It increases with every change.
+    /// The time of its last change. It never decreases.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -88,14 +89,14 @@ impl Contact {
         size_of::<Self>() + self.values.memory_bytes()
     }
 
-    /// Returns the `updated_at` of its next change: the current time, but later than the last change.
+    /// Returns the `updated_at` of its next change: the current time, but not before the last change.
     #[must_use]
     pub fn next_updated_at(&self) -> DateTime<Utc> {
-        now().max(self.updated_at + TimeDelta::milliseconds(1))
+        now().max(self.updated_at)
     }
 
     /// Returns the next version of this contact, active, with these values but without the values of deleted fields.
-    /// `updated_at` increases even if the clock does not.
+    /// `updated_at` does not decrease even if the clock does.
     fn next_version(&self, mut values: Values, registry: &Registry) -> Self {
         values.retain(|field| !registry.is_deleted(field));
         let updated_at = self.next_updated_at();
@@ -121,6 +122,8 @@ pub fn parse_id(text: &str) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::fields::{FieldId, Value, registry_fixtures as fixtures};
     use crate::json::{self, Json};
@@ -137,7 +140,7 @@ mod tests {
             contact.patched(&patch(r#"{"shoe_size": 39, "phone": null}"#), &fixtures::registry()).expect("a change");
         assert_eq!(patched.values, Contact::new(&patch(r#"{"first_name": "Ada", "shoe_size": 39}"#)).values);
         assert_eq!(patched.version, 2);
-        assert!(patched.updated_at > contact.updated_at);
+        assert!(patched.updated_at >= contact.updated_at);
     }
 
     #[test]
@@ -168,13 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn updated_at_increases_even_if_the_clock_does_not() {
+    fn updated_at_does_not_decrease_when_the_clock_is_set_back() {
         let contact = Contact::new(&patch(r#"{"first_name": "Ada"}"#));
         let ahead = Contact { updated_at: now() + TimeDelta::hours(1), ..contact };
         let archived = ahead.archived(Some("u1"), &fixtures::registry());
         let restored = archived.restored(&fixtures::registry());
-        assert_eq!(archived.updated_at, ahead.updated_at + TimeDelta::milliseconds(1));
-        assert_eq!(restored.updated_at, archived.updated_at + TimeDelta::milliseconds(1));
+        assert_eq!(archived.updated_at, ahead.updated_at);
+        assert_eq!(restored.updated_at, ahead.updated_at);
         assert_eq!((restored.version, restored.archival), (3, None));
     }
 

@@ -3,7 +3,7 @@
 //! The caller loads them, applies the writes one after another (`write_rules.rs`), and stores the effects in one
 //! transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -14,8 +14,8 @@ use crate::fields::Registry;
 /// The contacts and keys that the writes of one account affect: their state before the writes, and their current state.
 #[derive(Debug, Clone, Default)]
 pub struct UnitOfWork {
-    /// The position of the account's last change.
-    position: i64,
+    /// The newest id of the account's contacts, as far as it is known.
+    newest_id: Option<Uuid>,
     /// Their values contain the custom fields that the writes need, not necessarily all
     /// ([`Write::add_required_custom_fields`]).
     contacts: BTreeMap<Uuid, ContactState>,
@@ -46,6 +46,8 @@ pub struct Lookups {
     pub ids: Vec<Uuid>,
     /// The keys whose holders are needed.
     pub keys: Vec<UniqueKey>,
+    /// The keys whose holders are needed, and with them the contacts that hold them.
+    pub targets: Vec<UniqueKey>,
     /// The ids of contacts that are loaded but need all custom fields.
     pub incomplete_ids: Vec<Uuid>,
 }
@@ -57,8 +59,8 @@ pub struct Effects {
     pub created: Vec<Arc<Contact>>,
     /// The changed contacts.
     pub updated: Vec<UpdatedContact>,
-    /// The purged contacts, each with the position of its last stored change.
-    pub purged: Vec<(Uuid, i64)>,
+    /// The stored contacts that are purged.
+    pub purged: Vec<Arc<Contact>>,
     /// The keys that contacts no longer have.
     pub keys_removed: Vec<(Uuid, UniqueKey)>,
     /// The keys that contacts now have, each with whether the contact is active.
@@ -75,33 +77,17 @@ pub struct UpdatedContact {
 }
 
 impl UnitOfWork {
-    /// Creates an empty unit of work for an account whose last change has this position.
-    #[must_use]
-    pub fn new(position: i64) -> Self {
-        Self { position, ..Self::default() }
+    /// Sets the newest id of the account's contacts. The ids of new contacts are higher.
+    pub fn set_newest_id(&mut self, newest: Uuid) {
+        self.newest_id = self.newest_id.max(Some(newest));
     }
 
-    /// Returns the unit of work for the writes that follow this batch. It contains all contacts and keys that this
-    /// batch has changed, so the next batch can load all other state before this batch is stored.
-    #[must_use]
-    pub fn for_next_batch(&self) -> Self {
-        let changed_contact = |change: &Change| {
-            let now = &self.contacts.get(&change.contact_id)?.now;
-            Some((change.contact_id, ContactState { before: now.clone(), now: now.clone() }))
-        };
-        let moved = self.holders.iter().filter(|(_, holder)| holder.is_moved);
-        Self {
-            position: self.position,
-            contacts: self.changes.iter().filter_map(changed_contact).collect(),
-            holders: moved.map(|(key, holder)| (key.clone(), KeyHolder { is_moved: false, ..*holder })).collect(),
-            changes: vec![],
-        }
-    }
-
-    /// Returns the position of the account's last change.
-    #[must_use]
-    pub fn position(&self) -> i64 {
-        self.position
+    /// Returns the id of a new contact. Its time is the later of the clock and the newest id, so that ids are in the order
+    /// of creation even if the clocks of the instances differ.
+    pub(super) fn next_id(&mut self) -> Uuid {
+        let id = self.newest_id.map_or_else(Uuid::now_v7, |newest| Uuid::now_v7().max(id_after(newest)));
+        self.newest_id = Some(id);
+        id
     }
 
     /// Returns the changes so far, in order.
@@ -126,11 +112,13 @@ impl UnitOfWork {
             let id = match write.target() {
                 None => None,
                 Some(ContactTarget::Id(id)) => Some(id),
-                Some(ContactTarget::Key(key)) => {
-                    let holder = self.key_holder(&key);
-                    keys.push(key);
-                    holder
-                }
+                Some(ContactTarget::Key(key)) => match self.holders.get(&key) {
+                    Some(holder) => holder.contact,
+                    None => {
+                        required.targets.push(key);
+                        None
+                    }
+                },
             };
             match id.map(|id| (id, self.contacts.get(&id))) {
                 Some((id, None)) => required.ids.push(id),
@@ -170,7 +158,7 @@ impl UnitOfWork {
                     let (before, now) = (Arc::clone(before), Arc::clone(now));
                     effects.updated.push(UpdatedContact { before, now });
                 }
-                (Some(before), None) => effects.purged.push((*id, before.position)),
+                (Some(before), None) => effects.purged.push(Arc::clone(before)),
                 _ => continue,
             }
             effects.add_key_changes(*id, state.before.as_deref(), state.now.as_deref(), registry);
@@ -215,11 +203,11 @@ impl UnitOfWork {
         mut next: Contact,
         actor: Option<&Arc<str>>,
     ) -> Arc<Contact> {
-        self.position += 1;
-        let previous_position = std::mem::replace(&mut next.position, self.position);
+        let position = self.next_position();
+        let previous_position = std::mem::replace(&mut next.position, position);
         let next = Arc::new(next);
         self.changes.push(Change {
-            position: self.position,
+            position,
             previous_position,
             contact_id: next.id,
             kind,
@@ -233,14 +221,15 @@ impl UnitOfWork {
         next
     }
 
-    /// Removes a contact and records the purge. Also removes its values from the changes that are not stored yet.
-    pub(super) fn record_purge(&mut self, contact: &Contact, actor: Option<&Arc<str>>) {
+    /// Removes a contact and records the purge. Also removes its values from the changes that are not stored yet. Returns
+    /// the position of the change.
+    pub(super) fn record_purge(&mut self, contact: &Contact, actor: Option<&Arc<str>>) -> i64 {
         for change in self.changes.iter_mut().filter(|change| change.contact_id == contact.id) {
             (change.before, change.after) = (None, None);
         }
-        self.position += 1;
+        let position = self.next_position();
         self.changes.push(Change {
-            position: self.position,
+            position,
             previous_position: contact.position,
             contact_id: contact.id,
             kind: ChangeKind::Purged,
@@ -252,18 +241,49 @@ impl UnitOfWork {
         if let Some(state) = self.contacts.get_mut(&contact.id) {
             state.now = None;
         }
+        position
     }
+
+    /// Returns the provisional position of the next change.
+    fn next_position(&self) -> i64 {
+        -(self.changes.len() as i64) - 1
+    }
+}
+
+/// Returns a random UUIDv7 after this id, usually with the same time.
+fn id_after(id: Uuid) -> Uuid {
+    const LOW: u128 = (1 << 62) - 1;
+    const MIDDLE: u128 = 0xfff;
+    let bits = id.as_u128();
+    // The id without its version and variant.
+    let number = (bits >> 80 << 74) | ((bits >> 64 & MIDDLE) << 62) | (bits & LOW);
+    let step = (Uuid::new_v4().as_u128() >> 96) + 1;
+    let next = number + step;
+    Uuid::from_u128((next >> 74 << 80) | (7 << 76) | ((next >> 62 & MIDDLE) << 64) | (0b10 << 62) | (next & LOW))
 }
 
 impl Lookups {
     /// Returns whether nothing has to be loaded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty() && self.keys.is_empty() && self.incomplete_ids.is_empty()
+        self.ids.is_empty() && self.keys.is_empty() && self.targets.is_empty() && self.incomplete_ids.is_empty()
     }
 }
 
 impl Effects {
+    /// Returns the stored contacts that are changed or purged, each with the version that was read.
+    pub fn replaced_versions(&self) -> impl Iterator<Item = (Uuid, i64)> {
+        let updated = self.updated.iter().map(|updated| (updated.before.id, updated.before.version));
+        updated.chain(self.purged.iter().map(|purged| (purged.id, purged.version)))
+    }
+
+    /// Returns the keys that active contacts get and that no contact of this batch had.
+    pub fn keys_claimed(&self) -> impl Iterator<Item = (Uuid, &UniqueKey)> {
+        let released: HashSet<_> = self.keys_removed.iter().map(|(_, key)| key).collect();
+        let claimed = self.keys_added.iter().filter(move |(_, key, is_active)| *is_active && !released.contains(key));
+        claimed.map(|(id, key, _)| (*id, key))
+    }
+
     /// Adds the changes of the keys of one contact.
     fn add_key_changes(&mut self, id: Uuid, before: Option<&Contact>, now: Option<&Contact>, registry: &Registry) {
         let Some(now) = now else {

@@ -196,7 +196,7 @@ pub struct WrittenContact {
     pub before: Option<Arc<Contact>>,
     /// Whether the write created the contact.
     pub created: bool,
-    /// The position of the change in the account's feed; `None` if the write changed nothing.
+    /// The provisional position of the change in the account's feed; `None` if the write changed nothing.
     pub changed_at: Option<i64>,
     /// Whether `contact` has the default properties only, because the outcomes of the request take too much memory.
     pub has_omitted_properties: bool,

@@ -33,7 +33,10 @@ impl UnitOfWork {
 
     /// Creates a contact. Rejects values that are too large together, then keys that other active contacts hold.
     fn create(&mut self, patch: &ContactPatch, actor: Option<&Arc<str>>, registry: &Registry) -> WriteOutcome {
-        let contact = Contact::new(patch);
+        let mut contact = Contact::new(patch);
+        if patch.id().is_none() {
+            contact.id = self.next_id();
+        }
         if contact.is_too_large(None, registry) {
             return Err(WriteRejection::TooLarge);
         }
@@ -128,8 +131,8 @@ impl UnitOfWork {
         if contact.archival.is_none() {
             self.move_keys(id, KeyChanges::for_removed(&contact.values, registry))?;
         }
-        self.record_purge(&contact, actor);
-        Ok(WrittenContact { changed_at: Some(self.position()), ..WrittenContact::unchanged(contact) })
+        let position = self.record_purge(&contact, actor);
+        Ok(WrittenContact { changed_at: Some(position), ..WrittenContact::unchanged(contact) })
     }
 
     /// Releases and claims keys for a contact. Rejects the change if other active contacts hold claimed keys; the

@@ -96,7 +96,8 @@ macro_rules! entry_columns {
     () => {
         "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
          (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), \
-         (SELECT a.last_position FROM accounts a WHERE a.account_id = $1), \
+         (SELECT greatest(s.last_position, s.trimmed_position, (SELECT position FROM changes \
+         WHERE account_id = $1 ORDER BY position DESC LIMIT 1)) FROM accounts s WHERE s.account_id = $1), \
          (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)"
     };
 }

@@ -70,6 +70,11 @@ impl StoredResponse {
         self.response.as_ref()
     }
 
+    /// Replaces the response, unless it is erased.
+    pub(super) fn replace_response(&mut self, response: Bytes) {
+        self.response = self.response.take().map(|_| response);
+    }
+
     /// Erases the response, because a contact in it is purged.
     pub(super) fn erase(&mut self) {
         self.response = None;

@@ -7,7 +7,7 @@
 //! | `batched_reads` | `contact_by_id`: reads single contacts, combined into batches |
 //! | `contacts` | `contacts_by_id`, `contacts_by_key`, `list_contacts`: reads several contacts |
 //! | `search` | `search_contacts`: reads a page of search results |
-//! | `writer` | `write_contacts`: creates, updates, upserts, archives, restores and purges contacts; `prepare_batch`, `store_prepared_batch`: the same for imports, as a pipeline |
+//! | `writer` | `write_contacts`: creates, updates, upserts, archives, restores and purges contacts |
 //! | `change_feed` | `read_changes`, `read_history`, `subscribe_to_changes`: reads the feed and the history, and waits for changes |
 //! | `fields` | `registry`, `registry_at_least`, `reload_registry`, `create_field`, `update_field`, `delete_field`: reads and changes custom fields |
 //! | `clients` | `create_client`, `list_clients`, `revoke_client`, `client_credentials`, `is_client_revoked`: manages API clients |
@@ -31,11 +31,13 @@ mod export;
 mod fields;
 mod history_erasure;
 mod idempotency;
+mod last_changes;
 mod migrations;
 mod pool;
 mod registry_cache;
 mod remote_changes;
 mod revoked_clients;
+mod rolling_upgrade;
 mod row_mapping;
 mod row_stream;
 mod search;
@@ -67,7 +69,7 @@ pub use error::{FieldError, StorageError, WriteError};
 pub use idempotency::{Idempotent, IdempotentRequest};
 pub use migrations::{MigrationError, SchemaState};
 pub use row_stream::RowStream;
-pub use writer::{AccountWrites, Atomicity, Outcomes, PreparedBatch, Projection, WriteOutcomes};
+pub use writer::{AccountWrites, Atomicity, Outcomes, WriteOutcomes};
 
 /// Reads by id get their own connections only if at least this many connections are not reserved for writes.
 const MIN_CONNECTIONS_FOR_READERS: u32 = 8;
@@ -99,7 +101,7 @@ impl Repository {
         storage_metrics::describe_metrics();
         let options = pool::connect_options(settings)?;
         let total = settings.max_connections;
-        let writers = if settings.write_batch_max > 1 { writer::worker_count().min(total - 1) } else { 0 };
+        let writers = if settings.write_batch_max > 1 { writer::connection_count().min(total - 1) } else { 0 };
         let write_connections = if writers > 0 { writers } else { total / 4 * 3 };
         let has_readers = total - write_connections >= MIN_CONNECTIONS_FOR_READERS;
         let read_connections = if has_readers { batched_reads::WORKERS } else { 0 };
@@ -113,7 +115,7 @@ impl Repository {
             0 => DedicatedConnections::with_shared_pool(pool.clone(), workers),
             _ => DedicatedConnections::with_own_pool(open(name, options, connections), workers),
         };
-        let for_writes = dedicated("writer", pool::with_lock_timeout(options.clone()), write_connections, writers);
+        let for_writes = dedicated("writer", pool::with_batch_timeouts(options.clone()), write_connections, writers);
         let for_reads = dedicated("reader", options.clone(), read_connections, batched_reads::WORKERS);
         let change_notifier = Arc::new(ChangeNotifier::default());
         let account_queues = AccountQueues::new(&pool, shared_connections, settings.timeout);

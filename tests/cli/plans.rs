@@ -29,10 +29,9 @@ const TABLES: [(&str, &[&str]); 9] = [
 ];
 
 /// Statements that read many rows by their nature, with the reason.
-const EXCEPTIONS: [(&str, &str); 11] = [
+const EXCEPTIONS: [(&str, &str); 10] = [
     ("SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at", "counts the contacts of an account"),
     ("c.first_name, c.last_name, c.email, c.phone", "a text query reads the contacts of an account"),
-    ("ORDER BY h.position DESC LIMIT 1", "reads the last entry of the feed"),
     ("ORDER BY position LIMIT $3", "reads the first entries of the feed"),
     ("SELECT DISTINCT", "looks for options in use in all contacts of an account"),
     ("FROM pending_erasures WHERE created_at", "the table holds only erasures in progress"),
@@ -80,8 +79,16 @@ async fn generic_plan(connection: &mut PgConnection, statement: &str) -> Value {
     plan[0]["Plan"].clone()
 }
 
+/// Whether a node of a plan, whose parent has this type, reads only the last row of an index range.
+fn reads_last_row(node: &Value, parent: &str) -> bool {
+    parent == "Limit" && node["Scan Direction"] == "Backward" && node["Index Cond"].is_string()
+}
+
 /// Adds the scans of a plan that read more than the rows that a key selects.
-fn add_wide_scans(node: &Value, found: &mut Vec<String>) {
+fn add_wide_scans(node: &Value, parent: &str, found: &mut Vec<String>) {
+    if reads_last_row(node, parent) {
+        return;
+    }
     let text = |name: &str| node[name].as_str().unwrap_or_default();
     let is_scan = ["Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan"].contains(&text("Node Type"));
     if let Some((table, columns)) = TABLES.iter().find(|(table, _)| is_scan && text("Relation Name") == *table) {
@@ -93,7 +100,7 @@ fn add_wide_scans(node: &Value, found: &mut Vec<String>) {
         }
     }
     for child in node["Plans"].as_array().into_iter().flatten() {
-        add_wide_scans(child, found);
+        add_wide_scans(child, text("Node Type"), found);
     }
 }
 
@@ -102,7 +109,7 @@ async fn expect_index_lookups(connection: &mut PgConnection, statements: &BTreeS
     let mut found = vec![];
     for statement in statements {
         let known = found.len();
-        add_wide_scans(&generic_plan(connection, statement).await, &mut found);
+        add_wide_scans(&generic_plan(connection, statement).await, "", &mut found);
         found[known..].iter_mut().for_each(|scan| *scan = format!("{scan} in {statement}"));
     }
     assert!(found.is_empty(), "on {state}: {found:#?}");

@@ -1,12 +1,10 @@
 //! `contacts import`: creates and updates contacts from the rows of a CSV file, with the same code that the API uses.
 //!
-//! Three steps run at the same time on consecutive chunks of rows: a thread reads and checks a chunk, the chunk before
-//! it is prepared, and the chunk before that is stored. Each chunk is one transaction, or several if its contacts are
-//! large. An interrupted import can be run again: rows that are already imported do not change.
+//! A thread reads and checks a chunk of rows while the chunk before it is written. Each chunk is one transaction, or
+//! several if its contacts are large. An interrupted import can be run again: rows that are already imported do not change.
 
 mod chunk;
 mod csv_rows;
-mod prepare_chunks;
 mod progress;
 mod read_chunks;
 mod rejected_rows_report;
@@ -27,7 +25,6 @@ use crate::config::{DatabaseSettings, Environment};
 use crate::import_export::{ColumnMapping, MappingOptions};
 use crate::repository::{FieldError, Repository};
 use csv_rows::CsvRows;
-use prepare_chunks::ChunkPreparer;
 use progress::ImportProgress;
 use read_chunks::ChunkReader;
 use rejected_rows_report::RejectedRowsReport;
@@ -109,7 +106,6 @@ async fn import_rows(
     let (account, dry_run) = (arguments.account, arguments.dry_run);
     let actor: Arc<str> = arguments.actor.as_str().into();
     let reader = ChunkReader::start(rows, Arc::clone(&columns));
-    let preparer = ChunkPreparer { repository, reader, account, actor: Arc::clone(&actor), dry_run, projection: None };
     let mut writer = ChunkWriter {
         repository,
         account,
@@ -124,7 +120,7 @@ async fn import_rows(
     };
     // A signal can interrupt the transaction of a chunk. The transaction is then committed completely or not at all.
     let written = tokio::select! {
-        written = writer.write_all(preparer) => written,
+        written = writer.write_all(reader) => written,
         () = wait_for_shutdown_signal() => Err(CliError::Other(INTERRUPTED.to_owned())),
     };
     let printed = writer.print_summary();

@@ -1,4 +1,4 @@
-//! Writes chunks one after another. While a chunk is stored, the next one is prepared.
+//! Writes chunks one after another.
 
 use std::fmt::Display;
 use std::io;
@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use super::chunk::{Chunk, Tally};
-use super::prepare_chunks::{ChunkPreparer, PreparedChunk};
 use super::progress::ImportProgress;
+use super::read_chunks::ChunkReader;
 use super::rejected_rows_report::RejectedRowsReport;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
@@ -53,33 +53,23 @@ impl ChunkWriter<'_> {
     /// # Errors
     /// Fails if the input, the report or the database fails, or if a field of the file was deleted from the account.
     /// The chunks before the failure stay written.
-    pub(super) async fn write_all(&mut self, mut preparer: ChunkPreparer<'_>) -> Result<(), CliError> {
+    pub(super) async fn write_all(&mut self, mut reader: ChunkReader) -> Result<(), CliError> {
         let mut last_line = 1;
         let error_after = |line: u64, error: &dyn Display| CliError::Other(format!("{error} (after line {line})"));
         let unreadable =
             |line: u64, error: io::Error| error_after(line, &format!("could not read the rest of the file: {error}"));
-        let mut next = preparer.next().await.map_err(|error| unreadable(last_line, error))?;
-        while let Some(prepared_chunk) = next {
-            let end = prepared_chunk.chunk.last_line().max(last_line);
-            let (written, prepared) = tokio::join!(self.write_chunk(prepared_chunk), preparer.next());
-            written.map_err(|error| error_after(last_line, &error))?;
-            next = prepared.map_err(|error| unreadable(end, error))?;
+        while let Some(chunk) = reader.next().await.map_err(|error| unreadable(last_line, error))? {
+            let end = chunk.last_line().max(last_line);
+            self.write_chunk(chunk).await.map_err(|error| error_after(last_line, &error))?;
             last_line = end;
         }
         Ok(())
     }
 
     /// Writes a chunk, reports its rejected rows, and counts the results.
-    async fn write_chunk(&mut self, PreparedChunk { mut chunk, prepared }: PreparedChunk) -> Result<(), CliError> {
-        let stored = match prepared {
-            Some(prepared) => self.repository.store_prepared_batch(prepared).await.ok(),
-            None => None,
-        };
+    async fn write_chunk(&mut self, mut chunk: Chunk) -> Result<(), CliError> {
         let row_count = chunk.row_count();
-        let tally = match stored {
-            Some(repository::Idempotent::Fresh(outcomes)) => chunk.checked.tally(&outcomes),
-            _ => self.write_unprepared(&mut chunk).await?,
-        };
+        let tally = self.write_rows(&mut chunk).await?;
         self.report.add(&tally.rejected)?;
         self.totals.created += tally.created;
         self.totals.updated += tally.updated;
@@ -88,13 +78,12 @@ impl ChunkWriter<'_> {
         Ok(())
     }
 
-    /// Writes a chunk without preparation, and retries while the database is down.
+    /// Writes the rows of a chunk, and retries while the database is down.
     ///
     /// A retry is safe even if an earlier attempt was committed, because upserts are idempotent.
-    async fn write_unprepared(&mut self, chunk: &mut Chunk) -> Result<Tally, CliError> {
+    async fn write_rows(&mut self, chunk: &mut Chunk) -> Result<Tally, CliError> {
         let (mut attempts, mut pause) = (1, FIRST_PAUSE);
         loop {
-            chunk.recheck(&self.columns.load());
             match self.repository.write_contacts(chunk.take_writes(self.account, &self.actor, self.dry_run)).await {
                 Ok(repository::Idempotent::Fresh(outcomes)) => return Ok(chunk.checked.tally(&outcomes)),
                 // Only writes with an idempotency key have a stored response, and these have none.
@@ -105,8 +94,10 @@ impl ChunkWriter<'_> {
                 // The existing contacts of a chunk may be too large to be checked together in a dry run.
                 Err(WriteError::TooLarge) if chunk.row_count() > 1 => {
                     let mut second_half = chunk.split_off_half();
-                    let mut tally = Box::pin(self.write_unprepared(chunk)).await?;
-                    tally.append(Box::pin(self.write_unprepared(&mut second_half)).await?);
+                    chunk.recheck(&self.columns.load());
+                    second_half.recheck(&self.columns.load());
+                    let mut tally = Box::pin(self.write_rows(chunk)).await?;
+                    tally.append(Box::pin(self.write_rows(&mut second_half)).await?);
                     return Ok(tally);
                 }
                 Err(WriteError::Storage(error)) if attempts < MAX_ATTEMPTS && is_transient(&error) => {
@@ -116,6 +107,7 @@ impl ChunkWriter<'_> {
                 }
                 Err(error) => return Err(CliError::Other(format!("could not write the contacts: {error}"))),
             }
+            chunk.recheck(&self.columns.load());
         }
     }
 

@@ -28,8 +28,7 @@ impl AccountFixture {
         let contact =
             |(index, fields): (usize, &&str)| Contact { position: index as i64 + 1, ..Contact::new(&patch(fields)) };
         let stored: Vec<_> = contacts.iter().enumerate().map(contact).collect();
-        let unit_of_work = UnitOfWork::new(stored.len() as i64);
-        Self { stored, unit_of_work, registry: fixtures::registry(), actor: "u1".into() }
+        Self { stored, unit_of_work: UnitOfWork::default(), registry: fixtures::registry(), actor: "u1".into() }
     }
 
     pub(in crate::contacts) fn id(&self, index: usize) -> Uuid {
@@ -47,13 +46,16 @@ impl AccountFixture {
             for id in required.ids {
                 self.unit_of_work.add_loaded_contact(id, self.stored.iter().find(|contact| contact.id == id).cloned());
             }
-            for key in required.keys {
+            for key in required.targets.iter().chain(&required.keys) {
                 let is_holder = |contact: &&Contact| {
                     let keys = KeyChanges::for_new(&contact.values, &self.registry).claimed;
-                    contact.archival.is_none() && keys.contains(&key)
+                    contact.archival.is_none() && keys.contains(key)
                 };
-                let holder = self.stored.iter().find(is_holder).map(|contact| contact.id);
-                self.unit_of_work.add_loaded_key_holder(key, holder);
+                let holder = self.stored.iter().find(is_holder).cloned();
+                self.unit_of_work.add_loaded_key_holder(key.clone(), holder.as_ref().map(|contact| contact.id));
+                if let Some(holder) = holder.filter(|_| required.targets.contains(key)) {
+                    self.unit_of_work.add_loaded_contact(holder.id, Some(holder));
+                }
             }
         }
         panic!("the lookups do not end");

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::{Effects, Lookups, UnitOfWork};
 use crate::contacts::{
-    Change, ChangeKind, Contact, ContactPatch, ContactTarget, KeyChanges, Preconditions, UniqueKey, Upsert, Write,
+    Change, ChangeKind, Contact, ContactPatch, ContactTarget, KeyChanges, LastChange, Preconditions, UniqueKey, Upsert,
+    Write,
 };
 use crate::fields::{Registry, Value, registry_fixtures as fixtures, system};
 use crate::json::{self, Json};
@@ -105,7 +106,7 @@ struct StoredAccount {
 impl StoredAccount {
     /// Returns a unit of work with the contacts and keys that these writes need.
     fn load_unit_of_work(&self, writes: &[Write], registry: &Registry) -> UnitOfWork {
-        let mut unit_of_work = UnitOfWork::new(self.position);
+        let mut unit_of_work = UnitOfWork::default();
         loop {
             let mut required = Lookups::default();
             unit_of_work.collect_required_lookups(writes, registry, &mut required);
@@ -115,7 +116,7 @@ impl StoredAccount {
             for id in required.ids {
                 unit_of_work.add_loaded_contact(id, self.contacts.get(&id).cloned());
             }
-            for key in required.keys {
+            for key in required.keys.into_iter().chain(required.targets) {
                 let active_holder =
                     |((id, held), active): (&(Uuid, UniqueKey), &bool)| (*active && *held == key).then_some(*id);
                 let holder = self.keys.iter().find_map(active_holder);
@@ -125,14 +126,16 @@ impl StoredAccount {
     }
 
     /// Stores the effects of a batch.
-    fn store_effects(&mut self, effects: &Effects, position: i64) {
-        self.position = position;
+    fn store_effects(&mut self, effects: &Effects, changes: usize) {
+        let last = LastChange { position: self.position, at: None };
+        self.position += changes as i64;
+        let placed = |contact: &Contact| Contact { position: last.place_position(contact.position), ..contact.clone() };
         for UpdatedContact { before, now } in &effects.updated {
-            let stored = self.contacts.insert(now.id, Contact::clone(now)).expect("the contact is stored");
+            let stored = self.contacts.insert(now.id, placed(now)).expect("the contact is stored");
             assert_eq!(stored.version, before.version);
         }
         for contact in &effects.created {
-            assert!(self.contacts.insert(contact.id, Contact::clone(contact)).is_none());
+            assert!(self.contacts.insert(contact.id, placed(contact)).is_none());
         }
         for (id, key) in &effects.keys_removed {
             assert!(self.keys.remove(&(*id, key.clone())).is_some(), "{key:?} is not stored");
@@ -140,9 +143,9 @@ impl StoredAccount {
         for (id, key, active) in &effects.keys_added {
             assert!(self.keys.insert((*id, key.clone()), *active).is_none(), "{key:?} is already stored");
         }
-        for (id, last) in &effects.purged {
-            assert_eq!(self.contacts.remove(id).expect("the contact is stored").position, *last);
-            self.keys.retain(|(holder, _), _| holder != id);
+        for purged in &effects.purged {
+            assert_eq!(self.contacts.remove(&purged.id).expect("the contact is stored").position, purged.position);
+            self.keys.retain(|(holder, _), _| *holder != purged.id);
         }
     }
 
@@ -169,14 +172,16 @@ struct FeedReader {
 
 impl FeedReader {
     /// Applies a change to the reconstructed contacts. Checks that its positions and old values match them.
-    fn replay(&mut self, change: &Change) {
-        assert_eq!(change.position, self.position + 1);
-        self.position = change.position;
+    fn replay(&mut self, change: &Change, last: LastChange) {
+        let position = last.place_position(change.position);
+        assert_eq!(position, self.position + 1);
+        self.position = position;
         if change.kind == ChangeKind::Created {
             assert!(self.contacts.insert(change.contact_id, (JsonMembers::new(), 0)).is_none());
         }
+        let previous_position = last.place_position(change.previous_position);
         let (values, last) = self.contacts.get_mut(&change.contact_id).expect("the contact was created before");
-        assert_eq!(change.previous_position, std::mem::replace(last, change.position));
+        assert_eq!(previous_position, std::mem::replace(last, position));
         let changed = serde_json::to_value(change.changed_values()).expect("changes serialize");
         for (field, pair) in changed.as_object().expect("a JSON object") {
             let before = values.remove(field).unwrap_or(serde_json::Value::Null);
@@ -223,6 +228,7 @@ proptest! {
         let (mut stored, mut reader, mut created) = (StoredAccount::default(), FeedReader::default(), vec![]);
         for steps in batches {
             let writes: Vec<_> = steps.iter().map(|step| step.to_write(&created, &registry)).collect();
+            let last = LastChange { position: stored.position, at: None };
             let mut unit_of_work = stored.load_unit_of_work(&writes, &registry);
             for write in &writes {
                 let before = unit_of_work.changes().len();
@@ -230,10 +236,10 @@ proptest! {
                 let recorded = &unit_of_work.changes()[before..];
                 prop_assert!(recorded.len() <= usize::from(outcome.is_ok()), "a rejected write records no change");
                 // Apply the changes at once, because a purge removes the values from earlier changes.
-                recorded.iter().for_each(|change| reader.replay(change));
+                recorded.iter().for_each(|change| reader.replay(change, last));
                 created.extend(outcome.ok().filter(|written| written.created).map(|written| written.contact.id));
             }
-            stored.store_effects(&unit_of_work.effects(&registry), unit_of_work.position());
+            stored.store_effects(&unit_of_work.effects(&registry), unit_of_work.changes().len());
             stored.check_keys(&registry);
             prop_assert_eq!(reader.contacts.keys().collect::<Vec<_>>(), stored.contacts.keys().collect::<Vec<_>>());
             stored.contacts.values().for_each(|contact| reader.check_contact(contact));

@@ -24,12 +24,15 @@ const MAX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// discarded first.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A setting of PostgreSQL.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "idle_in_transaction_session_timeout";
+
 /// The time that a batch waits for a row lock of another transaction. After that, the writes of the batch are retried
 /// outside it.
 const BATCH_LOCK_TIMEOUT: &str = "100ms";
 
 /// Returns the options of connections to the database. The service relies on no session setting except those that
-/// [`open_pool`] and [`with_lock_timeout`] set.
+/// [`open_pool`] and [`with_batch_timeouts`] set.
 ///
 /// # Errors
 /// Fails if `DATABASE_URL` is malformed.
@@ -37,12 +40,14 @@ pub(in crate::repository) fn connect_options(settings: &DatabaseSettings) -> Res
     let malformed =
         |_| SettingsError::new("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
     let options: PgConnectOptions = settings.url.expose().parse().map_err(malformed)?;
-    Ok(options.application_name("contacts"))
+    let idle_timeout = format!("{}ms", (settings.timeout * 2).as_millis());
+    Ok(options.application_name("contacts").options([(IDLE_IN_TRANSACTION_TIMEOUT, idle_timeout)]))
 }
 
-/// Adds a lock timeout of 100 ms, for connections that write batches.
-pub(in crate::repository) fn with_lock_timeout(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("lock_timeout", BATCH_LOCK_TIMEOUT)])
+/// Adds the timeouts of connections that write batches: 100 ms for a lock, and a second in which a transaction may do
+/// nothing. An instance that is stopped in the middle of a batch then releases its locks.
+pub(in crate::repository) fn with_batch_timeouts(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("lock_timeout", BATCH_LOCK_TIMEOUT), (IDLE_IN_TRANSACTION_TIMEOUT, "1s")])
 }
 
 /// Connections to the database, which are opened at their first use. Cheap to clone.
@@ -199,7 +204,6 @@ pub(in crate::repository) fn open_pool(
         // A scan that cannot be avoided counts as very expensive then. Compiling its plan would take longer than the scan.
         ("jit", "off".to_owned()),
         ("statement_timeout", milliseconds(settings.timeout)),
-        ("idle_in_transaction_session_timeout", milliseconds(settings.timeout * 2)),
     ];
     let (acquire_epoch, release_epoch) = (health_epoch.clone(), health_epoch.clone());
     let connections = PgPoolOptions::new()

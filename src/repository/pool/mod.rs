@@ -4,6 +4,6 @@ mod connection_pool;
 mod dedicated_connection;
 mod health_epoch;
 
-pub(super) use connection_pool::{AdmittedConnection, Pool, connect_options, open_pool, with_lock_timeout};
+pub(super) use connection_pool::{AdmittedConnection, Pool, connect_options, open_pool, with_batch_timeouts};
 pub(super) use dedicated_connection::{DedicatedConnection, DedicatedConnections};
 pub(super) use health_epoch::HealthEpoch;

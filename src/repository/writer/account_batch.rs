@@ -9,7 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::write_job::{JobResult, WriteJob};
-use crate::contacts::{Effects, Lookups, UnitOfWork, Write};
+use crate::contacts::{Contact, Effects, LastChange, Lookups, UnitOfWork, Write};
 use crate::fields::{CustomSelection, Registry};
 use crate::repository::idempotency::{NewStoredResponse, StoredResponse};
 
@@ -22,8 +22,8 @@ pub(super) const MAX_BOUND_BYTES: usize = 1024 * 1024;
 pub(super) struct AccountState {
     /// The version of its registry.
     pub(super) registry: i64,
-    /// The position of its last change.
-    pub(super) position: i64,
+    /// The position of its last change; `None` if it was not read, because the jobs do not depend on it.
+    pub(super) position: Option<i64>,
 }
 
 /// Jobs of one account that are written in one transaction.
@@ -32,19 +32,24 @@ pub(super) struct AccountBatch {
     pub(super) jobs: Vec<WriteJob>,
     /// The maximum number of writes of the last job that this transaction applies.
     last_job_limit: usize,
+    /// Whether the jobs depend on more than the contacts that they address by id. Then several reads fit together only if
+    /// the account has not changed between them.
+    pub(super) depends_on_position: bool,
     /// The jobs that another transaction has to write, because this one has too little memory.
     deferred: Vec<WriteJob>,
     /// The number of writes to which the batch was reduced, because nothing could be loaded.
     reduced_writes: Option<usize>,
-    /// The state that the account must still have when the batch is stored; `None` while it has no row.
+    /// The state of the account as it was read; `None` while it has no row.
     pub(super) state: Option<AccountState>,
-    /// The states that a read of the account may find. Empty before the first read, which sets the list.
-    expected: Vec<Option<AccountState>>,
+    /// Whether the account was read.
+    is_read: bool,
     /// Whether the account has changed between two reads, so that their results do not fit together.
     is_stale: bool,
+    /// The `ctid` of each loaded contact.
+    row_ids: HashMap<Uuid, String>,
+    /// The change of the account after which the batch is stored.
+    pub(super) last: LastChange,
     pub(super) unit_of_work: UnitOfWork,
-    /// Whether contacts are loaded with all custom fields, because later batches may need others than these jobs.
-    loads_all_custom_fields: bool,
     /// The responses known under the idempotency keys of the jobs.
     pub(super) stored_responses: HashMap<String, StoredResponse>,
     /// The responses to be stored.
@@ -69,15 +74,17 @@ impl AccountBatch {
     pub(super) fn new(account: Uuid, jobs: Vec<WriteJob>) -> Self {
         Self {
             account,
+            depends_on_position: jobs.iter().any(WriteJob::depends_on_position),
             jobs,
             last_job_limit: usize::MAX,
             deferred: vec![],
             reduced_writes: None,
             state: None,
-            expected: vec![],
+            is_read: false,
             is_stale: false,
+            row_ids: HashMap::new(),
+            last: LastChange::default(),
             unit_of_work: UnitOfWork::default(),
-            loads_all_custom_fields: false,
             stored_responses: HashMap::new(),
             new_responses: vec![],
             unloaded_responses: HashSet::new(),
@@ -90,16 +97,8 @@ impl AccountBatch {
         }
     }
 
-    /// Returns this batch, with contacts loaded with all custom fields, so that another batch can follow it.
-    pub(super) fn with_all_custom_fields(self) -> Self {
-        Self { loads_all_custom_fields: true, ..self }
-    }
-
     /// Returns the custom fields that have to be loaded with the contacts.
     pub(super) fn required_custom_fields(&self) -> CustomSelection {
-        if self.loads_all_custom_fields {
-            return CustomSelection::All;
-        }
         let mut required = CustomSelection::default();
         for (job, writes) in self.jobs_with_writes() {
             required.add_all(&job.request.custom_fields);
@@ -108,29 +107,12 @@ impl AccountBatch {
         required
     }
 
-    /// Returns an empty batch for jobs that follow this one, which is applied but may not be stored yet. Its lookups
-    /// may run before or after this batch is stored: the contacts that this batch changes are known, the others stay
-    /// the same.
-    pub(super) fn following(&self) -> Self {
-        let unit_of_work = self.unit_of_work.for_next_batch();
-        let state = (self.state.is_some() || self.has_effects())
-            .then(|| AccountState { position: unit_of_work.position(), ..self.state.unwrap_or_default() });
-        Self { state, expected: vec![self.state, state], unit_of_work, ..Self::new(self.account, vec![]) }
-            .with_all_custom_fields()
-    }
-
     /// Records the account's state as it was read. A second read that finds another state makes the batch stale.
     pub(super) fn set_account_state(&mut self, state: Option<AccountState>) {
-        if self.expected.is_empty() {
-            (self.expected, self.state) = (vec![state], state);
-            self.unit_of_work = UnitOfWork::new(state.unwrap_or_default().position);
+        if !self.is_read {
+            (self.is_read, self.state) = (true, state);
         }
-        self.is_stale |= !self.expected.contains(&state);
-    }
-
-    /// Marks the loaded data of the account as outdated.
-    pub(super) fn mark_stale(&mut self) {
-        self.is_stale = true;
+        self.is_stale |= self.state != state;
     }
 
     /// Whether the data must be loaded and the jobs applied again. Until then, not even a rejection is certain.
@@ -183,17 +165,6 @@ impl AccountBatch {
         self.unit_of_work.contacts_to_complete(&with_registry)
     }
 
-    /// Whether this batch builds on the projected state of another one.
-    pub(super) fn is_prepared(&self) -> bool {
-        self.loads_all_custom_fields
-    }
-
-    /// Whether another transaction has to write some of the jobs or writes.
-    pub(super) fn has_deferred_writes(&self) -> bool {
-        let is_divided = |result: &JobResult| matches!(result, JobResult::PartlyApplied);
-        !self.deferred.is_empty() || self.results.iter().any(is_divided)
-    }
-
     /// Adds the response stored under a key. `None` as a response: another request has used the key.
     pub(super) fn add_stored_response(&mut self, key: String, stored: StoredResponse) {
         // Two requests of the batch may have the same key. The response was loaded for only one of them.
@@ -222,6 +193,34 @@ impl AccountBatch {
         self.new_responses.is_empty() && self.changes_values_only()
     }
 
+    /// Adds a contact that was loaded, with its `ctid`.
+    pub(super) fn add_loaded_contact(&mut self, contact: Contact, row_id: String) {
+        self.row_ids.insert(contact.id, row_id);
+        self.unit_of_work.add_loaded_contact(contact.id, Some(contact));
+    }
+
+    /// Returns the `ctid` of each updated contact, in order.
+    pub(super) fn updated_row_ids(&self) -> impl Iterator<Item = Option<&str>> {
+        self.effects.updated.iter().map(|updated| self.row_ids.get(&updated.now.id).map(String::as_str))
+    }
+
+    /// Places the changes after the account's last change, which was read under the account's lock. Later times than those
+    /// of the changes also change the outcomes and the responses to be stored.
+    pub(super) fn place_after(&mut self, last: LastChange) {
+        self.last = last;
+        let is_late = |at| last.place_time(at) != at;
+        if self.unit_of_work.changes().iter().any(|change| is_late(change.at)) {
+            let created: HashSet<_> = self.effects.created.iter().map(|contact| contact.id).collect();
+            self.jobs.iter_mut().for_each(|job| job.place_times(last, &created));
+            self.rebuild_responses();
+        }
+    }
+
+    /// Returns the change of the account after which the changes are placed.
+    pub(super) fn known_last(&self) -> Option<LastChange> {
+        Some(self.last)
+    }
+
     /// Returns every job that was applied with its result, and the deferred jobs.
     pub(super) fn into_results(self) -> (impl Iterator<Item = (WriteJob, JobResult)>, Vec<WriteJob>) {
         (self.jobs.into_iter().zip(self.results), self.deferred)
@@ -233,19 +232,30 @@ impl AccountBatch {
         self.jobs
     }
 
-    /// Finishes every job, except those that changed a contact for which `is_stored` returns false. Returns the jobs that
-    /// were not stored, and the deferred jobs.
+    /// Finishes every job, except those whose outcome depends on a change that was not stored, because `is_stored` returns
+    /// false for its contact. Returns the jobs that were not stored, and the deferred jobs. The batch must change values
+    /// only: then a write depends on no other contact than its own.
     pub(super) fn finish_stored_jobs(self, is_stored: impl Fn(Uuid) -> bool) -> (Vec<WriteJob>, Vec<WriteJob>) {
-        let changed: HashSet<_> = self.unit_of_work.changes().iter().map(|change| change.contact_id).collect();
-        let is_unstored = |id: Uuid| changed.contains(&id) && !is_stored(id);
+        let changed = self.unit_of_work.changes().iter().map(|change| change.contact_id);
+        let unstored: HashSet<_> = changed.filter(|id| !is_stored(*id)).collect();
+        let depends_on_unstored = |job: &WriteJob| {
+            let target = |write: &Write| write.target().and_then(|target| self.unit_of_work.target_id(&target));
+            let mut contacts = job.applied_writes().filter_map(|(write, outcome)| match outcome {
+                Ok(written) => Some(written.contact.id),
+                Err(_) => target(write),
+            });
+            contacts.any(|contact| unstored.contains(&contact))
+        };
+        let unstored_jobs: Vec<_> =
+            self.jobs.iter().map(|job| !unstored.is_empty() && depends_on_unstored(job)).collect();
+        let last = self.last;
         let (results, mut deferred) = self.into_results();
         let mut not_stored = vec![];
-        for (job, result) in results {
-            let is_applied = matches!(result, JobResult::Applied(_) | JobResult::PartlyApplied);
-            if is_applied && job.outcomes.iter().flatten().any(|written| is_unstored(written.contact.id)) {
+        for ((job, result), is_unstored) in results.zip(unstored_jobs) {
+            if is_unstored {
                 not_stored.push(job);
             } else {
-                deferred.extend(job.finish(result));
+                deferred.extend(job.finish(result, last));
             }
         }
         (not_stored, deferred)

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::account_batch::AccountBatch;
 use super::retry::Retrier;
 use super::transaction_memory::WriteMemory;
 use super::write_job::{WriteJob, fail_jobs};
@@ -66,6 +65,19 @@ impl AccountQueues {
         self.0.retrier.memory()
     }
 
+    /// Returns whether transactions store the new positions in the rows of accounts.
+    ///
+    /// # Errors
+    /// Fails if the database fails.
+    pub(super) async fn advances_accounts(&self) -> Result<bool, StorageError> {
+        self.0.retrier.advances_accounts().await
+    }
+
+    /// Returns whether the account has a queue.
+    pub(super) fn contains(&self, account: Uuid) -> bool {
+        self.lock_queues().contains_key(&account)
+    }
+
     fn lock_queues(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<WriteJob>>> {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,19 +103,6 @@ impl AccountQueues {
             return Err(StorageError::Overloaded);
         }
         self.0.service_time.try_admit(queue.iter().map(write_count).sum::<usize>() / MAX_BATCH_WRITES)
-    }
-
-    /// Stores a batch that has been applied, and replies to its jobs. If they have to be retried, they join the queue
-    /// of their account. Returns whether the batch was stored.
-    pub(super) async fn store_applied(&self, batch: AccountBatch) -> bool {
-        let account = batch.account;
-        match self.0.retrier.store_applied(batch).await {
-            Ok(is_stored) => is_stored,
-            Err(jobs) => {
-                self.add(account, jobs);
-                false
-            }
-        }
     }
 
     /// Writes the jobs of a queue until it is empty.

@@ -1,22 +1,21 @@
-//! Writes batches of jobs: loads the state they depend on, applies them in memory, and stores the effects if their
-//! accounts have not changed meanwhile.
+//! The two steps of a batch of jobs: to prepare it (load the state that the jobs depend on, and apply them in memory), and
+//! to store the effects that still fit to the stored state.
 
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::Connection;
-use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
 use super::load_state::load_state;
-use super::lock_wait::set_lock_timeout;
+use super::lock_wait::{LockOrder, lock_account};
 use super::purge_replies::reply_to_stored_batch;
 use super::store_batch::{self, ContactKey, StoredAccounts};
 use super::transaction_memory::{TransactionMemory, WriteMemory};
 use super::write_job::WriteJob;
 use crate::repository::accounts::insert_accounts;
 use crate::repository::error::StorageError;
-use crate::repository::history_erasure::PendingErasure;
 use crate::repository::pool::{DedicatedConnection, Pool};
 
 /// Jobs that were not written and have no reply yet, with the error.
@@ -31,7 +30,7 @@ impl FailedBatch {
     fn new(error: StorageError, batches: BTreeMap<Uuid, AccountBatch>) -> Self {
         let changed = |batch: &AccountBatch| {
             let updated = batch.effects.updated.iter().map(|updated| updated.now.id);
-            updated.chain(batch.effects.purged.iter().map(|(id, _)| *id)).collect::<Vec<_>>()
+            updated.chain(batch.effects.purged.iter().map(|purged| purged.id)).collect::<Vec<_>>()
         };
         let contacts = batches.values().flat_map(changed).collect();
         Self { error, jobs: batches.into_values().flat_map(AccountBatch::into_jobs).collect(), contacts }
@@ -50,32 +49,70 @@ fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, AccountBatch> {
 /// The jobs of a batch that were not stored.
 #[derive(Default)]
 pub(super) struct UnstoredJobs {
-    /// The jobs of accounts that another transaction is writing.
-    pub(super) conflicting: Vec<WriteJob>,
+    /// The jobs of accounts that another transaction has locked.
+    pub(super) locked: Vec<WriteJob>,
+    /// The jobs that depend on something that has changed since it was read.
+    pub(super) outdated: Vec<WriteJob>,
     /// The jobs that did not fit into the memory of the transaction.
     pub(super) deferred: Vec<WriteJob>,
 }
 
-/// Writes jobs of any accounts without waiting for locks, and replies to those that were stored. Returns the others.
-///
-/// # Errors
-/// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
-/// transaction was committed.
-pub(super) async fn write_unlocked(
-    connection: &DedicatedConnection,
-    shared_pool: &Pool,
-    memory: &WriteMemory,
-    jobs: Vec<WriteJob>,
-) -> Result<UnstoredJobs, FailedBatch> {
-    let mut batches = group_by_account(jobs);
-    let mut memory = memory.for_accounts();
-    match try_write_unlocked(connection, &mut memory, &mut batches).await {
-        Ok(stored) => {
-            let mut unstored = UnstoredJobs::default();
-            batches.into_values().for_each(|batch| stored.send_replies(shared_pool, batch, &mut unstored));
-            Ok(unstored)
+/// A batch of jobs of any accounts that has been applied.
+pub(super) struct PreparedBatch {
+    accounts: BTreeMap<Uuid, AccountBatch>,
+    /// The memory of the batch until it is stored.
+    _memory: TransactionMemory,
+}
+
+impl PreparedBatch {
+    /// Loads the state that the jobs depend on, and applies them in memory.
+    ///
+    /// # Errors
+    /// Fails if the database fails or is overloaded.
+    pub(super) async fn prepare(
+        connection: &DedicatedConnection,
+        memory: &WriteMemory,
+        jobs: Vec<WriteJob>,
+    ) -> Result<Self, FailedBatch> {
+        let mut accounts = group_by_account(jobs);
+        let mut memory = memory.for_accounts();
+        let prepared = async {
+            let mut used = connection.acquire().await?;
+            load_and_apply(&mut used, &mut accounts, &mut memory).await?;
+            connection.put_back(used);
+            Ok(())
+        };
+        if let Err(error) = prepared.await {
+            return Err(FailedBatch::new(error, accounts));
         }
-        Err(error) => Err(FailedBatch::new(error, batches)),
+        Ok(Self { accounts, _memory: memory })
+    }
+
+    /// Returns all jobs.
+    pub(super) fn into_jobs(self) -> Vec<WriteJob> {
+        self.accounts.into_values().flat_map(AccountBatch::into_jobs).collect()
+    }
+
+    /// Stores the batch without waiting for accounts that are locked, and replies to the jobs that were stored. Returns
+    /// the others.
+    ///
+    /// # Errors
+    /// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
+    /// transaction was committed.
+    pub(super) async fn store(
+        mut self,
+        connection: &DedicatedConnection,
+        shared_pool: &Pool,
+        advances_accounts: bool,
+    ) -> Result<UnstoredJobs, FailedBatch> {
+        match try_store(connection, &mut self.accounts, advances_accounts).await {
+            Ok(stored) => {
+                let mut unstored = UnstoredJobs::default();
+                self.accounts.into_values().for_each(|batch| stored.send_replies(shared_pool, batch, &mut unstored));
+                Ok(unstored)
+            }
+            Err(error) => Err(FailedBatch::new(error, self.accounts)),
+        }
     }
 }
 
@@ -91,42 +128,45 @@ impl StoredRows {
     fn send_replies(&self, shared_pool: &Pool, batch: AccountBatch, unstored: &mut UnstoredJobs) {
         let account = batch.account;
         if batch.is_stale() {
-            return unstored.conflicting.extend(batch.into_jobs());
+            return unstored.outdated.extend(batch.into_jobs());
         }
         if !batch.has_effects() || self.accounts.accounts.contains(&account) {
-            let deferred = reply_to_stored_batch(shared_pool, batch, &self.accounts.pending_erasures);
-            return unstored.deferred.extend(deferred);
+            let pending = reply_to_stored_batch(shared_pool, batch, &self.accounts.pending_erasures);
+            return unstored.deferred.extend(pending);
         }
-        let is_stored = |contact: Uuid| self.contacts.contains(&(account, contact));
-        if batch.is_values_only() && batch.unit_of_work.changes().iter().any(|change| is_stored(change.contact_id)) {
-            let (conflicting, deferred) = batch.finish_stored_jobs(is_stored);
-            unstored.conflicting.extend(conflicting);
-            return unstored.deferred.extend(deferred);
+        if !batch.is_values_only() {
+            // Not even a rejection is certain: the write that it conflicts with was not stored.
+            return unstored.locked.extend(batch.into_jobs());
         }
-        // Not even a rejection is certain: the write that it conflicts with was not stored.
-        unstored.conflicting.extend(batch.into_jobs());
+        let is_stored = |contact| self.contacts.contains(&(account, contact));
+        let is_locked = !batch.unit_of_work.changes().iter().any(|change| is_stored(change.contact_id));
+        let (jobs, deferred) = batch.finish_stored_jobs(is_stored);
+        if is_locked { &mut unstored.locked } else { &mut unstored.outdated }.extend(jobs);
+        unstored.deferred.extend(deferred);
     }
 }
 
-async fn try_write_unlocked(
+async fn try_store(
     dedicated: &DedicatedConnection,
-    memory: &mut TransactionMemory,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
+    advances_accounts: bool,
 ) -> Result<StoredRows, StorageError> {
-    let mut connection = dedicated.acquire().await?;
-    load_state(&mut connection, batches, memory).await?;
-    batches.values_mut().for_each(|batch| batch.apply(memory));
-    let changed: Vec<_> = batches.values().filter(|batch| batch.has_effects()).collect();
-    insert_new_accounts(&mut connection, &changed).await?;
-    let (values_only, other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
+    let changed: Vec<_> = batches.values_mut().filter(|batch| batch.has_effects()).collect();
     let mut stored = StoredRows::default();
+    if changed.is_empty() {
+        return Ok(stored);
+    }
+    let mut connection = dedicated.acquire().await?;
+    insert_new_accounts(&mut connection, changed.iter().map(|batch| &**batch)).await?;
+    let (mut values_only, mut other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
     if !other.is_empty() {
         let mut transaction = connection.begin().await?;
-        stored.accounts = store_batch::store_all(&mut transaction, &other).await?;
+        stored.accounts = store_batch::store_all(&mut transaction, &mut other, advances_accounts).await?;
         transaction.commit().await?;
     }
     if !values_only.is_empty() {
-        stored.contacts = match store_batch::store_values(&mut connection, &values_only).await {
+        let contacts = store_batch::store_values(&mut connection, &mut values_only, advances_accounts).await;
+        stored.contacts = match contacts {
             // The other batches are committed, and their jobs must get their replies. Only the jobs that change nothing
             // but values are retried.
             Err(error) if !other.is_empty() && error.is_retryable() => HashSet::new(),
@@ -138,95 +178,91 @@ async fn try_write_unlocked(
 }
 
 /// Inserts the rows of accounts that are about to get their first contact.
-async fn insert_new_accounts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
-    let new: Vec<_> = batches.iter().filter(|batch| batch.state.is_none()).map(|batch| batch.account).collect();
+async fn insert_new_accounts(
+    connection: &mut PgConnection,
+    batches: impl Iterator<Item = &AccountBatch>,
+) -> Result<(), StorageError> {
+    let new: Vec<_> = batches.filter(|batch| batch.state.is_none()).map(|batch| batch.account).collect();
     if !new.is_empty() {
         insert_accounts(connection, &new).await?;
     }
     Ok(())
 }
 
-/// Writes jobs of one account under the row lock of the account, after waiting for it, and replies to them. The only
-/// transactions that can conflict are those that lock a contact without locking its account.
+/// Writes jobs of one account after waiting for the row lock of the account, and replies to those that were stored.
 ///
-/// Returns the jobs that need another transaction, in order, because they do not fit into the memory of this one.
+/// Returns the jobs that need another transaction, in order: what they depend on has changed since it was read, or they do
+/// not fit into the memory of this transaction.
 ///
 /// # Errors
 /// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
 /// transaction was committed.
-pub(super) async fn write_locked(
+pub(super) async fn write_waiting(
     pool: &Pool,
     memory: &WriteMemory,
     account: Uuid,
     jobs: Vec<WriteJob>,
+    order: LockOrder,
+    advances_accounts: bool,
 ) -> Result<Vec<WriteJob>, FailedBatch> {
     let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs))]);
     let mut memory = memory.for_account(account);
-    match try_write_locked(pool, &mut memory, account, &mut batches).await {
-        Ok(pending) => {
-            Ok(batches.into_values().flat_map(|batch| reply_to_stored_batch(pool, batch, &pending)).collect())
+    let stored = try_write_waiting(pool, &mut memory, &mut batches, order, advances_accounts).await;
+    match stored {
+        Ok(stored) => {
+            let mut unstored = UnstoredJobs::default();
+            batches.into_values().for_each(|batch| stored.send_replies(pool, batch, &mut unstored));
+            let UnstoredJobs { locked, outdated, deferred } = unstored;
+            Ok([locked, outdated, deferred].into_iter().flatten().collect())
         }
         Err(error) => Err(FailedBatch::new(error, batches)),
     }
 }
 
-async fn try_write_locked(
+async fn try_write_waiting(
     pool: &Pool,
     memory: &mut TransactionMemory,
-    account: Uuid,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
-) -> Result<Vec<PendingErasure>, StorageError> {
-    const LOCK: &str = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
+    order: LockOrder,
+    advances_accounts: bool,
+) -> Result<StoredRows, StorageError> {
     let mut connection = pool.acquire().await?;
+    if order == LockOrder::LockLast {
+        load_and_apply(&mut connection, batches, memory).await?;
+        memory.reserve_required().await;
+        if batches.values().all(|batch| batch.is_stale() || !batch.has_effects()) {
+            return Ok(StoredRows::default());
+        }
+    }
     let mut transaction = connection.begin().await?;
-    sqlx::query(LOCK).bind(account).execute(&mut *transaction).await?;
-    set_lock_timeout(&mut transaction).await?;
-    load_state(&mut transaction, batches, memory).await?;
-    batches.values_mut().for_each(|batch| batch.apply(memory));
-    memory.reserve_required().await;
-    // A new account has no row to lock, so its batch may be stale nevertheless.
-    let Some(batch) = batches.get(&account) else { return Ok(vec![]) };
-    commit_batch(transaction, batch).await
-}
-
-/// Stores a batch that has been applied, without waiting for locks, and replies to its jobs.
-///
-/// # Errors
-/// Fails if the database fails or is overloaded, and with [`StorageError::Stale`] when the account has changed since
-/// the batch was loaded. Nothing was written, unless the error leaves it unknown whether the transaction was committed.
-pub(super) async fn store_applied(pool: &Pool, batch: AccountBatch) -> Result<(), FailedBatch> {
-    match try_store_applied(pool, &batch).await {
-        // A batch that does not fit into the memory of one transaction is stale and was not stored.
-        Ok(pending) => drop(reply_to_stored_batch(pool, batch, &pending)),
-        Err(error) => return Err(FailedBatch::new(error, BTreeMap::from([(batch.account, batch)]))),
+    for account in batches.keys() {
+        lock_account(&mut transaction, *account, order).await?;
     }
-    Ok(())
-}
-
-async fn try_store_applied(pool: &Pool, batch: &AccountBatch) -> Result<Vec<PendingErasure>, StorageError> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
-    set_lock_timeout(&mut transaction).await?;
-    commit_batch(transaction, batch).await
-}
-
-/// Stores all changes of a batch and commits, if its account has not changed since it was read. Returns the erasures that
-/// are pending after the commit.
-async fn commit_batch(
-    mut transaction: PgTransaction<'_>,
-    batch: &AccountBatch,
-) -> Result<Vec<PendingErasure>, StorageError> {
-    if batch.is_stale() {
-        return Err(StorageError::Stale);
+    if order == LockOrder::LockFirst {
+        load_and_apply(&mut transaction, batches, memory).await?;
+        memory.reserve_required().await;
     }
-    if !batch.has_effects() {
-        return Ok(vec![]);
-    }
-    insert_new_accounts(&mut transaction, &[batch]).await?;
-    let stored = store_batch::store_all(&mut transaction, &[batch]).await?;
-    if !stored.accounts.contains(&batch.account) {
-        return Err(StorageError::Stale);
+    let mut stored = StoredRows::default();
+    for batch in batches.values_mut().filter(|batch| batch.has_effects()) {
+        insert_new_accounts(&mut transaction, std::iter::once(&*batch)).await?;
+        // A request with several writes is stored as a whole, or not at all.
+        if batch.is_values_only() && batch.jobs.iter().all(|job| job.request.writes.len() == 1) {
+            stored.contacts = store_batch::store_values(&mut transaction, &mut [batch], advances_accounts).await?;
+        } else {
+            stored.accounts = store_batch::store_all(&mut transaction, &mut [batch], advances_accounts).await?;
+        }
     }
     transaction.commit().await?;
-    Ok(stored.pending_erasures)
+    Ok(stored)
+}
+
+/// Loads the state that the jobs depend on, and applies them in memory.
+async fn load_and_apply(
+    connection: &mut PgConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+    memory: &mut TransactionMemory,
+) -> Result<(), StorageError> {
+    load_state(connection, batches, memory).await?;
+    batches.values_mut().for_each(|batch| batch.apply(memory));
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Parameters of the statements that store a batch: an array for each column, with an element for each row.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::Hash;
 
@@ -9,7 +10,7 @@ use sqlx::types::chrono::{DateTime, Utc};
 use sqlx::{Postgres, types::Uuid};
 
 use super::account_batch::AccountBatch;
-use crate::contacts::{Change, Contact, UniqueKey};
+use crate::contacts::{Change, Contact, LastChange, UniqueKey};
 use crate::fields::{Values, system};
 use crate::repository::error::StorageError;
 use crate::repository::statement::ArrayColumn;
@@ -55,14 +56,26 @@ pub(super) fn stored_custom_size(contact: &Contact) -> Option<i32> {
     contact.custom_bytes().and_then(|bytes| i32::try_from(bytes).ok())
 }
 
-/// A contact to store, with its account. `before` is the stored contact that it replaces.
+/// A contact to store, with its account. `before` is the stored contact that it replaces. `last` is the change of the
+/// account after which it is placed; if it is `None`, its position and times are bound as they are.
 pub(super) struct ContactRow<'a> {
     pub(super) account: Uuid,
     pub(super) before: Option<&'a Contact>,
     pub(super) contact: &'a Contact,
+    pub(super) last: Option<LastChange>,
 }
 
 impl ContactRow<'_> {
+    /// Returns the position of its last change.
+    pub(super) fn position(&self) -> i64 {
+        place_position(self.last, self.contact.position)
+    }
+
+    /// Returns the final time for a time of this change.
+    pub(super) fn placed(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        place_time(self.last, at)
+    }
+
     /// Returns the memory of the custom values that change, in bytes.
     pub(super) fn changed_bytes(&self) -> usize {
         let unset = Values::default();
@@ -107,15 +120,19 @@ impl<'a> ContactColumns<'a> {
         self.rows.iter().map(|row| column(row.contact)).collect()
     }
 
+    fn map_rows<T>(&self, column: impl Fn(&ContactRow<'a>) -> T) -> Vec<T> {
+        self.rows.iter().map(column).collect()
+    }
+
     /// Binds the columns of [`contact_value_columns`].
     pub(super) fn bind_values<'q>(&self, query: Statement<'q>) -> Statement<'q> {
         let query = query
-            .bind(self.rows.iter().map(|row| row.account).collect::<Vec<_>>())
+            .bind(self.map_rows(|row| row.account))
             .bind(self.map_contacts(|contact| contact.id))
-            .bind(self.rows.iter().map(|row| row.before.map_or(0, |before| before.version)).collect::<Vec<_>>())
+            .bind(self.map_rows(|row| row.before.map_or(0, |before| before.version)))
             .bind(self.map_contacts(|contact| contact.version))
-            .bind(self.map_contacts(|contact| contact.position))
-            .bind(self.map_contacts(|contact| contact.updated_at))
+            .bind(self.map_rows(ContactRow::position))
+            .bind(self.map_rows(|row| row.placed(row.contact.updated_at)))
             .bind(&self.custom_set)
             .bind(&self.custom_removed)
             .bind(self.map_contacts(stored_custom_size));
@@ -127,13 +144,13 @@ impl<'a> ContactColumns<'a> {
     /// Binds the columns of [`ARCHIVAL_COLUMNS`].
     pub(super) fn bind_archival<'q>(&self, query: Statement<'q>) -> Statement<'q> {
         query
-            .bind(self.map_contacts(|contact| contact.archival.as_ref().map(|archival| archival.at)))
+            .bind(self.map_rows(|row| Some(row.placed(row.contact.archival.as_ref()?.at))))
             .bind(self.map_contacts(|contact| contact.archival.as_ref().and_then(|archival| archival.by.as_deref())))
     }
 
     /// Returns the creation time of each contact.
     pub(super) fn created_at(&self) -> Vec<DateTime<Utc>> {
-        self.map_contacts(|contact| contact.created_at)
+        self.map_rows(|row| row.placed(row.contact.created_at))
     }
 }
 
@@ -161,36 +178,81 @@ impl<'a> KeyColumns<'a> {
 
 /// Entries of the change feed.
 pub(super) struct ChangeColumns<'a> {
-    batches: &'a [&'a AccountBatch],
+    rows: Vec<ChangeRow<'a>>,
     changed: Vec<String>,
 }
 
-impl<'a> ChangeColumns<'a> {
-    pub(super) fn new(batches: &'a [&'a AccountBatch]) -> Result<Self, StorageError> {
-        let changes = batches.iter().flat_map(|batch| batch.unit_of_work.changes());
-        let changed = changes.map(|change| to_json_text(&change.changed_values())).collect::<Result<_, _>>()?;
-        Ok(Self { batches, changed })
+/// An entry of the change feed, with its account, and the change of the account after which it is placed, if that is
+/// known.
+#[derive(Clone, Copy)]
+pub(super) struct ChangeRow<'a> {
+    pub(super) account: Uuid,
+    pub(super) change: &'a Change,
+    last: Option<LastChange>,
+}
+
+impl<'a> ChangeRow<'a> {
+    /// Returns the changes of batches.
+    pub(super) fn all(batches: &[&'a AccountBatch], last: impl Fn(&AccountBatch) -> Option<LastChange>) -> Vec<Self> {
+        let rows_of_batch = |batch: &&'a AccountBatch| {
+            let (account, last) = (batch.account, last(batch));
+            batch.unit_of_work.changes().iter().map(move |change| Self { account, change, last })
+        };
+        batches.iter().flat_map(rows_of_batch).collect()
     }
 
-    fn map_changes<T>(&self, column: impl Fn(Uuid, &'a Change) -> T) -> Vec<T> {
-        let column = &column;
-        let columns_of_batch = |batch: &&'a AccountBatch| {
-            let account = batch.account;
-            batch.unit_of_work.changes().iter().map(move |change| column(account, change))
-        };
-        self.batches.iter().flat_map(columns_of_batch).collect()
+    pub(super) fn position(&self) -> i64 {
+        place_position(self.last, self.change.position)
+    }
+
+    pub(super) fn previous_position(&self) -> i64 {
+        place_position(self.last, self.change.previous_position)
+    }
+
+    pub(super) fn at(&self) -> DateTime<Utc> {
+        place_time(self.last, self.change.at)
+    }
+
+    /// Returns the change with the final times of its contacts: the changed values can include the time of an archiving.
+    pub(super) fn placed_change(&self) -> Cow<'a, Change> {
+        let placed = self.last.and_then(|last| self.change.place_times(last));
+        placed.map_or(Cow::Borrowed(self.change), Cow::Owned)
+    }
+}
+
+fn place_position(last: Option<LastChange>, position: i64) -> i64 {
+    last.map_or(position, |last| last.place_position(position))
+}
+
+fn place_time(last: Option<LastChange>, at: DateTime<Utc>) -> DateTime<Utc> {
+    last.map_or(at, |last| last.place_time(at))
+}
+
+impl<'a> ChangeColumns<'a> {
+    pub(super) fn new(
+        batches: &[&'a AccountBatch],
+        last: impl Fn(&AccountBatch) -> Option<LastChange>,
+    ) -> Result<Self, StorageError> {
+        let rows = ChangeRow::all(batches, last);
+        let changed =
+            rows.iter().map(|row| to_json_text(&row.placed_change().changed_values())).collect::<Result<_, _>>()?;
+        Ok(Self { rows, changed })
+    }
+
+    fn map_rows<T>(&self, column: impl Fn(&ChangeRow<'a>) -> T) -> Vec<T> {
+        self.rows.iter().map(column).collect()
     }
 
     /// Binds the columns of [`CHANGE_COLUMNS`].
     pub(super) fn bind<'q>(&self, query: Statement<'q>) -> Statement<'q> {
         query
-            .bind(self.map_changes(|account, _| account))
-            .bind(self.map_changes(|_, change| change.position))
-            .bind(self.map_changes(|_, change| change.contact_id))
-            .bind(self.map_changes(|_, change| change.previous_position))
-            .bind(self.map_changes(|_, change| change.kind.as_str()))
-            .bind(self.map_changes(|_, change| change.actor.as_deref()))
-            .bind(self.map_changes(|_, change| change.at))
+            .bind(self.map_rows(|row| row.account))
+            .bind(self.map_rows(ChangeRow::position))
+            .bind(self.map_rows(|row| row.change.contact_id))
+            .bind(self.map_rows(ChangeRow::previous_position))
+            .bind(self.map_rows(|row| row.change.kind.as_str()))
+            .bind(self.map_rows(|row| row.change.actor.as_deref()))
+            .bind(self.map_rows(ChangeRow::at))
             .bind(&self.changed)
     }
 }

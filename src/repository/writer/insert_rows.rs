@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::account_batch::AccountBatch;
 use super::binary_copy::copy_rows;
 use super::bind_columns::{
-    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ContactColumns, ContactRow, KeyColumns, contact_value_columns,
-    stored_custom_size,
+    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ChangeRow, ContactColumns, ContactRow, KeyColumns,
+    contact_value_columns, stored_custom_size,
 };
-use crate::contacts::{Change, Contact, UniqueKey};
+use crate::contacts::UniqueKey;
 use crate::fields::system;
 use crate::repository::error::StorageError;
 use crate::repository::statement::{ArrayColumn, column_names, comma_separated, rows_from_arrays, sql};
@@ -31,12 +31,21 @@ fn new_contact_columns() -> Vec<ArrayColumn> {
 }
 
 /// Returns `INSERT INTO changes … FROM unnest(…) AS n (…)` for the arrays of [`ChangeColumns::bind`], which are bound
-/// from parameter `first` on. The caller may add a join or condition on `n`.
-pub(super) fn insert_changes_sql(first: usize) -> String {
+/// from parameter `first` on. The caller may add a join or condition on `n`. `places_rows`: the positions are provisional,
+/// and the caller joins stored contacts `s` with the newest position and time of their account.
+pub(super) fn insert_changes_sql(first: usize, places_rows: bool) -> String {
+    let (position, previous, at) = if places_rows {
+        (
+            "s.newest_position - n.position",
+            "CASE WHEN n.previous_position < 0 THEN s.newest_position - n.previous_position ELSE n.previous_position END",
+            "greatest(n.at, s.newest_at)",
+        )
+    } else {
+        ("n.position", "n.previous_position", "n.at")
+    };
     format!(
         "INSERT INTO changes (account_id, position, contact_id, previous_position, kind, actor, at, changed) \
-         SELECT n.account_id, n.position, n.contact_id, n.previous_position, n.kind, n.actor, n.at, n.changed::json \
-         FROM {}",
+         SELECT n.account_id, {position}, n.contact_id, {previous}, n.kind, n.actor, {at}, n.changed::json FROM {}",
         rows_from_arrays(first, &CHANGE_COLUMNS)
     )
 }
@@ -51,13 +60,15 @@ pub(super) async fn insert_contacts(
     connection: &mut PgConnection,
     batches: &[&AccountBatch],
 ) -> Result<(), StorageError> {
-    let created = batches.iter().flat_map(|batch| batch.effects.created.iter().map(|new| (batch.account, &**new)));
-    let created: Vec<(Uuid, &Contact)> = created.collect();
+    let created = batches.iter().flat_map(|batch| {
+        let row = |contact| ContactRow { account: batch.account, before: None, contact, last: batch.known_last() };
+        batch.effects.created.iter().map(move |contact| row(contact))
+    });
+    let created: Vec<ContactRow<'_>> = created.collect();
     if created.len() >= COPY_MIN_ROWS || is_any_large(batches) {
         return copy_contacts(connection, &created).await;
     }
-    let row = |(account, contact)| ContactRow { account, before: None, contact };
-    let columns = ContactColumns::new(created.into_iter().map(row).collect())?;
+    let columns = ContactColumns::new(created)?;
     if columns.is_empty() {
         return Ok(());
     }
@@ -91,18 +102,20 @@ fn new_contact_select_list() -> String {
     }))
 }
 
-async fn copy_contacts(connection: &mut PgConnection, created: &[(Uuid, &Contact)]) -> Result<(), StorageError> {
+async fn copy_contacts(connection: &mut PgConnection, created: &[ContactRow<'_>]) -> Result<(), StorageError> {
     let statement = sql!("COPY contacts ({}) FROM STDIN (FORMAT binary)", column_names(&new_contact_columns()));
-    copy_rows(connection, statement, created, |row, (account, contact)| {
-        row.uuid(*account).uuid(contact.id).bigint(contact.version).bigint(contact.position);
-        row.timestamp(Some(contact.updated_at)).jsonb(&contact.values.custom())?;
+    copy_rows(connection, statement, created, |row, created| {
+        let ContactRow { account, contact, .. } = created;
+        row.uuid(*account).uuid(contact.id).bigint(contact.version).bigint(created.position());
+        row.timestamp(Some(created.placed(contact.updated_at))).jsonb(&contact.values.custom())?;
         row.optional_integer(stored_custom_size(contact));
         for field in system::stored() {
             row.text(contact.values.text(field.id));
         }
         let archival = contact.archival.as_ref();
-        row.timestamp(archival.map(|archival| archival.at));
-        row.text(archival.and_then(|archival| archival.by.as_deref())).timestamp(Some(contact.created_at));
+        row.timestamp(archival.map(|archival| created.placed(archival.at)));
+        row.text(archival.and_then(|archival| archival.by.as_deref()));
+        row.timestamp(Some(created.placed(contact.created_at)));
         row.bigint(contact.version);
         Ok(())
     })
@@ -139,22 +152,21 @@ pub(super) async fn insert_changes(
     connection: &mut PgConnection,
     batches: &[&AccountBatch],
 ) -> Result<(), StorageError> {
-    let changes =
-        batches.iter().flat_map(|batch| batch.unit_of_work.changes().iter().map(|change| (batch.account, change)));
-    let changes: Vec<(Uuid, &Change)> = changes.collect();
+    let changes = ChangeRow::all(batches, AccountBatch::known_last);
     if changes.len() >= COPY_MIN_ROWS || is_any_large(batches) {
         let statement = sql!("COPY changes ({}) FROM STDIN (FORMAT binary)", column_names(&CHANGE_COLUMNS));
-        return copy_rows(connection, statement, &changes, |row, (account, change)| {
-            row.uuid(*account).bigint(change.position).uuid(change.contact_id).bigint(change.previous_position);
-            row.text(Some(change.kind.as_str())).text(change.actor.as_deref()).timestamp(Some(change.at));
-            row.json(&change.changed_values())?;
+        return copy_rows(connection, statement, &changes, |row, placed| {
+            let ChangeRow { account, change, .. } = placed;
+            row.uuid(*account).bigint(placed.position()).uuid(change.contact_id).bigint(placed.previous_position());
+            row.text(Some(change.kind.as_str())).text(change.actor.as_deref()).timestamp(Some(placed.at()));
+            row.json(&placed.placed_change().changed_values())?;
             Ok(())
         })
         .await;
     }
     if !changes.is_empty() {
-        let insert = sql!("{}", insert_changes_sql(1));
-        ChangeColumns::new(batches)?.bind(sqlx::query(insert)).execute(connection).await?;
+        let insert = sql!("{}", insert_changes_sql(1, false));
+        ChangeColumns::new(batches, AccountBatch::known_last)?.bind(sqlx::query(insert)).execute(connection).await?;
     }
     Ok(())
 }

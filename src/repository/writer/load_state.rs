@@ -16,9 +16,10 @@ use uuid::Uuid;
 use super::account_batch::{AccountBatch, AccountState};
 use super::transaction_memory::{MAX_TRANSACTION_BYTES, TransactionMemory};
 use crate::contacts::{Contact, Lookups, UniqueKey};
-use crate::fields::CustomSelection;
+use crate::fields::{CustomSelection, FieldId};
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::IdempotencyKeys;
+use crate::repository::last_changes::LAST_POSITION;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
 use crate::repository::statement::sql;
 
@@ -44,7 +45,7 @@ pub(super) async fn load_state(
         }
         batches.values_mut().for_each(AccountBatch::defer_unloaded_writes);
         let only = if batches.len() == 1 { batches.values_mut().next() } else { None };
-        let Some(batch) = only.filter(|batch| batch.is_unloaded() && !batch.is_prepared()) else { break };
+        let Some(batch) = only.filter(|batch| batch.is_unloaded()) else { break };
         let is_single_write = batch.reduce();
         if batch.is_too_large() {
             break;
@@ -69,15 +70,12 @@ async fn load_contacts_and_keys(
     memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
     let mut required: Vec<_> = batches.values().map(|batch| (batch.account, batch.required_lookups())).collect();
-    for (_, lookups) in required.iter_mut().filter(|(_, lookups)| lookups.ids.is_empty()) {
-        // The state of an account is read with its contacts. So a batch without contacts looks up an id that never
-        // exists.
+    for (_, lookups) in required.iter_mut().filter(|(_, lookups)| lookups.is_empty()) {
+        // The state of an account is read with its contacts. If the jobs need none, load a contact that does not exist.
         lookups.ids.push(Uuid::nil());
     }
     while !required.is_empty() {
-        let (contacts, keys) = flatten_lookups(batches, required);
-        load_contacts(connection, batches, contacts, memory).await?;
-        load_key_holders(connection, batches, keys).await?;
+        load_rows(connection, batches, RequiredRows::new(batches, required), memory).await?;
         if memory.is_full() {
             return Ok(());
         }
@@ -87,31 +85,44 @@ async fn load_contacts_and_keys(
     Ok(())
 }
 
-/// Items with their accounts.
-type PerAccount<T> = Vec<(Uuid, T)>;
-
-/// A contact to load, and the custom fields to load with it.
-struct RequiredContact {
-    id: Uuid,
-    /// The value of [`custom_parameter`].
-    custom: Arc<str>,
+/// A contact or the holder of a key to load.
+struct RequiredRow {
+    account: Uuid,
+    /// The id of the contact; `None` if the key leads to the contact.
+    id: Option<Uuid>,
+    key: Option<UniqueKey>,
+    /// The custom fields to load with the contact, as the value of [`custom_parameter`]. `None` if only the holder of the
+    /// key is needed.
+    custom: Option<Arc<str>>,
 }
 
-fn flatten_lookups(
-    batches: &BTreeMap<Uuid, AccountBatch>,
-    required: PerAccount<Lookups>,
-) -> (PerAccount<RequiredContact>, PerAccount<UniqueKey>) {
-    let (mut contacts, mut keys) = (vec![], vec![]);
-    for (account, lookups) in required {
-        let custom = batches.get(&account).map(|batch| custom_parameter(&batch.required_custom_fields()));
-        let custom: Arc<str> = custom.unwrap_or_default().into();
-        let contact = |custom: &Arc<str>, id| (account, RequiredContact { id, custom: Arc::clone(custom) });
-        contacts.extend(lookups.ids.into_iter().map(|id| contact(&custom, id)));
-        let all = custom_parameter(&CustomSelection::All).into();
-        contacts.extend(lookups.incomplete_ids.into_iter().map(|id| contact(&all, id)));
-        keys.extend(lookups.keys.into_iter().map(|key| (account, key)));
+/// The contacts and key holders to load, in the order in which the writes need them.
+struct RequiredRows {
+    contacts: Vec<RequiredRow>,
+    holders: Vec<RequiredRow>,
+}
+
+impl RequiredRows {
+    fn new(batches: &BTreeMap<Uuid, AccountBatch>, required: Vec<(Uuid, Lookups)>) -> Self {
+        let mut rows = Self { contacts: vec![], holders: vec![] };
+        let all: Arc<str> = custom_parameter(&CustomSelection::All).into();
+        for (account, lookups) in required {
+            let custom = batches.get(&account).map(|batch| custom_parameter(&batch.required_custom_fields()));
+            let custom: Arc<str> = custom.unwrap_or_default().into();
+            let by_id = |custom: &Arc<str>, id| RequiredRow {
+                account,
+                id: Some(id),
+                key: None,
+                custom: Some(Arc::clone(custom)),
+            };
+            let by_key = |custom, key| RequiredRow { account, id: None, key: Some(key), custom };
+            rows.contacts.extend(lookups.ids.into_iter().map(|id| by_id(&custom, id)));
+            rows.contacts.extend(lookups.targets.into_iter().map(|key| by_key(Some(Arc::clone(&custom)), key)));
+            rows.contacts.extend(lookups.incomplete_ids.into_iter().map(|id| by_id(&all, id)));
+            rows.holders.extend(lookups.keys.into_iter().map(|key| by_key(None, key)));
+        }
+        rows
     }
-    (contacts, keys)
 }
 
 /// An upper bound of the size of the custom values of a contact `c`, NULL if it is unknown. A contact that an older build
@@ -121,112 +132,132 @@ fn flatten_lookups(
 const CUSTOM_BYTES: &str = "CASE WHEN c.custom_size_version = c.version THEN c.custom_size \
     WHEN pg_column_compression(c.custom) IS NULL AND pg_column_size(c.custom) <= 2000 THEN 32768 END";
 
-/// Loads contacts, and with them the states of their accounts, until the memory of the transaction is full.
-async fn load_contacts(
+/// Loads rows until the memory of the transaction is full. One statement loads most batches, so all rows are from one
+/// snapshot.
+async fn load_rows(
     connection: &mut PgConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
-    required: PerAccount<RequiredContact>,
+    required: RequiredRows,
     memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
-    let (mut rest, mut count) = (&required[..], FIRST_CONTACTS);
-    while !rest.is_empty() && !memory.is_full() {
-        let (next, others) = rest.split_at(count.min(rest.len()));
-        let bytes = load_next_contacts(connection, batches, next, memory).await?;
+    let RequiredRows { mut contacts, mut holders } = required;
+    let mut count = FIRST_CONTACTS;
+    while !memory.is_full() && (!contacts.is_empty() || !holders.is_empty()) {
+        let rest = contacts.split_off(count.min(contacts.len()));
+        let contact_count = contacts.len();
+        contacts.append(&mut holders);
+        let bytes = load_next_rows(connection, batches, &contacts, memory).await?;
         // The next contacts may be larger than these.
-        let average = bytes / next.len() + 1;
+        let average = bytes / contact_count.max(1) + 1;
         count = (MAX_TRANSACTION_BYTES / 4 / average).clamp(FIRST_CONTACTS, MAX_CONTACTS);
-        rest = others;
+        contacts = rest;
     }
     Ok(())
 }
 
-/// Loads contacts with one statement. Returns the memory that they take.
-async fn load_next_contacts(
+/// Returns the statement that loads rows `k`. If `has_keys` is false, they have ids only.
+fn select_sql(has_keys: bool) -> String {
+    // The row of an account is read once and not for each contact. The rows are in the order of the parameters, because
+    // all joins are loops: if not all of them fit into the memory, the first writes must have their data.
+    let (columns, parameters, holder, id) = if has_keys {
+        (
+            ", field_id, key",
+            ", $6::integer[], $7::text[]",
+            "LEFT JOIN LATERAL (SELECT contact_id FROM contact_keys WHERE account_id = k.account_id \
+             AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h ON true ",
+            "coalesce(k.id, CASE WHEN k.custom IS NOT NULL THEN h.contact_id END)",
+        )
+    } else {
+        ("", "", "", "k.id")
+    };
+    let key_columns = if has_keys { ", k.field_id, k.key, h.contact_id AS holder" } else { "" };
+    format!(
+        "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {LAST_POSITION} END AS position, \
+         CASE WHEN $5 THEN (SELECT id FROM contacts WHERE account_id = s.account_id ORDER BY id DESC LIMIT 1) END \
+         AS newest_id FROM accounts s WHERE account_id = ANY ($3)) \
+         SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, \
+         c.row_id::text, a.registry_version, a.position, a.newest_id{key_columns} \
+         FROM unnest($1::uuid[], $2::uuid[], $4::text[]{parameters}) AS k (account_id, id, custom{columns}) \
+         LEFT JOIN LATERAL (SELECT * FROM a WHERE account_id = k.account_id LIMIT 1) a ON true {holder}\
+         LEFT JOIN LATERAL (SELECT ctid AS row_id, * FROM contacts WHERE account_id = k.account_id AND id = {id} LIMIT 1) c ON true",
+        contact_columns("k.custom")
+    )
+}
+
+/// Loads rows with one statement. Returns the memory that their contacts take.
+async fn load_next_rows(
     connection: &mut PgConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
-    required: &[(Uuid, RequiredContact)],
+    required: &[RequiredRow],
     memory: &mut TransactionMemory,
 ) -> Result<usize, StorageError> {
-    // The row of an account changes with every batch and may have many dead versions. So it is read once and not for
-    // each contact. The rows are in the order of the parameters, because both joins are loops: if not all of them fit into
-    // the memory, the first writes must have their data.
-    let select = sql!(
-        "WITH a AS MATERIALIZED (SELECT account_id, registry_version, last_position FROM accounts \
-         WHERE account_id = ANY ($3)) \
-         SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, \
-         a.registry_version, a.last_position FROM unnest($1::uuid[], $2::uuid[], $4::text[]) AS k (account_id, id, custom) \
-         LEFT JOIN LATERAL (SELECT * FROM a WHERE account_id = k.account_id LIMIT 1) a ON true \
-         LEFT JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c ON true",
-        contact_columns("k.custom")
-    );
-    let accounts: Vec<_> = required.iter().map(|(account, _)| *account).collect();
-    let ids: Vec<_> = required.iter().map(|(_, contact)| contact.id).collect();
-    let custom: Vec<_> = required.iter().map(|(_, contact)| &*contact.custom).collect();
-    let mut distinct_accounts = accounts.clone();
-    distinct_accounts.dedup();
-    let select = sqlx::query(select).bind(&accounts).bind(ids).bind(distinct_accounts).bind(custom);
+    let has_keys = required.iter().any(|row| row.key.is_some());
+    let select = if has_keys { sql!("{}", select_sql(true)) } else { sql!("{}", select_sql(false)) };
+    let mut accounts: Vec<_> = required.iter().map(|row| row.account).collect();
+    let select = sqlx::query(select)
+        .bind(accounts.clone())
+        .bind(required.iter().map(|row| row.id).collect::<Vec<_>>())
+        .bind({
+            accounts.dedup();
+            accounts
+        })
+        .bind(required.iter().map(|row| row.custom.as_deref()).collect::<Vec<_>>())
+        .bind(batches.values().any(|batch| batch.depends_on_position));
+    let select = if has_keys {
+        let keys = || required.iter().map(|row| row.key.as_ref());
+        select
+            .bind(keys().map(|key| Some(key?.field.0)).collect::<Vec<_>>())
+            .bind(keys().map(|key| Some(key?.key.as_str())).collect::<Vec<_>>())
+    } else {
+        select
+    };
     let mut rows = select.fetch(connection);
     let mut loaded = 0;
     // The rows that do not fit are read and dropped, because the connection is used again.
     while let Some(row) = rows.try_next().await? {
         let Some(batch) = batches.get_mut(&row_mapping::account_from_row(&row)?) else { continue };
-        let registry: Option<i64> = row.try_get("registry_version")?;
-        let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("last_position")? }));
-        batch.set_account_state(state.transpose().map_err(|error: sqlx::Error| error)?);
+        set_account_state(batch, &row)?;
         if memory.is_full() {
             continue;
         }
-        let id: Option<Uuid> = row.try_get("id")?;
-        let contact = id.map(|_| sized_contact_from_row(&row)).transpose()?;
+        let contact = row_mapping::optional_contact_from_row(&row)?;
+        let contact = contact.map(|contact| with_known_size(contact, &row)).transpose()?;
         let bytes = contact.as_ref().map_or(0, Contact::memory_bytes);
-        if memory.take_for_read(bytes).await {
-            loaded += bytes;
-            batch.unit_of_work.add_loaded_contact(row.try_get("required_id")?, contact);
+        if !memory.take_for_read(bytes).await {
+            continue;
+        }
+        loaded += bytes;
+        let key: Option<String> = if has_keys { row.try_get("key")? } else { None };
+        if let Some(key) = key {
+            let key = UniqueKey { field: FieldId(row.try_get("field_id")?), key };
+            batch.unit_of_work.add_loaded_key_holder(key, row.try_get("holder")?);
+        }
+        match (contact, row.try_get("required_id")?) {
+            (Some(contact), _) => batch.add_loaded_contact(contact, row.try_get("row_id")?),
+            (None, Some(missing)) => batch.unit_of_work.add_loaded_contact(missing, None),
+            (None, None) => {}
         }
     }
     Ok(loaded)
 }
 
+/// Records the state of the account in a row.
+fn set_account_state(batch: &mut AccountBatch, row: &PgRow) -> sqlx::Result<()> {
+    let registry: Option<i64> = row.try_get("registry_version")?;
+    let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("position")? }));
+    batch.set_account_state(state.transpose().map_err(|error: sqlx::Error| error)?);
+    let newest_id: Option<Uuid> = row.try_get("newest_id")?;
+    newest_id.into_iter().for_each(|id| batch.unit_of_work.set_newest_id(id));
+    Ok(())
+}
+
 /// Returns the contact in a row, with the known bound of the size of the custom values that are not loaded.
-fn sized_contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
-    let contact = row_mapping::contact_from_row(row)?;
+fn with_known_size(contact: Contact, row: &PgRow) -> sqlx::Result<Contact> {
     if row.try_get("is_complete")? {
         return Ok(Contact { unloaded_bytes: Some(0), ..contact });
     }
     let custom_bytes: Option<i32> = row.try_get("custom_bytes")?;
     Ok(contact.with_custom_bytes(custom_bytes.and_then(|bytes| usize::try_from(bytes).ok())))
-}
-
-/// Loads the active contacts that hold unique keys.
-async fn load_key_holders(
-    connection: &mut PgConnection,
-    batches: &mut BTreeMap<Uuid, AccountBatch>,
-    required: PerAccount<UniqueKey>,
-) -> Result<(), StorageError> {
-    const FIND: &str = "SELECT k.number, h.contact_id \
-         FROM unnest($1::uuid[], $2::integer[], $3::text[]) WITH ORDINALITY AS k (account_id, field_id, key, number) \
-         CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys WHERE account_id = k.account_id \
-         AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h";
-    if required.is_empty() {
-        return Ok(());
-    }
-    let accounts: Vec<_> = required.iter().map(|(account, _)| *account).collect();
-    let fields: Vec<_> = required.iter().map(|(_, key)| key.field.0).collect();
-    let keys: Vec<_> = required.iter().map(|(_, key)| key.key.as_str()).collect();
-    let rows = sqlx::query(FIND).bind(accounts).bind(fields).bind(keys).fetch_all(connection).await?;
-    let mut holders = vec![None; required.len()];
-    for row in rows {
-        let number: i64 = row.try_get(0)?;
-        if let Some(holder) = usize::try_from(number - 1).ok().and_then(|index| holders.get_mut(index)) {
-            *holder = Some(row.try_get(1)?);
-        }
-    }
-    for ((account, key), holder) in required.into_iter().zip(holders) {
-        if let Some(batch) = batches.get_mut(&account) {
-            batch.unit_of_work.add_loaded_key_holder(key, holder);
-        }
-    }
-    Ok(())
 }
 
 /// Loads the responses stored under the idempotency keys of all jobs, until the memory of the transaction is full.

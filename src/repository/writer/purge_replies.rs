@@ -3,7 +3,7 @@
 
 use super::account_batch::AccountBatch;
 use super::write_job::{JobResult, WriteJob};
-use crate::contacts::Write;
+use crate::contacts::{LastChange, Write};
 use crate::repository::history_erasure::{PendingErasure, erase_remaining_entries};
 use crate::repository::pool::Pool;
 
@@ -14,7 +14,7 @@ pub(super) fn reply_to_stored_batch(
     batch: AccountBatch,
     pending_erasures: &[PendingErasure],
 ) -> Vec<WriteJob> {
-    let account = batch.account;
+    let (account, last) = (batch.account, batch.last);
     let pending: Vec<_> = pending_erasures.iter().copied().filter(|erasure| erasure.account == account).collect();
     let is_pending = |job: &WriteJob| {
         let is_purged = |id| pending.iter().any(|erasure| erasure.contact == id);
@@ -22,15 +22,20 @@ pub(super) fn reply_to_stored_batch(
     };
     let (results, deferred) = batch.into_results();
     let (delayed, ready): (Vec<_>, Vec<_>) = results.partition(|(job, _)| is_pending(job));
-    let unfinished = ready.into_iter().filter_map(|(job, result)| job.finish(result)).chain(deferred).collect();
+    let unfinished = ready.into_iter().filter_map(|(job, result)| job.finish(result, last)).chain(deferred).collect();
     if !pending.is_empty() {
-        tokio::spawn(reply_after_erasure(pool.clone(), pending, delayed));
+        tokio::spawn(reply_after_erasure(pool.clone(), pending, delayed, last));
     }
     unfinished
 }
 
 /// Erases the histories, one after another, and then replies to the jobs that wait for it.
-async fn reply_after_erasure(pool: Pool, pending: Vec<PendingErasure>, jobs: Vec<(WriteJob, JobResult)>) {
+async fn reply_after_erasure(
+    pool: Pool,
+    pending: Vec<PendingErasure>,
+    jobs: Vec<(WriteJob, JobResult)>,
+    last: LastChange,
+) {
     let mut erased = Ok(());
     for erasure in pending {
         if erased.is_ok() {
@@ -40,7 +45,7 @@ async fn reply_after_erasure(pool: Pool, pending: Vec<PendingErasure>, jobs: Vec
     for (job, result) in jobs {
         match &erased {
             // A purge is the only write of its job, so the job needs no other transaction.
-            Ok(()) => drop(job.finish(result)),
+            Ok(()) => drop(job.finish(result, last)),
             // If the database failed, the contact is gone but its history is not erased yet: the outcome is unknown.
             Err(error) => job.fail(error.clone()),
         }

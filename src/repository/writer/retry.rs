@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::account_batch::AccountBatch;
 use super::batch_transaction::{self, FailedBatch};
-use super::lock_wait::wait_for_row_locks;
+use super::lock_wait::{LockOrder, wait_for_row_locks};
 use super::transaction_memory::WriteMemory;
 use super::write_job::{WriteJob, fail_jobs};
 use crate::repository::admission::ConcurrencyLimiter;
 use crate::repository::error::StorageError;
 use crate::repository::pool::Pool;
+use crate::repository::rolling_upgrade::RollingUpgrade;
 use crate::repository::storage_metrics::Retry;
 
 /// The number of attempts before jobs fail with [`StorageError::Overloaded`].
@@ -32,6 +32,7 @@ struct RetrierInner {
     lock_waits: ConcurrencyLimiter,
     /// The time after which an attempt is cancelled.
     timeout: Duration,
+    upgrade: Arc<RollingUpgrade>,
 }
 
 impl Retrier {
@@ -43,6 +44,7 @@ impl Retrier {
             transactions: ConcurrencyLimiter::new(connections / 3),
             lock_waits: ConcurrencyLimiter::new(connections / 6),
             timeout: statement_timeout * 2,
+            upgrade: Arc::default(),
         }))
     }
 
@@ -53,6 +55,14 @@ impl Retrier {
     /// Returns the memory of all write transactions.
     pub(super) fn memory(&self) -> &WriteMemory {
         &self.0.memory
+    }
+
+    /// Returns whether transactions store the new positions in the rows of accounts. See [`RollingUpgrade`].
+    ///
+    /// # Errors
+    /// Fails if the database fails.
+    pub(super) async fn advances_accounts(&self) -> Result<bool, StorageError> {
+        self.0.upgrade.may_run_beside_older_builds(&self.0.pool).await
     }
 
     /// Checks that a new transaction would not wait too long for a permit.
@@ -66,8 +76,11 @@ impl Retrier {
     /// Writes jobs of an account together. If a job makes the transaction fail, each job is written in its own
     /// transaction.
     pub(super) async fn write_together(self, account: Uuid, mut jobs: Vec<WriteJob>) {
+        // If the account is locked last, it is locked for a shorter time.
+        let mut order = LockOrder::LockLast;
         for _ in 0..MAX_ATTEMPTS {
-            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
+            let Err(failed) = self.write_in_parts(account, jobs, order).await else { return };
+            order = LockOrder::LockFirst;
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) | StorageError::Bug(_) => {
@@ -88,7 +101,7 @@ impl Retrier {
     async fn write_alone(&self, account: Uuid, job: WriteJob) {
         let mut jobs = vec![job];
         for _ in 0..MAX_ATTEMPTS {
-            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
+            let Err(failed) = self.write_in_parts(account, jobs, LockOrder::LockFirst).await else { return };
             match failed.error {
                 StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) => {
@@ -108,7 +121,7 @@ impl Retrier {
             if let Err(error) = self.wait_for_row_locks(account, &contacts).await {
                 return fail_jobs(jobs, &error);
             }
-            let Err(failed) = self.write_in_parts(account, jobs).await else { return };
+            let Err(failed) = self.write_in_parts(account, jobs, LockOrder::LockFirst).await else { return };
             FailedBatch { jobs, contacts, .. } = failed;
             if !matches!(failed.error, StorageError::Stale | StorageError::Conflict(_) | StorageError::Locked(_)) {
                 return fail_jobs(jobs, &failed.error);
@@ -122,9 +135,22 @@ impl Retrier {
     ///
     /// # Errors
     /// Returns the jobs that are not completed.
-    async fn write_in_parts(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<(), FailedBatch> {
+    async fn write_in_parts(
+        &self,
+        account: Uuid,
+        mut jobs: Vec<WriteJob>,
+        mut order: LockOrder,
+    ) -> Result<(), FailedBatch> {
+        let count_writes = |jobs: &[WriteJob]| jobs.iter().map(|job| job.pending_writes().len()).sum::<usize>();
+        let (mut pending, mut lost_attempts) = (count_writes(&jobs), 0);
         while !jobs.is_empty() {
-            jobs = self.attempt(account, jobs).await?;
+            jobs = self.attempt(account, jobs, order).await?;
+            let before = std::mem::replace(&mut pending, count_writes(&jobs));
+            (order, lost_attempts) =
+                if pending < before { (LockOrder::LockLast, 0) } else { (LockOrder::LockFirst, lost_attempts + 1) };
+            if lost_attempts == MAX_ATTEMPTS && !jobs.is_empty() {
+                return Err(FailedBatch { error: StorageError::Overloaded, jobs, contacts: vec![] });
+            }
         }
         Ok(())
     }
@@ -133,14 +159,24 @@ impl Retrier {
     /// jobs, so their callers fail with [`StorageError::Lost`].
     ///
     /// Returns the jobs that need another transaction, in order, because they do not fit into the memory of this one.
-    async fn attempt(&self, account: Uuid, mut jobs: Vec<WriteJob>) -> Result<Vec<WriteJob>, FailedBatch> {
+    async fn attempt(
+        &self,
+        account: Uuid,
+        mut jobs: Vec<WriteJob>,
+        order: LockOrder,
+    ) -> Result<Vec<WriteJob>, FailedBatch> {
         let _permit = self.0.transactions.acquire(account).await;
         // Skip jobs whose caller has disconnected.
         jobs.retain(|job| !job.is_abandoned());
         if jobs.is_empty() {
             return Ok(vec![]);
         }
-        let write = batch_transaction::write_locked(&self.0.pool, &self.0.memory, account, jobs);
+        let advances_accounts = match self.advances_accounts().await {
+            Ok(advances_accounts) => advances_accounts,
+            Err(error) => return Err(FailedBatch { error, jobs, contacts: vec![] }),
+        };
+        let (pool, memory) = (&self.0.pool, &self.0.memory);
+        let write = batch_transaction::write_waiting(pool, memory, account, jobs, order, advances_accounts);
         tokio::time::timeout(self.0.timeout, write).await.unwrap_or(Ok(vec![]))
     }
 
@@ -148,25 +184,6 @@ impl Retrier {
         let _permit = self.0.lock_waits.acquire(account).await;
         let wait = wait_for_row_locks(&self.0.pool, account, contacts);
         tokio::time::timeout(self.0.timeout, wait).await.unwrap_or(Err(StorageError::Lost))
-    }
-
-    /// Stores a batch that has been applied, and replies to its jobs. Returns false when the batch was not stored, or
-    /// may not have been stored, and its jobs have failed.
-    ///
-    /// # Errors
-    /// Returns the jobs that have to be retried.
-    pub(super) async fn store_applied(&self, batch: AccountBatch) -> Result<bool, Vec<WriteJob>> {
-        let _permit = self.0.transactions.acquire(batch.account).await;
-        match tokio::time::timeout(self.0.timeout, batch_transaction::store_applied(&self.0.pool, batch)).await {
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(FailedBatch { error, jobs, .. })) if !error.is_retryable() => {
-                fail_jobs(jobs, &error);
-                Ok(false)
-            }
-            Ok(Err(FailedBatch { jobs, .. })) => Err(count_conflicts(jobs)),
-            // The timeout dropped the jobs, so their callers fail with `StorageError::Lost`.
-            Err(_) => Ok(false),
-        }
     }
 }
 

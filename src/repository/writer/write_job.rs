@@ -1,5 +1,6 @@
 //! The writes of a request, and the reply to its caller.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +9,15 @@ use uuid::Uuid;
 
 use super::transaction_memory::TransactionMemory;
 use super::write_outcomes::WriteOutcomes;
-use crate::contacts::{Write, WriteOutcome};
+use crate::contacts::{ContactTarget, LastChange, UniqueKey, Write, WriteOutcome};
 use crate::fields::{CustomSelection, Registry};
 use crate::memory_budget::ContentMemory;
 use crate::repository::change_notifier::ChangeNotifier;
 use crate::repository::error::{StorageError, WriteError};
 use crate::repository::idempotency::{Idempotent, IdempotentRequest};
+
+/// The number of attempts that a job may lose to other writers before it is stored under the lock of its account.
+const MAX_LOST_ATTEMPTS: u32 = 3;
 
 /// Writes to one account, in order. They were validated against one version of its registry.
 pub struct AccountWrites {
@@ -63,8 +67,18 @@ pub(super) struct WriteJob {
     pub(super) outcomes: WriteOutcomes,
     /// The number of writes that earlier transactions have committed.
     committed: usize,
+    /// The number of batches that did not store this job, because another writer was first.
+    lost_attempts: u32,
     change_notifier: Arc<ChangeNotifier>,
     reply: oneshot::Sender<WriteReply>,
+}
+
+/// Something that two batches must not use at the same time.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) enum Dependency {
+    Contact(Uuid),
+    Key(UniqueKey),
+    IdempotencyKey(String),
 }
 
 /// The result of applying a job in a transaction.
@@ -87,7 +101,17 @@ impl WriteJob {
     ) -> (Self, oneshot::Receiver<WriteReply>) {
         let (reply, receiver) = oneshot::channel();
         let change_notifier = Arc::clone(change_notifier);
-        (Self { request, outcomes: WriteOutcomes::default(), committed: 0, change_notifier, reply }, receiver)
+        (
+            Self {
+                request,
+                outcomes: WriteOutcomes::default(),
+                committed: 0,
+                lost_attempts: 0,
+                change_notifier,
+                reply,
+            },
+            receiver,
+        )
     }
 
     /// Returns the writes that are not committed.
@@ -105,6 +129,49 @@ impl WriteJob {
         self.request.atomicity == Atomicity::Independent && !self.request.dry_run
     }
 
+    /// Returns what the job needs exclusively, as far as it is known before the job is applied.
+    pub(super) fn dependencies(&self) -> impl Iterator<Item = Dependency> {
+        let request = &self.request;
+        let of_write = |write: &Write| {
+            let target = write.target().map(|target| match target {
+                ContactTarget::Id(id) => Dependency::Contact(id),
+                ContactTarget::Key(key) => Dependency::Key(key),
+            });
+            let claimed = write.claimed_keys(&request.registry).into_iter().map(Dependency::Key);
+            target.into_iter().chain(claimed).collect::<Vec<_>>()
+        };
+        let key = request.idempotent_request.as_ref().map(|request| Dependency::IdempotencyKey(request.key.clone()));
+        self.pending_writes().iter().flat_map(of_write).chain(key)
+    }
+
+    /// Whether the job depends on more than the contacts that it addresses by id: on keys, on a stored response, or on the ids
+    /// of other contacts.
+    pub(super) fn depends_on_position(&self) -> bool {
+        let request = &self.request;
+        let is_by_id = |write: &Write| {
+            matches!(write, Write::Update { target: ContactTarget::Id(_), .. })
+                && write.claimed_keys(&request.registry).is_empty()
+        };
+        request.idempotent_request.is_some() || !request.writes.iter().all(is_by_id)
+    }
+
+    /// Counts an attempt that did not store the job. Returns whether the next attempt should wait for other writers of the
+    /// account.
+    pub(super) fn count_lost_attempt(&mut self) -> bool {
+        self.lost_attempts += 1;
+        self.lost_attempts >= MAX_LOST_ATTEMPTS
+    }
+
+    /// Returns the pending writes that are applied, each with its outcome.
+    pub(super) fn applied_writes(&self) -> impl Iterator<Item = (&Write, &WriteOutcome)> {
+        self.pending_writes().iter().zip(&self.outcomes[self.committed..])
+    }
+
+    /// Sets the final times of the contacts in the outcomes that are not committed. See [`WriteOutcomes::place_times`].
+    pub(super) fn place_times(&mut self, last: LastChange, created: &HashSet<Uuid>) {
+        self.outcomes.place_times(self.committed, last, created);
+    }
+
     /// Adds the outcome of the next pending write.
     pub(super) fn add_outcome(&mut self, outcome: WriteOutcome, memory: &TransactionMemory) {
         let request = &self.request;
@@ -120,13 +187,13 @@ impl WriteJob {
         self.outcomes.truncate(self.committed);
     }
 
-    /// Completes a transaction with this job: notifies long polls if it has changed the account, and replies, unless the
-    /// job needs another transaction. A caller that has disconnected only loses its reply. Call this after the commit.
+    /// Completes a transaction with this job, which was stored after the account's change `last`: notifies long polls if
+    /// it has changed the account, and replies, unless the job needs another transaction. A caller that has disconnected only loses its reply. Call this after the commit.
     ///
     /// Returns the job if it needs another transaction.
-    pub(super) fn finish(mut self, result: JobResult) -> Option<Self> {
+    pub(super) fn finish(mut self, result: JobResult, last: LastChange) -> Option<Self> {
         if let Some(position) = self.last_changed_position(&result) {
-            self.change_notifier.notify(self.request.account, position);
+            self.change_notifier.notify(self.request.account, last.place_position(position));
         }
         self.committed = self.outcomes.len();
         let reply = match result {
@@ -146,12 +213,12 @@ impl WriteJob {
         let _ = self.reply.send(Err(error.into()));
     }
 
-    /// Returns the position of the last change in the transaction; `None` if nothing was changed: the writes were
+    /// Returns the provisional position of the last change in the transaction; `None` if nothing was changed: the writes were
     /// rejected, replayed, a dry run, or had no effect.
     fn last_changed_position(&self, result: &JobResult) -> Option<i64> {
         match result {
             JobResult::Applied(_) | JobResult::PartlyApplied if !self.request.dry_run => {
-                self.outcomes[self.committed..].iter().flatten().filter_map(|written| written.changed_at).max()
+                self.outcomes[self.committed..].iter().flatten().filter_map(|written| written.changed_at).min()
             }
             _ => None,
         }

@@ -1,11 +1,13 @@
 //! The outcomes of the writes of a request, with the memory that they take until the response is built.
 
+use std::collections::HashSet;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::transaction_memory::TransactionMemory;
-use crate::contacts::{WriteOutcome, WrittenContact};
+use crate::contacts::{Contact, LastChange, WriteOutcome, WrittenContact};
 use crate::fair_semaphore::FairPermit;
 use crate::fields::CustomSelection;
 
@@ -65,6 +67,19 @@ impl WriteOutcomes {
             self.used = needed;
         }
         !self.is_full
+    }
+
+    /// Sets the final times of the contacts in the outcomes from `first` on, which are stored after the account's change
+    /// `last`. `created` are the contacts that are created with them.
+    pub(super) fn place_times(&mut self, first: usize, last: LastChange, created: &HashSet<Uuid>) {
+        let place = |contact: &mut Arc<Contact>| {
+            let placed = last.place_times(contact, created.contains(&contact.id));
+            placed.into_iter().for_each(|placed| *contact = Arc::new(placed));
+        };
+        for written in self.outcomes[first..].iter_mut().flatten() {
+            place(&mut written.contact);
+            written.before.iter_mut().for_each(place);
+        }
     }
 
     /// Removes the outcomes after the first `count`.

@@ -1,6 +1,6 @@
 //! Concurrent clients that send random writes to one account and record the responses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::support::{Account, ApiResponse, NO_RESPONSE, SeededRandom};
 
-/// The properties that every response includes: one default field and the custom fields of [`define_fields`].
-pub const PROPERTIES: &str = "job_title,score,tags,badge";
+/// The properties that every response includes: system fields and the custom fields of [`define_fields`].
+pub const PROPERTIES: &str = "job_title,version,score,tags,badge";
 /// The largest number of changes of one call.
 const MAX_CHANGES_PER_CALL: usize = 5;
 const EXTERNAL_IDS: [&str; 6] = ["k0", "k1", "k2", "k3", "k4", "k5"];
@@ -29,9 +29,8 @@ pub async fn define_fields(account: &Account) {
 pub struct WriteLog {
     /// The ids of all contacts that were created.
     ids: Mutex<Vec<String>>,
-    /// Each state of a contact in a response, as its id and `updated_at`. No two states of a contact share an
-    /// `updated_at`.
-    states: Mutex<BTreeSet<(String, String)>>,
+    /// The `updated_at` of each state of a contact in a response, by its id and version.
+    states: Mutex<BTreeMap<(String, u64), String>>,
     /// The ids of the contacts whose purge was acknowledged.
     purged: Mutex<BTreeSet<String>>,
     /// The number of calls with an unknown outcome: 503 or no response.
@@ -58,10 +57,12 @@ impl WriteLog {
 
     fn record_state(&self, contact: &Value) {
         let text = |name: &str| contact[name].as_str().unwrap().to_owned();
-        if self.states.lock().unwrap().insert((text("id"), text("updated_at")))
-            && contact["created_at"] == contact["updated_at"]
-        {
-            self.ids.lock().unwrap().push(text("id"));
+        let (version, updated_at) = (contact["version"].as_u64().unwrap(), text("updated_at"));
+        let known = self.states.lock().unwrap().insert((text("id"), version), updated_at.clone());
+        match known {
+            Some(known) => assert_eq!(known, updated_at, "two states have the same version"),
+            None if version == 1 => self.ids.lock().unwrap().push(text("id")),
+            None => {}
         }
     }
 
@@ -90,24 +91,25 @@ impl WriteLog {
         let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
         let is_purge = |entry: &&Value| entry["type"] == "purged";
         let purges: Vec<_> = entries.iter().filter(is_purge).map(|entry| text(entry, "contact_id")).collect();
-        let states_in_feed: Vec<_> = entries
-            .iter()
-            .filter(|entry| !is_purge(entry))
-            .map(|entry| (text(entry, "contact_id"), text(entry, "at")))
-            .collect();
+        // Every change of a contact increases its version by 1.
+        let mut versions: BTreeMap<String, u64> = BTreeMap::new();
+        let mut states_in_feed = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| !is_purge(entry)) {
+            let version = versions.entry(text(entry, "contact_id")).or_default();
+            *version += 1;
+            states_in_feed.insert((text(entry, "contact_id"), *version), text(entry, "at"));
+        }
         assert!(self.has_enough_writes(), "too few writes were acknowledged");
         let (states, purged) = (self.states.lock().unwrap(), self.purged.lock().unwrap());
-        let distinct_states: BTreeSet<_> = states_in_feed.iter().cloned().collect();
-        assert_eq!(states_in_feed.len(), distinct_states.len(), "the feed contains a state twice");
-        assert_eq!(
-            states.difference(&distinct_states).collect::<Vec<_>>(),
-            Vec::<&(String, String)>::new(),
-            "the feed lacks acknowledged states"
-        );
+        for (state, updated_at) in states.iter() {
+            assert_eq!(states_in_feed.get(state), Some(updated_at), "the feed lacks an acknowledged state");
+        }
+        let times: Vec<_> = entries.iter().map(|entry| text(entry, "at")).collect();
+        assert!(times.is_sorted(), "the times in the feed decrease");
         let distinct_purges: BTreeSet<_> = purges.iter().cloned().collect();
         assert_eq!(purges.len(), distinct_purges.len());
         assert!(purged.is_subset(&distinct_purges));
-        let unacknowledged = distinct_states.len() + distinct_purges.len() - states.len() - purged.len();
+        let unacknowledged = states_in_feed.len() + distinct_purges.len() - states.len() - purged.len();
         assert!(
             unacknowledged <= self.unknown_count() * MAX_CHANGES_PER_CALL,
             "{unacknowledged} entries were not acknowledged, more than the calls without a response explain"

@@ -139,9 +139,8 @@ async fn exclude_actor_omits_the_entries_of_that_actor() {
 
 /// Inserts entries of this actor directly into the database.
 async fn insert_entries(account: &Account, actor: &str, count: i64) {
-    const INSERT: &str = "WITH a AS (UPDATE accounts SET last_position = last_position + $2 WHERE account_id = $1 \
-         RETURNING last_position) \
-         INSERT INTO changes SELECT $1, last_position - $2 + n, gen_random_uuid(), 0, 'updated', $3, now(), '{}' \
+    const INSERT: &str = "WITH a AS (SELECT max(position) AS last FROM changes WHERE account_id = $1) \
+         INSERT INTO changes SELECT $1, last + n, gen_random_uuid(), 0, 'updated', $3, now(), '{}' \
          FROM a, generate_series(1, $2) AS n";
     let mut database = account.database().await;
     sqlx::query(INSERT).bind(account.id).bind(count).bind(actor).execute(&mut database).await.unwrap();

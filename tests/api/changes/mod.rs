@@ -5,7 +5,6 @@ mod cursors;
 mod entries;
 mod erasure;
 mod history;
-mod import_pipeline;
 mod interfering_transactions;
 mod long_poll;
 mod replay;

@@ -4,8 +4,9 @@
 //! responses equal the responses to one write at a time.
 
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::support::{Account, run_concurrently};
+use crate::support::{Account, Server, run_concurrently};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conflict_fails_only_its_own_write() {
@@ -33,6 +34,69 @@ async fn conflict_fails_only_its_own_write() {
             } else {
                 assert_eq!(response.expect(200).body["job_title"], format!("{round}"));
             }
+        }
+    }
+}
+
+/// Sends updates of these contacts and creations, each over all instances, at the same time. Expects that all succeed. Returns
+/// the ids of the new contacts.
+async fn write_concurrently(accounts: &[Account], ids: &[String], round: usize) -> Vec<String> {
+    let accounts = || accounts.iter().cloned();
+    let updates = ids.iter().flat_map(|id| accounts().map(|account| (account, id.clone())));
+    let updates = updates.map(async |(account, id)| {
+        let fields = json!({"job_title": Uuid::new_v4().to_string()});
+        account.patch(&id, fields).await.expect(200)
+    });
+    let updates = updates.collect::<Vec<_>>();
+    let creations = (0..10).flat_map(|index| accounts().map(move |account| (account, index)));
+    let creations = creations.map(async |(account, index)| {
+        let external_id = format!("{round}-{index}-{}", account.server.address);
+        account
+            .post("/contacts", json!({"fields": {"external_id": external_id, "first_name": "A"}}))
+            .await
+            .expect(201)
+            .id()
+    });
+    let creations = creations.collect::<Vec<_>>();
+    tokio::join!(futures_util::future::join_all(updates), futures_util::future::join_all(creations)).1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_writes_succeed_with_any_number_of_database_connections() {
+    let server = Server::with_own_database("few_connections", |_| {});
+    for connections in [2, 3, 4, 9] {
+        let account = Account::on_server(&server.with_connections(connections));
+        let mut ids = vec![];
+        for index in 0..10 {
+            ids.push(account.create(json!({"first_name": format!("{index}")})).await);
+        }
+        for round in 0..5 {
+            write_concurrently(std::slice::from_ref(&account), &ids, round).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_write_the_same_contacts_without_errors_and_times_are_not_ahead_of_the_clock() {
+    let server = Server::with_own_database("same_contacts", |_| {});
+    let account = Account::on_server(&server);
+    let instances = [&server.second_instance(), &server.second_instance()].map(|other| account.on_instance(other));
+    let accounts = [account.clone(), instances[0].clone(), instances[1].clone()];
+    let mut ids = vec![];
+    for index in 0..5 {
+        ids.push(account.create(json!({"first_name": format!("{index}")})).await);
+    }
+    let mut newest_id = String::new();
+    for round in 0..20 {
+        let mut created = write_concurrently(&accounts, &ids, round).await;
+        created.sort_unstable();
+        assert!(newest_id < created[0], "an id is not in the order of creation");
+        newest_id = created.pop().unwrap();
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        for id in &ids {
+            let contact = account.get(&format!("/contacts/{id}?properties=version")).await.expect(200).body;
+            assert!(contact["updated_at"].as_str().unwrap() <= now.as_str(), "{contact} at {now}");
+            assert_eq!(contact["version"], 1 + 3 * (round + 1));
         }
     }
 }

@@ -79,8 +79,11 @@ impl FeedReplay {
         }
         let contact =
             self.contacts.get_mut(id).unwrap_or_else(|| panic!("entry for a contact that does not exist: {entry}"));
-        assert!(contact.get("updated_at").is_none_or(|at| at.as_str() < entry["at"].as_str()), "{entry}: {contact:?}");
+        assert!(contact.get("updated_at").is_none_or(|at| at.as_str() <= entry["at"].as_str()), "{entry}: {contact:?}");
         contact.insert("updated_at".into(), entry["at"].clone());
+        // Every change increases the version by 1.
+        let version = contact.get("version").and_then(Value::as_u64).unwrap_or_default() + 1;
+        contact.insert("version".into(), json!(version));
         if entry["type"] == "purged" {
             assert_eq!(entry["changed"], json!({}));
             self.contacts.remove(id);

@@ -117,6 +117,12 @@ impl Server {
         Self::start(database, &token_settings(), |_| {})
     }
 
+    /// Starts another instance on the same database that has this number of database connections.
+    pub fn with_connections(&self, max_connections: u32) -> Self {
+        let database = DatabaseSettings { max_connections, ..database_settings(Secret::new(&*self.database_url)) };
+        Self::start(database, &token_settings(), |_| {})
+    }
+
     /// Starts a server on an existing database.
     pub fn with_database_url(url: String, configure: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
         Self::start(database_settings(Secret::new(url)), &token_settings(), configure)

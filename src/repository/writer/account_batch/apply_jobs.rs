@@ -1,5 +1,6 @@
 //! Applies the jobs of a batch to its unit of work, in memory.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -90,6 +91,29 @@ impl AccountBatch {
         self.stored_responses.insert(new.key.clone(), new.stored.clone());
         self.new_responses.push(new);
         response
+    }
+
+    /// Builds the responses to be stored again, because the outcomes have changed.
+    pub(super) fn rebuild_responses(&mut self) {
+        let mut rebuilt = HashMap::new();
+        for (job, result) in self.jobs.iter().zip(&mut self.results) {
+            let Some(idempotent) = &job.request.idempotent_request else { continue };
+            match result {
+                JobResult::Applied(Some(response)) => {
+                    let built = (idempotent.build_response)(&job.outcomes).map(Bytes::from);
+                    *response = built.unwrap_or_default();
+                    rebuilt.insert(&idempotent.key, response.clone());
+                }
+                // The same request was sent twice in this batch.
+                JobResult::Replayed(response) => {
+                    rebuilt.get(&idempotent.key).into_iter().for_each(|built| response.clone_from(built));
+                }
+                _ => {}
+            }
+        }
+        for new in &mut self.new_responses {
+            rebuilt.remove(&new.key).into_iter().for_each(|response| new.stored.replace_response(response));
+        }
     }
 
     /// Applies the first pending writes of a job, and rolls them back if the job is a dry run or its atomicity rejects all

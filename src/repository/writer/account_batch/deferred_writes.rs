@@ -21,7 +21,7 @@ impl AccountBatch {
             let contact = write.target().and_then(|target| self.unit_of_work.target_id(&target));
             lookups.is_empty() && contact.is_none_or(|contact| !incomplete.contains(&contact))
         };
-        let is_unread = self.expected.is_empty();
+        let is_unread = !self.is_read;
         let unloaded = self.jobs_with_writes().enumerate().find_map(|(index, (job, writes))| {
             let unloaded = writes.iter().position(|write| is_unread || !is_loaded(job, write));
             unloaded.map(|count| (index, count, job.is_divisible()))
@@ -58,8 +58,7 @@ impl AccountBatch {
         let writes = writes.max(1);
         self.reduced_writes = Some(writes);
         self.limit_to(1, writes);
-        (self.state, self.is_stale) = (None, false);
-        self.expected.clear();
+        (self.state, self.is_read, self.is_stale) = (None, false, false);
         self.unit_of_work = UnitOfWork::default();
         writes == 1
     }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::super::{AccountBatch, AccountState};
-use crate::contacts::{Contact, ContactPatch, ContactTarget, Preconditions, Write};
+use crate::contacts::{Contact, ContactPatch, ContactTarget, LastChange, Preconditions, Write};
 use crate::fields::{CustomSelection, Value, registry_fixtures, system};
 use crate::repository::WriteError;
 use crate::repository::change_notifier::ChangeNotifier;
@@ -54,7 +54,7 @@ fn batch(jobs: impl IntoIterator<Item = WriteJob>) -> AccountBatch {
 
 /// Loads the contacts that the batch needs, each of this size, until the memory is full.
 async fn load(batch: &mut AccountBatch, memory: &mut TransactionMemory, bytes: usize) {
-    batch.set_account_state(Some(AccountState { registry: registry_fixtures::registry().version(), position: 0 }));
+    batch.set_account_state(Some(AccountState { registry: registry_fixtures::registry().version(), position: None }));
     for id in batch.required_lookups().ids {
         let mut contact = Contact::new(&ContactPatch::default().with_id(id));
         contact.values.set(system::FIRST_NAME, Some(Value::Text("x".repeat(bytes).into())));
@@ -74,7 +74,12 @@ async fn transact(mut batch: AccountBatch, bytes: usize) -> Vec<WriteJob> {
     load(&mut batch, &mut memory, bytes).await;
     batch.apply(&mut memory);
     let (results, deferred) = batch.into_results();
-    results.filter_map(|(job, result)| job.finish(result)).collect::<Vec<_>>().into_iter().chain(deferred).collect()
+    results
+        .filter_map(|(job, result)| job.finish(result, LastChange::default()))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain(deferred)
+        .collect()
 }
 
 fn pending(jobs: &[WriteJob]) -> Vec<usize> {
@@ -130,7 +135,7 @@ async fn batch_of_which_nothing_is_loaded_is_reduced_to_one_write() {
     load(&mut batch, &mut memory, 10).await;
     batch.apply(&mut memory);
     let (results, deferred) = batch.into_results();
-    let unfinished: Vec<_> = results.filter_map(|(job, result)| job.finish(result)).collect();
+    let unfinished: Vec<_> = results.filter_map(|(job, result)| job.finish(result, LastChange::default())).collect();
     assert_eq!((pending(&unfinished), pending(&deferred)), (vec![4], vec![1]));
 }
 
@@ -150,7 +155,7 @@ async fn job_that_cannot_be_divided_and_does_not_fit_fails() {
         assert!(!batch.reduce() && batch.is_too_large());
         batch.apply(&mut memory);
         let (results, deferred) = batch.into_results();
-        assert_eq!(results.filter_map(|(job, result)| job.finish(result)).count(), 0);
+        assert_eq!(results.filter_map(|(job, result)| job.finish(result, LastChange::default())).count(), 0);
         assert_eq!(pending(&deferred), [1]);
         assert!(matches!(reply.try_recv(), Ok(Err(WriteError::TooLarge))));
     }
@@ -177,7 +182,7 @@ async fn transaction_that_is_not_committed_is_applied_again() {
     let mut memory = WriteMemory::new().for_account(ACCOUNT);
     load(&mut batch, &mut memory, LARGE).await;
     batch.apply(&mut memory);
-    assert!(matches!(batch.results[..], [JobResult::PartlyApplied]) && batch.has_deferred_writes());
+    assert!(matches!(batch.results[..], [JobResult::PartlyApplied]));
     let jobs = batch.into_jobs();
     assert_eq!(pending(&jobs), [4]);
     let rest = transact(self::batch(jobs), LARGE).await;

@@ -1,0 +1,227 @@
+//! The worker that writes single writes in batches. While one batch is stored and committed, the next one is loaded and
+//! applied over another connection, so that neither the database nor the service waits for the other. It is prepared as
+//! soon as it has as many jobs as the batch that is being stored, or when that batch is stored: small batches cost more
+//! for each job.
+//!
+//! The next batch builds on what is committed, not on the batch that is being stored: jobs that need the same contact or
+//! the same key wait for the batch after it. What another instance changes meanwhile is noticed when a batch is stored.
+//! The jobs that were not stored are applied again in the next batch, before new jobs. After several lost attempts they
+//! join the queue of their account, which waits for its lock.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use super::account_queues::AccountQueues;
+use super::batch_transaction::{FailedBatch, PreparedBatch, UnstoredJobs};
+use super::write_job::{Dependency, WriteJob, fail_jobs};
+use crate::repository::batcher::{BatchQueue, BatchReceiver, new_queue};
+use crate::repository::error::StorageError;
+use crate::repository::pool::DedicatedConnection;
+use crate::repository::storage_metrics::Retry;
+
+/// The connections over which batches are prepared and stored, and what becomes of the jobs that are not stored.
+#[derive(Clone)]
+pub(super) struct BatchWriter {
+    pub(super) store_connection: DedicatedConnection,
+    /// The connection over which a batch is prepared while another one is stored. Without it, batches do not overlap.
+    pub(super) load_connection: Option<DedicatedConnection>,
+    pub(super) account_queues: AccountQueues,
+}
+
+impl BatchWriter {
+    /// Writes a batch of its own. Jobs that are not stored join the queues of their accounts.
+    pub(super) async fn write(self, jobs: Vec<WriteJob>) {
+        if let Some(prepared) = self.prepare(&self.store_connection, jobs).await {
+            let again = self.store(prepared).await;
+            self.queue_by_account(again);
+        }
+    }
+
+    /// Loads and applies a batch. Returns `None` if that fails, or if no job has a caller.
+    async fn prepare(&self, connection: &DedicatedConnection, mut jobs: Vec<WriteJob>) -> Option<PreparedBatch> {
+        // Skip jobs whose caller has disconnected.
+        jobs.retain(|job| !job.is_abandoned());
+        if jobs.is_empty() {
+            return None;
+        }
+        let prepared = PreparedBatch::prepare(connection, self.account_queues.memory(), jobs).await;
+        prepared.map_err(|failed| self.handle_failure(failed)).ok()
+    }
+
+    /// Stores a batch. Returns the jobs that have to be applied again.
+    async fn store(&self, prepared: PreparedBatch) -> Vec<WriteJob> {
+        let advances_accounts = match self.account_queues.advances_accounts().await {
+            Ok(advances_accounts) => advances_accounts,
+            Err(error) => {
+                fail_jobs(prepared.into_jobs(), &error);
+                return vec![];
+            }
+        };
+        let shared_pool = self.account_queues.shared_pool();
+        match prepared.store(&self.store_connection, shared_pool, advances_accounts).await {
+            Ok(unstored) => self.jobs_to_apply_again(unstored),
+            Err(failed) => {
+                self.handle_failure(failed);
+                vec![]
+            }
+        }
+    }
+
+    fn jobs_to_apply_again(&self, unstored: UnstoredJobs) -> Vec<WriteJob> {
+        let UnstoredJobs { locked, outdated, deferred } = unstored;
+        Retry::AccountInUse.count(locked.len());
+        Retry::Conflict.count(outdated.len());
+        let mut again: Vec<_> = outdated.into_iter().chain(locked).collect();
+        let waiting = again.extract_if(.., WriteJob::count_lost_attempt);
+        self.queue_by_account(waiting.chain(deferred).collect());
+        again
+    }
+
+    fn handle_failure(&self, FailedBatch { error, jobs, .. }: FailedBatch) {
+        // The batch may have been committed, or a retry would fail again: each caller has to repeat its request.
+        if !error.is_retryable() {
+            return fail_jobs(jobs, &error);
+        }
+        // One of the jobs made the batch fail. The other jobs must not fail because of it.
+        if let StorageError::Bug(error) = error {
+            tracing::warn!(%error, "a batch of writes failed; its jobs are retried");
+        }
+        Retry::BatchFailed.count(jobs.len());
+        self.queue_by_account(jobs);
+    }
+
+    fn queue_by_account(&self, mut jobs: Vec<WriteJob>) {
+        jobs.sort_by_key(|job| job.request.account);
+        let mut jobs = jobs.into_iter().peekable();
+        while let Some(account) = jobs.peek().map(|job| job.request.account) {
+            let account_jobs = std::iter::from_fn(|| jobs.next_if(|job| job.request.account == account)).collect();
+            self.account_queues.add(account, account_jobs);
+        }
+    }
+}
+
+/// Starts a worker. It ends when its queue is dropped.
+pub(super) fn start(
+    name: &'static str,
+    writer: BatchWriter,
+    max_batch: usize,
+    time_limit: Duration,
+) -> BatchQueue<WriteJob> {
+    let (queue, receiver) = new_queue(name, max_batch);
+    tokio::spawn(Pipeline { writer, receiver, time_limit }.run());
+    queue
+}
+
+struct Pipeline {
+    writer: BatchWriter,
+    receiver: BatchReceiver<WriteJob>,
+    time_limit: Duration,
+}
+
+/// A batch that is being stored.
+struct StoringBatch {
+    dependencies: HashSet<(Uuid, Dependency)>,
+    jobs: usize,
+    started: Instant,
+    /// Stores the batch, and returns the jobs to apply again.
+    again: BoxFuture<'static, Vec<WriteJob>>,
+}
+
+impl Pipeline {
+    async fn run(mut self) {
+        let (mut jobs, mut storing): (Vec<WriteJob>, Option<StoringBatch>) = (vec![], None);
+        while self.collect_jobs(&mut jobs, &mut storing).await {
+            let started = Instant::now();
+            let batch = take_independent(&mut jobs, storing.as_ref());
+            let (size, dependencies) = (batch.len(), dependencies(&batch));
+            if size > 0 {
+                self.receiver.record_size(size);
+            }
+            let prepare = self.prepare(batch, storing.is_some());
+            let prepared = match storing.take() {
+                None => prepare.await,
+                Some(mut previous) => {
+                    let (prepared, again) = tokio::join!(prepare, &mut previous.again);
+                    self.finish(&previous, again, &mut jobs);
+                    prepared
+                }
+            };
+            storing = prepared.map(|prepared| {
+                let again = self.store(prepared);
+                StoringBatch { dependencies, jobs: size, started, again }
+            });
+            if self.writer.load_connection.is_none()
+                && let Some(mut batch) = storing.take()
+            {
+                let again = (&mut batch.again).await;
+                self.finish(&batch, again, &mut jobs);
+            }
+        }
+    }
+
+    /// Collects jobs for the next batch. Returns false when the queue was dropped and no job is left.
+    async fn collect_jobs(&mut self, jobs: &mut Vec<WriteJob>, storing: &mut Option<StoringBatch>) -> bool {
+        self.receiver.receive_queued(jobs);
+        while let Some(batch) = storing
+            && jobs.len() < batch.jobs
+        {
+            tokio::select! {
+                again = &mut batch.again => {
+                    self.finish(batch, again, jobs);
+                    *storing = None;
+                }
+                // The batch has its maximum size, or the queue was dropped.
+                is_open = self.receiver.receive(jobs) => if !is_open { break; },
+            }
+        }
+        self.receiver.receive_queued(jobs);
+        !jobs.is_empty() || storing.is_some() || self.receiver.receive(jobs).await
+    }
+
+    /// Loads and applies a batch. The connection on which the previous batch is being stored is not used.
+    fn prepare(&self, jobs: Vec<WriteJob>, is_storing: bool) -> impl Future<Output = Option<PreparedBatch>> + use<> {
+        let (writer, time_limit) = (self.writer.clone(), self.time_limit);
+        async move {
+            let connection = writer.load_connection.as_ref().filter(|_| is_storing).unwrap_or(&writer.store_connection);
+            run_step(time_limit, writer.prepare(connection, jobs)).await?
+        }
+    }
+
+    /// Returns the future that stores a batch and returns the jobs to apply again.
+    fn store(&self, prepared: PreparedBatch) -> BoxFuture<'static, Vec<WriteJob>> {
+        let (writer, time_limit) = (self.writer.clone(), self.time_limit);
+        Box::pin(async move { run_step(time_limit, writer.store(prepared)).await.unwrap_or_default() })
+    }
+
+    /// Makes the jobs of a stored batch that have to be applied again the first ones of the next batch.
+    fn finish(&self, stored: &StoringBatch, mut again: Vec<WriteJob>, jobs: &mut Vec<WriteJob>) {
+        self.receiver.record_duration(stored.started.elapsed());
+        again.append(jobs);
+        *jobs = again;
+    }
+}
+
+/// Runs a step of a batch. Returns `None` if it panics or exceeds the time limit: that drops its jobs, so that their callers
+/// get no reply and fail, and does not end the worker.
+async fn run_step<T>(time_limit: Duration, step: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(time_limit, AssertUnwindSafe(step).catch_unwind()).await.ok()?.ok()
+}
+
+fn dependencies(jobs: &[WriteJob]) -> HashSet<(Uuid, Dependency)> {
+    jobs.iter().flat_map(|job| job.dependencies().map(|dependency| (job.request.account, dependency))).collect()
+}
+
+/// Takes the jobs out of `jobs` that need no contact and no key of the batch that is being stored.
+fn take_independent(jobs: &mut Vec<WriteJob>, storing: Option<&StoringBatch>) -> Vec<WriteJob> {
+    let Some(storing) = storing else { return std::mem::take(jobs) };
+    let is_independent = |job: &mut WriteJob| {
+        let account = job.request.account;
+        !job.dependencies().any(|dependency| storing.dependencies.contains(&(account, dependency)))
+    };
+    jobs.extract_if(.., is_independent).collect()
+}
