@@ -18,6 +18,10 @@ pub enum Scenario {
     LongPolls,
     /// The purge of a contact with a long history, beside other writers.
     Purge,
+    /// Two instances that write to the same accounts.
+    Instances,
+    /// Writes while a snapshot is held open. Not part of the default run.
+    OpenSnapshot,
     /// How the cost of a PATCH grows with the data. Not part of the default run.
     Scale,
     /// `contacts import`. Not part of the default run.
@@ -25,18 +29,27 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [(&str, Self); 8] = [
+    const ALL: [(&str, Self); 10] = [
         ("requests", Self::Requests),
         ("writes", Self::Writes),
         ("empty-database", Self::EmptyDatabase),
         ("custom-fields", Self::CustomFields),
         ("long-polls", Self::LongPolls),
         ("purge", Self::Purge),
+        ("instances", Self::Instances),
+        ("open-snapshot", Self::OpenSnapshot),
         ("scale", Self::Scale),
         ("import", Self::Import),
     ];
-    const DEFAULT: [Self; 6] =
-        [Self::Requests, Self::Writes, Self::EmptyDatabase, Self::CustomFields, Self::LongPolls, Self::Purge];
+    const DEFAULT: [Self; 7] = [
+        Self::Requests,
+        Self::Writes,
+        Self::EmptyDatabase,
+        Self::CustomFields,
+        Self::LongPolls,
+        Self::Purge,
+        Self::Instances,
+    ];
 
     fn from_name(name: &str) -> Self {
         let found = Self::ALL.into_iter().find(|(candidate, _)| *candidate == name);

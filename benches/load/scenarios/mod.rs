@@ -3,7 +3,9 @@
 mod custom_fields;
 mod empty_database;
 mod import;
+mod instances;
 mod long_polls;
+mod open_snapshot;
 mod purge;
 mod requests;
 mod scale;
@@ -25,6 +27,8 @@ mod set_index {
     pub(super) const HISTORIES: u64 = 2;
     /// Accounts with long polls.
     pub(super) const POLLERS: u64 = 3;
+    /// Contacts of one account.
+    pub(super) const ONE_ACCOUNT: u64 = 4;
     /// The first of the sets with custom fields.
     pub(super) const CUSTOM_FIELDS: u64 = 10;
 }
@@ -45,6 +49,8 @@ pub async fn run_all(options: &Options) {
             Scenario::CustomFields => custom_fields::print_table(&bench).await,
             Scenario::LongPolls => long_polls::print_table(&bench).await,
             Scenario::Purge => purge::print_table(&bench).await,
+            Scenario::Instances => instances::print_table(&bench).await,
+            Scenario::OpenSnapshot => open_snapshot::print_table(&bench).await,
             Scenario::Scale | Scenario::Import => unreachable!("handled above"),
         }
     }
