@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Repository;
 use super::change_notifier::ChangeSubscription;
 use super::error::StorageError;
+use super::last_changes::last_position;
 use super::pool::{AdmittedConnection, Pool};
 use super::row_stream::{RowStream, read_optional, stream_rows};
 use crate::contacts::{ChangeKind, FeedCursor, FeedEntry, now};
@@ -94,11 +95,13 @@ impl From<sqlx::Error> for FeedError {
 /// Expands to the columns that [`EntryRows`] reads. The account is the first parameter of the statement.
 macro_rules! entry_columns {
     () => {
-        "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
-         (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), \
-         (SELECT greatest(s.last_position, s.trimmed_position, (SELECT position FROM changes \
-         WHERE account_id = $1 ORDER BY position DESC LIMIT 1)) FROM accounts s WHERE s.account_id = $1), \
-         (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)"
+        concat!(
+            "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
+             (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), (SELECT ",
+            last_position!(),
+            " FROM accounts s WHERE s.account_id = $1), \
+             (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)"
+        )
     };
 }
 

@@ -1,7 +1,7 @@
 //! The newest change of an account, after which the next changes are placed in its feed.
 //!
 //! No row has the position: a row that every write replaces could not be cleaned up while a snapshot is held open. It
-//! follows from the newest entry of the feed (`migrations/0004_last_changes.sql`).
+//! follows from the newest entry of the feed (`migrations/0004_newest_changes.sql`).
 
 use std::collections::HashMap;
 
@@ -12,9 +12,14 @@ use uuid::Uuid;
 use super::row_mapping;
 use crate::contacts::LastChange;
 
-/// The position of the last change of an account `s`, as an SQL expression.
-pub(super) const LAST_POSITION: &str = "greatest(s.last_position, s.trimmed_position, \
-    (SELECT position FROM changes WHERE account_id = s.account_id ORDER BY position DESC LIMIT 1))";
+/// Expands to the position of the last change of an account `s`, as an SQL expression.
+macro_rules! last_position {
+    () => {
+        "greatest(s.last_position, s.trimmed_position, \
+         (SELECT position FROM changes WHERE account_id = s.account_id ORDER BY position DESC LIMIT 1))"
+    };
+}
+pub(super) use last_position;
 
 /// Returns the newest changes of accounts. The accounts must be locked in the same transaction by an earlier statement:
 /// the snapshot of this statement is then newer than the locks.

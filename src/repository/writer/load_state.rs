@@ -1,8 +1,8 @@
 //! Loads the data that a batch of writes depends on: the states of its accounts, the contacts that it writes, the
 //! holders of the unique keys that it sets, and the responses stored under its idempotency keys.
 //!
-//! The state of an account is read first. A later change is detected when the batch is stored, or when a later read
-//! finds the account in another state.
+//! One statement reads most batches. A change after it is detected when the batch is stored, or when a later read finds the
+//! account in another state.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::contacts::{Contact, Lookups, UniqueKey};
 use crate::fields::{CustomSelection, FieldId};
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::IdempotencyKeys;
-use crate::repository::last_changes::LAST_POSITION;
+use crate::repository::last_changes::last_position;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
 use crate::repository::statement::sql;
 
@@ -172,7 +172,7 @@ fn select_sql(has_keys: bool) -> String {
     };
     let key_columns = if has_keys { ", k.field_id, k.key, h.contact_id AS holder" } else { "" };
     format!(
-        "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {LAST_POSITION} END AS position, \
+        "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {last_position} END AS position, \
          CASE WHEN $5 THEN (SELECT id FROM contacts WHERE account_id = s.account_id ORDER BY id DESC LIMIT 1) END \
          AS newest_id FROM accounts s WHERE account_id = ANY ($3)) \
          SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, \
@@ -180,7 +180,8 @@ fn select_sql(has_keys: bool) -> String {
          FROM unnest($1::uuid[], $2::uuid[], $4::text[]{parameters}) AS k (account_id, id, custom{columns}) \
          LEFT JOIN LATERAL (SELECT * FROM a WHERE account_id = k.account_id LIMIT 1) a ON true {holder}\
          LEFT JOIN LATERAL (SELECT ctid AS row_id, * FROM contacts WHERE account_id = k.account_id AND id = {id} LIMIT 1) c ON true",
-        contact_columns("k.custom")
+        contact_columns("k.custom"),
+        last_position = last_position!(),
     )
 }
 
