@@ -3,7 +3,7 @@
 //! The caller loads them, applies the writes one after another (`write_rules.rs`), and stores the effects in one
 //! transaction.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -37,6 +37,8 @@ struct KeyHolder {
     contact: Option<Uuid>,
     /// Whether a write of this unit of work has moved the key.
     is_moved: bool,
+    /// Whether no stored contact holds the key.
+    was_free: bool,
 }
 
 /// The contacts and keys that must be loaded before writes can be applied.
@@ -65,6 +67,9 @@ pub struct Effects {
     pub keys_removed: Vec<(Uuid, UniqueKey)>,
     /// The keys that contacts now have, each with whether the contact is active.
     pub keys_added: Vec<(Uuid, UniqueKey, bool)>,
+    /// The keys that no contact held and that a write has claimed, even if a later write has released them. The writes are
+    /// only correct as long as no other contact holds these keys.
+    pub free_keys_claimed: Vec<UniqueKey>,
 }
 
 /// A contact before and after the writes that have changed it.
@@ -144,7 +149,8 @@ impl UnitOfWork {
 
     /// Adds the active contact that holds a key; `None` if no contact holds it. A holder that is already known stays.
     pub fn add_loaded_key_holder(&mut self, key: UniqueKey, holder: Option<Uuid>) {
-        self.holders.entry(key).or_insert(KeyHolder { contact: holder, is_moved: false });
+        let loaded = KeyHolder { contact: holder, is_moved: false, was_free: holder.is_none() };
+        self.holders.entry(key).or_insert(loaded);
     }
 
     /// Returns the effects of the writes so far on the stored contacts and keys.
@@ -163,6 +169,8 @@ impl UnitOfWork {
             }
             effects.add_key_changes(*id, state.before.as_deref(), state.now.as_deref(), registry);
         }
+        let claimed = self.holders.iter().filter(|(_, holder)| holder.is_moved && holder.was_free);
+        effects.free_keys_claimed = claimed.map(|(key, _)| key.clone()).collect();
         effects
     }
 
@@ -173,7 +181,9 @@ impl UnitOfWork {
 
     /// Moves a key to a contact, or to no contact.
     pub(super) fn set_key_holder(&mut self, key: UniqueKey, contact: Option<Uuid>) {
-        self.holders.insert(key, KeyHolder { contact, is_moved: true });
+        // A key whose holder was not loaded is released by its stored holder.
+        let was_free = self.holders.get(&key).is_some_and(|holder| holder.was_free);
+        self.holders.insert(key, KeyHolder { contact, is_moved: true, was_free });
     }
 
     /// Returns the current state of a contact.
@@ -275,13 +285,6 @@ impl Effects {
     pub fn replaced_versions(&self) -> impl Iterator<Item = (Uuid, i64)> {
         let updated = self.updated.iter().map(|updated| (updated.before.id, updated.before.version));
         updated.chain(self.purged.iter().map(|purged| (purged.id, purged.version)))
-    }
-
-    /// Returns the keys that active contacts get and that no contact of this batch had.
-    pub fn keys_claimed(&self) -> impl Iterator<Item = (Uuid, &UniqueKey)> {
-        let released: HashSet<_> = self.keys_removed.iter().map(|(_, key)| key).collect();
-        let claimed = self.keys_added.iter().filter(move |(_, key, is_active)| *is_active && !released.contains(key));
-        claimed.map(|(id, key, _)| (*id, key))
     }
 
     /// Adds the changes of the keys of one contact.

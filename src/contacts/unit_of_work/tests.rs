@@ -23,6 +23,10 @@ fn updates_of_one_contact_form_a_chain_of_changes() {
     let effects = account.unit_of_work.effects(&account.registry);
     assert_eq!((effects.updated[0].before.version, effects.updated[0].now.version), (1, 4));
     assert!(effects.keys_removed.is_empty() && effects.keys_added.is_empty());
+    // The keys in between were claimed nevertheless. The first key was never free.
+    let mut claimed = effects.free_keys_claimed;
+    claimed.sort_unstable();
+    assert_eq!(claimed, [key(BADGE, "b"), key(BADGE, "c")]);
 }
 
 #[test]

@@ -250,13 +250,13 @@ async fn lock_and_place(
 }
 
 /// Returns the accounts of which a contact to be replaced has another version than the one that was read, or of which a
-/// key to be claimed is held by a contact.
+/// key that was claimed is held by a contact.
 async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<Vec<Uuid>, StorageError> {
     const OUTDATED: &str = "SELECT n.account_id FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, id, version) \
          LEFT JOIN LATERAL (SELECT version FROM contacts WHERE account_id = n.account_id AND id = n.id LIMIT 1) c ON true \
          WHERE c.version IS DISTINCT FROM n.version \
-         UNION ALL SELECT k.account_id FROM unnest($4::uuid[], $5::uuid[], $6::integer[], $7::text[]) \
-         AS k (account_id, contact_id, field_id, key) CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys \
+         UNION ALL SELECT k.account_id FROM unnest($4::uuid[], $5::integer[], $6::text[]) \
+         AS k (account_id, field_id, key) CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys \
          WHERE account_id = k.account_id AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h";
     if batches.is_empty() {
         return Ok(vec![]);
@@ -266,14 +266,19 @@ async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch])
         .flat_map(|batch| batch.effects.replaced_versions().map(|(id, version)| (batch.account, id, version)))
         .collect();
     let claimed = batches.iter().flat_map(|batch| {
-        let claimed = batch.effects.keys_claimed();
-        claimed.map(|(contact, key)| (batch.account, contact, key)).collect::<Vec<_>>()
+        let claimed = batch.effects.free_keys_claimed.iter();
+        claimed.map(|key| (batch.account, key))
     });
+    let claimed: Vec<_> = claimed.collect();
     let query = sqlx::query(OUTDATED)
         .bind(contacts.iter().map(|(account, ..)| *account).collect::<Vec<_>>())
         .bind(contacts.iter().map(|(_, id, _)| *id).collect::<Vec<_>>())
         .bind(contacts.iter().map(|(.., version)| *version).collect::<Vec<_>>());
-    let outdated = KeyColumns::new(claimed).bind(query).fetch_all(connection).await?;
+    let query = query
+        .bind(claimed.iter().map(|(account, _)| *account).collect::<Vec<_>>())
+        .bind(claimed.iter().map(|(_, key)| key.field.0).collect::<Vec<_>>())
+        .bind(claimed.iter().map(|(_, key)| key.key.as_str()).collect::<Vec<_>>());
+    let outdated = query.fetch_all(connection).await?;
     Ok(outdated.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
 }
 

@@ -3,10 +3,13 @@
 //! A conflict or a locked row affects only the write that meets it. `write_batching_equivalence.rs` checks that the
 //! responses equal the responses to one write at a time.
 
-use serde_json::json;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::support::{Account, Server, run_concurrently};
+use crate::support::{Account, ApiResponse, Server, run_concurrently};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conflict_fails_only_its_own_write() {
@@ -135,7 +138,7 @@ async fn update_that_waits_for_a_row_lock_keeps_the_other_change() {
             let (account, id) = (account.clone(), id.clone());
             async move { account.patch(&id, json!({"first_name": format!("B{turn}")})).await }
         });
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         sqlx::raw_sql("COMMIT").execute(&mut database).await.unwrap();
         let response = waiting.await.unwrap().expect(200);
         assert_eq!(
@@ -143,4 +146,48 @@ async fn update_that_waits_for_a_row_lock_keeps_the_other_change() {
             (&json!(format!("B{turn}")), &json!(format!("L{turn}")))
         );
     }
+}
+
+/// Sends two updates of a contact in one request.
+async fn update_twice(account: &Account, contact: &str, first: Value, second: Value) -> ApiResponse {
+    let inputs = json!([{"id": contact, "fields": first}, {"id": contact, "fields": second}]);
+    account.post("/contacts/batch/update", json!({"inputs": inputs})).await
+}
+
+/// Waits until this number of transactions wait for a lock in the database of the connection, which must not be in a
+/// transaction: there it would see no change.
+async fn wait_for_lock_waits(database: &mut PgConnection, expected: i64) {
+    const COUNT: &str =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&mut *database).await.unwrap() < expected {
+        assert!(Instant::now() < deadline, "fewer than {expected} transactions wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_that_a_request_claims_and_releases_must_be_free_until_it_is_stored() {
+    let server = Server::with_own_database("claimed_key", |_| {});
+    let account = Account::on_server(&server);
+    let other = account.on_instance(&server.second_instance());
+    let holder = account.create(json!({"first_name": "holder"})).await;
+    let contact = account.create(json!({"first_name": "contact"})).await;
+    let (mut database, mut watcher) = (account.database().await, account.database().await);
+    let lock = format!("BEGIN; SELECT 1 FROM accounts WHERE account_id = '{}' FOR UPDATE", account.id);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
+    // Both requests are applied before they wait for the lock. The other instance stores first.
+    let claim = tokio::spawn(async move {
+        update_twice(&other, &holder, json!({"external_id": "k"}), json!({"job_title": "holds k"})).await
+    });
+    wait_for_lock_waits(&mut watcher, 1).await;
+    let claim_and_release = tokio::spawn({
+        let account = account.clone();
+        async move { update_twice(&account, &contact, json!({"external_id": "k"}), json!({"external_id": null})).await }
+    });
+    wait_for_lock_waits(&mut watcher, 2).await;
+    sqlx::raw_sql("COMMIT").execute(&mut database).await.unwrap();
+    assert_eq!(claim.await.unwrap().expect(200).body["summary"]["succeeded"], 2);
+    let results = claim_and_release.await.unwrap().expect(207).body["results"].clone();
+    assert_eq!(results[0]["error"]["code"], "duplicate_contact", "{results}");
 }
