@@ -44,6 +44,8 @@ pub struct Bench {
     pub time: Duration,
     /// The main data set, in the database of each target.
     pub main: DataSet,
+    /// Texts of which an operation's name must contain one, unless there is none.
+    operations: Vec<String>,
 }
 
 impl Bench {
@@ -60,7 +62,8 @@ impl Bench {
             let server = ServerProcess::start(&binary, &url, BATCHED, cluster.folder()).await;
             targets.push(Target { binary, name, database, server });
         }
-        let bench = Self { targets, cluster, rounds: options.rounds, time: options.time, main };
+        let (rounds, time, operations) = (options.rounds, options.time, options.operations.clone());
+        let bench = Self { targets, cluster, rounds, time, main, operations };
         bench.fill(main, vec![]).await;
         bench
     }
@@ -90,8 +93,16 @@ impl Bench {
         targets
     }
 
+    /// Returns whether the operation with this name is to be measured.
+    pub fn is_selected(&self, name: &str) -> bool {
+        self.operations.is_empty() || self.operations.iter().any(|text| name.contains(text))
+    }
+
     /// Measures an operation with each binary, and records the results.
     pub async fn measure(&self, table: &mut RequestTable, round: usize, operation: Operation<'_>) {
+        if !self.is_selected(operation.name) {
+            return;
+        }
         for (index, target) in self.targets_of_round(round) {
             let measurement = self.measure_target(target, &target.server, operation).await;
             table.record(operation.name, operation.reference, index, measurement);

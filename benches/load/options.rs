@@ -69,6 +69,8 @@ pub struct Options {
     pub connections: Vec<usize>,
     /// The scenarios to run.
     pub scenarios: Vec<Scenario>,
+    /// Only operations whose name contains one of these texts are measured. Empty: all.
+    pub operations: Vec<String>,
     /// The path of another `contacts` binary to compare with.
     pub against: Option<PathBuf>,
 }
@@ -102,6 +104,9 @@ impl Options {
                 None if is_quick => vec![Scenario::Requests],
                 None => Scenario::DEFAULT.to_vec(),
             },
+            operations: value("--operations")
+                .map(|names| names.split('|').map(str::to_owned).collect())
+                .unwrap_or_default(),
             against: value("--against")
                 .map(|path| PathBuf::from(path).canonicalize().unwrap_or_else(|error| panic!("{path}: {error}"))),
         }

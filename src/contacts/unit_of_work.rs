@@ -108,6 +108,11 @@ impl UnitOfWork {
             && self.changes.iter().all(|change| change.kind == ChangeKind::Updated)
     }
 
+    /// Returns the keys that the writes so far have claimed or released.
+    pub fn moved_keys(&self) -> impl Iterator<Item = &UniqueKey> {
+        self.holders.iter().filter(|(_, holder)| holder.is_moved).map(|(key, _)| key)
+    }
+
     /// Adds the contacts and keys that these writes need and that are not loaded yet. The caller loads them and calls
     /// this method again until nothing is added: a loaded key leads to its contact, and a contact to restore leads to
     /// its keys.

@@ -179,6 +179,13 @@ impl Write {
         }
     }
 
+    /// Returns whether the write sets or clears unique fields.
+    #[must_use]
+    pub fn changes_unique_fields(&self, registry: &Registry) -> bool {
+        let is_unique = |id| registry.unique_fields().iter().any(|field| field.id == id);
+        self.patch().is_some_and(|patch| patch.fields().any(is_unique))
+    }
+
     /// Returns the keys that the write may claim. The keys that a restore claims are not included, because they depend
     /// on the contact.
     #[must_use]

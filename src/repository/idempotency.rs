@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::error::{StorageError, WriteError};
 use super::pool::Pool;
 use super::row_mapping;
-use super::statement::{rows_from_arrays, sql};
+use super::statement::{ArrayColumn, column_names, rows_from_arrays, sql};
 use crate::contacts::now;
 
 /// How long a repeated request gets the stored response of the first.
@@ -171,19 +171,13 @@ pub(super) async fn store_responses(
          response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6 \
          RETURNING k.account_id, k.key, k.xmax <> 0 AS is_replaced), contacts AS ({}) \
          SELECT account_id, key, is_replaced FROM stored",
-        insert_response_contacts_sql(7)
+        insert_response_contacts_sql(7, "")
     );
     if responses.is_empty() {
         return Ok(());
     }
     let now = now();
-    let store = sqlx::query(store)
-        .bind(responses.iter().map(|(account, _)| *account).collect::<Vec<_>>())
-        .bind(responses.iter().map(|(_, new)| new.key.as_str()).collect::<Vec<_>>())
-        .bind(responses.iter().map(|(_, new)| new.stored.fingerprint.as_slice()).collect::<Vec<_>>())
-        .bind(responses.iter().map(|(_, new)| new.stored.response.as_deref()).collect::<Vec<_>>())
-        .bind(now)
-        .bind(now - RETENTION);
+    let store = bind_responses(sqlx::query(store), responses).bind(now).bind(now - RETENTION);
     let stored = bind_response_contacts(store, responses).fetch_all(&mut *connection).await?;
     if stored.len() != responses.len() {
         return Err(StorageError::Stale);
@@ -198,12 +192,57 @@ pub(super) async fn store_responses(
     replace_response_contacts(connection, &responses.iter().filter(is_replaced).copied().collect::<Vec<_>>()).await
 }
 
+/// The columns of responses to be stored, and the time at which they are stored.
+const RESPONSE_COLUMNS: [ArrayColumn; 5] = [
+    ("account_id", "uuid"),
+    ("key", "text"),
+    ("fingerprint", "bytea"),
+    ("response", "bytea"),
+    ("created_at", "timestamptz"),
+];
+
+/// Returns common table expressions that insert responses, and their contacts, with the parameters of
+/// [`bind_new_responses`] from `first` on. `join` restricts their rows `n`. `responses` returns a row for each response that
+/// was inserted, which means that no other one was stored under the same key.
+pub(super) fn insert_new_responses_sql(first: usize, join: &str) -> String {
+    let names = column_names(&RESPONSE_COLUMNS);
+    format!(
+        "responses AS (INSERT INTO idempotency_keys ({names}) \
+         SELECT n.account_id, n.key, n.fingerprint, n.response, n.created_at FROM {} {join} ON CONFLICT DO NOTHING RETURNING 1), \
+         response_contacts AS ({})",
+        rows_from_arrays(first, &RESPONSE_COLUMNS),
+        insert_response_contacts_sql(first + RESPONSE_COLUMNS.len(), join)
+    )
+}
+
+/// Binds the parameters of [`insert_new_responses_sql`].
+pub(super) fn bind_new_responses<'a>(
+    query: Query<'a, Postgres, PgArguments>,
+    responses: &[(Uuid, &'a NewStoredResponse)],
+) -> Query<'a, Postgres, PgArguments> {
+    let now = now();
+    let query = bind_responses(query, responses).bind(vec![now; responses.len()]);
+    bind_response_contacts(query, responses)
+}
+
+/// Binds the account, key, fingerprint and content of responses.
+fn bind_responses<'a>(
+    query: Query<'a, Postgres, PgArguments>,
+    responses: &[(Uuid, &'a NewStoredResponse)],
+) -> Query<'a, Postgres, PgArguments> {
+    query
+        .bind(responses.iter().map(|(account, _)| *account).collect::<Vec<_>>())
+        .bind(responses.iter().map(|(_, new)| new.key.as_str()).collect::<Vec<_>>())
+        .bind(responses.iter().map(|(_, new)| new.stored.fingerprint.as_slice()).collect::<Vec<_>>())
+        .bind(responses.iter().map(|(_, new)| new.stored.response.as_deref()).collect::<Vec<_>>())
+}
+
 /// Returns the statement that inserts the contacts of responses, with the parameters of [`bind_response_contacts`] from
-/// `first` on.
-fn insert_response_contacts_sql(first: usize) -> String {
+/// `first` on. `join` may restrict their rows `n`.
+fn insert_response_contacts_sql(first: usize, join: &str) -> String {
     format!(
         "INSERT INTO idempotency_key_contacts (account_id, contact_id, key) \
-         SELECT n.account_id, n.contact_id, n.key FROM {} ON CONFLICT DO NOTHING",
+         SELECT n.account_id, n.contact_id, n.key FROM {} {join} ON CONFLICT DO NOTHING",
         rows_from_arrays(first, &[("account_id", "uuid"), ("contact_id", "uuid"), ("key", "text")])
     )
 }
@@ -238,7 +277,7 @@ async fn replace_response_contacts(
     let (accounts, keys): (Vec<_>, Vec<_>) =
         responses.iter().map(|(account, new)| (*account, new.key.as_str())).unzip();
     sqlx::query(DELETE).bind(accounts).bind(keys).execute(&mut *connection).await?;
-    let insert = sql!("{}", insert_response_contacts_sql(1));
+    let insert = sql!("{}", insert_response_contacts_sql(1, ""));
     bind_response_contacts(sqlx::query(insert), responses).execute(connection).await?;
     Ok(())
 }

@@ -27,8 +27,10 @@ pub async fn print_table(bench: &Bench, options: &Options) {
     for round in 0..bench.rounds {
         print_progress("requests", round, bench.rounds);
         for clients in if options.is_quick { vec![64] } else { vec![1, 16, 64] } {
-            let measurement = bench.measure_pgbench(pgbench::UPDATE, clients);
-            table.record(&format!("pgbench UPDATE, {clients}"), Some(PGBENCH), 0, measurement);
+            let name = format!("pgbench UPDATE, {clients}");
+            if bench.is_selected(&name) {
+                table.record(&name, Some(PGBENCH), 0, bench.measure_pgbench(pgbench::UPDATE, clients));
+            }
         }
         for &connections in &options.connections {
             let name = format!("PATCH, {connections}");
@@ -42,8 +44,9 @@ pub async fn print_table(bench: &Bench, options: &Options) {
         if options.is_quick {
             continue;
         }
-        let select = bench.measure_pgbench(pgbench::SELECT, 64);
-        table.record("pgbench SELECT, 64", Some(PGBENCH), 0, select);
+        if bench.is_selected("pgbench SELECT, 64") {
+            table.record("pgbench SELECT, 64", Some(PGBENCH), 0, bench.measure_pgbench(pgbench::SELECT, 64));
+        }
         let upsert = operation(bench, "PUT by external id unbatched, 16", Workload::UpsertExisting, 16);
         measure_unbatched(bench, &unbatched_servers, &mut table, round, upsert).await;
         measure_other_operations(bench, &mut table, round, changing_keys).await;
@@ -63,6 +66,9 @@ async fn measure_unbatched(
     round: usize,
     operation: Operation<'_>,
 ) {
+    if !bench.is_selected(operation.name) {
+        return;
+    }
     for (index, target) in bench.targets_of_round(round) {
         let measurement = bench.measure_target(target, &servers[index], operation).await;
         table.record(operation.name, operation.reference, index, measurement);

@@ -6,10 +6,11 @@ mod deferred_writes;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::write_job::{JobResult, WriteJob};
-use crate::contacts::{Contact, Effects, LastChange, Lookups, UnitOfWork, Write};
+use crate::contacts::{Change, ChangeKind, Contact, Effects, LastChange, Lookups, UnitOfWork, Write};
 use crate::fields::{CustomSelection, Registry};
 use crate::repository::idempotency::{NewStoredResponse, StoredResponse};
 
@@ -47,6 +48,8 @@ pub(super) struct AccountBatch {
     is_stale: bool,
     /// The `ctid` of each loaded contact.
     row_ids: HashMap<Uuid, String>,
+    /// The position of the account's last change when the batch is stored, if nothing that the batch depends on has changed.
+    pub(super) expected_position: Option<i64>,
     /// The change of the account after which the batch is stored.
     pub(super) last: LastChange,
     pub(super) unit_of_work: UnitOfWork,
@@ -83,6 +86,7 @@ impl AccountBatch {
             is_read: false,
             is_stale: false,
             row_ids: HashMap::new(),
+            expected_position: None,
             last: LastChange::default(),
             unit_of_work: UnitOfWork::default(),
             stored_responses: HashMap::new(),
@@ -191,6 +195,25 @@ impl AccountBatch {
     /// Whether the batch changes only values of active contacts, so that one statement stores all of it.
     pub(super) fn is_values_only(&self) -> bool {
         self.new_responses.is_empty() && self.changes_values_only()
+    }
+
+    /// Whether one statement can store the batch: it is not large and purges no contact.
+    pub(super) fn fits_into_statement(&self) -> bool {
+        !self.is_large && !self.unit_of_work.changes().iter().any(|change| change.kind == ChangeKind::Purged)
+    }
+
+    /// Returns the first time that is stored in a text: in a response, or in the changed values of an archiving. If there is
+    /// one, all changes keep their times, so the account's last change must not be later.
+    pub(super) fn exact_times_from(&self) -> Option<DateTime<Utc>> {
+        let changes = self.unit_of_work.changes();
+        let is_archiving = |change: &Change| change.kind == ChangeKind::Archived;
+        let has_texts = !self.new_responses.is_empty() || changes.iter().any(is_archiving);
+        changes.iter().map(|change| change.at).min().filter(|_| has_texts)
+    }
+
+    /// Returns the responses to be stored, each with its account.
+    pub(super) fn account_responses(&self) -> impl Iterator<Item = (Uuid, &NewStoredResponse)> {
+        self.new_responses.iter().map(|new| (self.account, new))
     }
 
     /// Adds a contact that was loaded, with its `ctid`.

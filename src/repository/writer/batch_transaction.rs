@@ -1,17 +1,20 @@
 //! The two steps of a batch of jobs: to prepare it (load the state that the jobs depend on, and apply them in memory), and
 //! to store the effects that still fit to the stored state.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
+use super::account_move::{AccountMove, expected_position};
 use super::load_state::load_state;
 use super::lock_wait::{LockOrder, lock_account};
 use super::purge_replies::reply_to_stored_batch;
-use super::store_batch::{self, ContactKey, StoredAccounts};
+use super::store_batch::{self, StoredAccounts};
+use super::store_rows::store_rows;
+use super::store_values::{ContactKey, store_values};
 use super::transaction_memory::{TransactionMemory, WriteMemory};
 use super::write_job::WriteJob;
 use crate::repository::accounts::insert_accounts;
@@ -46,9 +49,14 @@ fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, AccountBatch> {
     accounts.into_iter().map(|(account, jobs)| (account, AccountBatch::new(account, jobs))).collect()
 }
 
+/// How a batch has changed each account.
+pub(super) type AccountMoves = HashMap<Uuid, AccountMove>;
+
 /// The jobs of a batch that were not stored.
 #[derive(Default)]
 pub(super) struct UnstoredJobs {
+    /// The effect of the jobs that were stored.
+    pub(super) moves: AccountMoves,
     /// The jobs of accounts that another transaction has locked.
     pub(super) locked: Vec<WriteJob>,
     /// The jobs that depend on something that has changed since it was read.
@@ -94,7 +102,7 @@ impl PreparedBatch {
     }
 
     /// Stores the batch without waiting for accounts that are locked, and replies to the jobs that were stored. Returns
-    /// the others.
+    /// the others. `previous` is how the batch before has moved the accounts.
     ///
     /// # Errors
     /// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
@@ -103,11 +111,17 @@ impl PreparedBatch {
         mut self,
         connection: &DedicatedConnection,
         shared_pool: &Pool,
+        previous: &AccountMoves,
         advances_accounts: bool,
     ) -> Result<UnstoredJobs, FailedBatch> {
+        for batch in self.accounts.values_mut() {
+            batch.expected_position = expected_position(batch, previous.get(&batch.account));
+        }
         match try_store(connection, &mut self.accounts, advances_accounts).await {
             Ok(stored) => {
-                let mut unstored = UnstoredJobs::default();
+                let moves =
+                    self.accounts.values().filter_map(|batch| Some((batch.account, stored.account_move(batch)?)));
+                let mut unstored = UnstoredJobs { moves: moves.collect(), ..UnstoredJobs::default() };
                 self.accounts.into_values().for_each(|batch| stored.send_replies(shared_pool, batch, &mut unstored));
                 Ok(unstored)
             }
@@ -124,6 +138,12 @@ struct StoredRows {
 }
 
 impl StoredRows {
+    /// Returns how a batch has changed its account.
+    fn account_move(&self, batch: &AccountBatch) -> Option<AccountMove> {
+        let is_stored = self.accounts.accounts.contains(&batch.account);
+        AccountMove::new(batch, |contact| is_stored || self.contacts.contains(&(batch.account, contact)))
+    }
+
     /// Replies to the jobs that were stored or had nothing to store. Adds the others to `unstored`.
     fn send_replies(&self, shared_pool: &Pool, batch: AccountBatch, unstored: &mut UnstoredJobs) {
         let account = batch.account;
@@ -133,6 +153,9 @@ impl StoredRows {
         if !batch.has_effects() || self.accounts.accounts.contains(&account) {
             let pending = reply_to_stored_batch(shared_pool, batch, &self.accounts.pending_erasures);
             return unstored.deferred.extend(pending);
+        }
+        if !batch.fits_into_statement() {
+            return unstored.deferred.extend(batch.into_jobs());
         }
         if !batch.is_values_only() {
             // Not even a rejection is certain: the write that it conflicts with was not stored.
@@ -158,14 +181,14 @@ async fn try_store(
     }
     let mut connection = dedicated.acquire().await?;
     insert_new_accounts(&mut connection, changed.iter().map(|batch| &**batch)).await?;
-    let (mut values_only, mut other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
+    let (mut values_only, other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
+    let mut other: Vec<_> = other.into_iter().filter(|batch| batch.fits_into_statement()).collect();
     if !other.is_empty() {
-        let mut transaction = connection.begin().await?;
-        stored.accounts = store_batch::store_all(&mut transaction, &mut other, advances_accounts).await?;
-        transaction.commit().await?;
+        let accounts = store_rows(&mut connection, &mut other, advances_accounts).await?;
+        stored.accounts = StoredAccounts { accounts, ..StoredAccounts::default() };
     }
     if !values_only.is_empty() {
-        let contacts = store_batch::store_values(&mut connection, &mut values_only, advances_accounts).await;
+        let contacts = store_values(&mut connection, &mut values_only, advances_accounts).await;
         stored.contacts = match contacts {
             // The other batches are committed, and their jobs must get their replies. Only the jobs that change nothing
             // but values are retried.
@@ -212,7 +235,7 @@ pub(super) async fn write_waiting(
         Ok(stored) => {
             let mut unstored = UnstoredJobs::default();
             batches.into_values().for_each(|batch| stored.send_replies(pool, batch, &mut unstored));
-            let UnstoredJobs { locked, outdated, deferred } = unstored;
+            let UnstoredJobs { locked, outdated, deferred, .. } = unstored;
             Ok([locked, outdated, deferred].into_iter().flatten().collect())
         }
         Err(error) => Err(FailedBatch::new(error, batches)),
@@ -247,7 +270,7 @@ async fn try_write_waiting(
         insert_new_accounts(&mut transaction, std::iter::once(&*batch)).await?;
         // A request with several writes is stored as a whole, or not at all.
         if batch.is_values_only() && batch.jobs.iter().all(|job| job.request.writes.len() == 1) {
-            stored.contacts = store_batch::store_values(&mut transaction, &mut [batch], advances_accounts).await?;
+            stored.contacts = store_values(&mut transaction, &mut [batch], advances_accounts).await?;
         } else {
             stored.accounts = store_batch::store_all(&mut transaction, &mut [batch], advances_accounts).await?;
         }

@@ -10,15 +10,19 @@ use sqlx::types::chrono::{DateTime, Utc};
 use sqlx::{Postgres, types::Uuid};
 
 use super::account_batch::AccountBatch;
-use crate::contacts::{Change, Contact, LastChange, UniqueKey};
+use crate::contacts::{Change, Contact, LastChange, UniqueKey, UpdatedContact};
 use crate::fields::{Values, system};
 use crate::repository::error::StorageError;
-use crate::repository::statement::ArrayColumn;
+use crate::repository::statement::{ArrayColumn, comma_separated};
 
-type Statement<'a> = Query<'a, Postgres, PgArguments>;
+pub(super) type Statement<'a> = Query<'a, Postgres, PgArguments>;
 
 /// The columns that [`ContactColumns::bind_archival`] binds.
 pub(super) const ARCHIVAL_COLUMNS: [ArrayColumn; 2] = [("archived_at", "timestamptz"), ("archived_by", "text")];
+
+/// The columns that [`KeyColumns::bind`] binds.
+pub(super) const KEY_COLUMNS: [ArrayColumn; 4] =
+    [("account_id", "uuid"), ("contact_id", "uuid"), ("field_id", "integer"), ("key", "text")];
 
 /// The columns that [`ChangeColumns::bind`] binds.
 pub(super) const CHANGE_COLUMNS: [ArrayColumn; 8] = [
@@ -49,6 +53,23 @@ pub(super) fn contact_value_columns() -> Vec<ArrayColumn> {
     ];
     columns.extend(system::stored().iter().map(|field| (field.internal_name.as_str(), "text")));
     columns
+}
+
+/// The assignment of the custom fields. A document without a change keeps its value, which is not copied then: a large
+/// document stays where it is.
+const CUSTOM_ASSIGNMENT: &str = "custom = CASE \
+    WHEN n.custom_removed IS NOT NULL \
+    THEN (c.custom - string_to_array(n.custom_removed, ',')) || coalesce(n.custom_set::jsonb, '{}') \
+    WHEN n.custom_set IS NOT NULL THEN c.custom || n.custom_set::jsonb ELSE c.custom END";
+
+/// Returns the assignments of every update of a contact, from rows `n`. The position and the time are expressions.
+pub(super) fn assignments_sql(position: &str, updated_at: &str) -> String {
+    let stored = system::stored().iter().map(|field| format!("{0} = n.{0}", field.internal_name));
+    format!(
+        "version = n.version, position = {position}, updated_at = {updated_at}, {CUSTOM_ASSIGNMENT}, \
+         custom_size = n.custom_size, custom_size_version = n.version, {}",
+        comma_separated(stored)
+    )
 }
 
 /// Returns the upper bound of the size of a contact's custom values that is stored with it.
@@ -82,6 +103,33 @@ impl ContactRow<'_> {
         let before = self.before.map_or(&unset, |before| &before.values);
         self.contact.values.custom_changes(before).memory_bytes()
     }
+}
+
+/// Returns the updated contacts, each with the change of its account after which it is placed, if that is known.
+pub(super) fn updated_contacts<'a>(
+    batches: &[&'a AccountBatch],
+    last: impl Fn(&AccountBatch) -> Option<LastChange>,
+) -> impl Iterator<Item = ContactRow<'a>> {
+    batches.iter().flat_map(move |batch| {
+        let (account, last) = (batch.account, last(batch));
+        batch.effects.updated.iter().map(move |UpdatedContact { before, now }| ContactRow {
+            account,
+            before: Some(before),
+            contact: now,
+            last,
+        })
+    })
+}
+
+/// Returns the new contacts, each with the change of its account after which it is placed, if that is known.
+pub(super) fn created_contacts<'a>(
+    batches: &[&'a AccountBatch],
+    last: impl Fn(&AccountBatch) -> Option<LastChange>,
+) -> impl Iterator<Item = ContactRow<'a>> {
+    batches.iter().flat_map(move |batch| {
+        let (account, last) = (batch.account, last(batch));
+        batch.effects.created.iter().map(move |contact| ContactRow { account, before: None, contact, last })
+    })
 }
 
 /// Contacts to insert or update.
@@ -174,6 +222,24 @@ impl<'a> KeyColumns<'a> {
             .bind(self.0.iter().map(|(_, _, key)| key.field.0).collect::<Vec<_>>())
             .bind(self.0.iter().map(|(_, _, key)| key.key.as_str()).collect::<Vec<_>>())
     }
+}
+
+/// Returns the keys that contacts no longer have.
+pub(super) fn removed_keys<'a>(batches: &[&'a AccountBatch]) -> impl Iterator<Item = (Uuid, Uuid, &'a UniqueKey)> {
+    let keys_of_batch = |batch: &&'a AccountBatch| {
+        let account = batch.account;
+        batch.effects.keys_removed.iter().map(move |(contact, key)| (account, *contact, key))
+    };
+    batches.iter().flat_map(keys_of_batch)
+}
+
+/// Returns the new keys of contacts, each with whether the contact is active.
+pub(super) fn added_keys<'a>(batches: &[&'a AccountBatch]) -> Vec<(Uuid, Uuid, &'a UniqueKey, bool)> {
+    let keys_of_batch = |batch: &&'a AccountBatch| {
+        let account = batch.account;
+        batch.effects.keys_added.iter().map(move |(contact, key, is_active)| (account, *contact, key, *is_active))
+    };
+    batches.iter().flat_map(keys_of_batch).collect()
 }
 
 /// Entries of the change feed.

@@ -4,15 +4,13 @@
 //! a second round trip, but takes a fifth less of the database's time.
 
 use sqlx::postgres::PgConnection;
-use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
 use super::binary_copy::copy_rows;
 use super::bind_columns::{
-    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ChangeRow, ContactColumns, ContactRow, KeyColumns,
-    contact_value_columns, stored_custom_size,
+    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ChangeRow, ContactColumns, ContactRow, KeyColumns, added_keys,
+    contact_value_columns, created_contacts, stored_custom_size,
 };
-use crate::contacts::UniqueKey;
 use crate::fields::system;
 use crate::repository::error::StorageError;
 use crate::repository::statement::{ArrayColumn, column_names, comma_separated, rows_from_arrays, sql};
@@ -60,11 +58,7 @@ pub(super) async fn insert_contacts(
     connection: &mut PgConnection,
     batches: &[&AccountBatch],
 ) -> Result<(), StorageError> {
-    let created = batches.iter().flat_map(|batch| {
-        let row = |contact| ContactRow { account: batch.account, before: None, contact, last: batch.known_last() };
-        batch.effects.created.iter().map(move |contact| row(contact))
-    });
-    let created: Vec<ContactRow<'_>> = created.collect();
+    let created: Vec<ContactRow<'_>> = created_contacts(batches, AccountBatch::known_last).collect();
     if created.len() >= COPY_MIN_ROWS || is_any_large(batches) {
         return copy_contacts(connection, &created).await;
     }
@@ -72,34 +66,29 @@ pub(super) async fn insert_contacts(
     if columns.is_empty() {
         return Ok(());
     }
-    let insert = sql!(
-        "INSERT INTO contacts ({}) SELECT {} FROM {}",
-        column_names(&new_contact_columns()),
-        new_contact_select_list(),
-        {
-            let bound: Vec<_> = contact_value_columns()
-                .into_iter()
-                .chain(ARCHIVAL_COLUMNS)
-                .chain([("created_at", "timestamptz")])
-                .collect();
-            rows_from_arrays(1, &bound)
-        }
-    );
+    let insert = sql!("{}", {
+        let created_at = [("created_at", "timestamptz")];
+        let bound: Vec<_> = contact_value_columns().into_iter().chain(ARCHIVAL_COLUMNS).chain(created_at).collect();
+        insert_contacts_sql(&rows_from_arrays(1, &bound), "position", "updated_at", "created_at")
+    });
     let query = columns.bind_archival(columns.bind_values(sqlx::query(insert)));
     query.bind(columns.created_at()).execute(connection).await?;
     Ok(())
 }
 
-/// Returns the select list of the `INSERT`.
-fn new_contact_select_list() -> String {
-    comma_separated(new_contact_columns().iter().map(|(name, _)| {
-        let expression = match *name {
-            "custom" => "coalesce(custom_set::jsonb, '{}')",
-            "custom_size_version" => "version",
-            name => name,
-        };
-        expression.to_owned()
-    }))
+/// Returns the statement that inserts contacts from `rows`. The position and the times are expressions.
+pub(super) fn insert_contacts_sql(rows: &str, position: &str, updated_at: &str, created_at: &str) -> String {
+    let columns = new_contact_columns();
+    let values = columns.iter().map(|(name, _)| match *name {
+        "custom" => "coalesce(custom_set::jsonb, '{}')",
+        "custom_size_version" => "version",
+        "position" => position,
+        "updated_at" => updated_at,
+        "created_at" => created_at,
+        name => name,
+    });
+    let values = comma_separated(values.map(str::to_owned));
+    format!("INSERT INTO contacts ({}) SELECT {values} FROM {rows}", column_names(&columns))
 }
 
 async fn copy_contacts(connection: &mut PgConnection, created: &[ContactRow<'_>]) -> Result<(), StorageError> {
@@ -128,10 +117,7 @@ pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&Accou
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[])";
     const COPY: &str =
         "COPY contact_keys (account_id, contact_id, field_id, key, is_active) FROM STDIN (FORMAT binary)";
-    let added = batches.iter().flat_map(|batch| {
-        batch.effects.keys_added.iter().map(|(contact, key, is_active)| (batch.account, *contact, key, *is_active))
-    });
-    let added: Vec<(Uuid, Uuid, &UniqueKey, bool)> = added.collect();
+    let added = added_keys(batches);
     if added.len() >= COPY_MIN_ROWS {
         return copy_rows(connection, COPY, &added, |row, (account, contact, key, is_active)| {
             row.uuid(*account).uuid(*contact).integer(key.field.0).text(Some(&key.key)).boolean(*is_active);

@@ -6,17 +6,21 @@
 //! others. So are jobs that do not fit into the memory of the batch (see [`transaction_memory`]).
 
 mod account_batch;
+mod account_move;
 mod account_queues;
 mod batch_transaction;
 mod binary_copy;
 mod bind_columns;
 mod insert_rows;
 mod load_state;
+mod lock_accounts;
 mod lock_wait;
 mod pipeline;
 mod purge_replies;
 mod retry;
 mod store_batch;
+mod store_rows;
+mod store_values;
 mod transaction_memory;
 mod write_job;
 mod write_outcomes;
@@ -32,6 +36,7 @@ use super::pool::{DedicatedConnection, DedicatedConnections};
 use super::shard::shard_of;
 use super::storage_metrics;
 use crate::config::DatabaseSettings;
+use crate::contacts::Write;
 pub(super) use account_queues::AccountQueues;
 use pipeline::BatchWriter;
 use write_job::WriteJob;
@@ -115,7 +120,9 @@ impl Writer {
         if writes.writes.is_empty() && writes.idempotent_request.is_none() {
             return Ok(Idempotent::Fresh(WriteOutcomes::default()));
         }
-        let (account, is_single) = (writes.account, writes.writes.len() == 1);
+        // A purge deletes from several tables, so it is a transaction.
+        let (account, is_single) =
+            (writes.account, matches!(&*writes.writes, [write] if !matches!(write, Write::Purge { .. })));
         let (job, reply) = WriteJob::new(writes, &self.change_notifier);
         // The writes run on their own tasks, so that a caller that disconnects does not interrupt them.
         if !is_single || self.account_queues.contains(account) {

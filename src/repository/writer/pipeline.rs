@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::account_queues::AccountQueues;
-use super::batch_transaction::{FailedBatch, PreparedBatch, UnstoredJobs};
+use super::batch_transaction::{AccountMoves, FailedBatch, PreparedBatch, UnstoredJobs};
 use super::write_job::{Dependency, WriteJob, fail_jobs};
 use crate::repository::batcher::{BatchQueue, BatchReceiver, new_queue};
 use crate::repository::error::StorageError;
@@ -37,8 +37,8 @@ impl BatchWriter {
     /// Writes a batch of its own. Jobs that are not stored join the queues of their accounts.
     pub(super) async fn write(self, jobs: Vec<WriteJob>) {
         if let Some(prepared) = self.prepare(&self.store_connection, jobs).await {
-            let again = self.store(prepared).await;
-            self.queue_by_account(again);
+            let stored = self.store(prepared, &AccountMoves::default()).await;
+            self.queue_by_account(stored.again);
         }
     }
 
@@ -53,33 +53,33 @@ impl BatchWriter {
         prepared.map_err(|failed| self.handle_failure(failed)).ok()
     }
 
-    /// Stores a batch. Returns the jobs that have to be applied again.
-    async fn store(&self, prepared: PreparedBatch) -> Vec<WriteJob> {
+    /// Stores a batch. `previous` is how the batch before has moved the accounts.
+    async fn store(&self, prepared: PreparedBatch, previous: &AccountMoves) -> StoredBatch {
         let advances_accounts = match self.account_queues.advances_accounts().await {
             Ok(advances_accounts) => advances_accounts,
             Err(error) => {
                 fail_jobs(prepared.into_jobs(), &error);
-                return vec![];
+                return StoredBatch::default();
             }
         };
         let shared_pool = self.account_queues.shared_pool();
-        match prepared.store(&self.store_connection, shared_pool, advances_accounts).await {
+        match prepared.store(&self.store_connection, shared_pool, previous, advances_accounts).await {
             Ok(unstored) => self.jobs_to_apply_again(unstored),
             Err(failed) => {
                 self.handle_failure(failed);
-                vec![]
+                StoredBatch::default()
             }
         }
     }
 
-    fn jobs_to_apply_again(&self, unstored: UnstoredJobs) -> Vec<WriteJob> {
-        let UnstoredJobs { locked, outdated, deferred } = unstored;
+    fn jobs_to_apply_again(&self, unstored: UnstoredJobs) -> StoredBatch {
+        let UnstoredJobs { moves, locked, outdated, deferred } = unstored;
         Retry::AccountInUse.count(locked.len());
         Retry::Conflict.count(outdated.len());
         let mut again: Vec<_> = outdated.into_iter().chain(locked).collect();
         let waiting = again.extract_if(.., WriteJob::count_lost_attempt);
         self.queue_by_account(waiting.chain(deferred).collect());
-        again
+        StoredBatch { again, moves }
     }
 
     fn handle_failure(&self, FailedBatch { error, jobs, .. }: FailedBatch) {
@@ -105,6 +105,15 @@ impl BatchWriter {
     }
 }
 
+/// The result of storing a batch.
+#[derive(Default)]
+struct StoredBatch {
+    /// The jobs to apply again.
+    again: Vec<WriteJob>,
+    /// How the batch has moved the accounts.
+    moves: AccountMoves,
+}
+
 /// Starts a worker. It ends when its queue is dropped.
 pub(super) fn start(
     name: &'static str,
@@ -113,7 +122,7 @@ pub(super) fn start(
     time_limit: Duration,
 ) -> BatchQueue<WriteJob> {
     let (queue, receiver) = new_queue(name, max_batch);
-    tokio::spawn(Pipeline { writer, receiver, time_limit }.run());
+    tokio::spawn(Pipeline { writer, receiver, time_limit, moves: AccountMoves::default() }.run());
     queue
 }
 
@@ -121,6 +130,8 @@ struct Pipeline {
     writer: BatchWriter,
     receiver: BatchReceiver<WriteJob>,
     time_limit: Duration,
+    /// How the last batch that was stored has moved the accounts.
+    moves: AccountMoves,
 }
 
 /// A batch that is being stored.
@@ -128,8 +139,8 @@ struct StoringBatch {
     dependencies: HashSet<(Uuid, Dependency)>,
     jobs: usize,
     started: Instant,
-    /// Stores the batch, and returns the jobs to apply again.
-    again: BoxFuture<'static, Vec<WriteJob>>,
+    /// Stores the batch.
+    result: BoxFuture<'static, StoredBatch>,
 }
 
 impl Pipeline {
@@ -146,20 +157,20 @@ impl Pipeline {
             let prepared = match storing.take() {
                 None => prepare.await,
                 Some(mut previous) => {
-                    let (prepared, again) = tokio::join!(prepare, &mut previous.again);
-                    self.finish(&previous, again, &mut jobs);
+                    let (prepared, stored) = tokio::join!(prepare, &mut previous.result);
+                    self.finish(&previous, stored, &mut jobs);
                     prepared
                 }
             };
             storing = prepared.map(|prepared| {
-                let again = self.store(prepared);
-                StoringBatch { dependencies, jobs: size, started, again }
+                let result = self.store(prepared);
+                StoringBatch { dependencies, jobs: size, started, result }
             });
             if self.writer.load_connection.is_none()
                 && let Some(mut batch) = storing.take()
             {
-                let again = (&mut batch.again).await;
-                self.finish(&batch, again, &mut jobs);
+                let stored = (&mut batch.result).await;
+                self.finish(&batch, stored, &mut jobs);
             }
         }
     }
@@ -171,8 +182,8 @@ impl Pipeline {
             && jobs.len() < batch.jobs
         {
             tokio::select! {
-                again = &mut batch.again => {
-                    self.finish(batch, again, jobs);
+                stored = &mut batch.result => {
+                    self.finish(batch, stored, jobs);
                     *storing = None;
                 }
                 // The batch has its maximum size, or the queue was dropped.
@@ -192,17 +203,18 @@ impl Pipeline {
         }
     }
 
-    /// Returns the future that stores a batch and returns the jobs to apply again.
-    fn store(&self, prepared: PreparedBatch) -> BoxFuture<'static, Vec<WriteJob>> {
-        let (writer, time_limit) = (self.writer.clone(), self.time_limit);
-        Box::pin(async move { run_step(time_limit, writer.store(prepared)).await.unwrap_or_default() })
+    /// Returns the future that stores a batch after the last one.
+    fn store(&mut self, prepared: PreparedBatch) -> BoxFuture<'static, StoredBatch> {
+        let (writer, time_limit, moves) = (self.writer.clone(), self.time_limit, std::mem::take(&mut self.moves));
+        Box::pin(async move { run_step(time_limit, writer.store(prepared, &moves)).await.unwrap_or_default() })
     }
 
     /// Makes the jobs of a stored batch that have to be applied again the first ones of the next batch.
-    fn finish(&self, stored: &StoringBatch, mut again: Vec<WriteJob>, jobs: &mut Vec<WriteJob>) {
-        self.receiver.record_duration(stored.started.elapsed());
-        again.append(jobs);
-        *jobs = again;
+    fn finish(&mut self, batch: &StoringBatch, stored: StoredBatch, jobs: &mut Vec<WriteJob>) {
+        self.receiver.record_duration(batch.started.elapsed());
+        self.moves = stored.moves;
+        let new = std::mem::replace(jobs, stored.again);
+        jobs.extend(new);
     }
 }
 

@@ -150,7 +150,7 @@ impl WriteJob {
         let request = &self.request;
         let is_by_id = |write: &Write| {
             matches!(write, Write::Update { target: ContactTarget::Id(_), .. })
-                && write.claimed_keys(&request.registry).is_empty()
+                && !write.changes_unique_fields(&request.registry)
         };
         request.idempotent_request.is_some() || !request.writes.iter().all(is_by_id)
     }

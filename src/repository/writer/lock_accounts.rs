@@ -1,0 +1,113 @@
+//! The part of the statements that locks the accounts of a batch and finds their newest changes.
+
+use std::collections::HashMap;
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use super::account_batch::AccountBatch;
+use super::bind_columns::Statement;
+use crate::contacts::LastChange;
+use crate::repository::statement::{ArrayColumn, rows_from_arrays};
+
+/// The number of accounts up to which the newest change of each is read separately.
+const FEW_ACCOUNTS: usize = 8;
+
+/// The columns that [`bind_accounts`] binds: the account, the version of the registry that was read, and the number of
+/// changes.
+pub(super) const ACCOUNT_COLUMNS: [ArrayColumn; 3] =
+    [("account_id", "uuid"), ("registry", "bigint"), ("changes", "bigint")];
+
+/// Which of the variants of a statement is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Variant {
+    /// There are [`FEW_ACCOUNTS`] at most.
+    pub(super) has_few_accounts: bool,
+    /// The new position of each account is stored in its row, for instances of an older build.
+    pub(super) advances_accounts: bool,
+}
+
+impl Variant {
+    /// All variants. A variant with the index `n` has its statement at the same index.
+    pub(super) const ALL: [Self; 4] = [
+        Self { has_few_accounts: false, advances_accounts: false },
+        Self { has_few_accounts: true, advances_accounts: false },
+        Self { has_few_accounts: false, advances_accounts: true },
+        Self { has_few_accounts: true, advances_accounts: true },
+    ];
+
+    /// Returns the variant for this number of accounts.
+    pub(super) fn new(accounts: usize, advances_accounts: bool) -> Self {
+        Self { has_few_accounts: accounts <= FEW_ACCOUNTS, advances_accounts }
+    }
+
+    /// Returns the index in [`Variant::ALL`].
+    pub(super) fn index(self) -> usize {
+        usize::from(self.has_few_accounts) + 2 * usize::from(self.advances_accounts)
+    }
+}
+
+/// Returns a query that locks the accounts of [`bind_accounts`], whose parameters begin with `first`, and returns their
+/// columns and `position`, a lower bound of the position of their last change. It skips accounts that another transaction
+/// has locked, or whose registry has changed. There may be more columns than [`ACCOUNT_COLUMNS`].
+pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn]) -> String {
+    format!(
+        "SELECT n.*, greatest(a.last_position, a.trimmed_position) AS position FROM {} CROSS JOIN LATERAL \
+         (SELECT * FROM accounts WHERE account_id = n.account_id AND registry_version = n.registry LIMIT 1 \
+         FOR NO KEY UPDATE SKIP LOCKED) a",
+        rows_from_arrays(first, columns)
+    )
+}
+
+/// Returns common table expressions, of which the last is `l`: the rows of [`lock_accounts_sql`] that meet `condition`, each
+/// with the position and the time of its newest change, `newest_position` and `newest_at`.
+///
+/// An account whose position is to be stored must not have changed since the snapshot of the statement: otherwise its row
+/// cannot be updated, and `l` does not contain it.
+pub(super) fn locked_accounts_sql(first: usize, columns: &[ArrayColumn], variant: Variant, condition: &str) -> String {
+    let newest_changes = if variant.has_few_accounts {
+        "CROSS JOIN LATERAL newest_change(k.account_id) c"
+    } else {
+        "LEFT JOIN newest_changes((SELECT array_agg(account_id) FROM locked)) c ON c.account = k.account_id"
+    };
+    let name = if variant.advances_accounts { "placed" } else { "l" };
+    let placed = format!(
+        "locked AS MATERIALIZED ({}), {name} AS MATERIALIZED (SELECT * FROM (SELECT k.*, \
+         greatest(k.position, c.newest_position) AS newest_position, c.newest_at FROM locked k {newest_changes}) p{condition})",
+        lock_accounts_sql(first, columns),
+    );
+    if !variant.advances_accounts {
+        return placed;
+    }
+    format!(
+        "{placed}, advanced AS (UPDATE accounts a SET last_position = p.newest_position + p.changes FROM placed p \
+         CROSS JOIN LATERAL (SELECT ctid AS row_id FROM accounts WHERE account_id = p.account_id LIMIT 1) r \
+         WHERE a.ctid = r.row_id RETURNING a.account_id), \
+         l AS MATERIALIZED (SELECT p.* FROM placed p JOIN advanced v ON v.account_id = p.account_id)"
+    )
+}
+
+/// Binds the columns of [`ACCOUNT_COLUMNS`].
+pub(super) fn bind_accounts<'a>(query: Statement<'a>, batches: &[&AccountBatch]) -> Statement<'a> {
+    query
+        .bind(batches.iter().map(|batch| batch.account).collect::<Vec<_>>())
+        .bind(batches.iter().map(|batch| batch.state.unwrap_or_default().registry).collect::<Vec<_>>())
+        .bind(batches.iter().map(|batch| batch.unit_of_work.changes().len() as i64).collect::<Vec<_>>())
+}
+
+/// Reads the last changes of accounts from rows with `account_id`, `newest_position` and `newest_at`.
+pub(super) fn last_changes_from_rows(rows: &[PgRow]) -> sqlx::Result<HashMap<Uuid, LastChange>> {
+    let last = |row: &PgRow| {
+        let last = LastChange { position: row.try_get("newest_position")?, at: row.try_get("newest_at")? };
+        Ok((row.try_get("account_id")?, last))
+    };
+    rows.iter().map(last).collect()
+}
+
+/// Places the batches of these accounts.
+pub(super) fn place_batches(batches: &mut [&mut AccountBatch], last_changes: &HashMap<Uuid, LastChange>) {
+    for batch in batches {
+        last_changes.get(&batch.account).into_iter().for_each(|last| batch.place_after(*last));
+    }
+}
