@@ -43,8 +43,9 @@ impl From<sqlx::Error> for StorageError {
         let classify = match &error {
             Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed | BeginFailed | Protocol(_) => Self::Unavailable,
             sqlx::Error::Database(database) => match database.code().as_deref() {
-                // serialization_failure, deadlock_detected, unique_violation: another transaction was first.
-                Some("40001" | "40P01" | "23505") => Self::Conflict,
+                // serialization_failure, deadlock_detected, unique_violation: another transaction was first. division_by_zero:
+                // a statement has missed a row (`writer/store_rows.rs`).
+                Some("40001" | "40P01" | "23505" | "22012") => Self::Conflict,
                 // lock_not_available
                 Some("55P03") => Self::Locked,
                 Some(code) if is_unavailable(code) => Self::Unavailable,

@@ -7,8 +7,9 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
+use crate::concurrent_writers::skip_writes_at_random;
 use crate::model::{Call, Contact, ExpectedResponse, FIELDS, Model, PROPERTIES, Target};
-use crate::support::{Account, ApiResponse, proptest_config};
+use crate::support::{Account, ApiResponse, Server, proptest_config};
 
 /// The number of accounts of a case.
 const ACCOUNTS: usize = 2;
@@ -70,10 +71,10 @@ struct ModelComparison {
 }
 
 impl ModelComparison {
-    async fn new() -> Self {
+    async fn new(server: &Server) -> Self {
         let mut accounts = vec![];
         for _ in 0..ACCOUNTS {
-            let account = Account::new().await;
+            let account = Account::on_server(server);
             account.define(json!({"label": "score", "type": "number"})).await;
             account.define(json!({"label": "badge", "type": "text", "unique": true})).await;
             accounts.push(account);
@@ -182,8 +183,8 @@ fn expect_values(returned: &Value, contact: &Contact) -> Result<(), TestCaseErro
     Ok(())
 }
 
-#[test]
-fn random_calls_have_the_same_results_as_in_the_model() {
+/// Sends random calls to a server, and compares the responses with the model.
+fn expect_results_of_model(server: &Server) {
     let cases = std::env::var("CONSISTENCY_CASES").map_or(CASES, |cases| cases.parse().unwrap());
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..proptest_config() });
     let runtime = Runtime::new().unwrap();
@@ -191,7 +192,7 @@ fn random_calls_have_the_same_results_as_in_the_model() {
     let calls = prop::collection::vec((0..ACCOUNTS, prop::bool::weighted(0.05), call_strategy()), 1..CALLS);
     let run = |calls: Vec<(usize, bool, Call)>| {
         runtime.block_on(async {
-            let mut comparison = ModelComparison::new().await;
+            let mut comparison = ModelComparison::new(server).await;
             for (caller, is_stranger, call) in calls {
                 let status = comparison.send_and_compare(caller, is_stranger, call).await?;
                 *statuses.borrow_mut().entry(status).or_insert(0) += 1;
@@ -206,4 +207,18 @@ fn random_calls_have_the_same_results_as_in_the_model() {
     for status in [200, 201, 204, 400, 404, 409] {
         assert!(statuses.get(&status).is_some_and(|count| *count >= 5), "{statuses:?}");
     }
+}
+
+#[test]
+fn random_calls_have_the_same_results_as_in_the_model() {
+    expect_results_of_model(Server::shared());
+}
+
+#[test]
+fn random_calls_have_the_same_results_as_in_the_model_if_some_writes_are_not_stored_at_random() {
+    let server = Server::with_own_database("consistency_skip", |_| {});
+    Runtime::new().unwrap().block_on(async {
+        skip_writes_at_random(&Account::on_server(&server), 0.1, 0.03).await;
+    });
+    expect_results_of_model(&server);
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::concurrent_writers::skip_writes_at_random;
 use crate::support::{Account, ApiResponse, FeedReader, SeededRandom, Server, run_concurrently, test_seed};
 
 /// The number of concurrent clients.
@@ -145,11 +146,10 @@ fn expect_conflicts_name_holders(calls: &[CompletedCall], order: &FeedOrder) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn concurrent_calls_on_two_instances_are_linearizable() {
+/// Sends random calls to two instances on the database of the account, and checks their responses.
+async fn expect_linearizable(account: Account) {
     let count = std::env::var("LINEARIZABLE_CALLS").map_or(CALLS, |calls| calls.parse().unwrap());
-    let account = Account::new().await;
-    let both = [account.clone(), account.on_instance(&Server::shared().second_instance())];
+    let both = [account.clone(), account.on_instance(&account.server.second_instance())];
     let mut contacts = vec![];
     for index in 0..CONTACTS {
         contacts.push(account.create(json!({"first_name": index.to_string()})).await);
@@ -169,4 +169,16 @@ async fn concurrent_calls_on_two_instances_are_linearizable() {
     expect_conflicts_name_holders(&calls, &order);
     println!("{} calls, {} conflicts", calls.len(), statuses(409));
     assert!(statuses(409) > 20 && statuses(200) > 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_calls_on_two_instances_are_linearizable() {
+    expect_linearizable(Account::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_calls_are_linearizable_if_some_writes_are_not_stored_at_random() {
+    let account = Account::on_server(&Server::with_own_database("linearizable_skip", |_| {}));
+    skip_writes_at_random(&account, 0.1, 0.03).await;
+    expect_linearizable(account).await;
 }

@@ -15,6 +15,7 @@ mod overload;
 #[allow(dead_code, reason = "another program uses the rest")]
 mod service_process;
 mod soak;
+mod stopped_instance;
 #[path = "../api/support/mod.rs"]
 mod support;
 mod unavailable_database;

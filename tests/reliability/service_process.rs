@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::support::SECRET;
@@ -81,6 +83,21 @@ impl ServiceProcess {
         command.env("DATABASE_URL", &self.database).env("JWT_SECRET", SECRET);
         command.env("BIND_ADDR", self.address.to_string()).env("RUST_LOG", "warn").envs(self.settings.clone());
         self.running = Some(command.spawn().unwrap());
+    }
+
+    /// Stops the process with SIGSTOP: it does nothing until [`Self::resume`], and its connections stay open.
+    pub fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets the process go on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.running.as_ref().unwrap().id();
+        nix::sys::signal::kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     }
 
     /// Kills the process with SIGKILL, so it finishes no work and closes no connection properly.

@@ -197,6 +197,12 @@ impl AccountBatch {
         self.new_responses.is_empty() && self.changes_values_only()
     }
 
+    /// Whether some contacts of the batch may be stored without others: it changes only values, and a request with several
+    /// writes, which is stored as a whole or not at all, is not among the jobs.
+    pub(super) fn is_divisible_by_contact(&self) -> bool {
+        self.is_values_only() && self.jobs.iter().all(|job| job.request.writes.len() == 1)
+    }
+
     /// Whether one statement can store the batch: it is not large and purges no contact.
     pub(super) fn fits_into_statement(&self) -> bool {
         !self.is_large && !self.unit_of_work.changes().iter().any(|change| change.kind == ChangeKind::Purged)

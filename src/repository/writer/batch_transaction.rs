@@ -10,10 +10,11 @@ use uuid::Uuid;
 use super::account_batch::AccountBatch;
 use super::account_move::{AccountMove, expected_position};
 use super::load_state::load_state;
+use super::lock_accounts::Locking;
 use super::lock_wait::{LockOrder, lock_account};
 use super::purge_replies::reply_to_stored_batch;
-use super::store_batch::{self, StoredAccounts};
 use super::store_rows::store_rows;
+use super::store_transaction::{self, StoredAccounts};
 use super::store_values::{ContactKey, store_values};
 use super::transaction_memory::{TransactionMemory, WriteMemory};
 use super::write_job::WriteJob;
@@ -40,13 +41,13 @@ impl FailedBatch {
     }
 }
 
-/// Returns a batch for each account of the jobs, in order of account id.
-fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, AccountBatch> {
+/// Groups jobs by account, in order of account id.
+pub(super) fn group_by_account(jobs: Vec<WriteJob>) -> BTreeMap<Uuid, Vec<WriteJob>> {
     let mut accounts: BTreeMap<Uuid, Vec<WriteJob>> = BTreeMap::new();
     for job in jobs {
         accounts.entry(job.request.account).or_default().push(job);
     }
-    accounts.into_iter().map(|(account, jobs)| (account, AccountBatch::new(account, jobs))).collect()
+    accounts
 }
 
 /// How a batch has changed each account.
@@ -82,7 +83,8 @@ impl PreparedBatch {
         memory: &WriteMemory,
         jobs: Vec<WriteJob>,
     ) -> Result<Self, FailedBatch> {
-        let mut accounts = group_by_account(jobs);
+        let batch = |(account, jobs)| (account, AccountBatch::new(account, jobs));
+        let mut accounts = group_by_account(jobs).into_iter().map(batch).collect();
         let mut memory = memory.for_accounts();
         let prepared = async {
             let mut used = connection.acquire().await?;
@@ -188,7 +190,7 @@ async fn try_store(
         stored.accounts = StoredAccounts { accounts, ..StoredAccounts::default() };
     }
     if !values_only.is_empty() {
-        let contacts = store_values(&mut connection, &mut values_only, advances_accounts).await;
+        let contacts = store_values(&mut connection, &mut values_only, Locking::SkipLocked, advances_accounts).await;
         stored.contacts = match contacts {
             // The other batches are committed, and their jobs must get their replies. Only the jobs that change nothing
             // but values are retried.
@@ -256,6 +258,12 @@ async fn try_write_waiting(
         if batches.values().all(|batch| batch.is_stale() || !batch.has_effects()) {
             return Ok(StoredRows::default());
         }
+        if batches.values().all(AccountBatch::is_divisible_by_contact) {
+            // The statement waits for the lock, so that it is held for a shorter time than a transaction takes.
+            let mut batches: Vec<_> = batches.values_mut().collect();
+            let stored = store_values(&mut connection, &mut batches, Locking::Wait, advances_accounts).await?;
+            return Ok(StoredRows { contacts: stored, ..StoredRows::default() });
+        }
     }
     let mut transaction = connection.begin().await?;
     for account in batches.keys() {
@@ -268,11 +276,11 @@ async fn try_write_waiting(
     let mut stored = StoredRows::default();
     for batch in batches.values_mut().filter(|batch| batch.has_effects()) {
         insert_new_accounts(&mut transaction, std::iter::once(&*batch)).await?;
-        // A request with several writes is stored as a whole, or not at all.
-        if batch.is_values_only() && batch.jobs.iter().all(|job| job.request.writes.len() == 1) {
-            stored.contacts = store_values(&mut transaction, &mut [batch], advances_accounts).await?;
+        if batch.is_divisible_by_contact() {
+            let batches = &mut [batch];
+            stored.contacts = store_values(&mut transaction, batches, Locking::SkipLocked, advances_accounts).await?;
         } else {
-            stored.accounts = store_batch::store_all(&mut transaction, &mut [batch], advances_accounts).await?;
+            stored.accounts = store_transaction::store_all(&mut transaction, &mut [batch], advances_accounts).await?;
         }
     }
     transaction.commit().await?;

@@ -19,43 +19,63 @@ const FEW_ACCOUNTS: usize = 8;
 pub(super) const ACCOUNT_COLUMNS: [ArrayColumn; 3] =
     [("account_id", "uuid"), ("registry", "bigint"), ("changes", "bigint")];
 
+/// Whether a statement waits for accounts that another transaction has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locking {
+    /// It skips them: other accounts must not wait.
+    SkipLocked,
+    /// It waits for the only account. From then on it waits 100 ms for any other lock: a row that another transaction holds
+    /// must not block the other writes of the account.
+    Wait,
+}
+
 /// Which of the variants of a statement is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Variant {
+    locking: Locking,
     /// There are [`FEW_ACCOUNTS`] at most.
-    pub(super) has_few_accounts: bool,
+    has_few_accounts: bool,
     /// The new position of each account is stored in its row, for instances of an older build.
-    pub(super) advances_accounts: bool,
+    advances_accounts: bool,
 }
 
 impl Variant {
-    /// All variants. A variant with the index `n` has its statement at the same index.
-    pub(super) const ALL: [Self; 4] = [
-        Self { has_few_accounts: false, advances_accounts: false },
-        Self { has_few_accounts: true, advances_accounts: false },
-        Self { has_few_accounts: false, advances_accounts: true },
-        Self { has_few_accounts: true, advances_accounts: true },
-    ];
-
     /// Returns the variant for this number of accounts.
-    pub(super) fn new(accounts: usize, advances_accounts: bool) -> Self {
-        Self { has_few_accounts: accounts <= FEW_ACCOUNTS, advances_accounts }
+    pub(super) fn new(locking: Locking, accounts: usize, advances_accounts: bool) -> Self {
+        Self { locking, has_few_accounts: accounts <= FEW_ACCOUNTS, advances_accounts }
     }
 
-    /// Returns the index in [`Variant::ALL`].
+    /// Returns a value for each variant, in the order of [`Variant::index`].
+    pub(super) fn map_all<T>(value: impl Fn(Self) -> T) -> Vec<T> {
+        let of_index = |index: usize| Self {
+            locking: if index & 1 == 0 { Locking::SkipLocked } else { Locking::Wait },
+            has_few_accounts: index & 2 != 0,
+            advances_accounts: index & 4 != 0,
+        };
+        (0..8).map(|index| value(of_index(index))).collect()
+    }
+
+    /// Returns the index of the variant in the result of [`Variant::map_all`].
     pub(super) fn index(self) -> usize {
-        usize::from(self.has_few_accounts) + 2 * usize::from(self.advances_accounts)
+        usize::from(self.locking == Locking::Wait)
+            + 2 * usize::from(self.has_few_accounts)
+            + 4 * usize::from(self.advances_accounts)
     }
 }
 
 /// Returns a query that locks the accounts of [`bind_accounts`], whose parameters begin with `first`, and returns their
-/// columns and `position`, a lower bound of the position of their last change. It skips accounts that another transaction
-/// has locked, or whose registry has changed. There may be more columns than [`ACCOUNT_COLUMNS`].
-pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn]) -> String {
+/// columns and `position`, a lower bound of the position of their last change. It skips accounts whose registry has changed.
+/// There may be more columns than [`ACCOUNT_COLUMNS`].
+pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn], locking: Locking) -> String {
+    // The timeout is set when the subquery has the lock.
+    let (skip, set_timeout) = match locking {
+        Locking::SkipLocked => (" SKIP LOCKED", ""),
+        Locking::Wait => ("", ", set_config('lock_timeout', '100ms', true)"),
+    };
     format!(
-        "SELECT n.*, greatest(a.last_position, a.trimmed_position) AS position FROM {} CROSS JOIN LATERAL \
+        "SELECT n.*, greatest(a.last_position, a.trimmed_position) AS position{set_timeout} FROM {} CROSS JOIN LATERAL \
          (SELECT * FROM accounts WHERE account_id = n.account_id AND registry_version = n.registry LIMIT 1 \
-         FOR NO KEY UPDATE SKIP LOCKED) a",
+         FOR NO KEY UPDATE{skip}) a",
         rows_from_arrays(first, columns)
     )
 }
@@ -75,7 +95,7 @@ pub(super) fn locked_accounts_sql(first: usize, columns: &[ArrayColumn], variant
     let placed = format!(
         "locked AS MATERIALIZED ({}), {name} AS MATERIALIZED (SELECT * FROM (SELECT k.*, \
          greatest(k.position, c.newest_position) AS newest_position, c.newest_at FROM locked k {newest_changes}) p{condition})",
-        lock_accounts_sql(first, columns),
+        lock_accounts_sql(first, columns, variant.locking),
     );
     if !variant.advances_accounts {
         return placed;

@@ -16,8 +16,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::account_queues::AccountQueues;
-use super::batch_transaction::{AccountMoves, FailedBatch, PreparedBatch, UnstoredJobs};
+use super::account_queues::{AccountQueues, MIN_CONTENDED};
+use super::batch_transaction::{AccountMoves, FailedBatch, PreparedBatch, UnstoredJobs, group_by_account};
 use super::write_job::{Dependency, WriteJob, fail_jobs};
 use crate::repository::batcher::{BatchQueue, BatchReceiver, new_queue};
 use crate::repository::error::StorageError;
@@ -76,7 +76,14 @@ impl BatchWriter {
         let UnstoredJobs { moves, locked, outdated, deferred } = unstored;
         Retry::AccountInUse.count(locked.len());
         Retry::Conflict.count(outdated.len());
-        let mut again: Vec<_> = outdated.into_iter().chain(locked).collect();
+        let mut again = outdated;
+        for (account, jobs) in group_by_account(locked) {
+            if jobs.len() >= MIN_CONTENDED {
+                self.account_queues.add_contended(account, jobs);
+            } else {
+                again.extend(jobs);
+            }
+        }
         let waiting = again.extract_if(.., WriteJob::count_lost_attempt);
         self.queue_by_account(waiting.chain(deferred).collect());
         StoredBatch { again, moves }
@@ -95,12 +102,9 @@ impl BatchWriter {
         self.queue_by_account(jobs);
     }
 
-    fn queue_by_account(&self, mut jobs: Vec<WriteJob>) {
-        jobs.sort_by_key(|job| job.request.account);
-        let mut jobs = jobs.into_iter().peekable();
-        while let Some(account) = jobs.peek().map(|job| job.request.account) {
-            let account_jobs = std::iter::from_fn(|| jobs.next_if(|job| job.request.account == account)).collect();
-            self.account_queues.add(account, account_jobs);
+    fn queue_by_account(&self, jobs: Vec<WriteJob>) {
+        for (account, jobs) in group_by_account(jobs) {
+            self.account_queues.add(account, jobs);
         }
     }
 }

@@ -17,9 +17,9 @@ use super::bind_columns::{
 };
 use super::insert_rows::{insert_changes_sql, insert_contacts_sql};
 use super::lock_accounts::{
-    ACCOUNT_COLUMNS, Variant, bind_accounts, last_changes_from_rows, locked_accounts_sql, place_batches,
+    ACCOUNT_COLUMNS, Locking, Variant, bind_accounts, last_changes_from_rows, locked_accounts_sql, place_batches,
 };
-use super::store_batch::delete_keys_sql;
+use super::store_transaction::delete_keys_sql;
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::{bind_new_responses, insert_new_responses_sql};
 use crate::repository::statement::{ArrayColumn, column_names, rows_from_arrays};
@@ -37,7 +37,7 @@ const GUARD: &str = " WHERE newest_position = expected_position AND coalesce(new
 const CHECK: &str = "1 / ((SELECT count(*) FROM stored) = (SELECT sum(updates) FROM l) \
     AND (SELECT count(*) FROM responses) = (SELECT sum(responses) FROM l))::integer";
 
-static STORE_ROWS: LazyLock<[String; 4]> = LazyLock::new(|| Variant::ALL.map(store_rows_sql));
+static STORE_ROWS: LazyLock<Vec<String>> = LazyLock::new(|| Variant::map_all(store_rows_sql));
 
 /// Returns the statement. A row of a contact with the version 0 as `base` is a new contact.
 fn store_rows_sql(variant: Variant) -> String {
@@ -90,7 +90,7 @@ pub(super) async fn store_rows(
         let batches: Vec<&AccountBatch> = batches.iter().map(|batch| &**batch).collect();
         let contacts = updated_contacts(&batches, |_| None).chain(created_contacts(&batches, |_| None)).collect();
         let contacts = ContactColumns::new(contacts)?;
-        let store = STORE_ROWS[Variant::new(batches.len(), advances_accounts).index()].as_str();
+        let store = STORE_ROWS[Variant::new(Locking::SkipLocked, batches.len(), advances_accounts).index()].as_str();
         let query = contacts.bind_archival(contacts.bind_values(sqlx::query(store))).bind(contacts.created_at());
         let query = query.bind(row_ids(&batches));
         let query = KeyColumns::new(removed_keys(&batches)).bind(query);

@@ -1,7 +1,7 @@
 //! Stores batches that change only values of active contacts and no unique keys, with one statement. Most writes do.
 //!
 //! It can be a transaction of its own. A contact that has changed since it was read is not stored, and neither are the
-//! contacts of an account that another transaction has locked.
+//! contacts of an account that is skipped, because another transaction has locked it.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use super::bind_columns::{
 };
 use super::insert_rows::insert_changes_sql;
 use super::lock_accounts::{
-    ACCOUNT_COLUMNS, Variant, bind_accounts, last_changes_from_rows, locked_accounts_sql, place_batches,
+    ACCOUNT_COLUMNS, Locking, Variant, bind_accounts, last_changes_from_rows, locked_accounts_sql, place_batches,
 };
 use crate::repository::error::StorageError;
 use crate::repository::statement::rows_from_arrays;
@@ -27,7 +27,7 @@ pub(super) type ContactKey = (Uuid, Uuid);
 /// The statement. The positions that it gets are provisional. Each contact has its `ctid`: it belongs to one version of the
 /// contact, so it needs no other lookup than a check that the version is still there. The check cannot use an index, so
 /// that the planner does not scan one instead (`statement.rs`).
-static STORE_VALUES: LazyLock<[String; 4]> = LazyLock::new(|| Variant::ALL.map(store_values_sql));
+static STORE_VALUES: LazyLock<Vec<String>> = LazyLock::new(|| Variant::map_all(store_values_sql));
 
 fn store_values_sql(variant: Variant) -> String {
     let columns: Vec<_> = contact_value_columns().into_iter().chain([("row_id", "text")]).collect();
@@ -54,11 +54,12 @@ fn store_values_sql(variant: Variant) -> String {
 pub(super) async fn store_values(
     connection: &mut PgConnection,
     batches: &mut [&mut AccountBatch],
+    locking: Locking,
     advances_accounts: bool,
 ) -> Result<HashSet<ContactKey>, StorageError> {
     let rows = {
         let batches: Vec<&AccountBatch> = batches.iter().map(|batch| &**batch).collect();
-        let store = STORE_VALUES[Variant::new(batches.len(), advances_accounts).index()].as_str();
+        let store = STORE_VALUES[Variant::new(locking, batches.len(), advances_accounts).index()].as_str();
         let contacts = ContactColumns::new(updated_contacts(&batches, |_| None).collect())?;
         let query = contacts.bind_values(sqlx::query(store));
         let query = query.bind(batches.iter().flat_map(|batch| batch.updated_row_ids()).collect::<Vec<_>>());

@@ -223,3 +223,17 @@ async fn send_random_batch(account: &Account, log: &WriteLog, random: &mut Seede
     }
     account.post(&format!("/contacts/batch/{action}"), body).await
 }
+
+/// Makes the database skip updates of contacts and report new unique keys as taken, each with this probability, as if
+/// another writer had been first.
+pub async fn skip_writes_at_random(account: &Account, updates: f64, keys: f64) {
+    let triggers = format!(
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN IF random() < {updates} THEN RETURN NULL; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER skip BEFORE UPDATE ON contacts FOR EACH ROW EXECUTE FUNCTION skip(); \
+         CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN IF random() < {keys} THEN RAISE unique_violation; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER collide BEFORE INSERT ON contact_keys FOR EACH ROW EXECUTE FUNCTION collide()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(triggers)).execute(&mut account.database().await).await.unwrap();
+}

@@ -94,17 +94,10 @@ async fn replayed_feed_equals_the_stored_contacts_under_concurrent_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replayed_feed_equals_the_stored_contacts_if_some_are_not_stored_at_random() {
-    // As if another writer had been first: an update skips a contact, and a new unique key is taken.
-    const SKIP: &str = "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS \
-         $$ BEGIN IF random() < 0.15 THEN RETURN NULL; END IF; RETURN NEW; END $$; \
-         CREATE TRIGGER skip BEFORE UPDATE ON contacts FOR EACH ROW EXECUTE FUNCTION skip(); \
-         CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS \
-         $$ BEGIN IF random() < 0.1 THEN RAISE unique_violation; END IF; RETURN NEW; END $$; \
-         CREATE TRIGGER collide BEFORE INSERT ON contact_keys FOR EACH ROW EXECUTE FUNCTION collide()";
     let server = Server::with_own_database("replay_skip", |_| {});
     let account = Account::on_server(&server);
     concurrent_writers::define_fields(&account).await;
-    sqlx::raw_sql(SKIP).execute(&mut account.database().await).await.unwrap();
+    concurrent_writers::skip_writes_at_random(&account, 0.15, 0.1).await;
     let instances = [account.clone(), account.on_instance(&server.second_instance())];
     let log = Arc::new(WriteLog::default());
     let reader = spawn_reader(instances[1].clone(), &log, "limit=7");

@@ -16,6 +16,7 @@ mod purge;
 mod read;
 mod request_bodies;
 mod restore;
+mod rolling_upgrade;
 mod search;
 mod unique_property_lookup;
 mod unusual_strings;

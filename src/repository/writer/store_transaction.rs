@@ -1,8 +1,7 @@
-//! Stores the effects of a batch of writes, in a few statements however many contacts it changes.
+//! Stores batches of any kind and size in a transaction, in a few statements however many contacts they change.
 //!
-//! The row of each account is locked until the commit, and its changes are placed after its last change. Rows are locked
-//! in the order of account ids. What another transaction has changed since it was read is not stored: contacts have a
-//! version, the account has a version of its registry, and unique keys have an index.
+//! The row of each account is locked until the commit, and its changes are placed after its last change. An account whose
+//! contacts or keys have changed since they were read is not stored.
 
 use std::collections::HashSet;
 
@@ -16,7 +15,7 @@ use super::bind_columns::{
     removed_keys, updated_contacts,
 };
 use super::insert_rows::{insert_changes, insert_contacts, insert_keys};
-use super::lock_accounts::{ACCOUNT_COLUMNS, bind_accounts, lock_accounts_sql, place_batches};
+use super::lock_accounts::{ACCOUNT_COLUMNS, Locking, bind_accounts, lock_accounts_sql, place_batches};
 use super::store_values::store_values;
 use crate::repository::error::StorageError;
 use crate::repository::history_erasure::{self, PendingErasure};
@@ -81,7 +80,7 @@ async fn store_values_of_accounts(
     if batches.is_empty() {
         return Ok(HashSet::new());
     }
-    let stored = store_values(connection, batches, advances_accounts).await?;
+    let stored = store_values(connection, batches, Locking::SkipLocked, advances_accounts).await?;
     let accounts: HashSet<_> = stored.iter().map(|(account, _)| *account).collect();
     let expected = batches.iter().filter(|batch| accounts.contains(&batch.account));
     let expected: usize = expected.map(|batch| batch.effects.updated.len()).sum();
@@ -100,7 +99,7 @@ async fn lock_and_place(
         return Ok(HashSet::new());
     }
     let lock = {
-        let lock = sql!("{}", lock_accounts_sql(1, &ACCOUNT_COLUMNS));
+        let lock = sql!("{}", lock_accounts_sql(1, &ACCOUNT_COLUMNS, Locking::SkipLocked));
         let batches: Vec<&AccountBatch> = batches.iter().map(|batch| &**batch).collect();
         bind_accounts(sqlx::query(lock), &batches).fetch_all(&mut *connection).await?
     };
