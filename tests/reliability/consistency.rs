@@ -202,7 +202,6 @@ fn expect_results_of_model(server: &Server) {
     };
     runner.run(&calls, run).unwrap();
     let statuses = statuses.into_inner();
-    println!("calls by status: {statuses:?}");
     // The cases covered every status.
     for status in [200, 201, 204, 400, 404, 409] {
         assert!(statuses.get(&status).is_some_and(|count| *count >= 5), "{statuses:?}");

@@ -167,7 +167,6 @@ async fn expect_linearizable(account: Account) {
     assert_eq!(order.positions.len(), calls.iter().filter(|call| call.is_write()).count());
     expect_order_matches_times(&calls, &order);
     expect_conflicts_name_holders(&calls, &order);
-    println!("{} calls, {} conflicts", calls.len(), statuses(409));
     assert!(statuses(409) > 20 && statuses(200) > 100);
 }
 

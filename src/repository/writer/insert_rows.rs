@@ -1,7 +1,8 @@
 //! Inserts the new rows of a batch: contacts, their unique keys, entries of the change feed.
 //!
-//! A few rows are bound as arrays to a prepared statement. Many rows use `COPY`. It is planned anew each time and needs
-//! a second round trip, but takes a fifth less of the database's time.
+//! Rows are bound as arrays to a prepared statement. Many new contacts use `COPY`, and so do their keys and changes. It is
+//! planned anew each time and needs a second round trip, but an import is a quarter faster. Changes of stored contacts are
+//! faster with the statement.
 
 use sqlx::postgres::PgConnection;
 
@@ -15,8 +16,8 @@ use crate::fields::system;
 use crate::repository::error::StorageError;
 use crate::repository::statement::{ArrayColumn, column_names, comma_separated, rows_from_arrays, sql};
 
-/// The minimum number of rows for `COPY`.
-const COPY_MIN_ROWS: usize = 200;
+/// The minimum number of new contacts for `COPY`.
+const COPY_MIN_CONTACTS: usize = 200;
 
 /// Returns the columns of a new contact in the order in which [`insert_contacts`] writes them.
 fn new_contact_columns() -> Vec<ArrayColumn> {
@@ -48,9 +49,11 @@ pub(super) fn insert_changes_sql(first: usize, places_rows: bool) -> String {
     )
 }
 
-/// Whether the values of a batch are too large to be bound. `COPY` sends them row by row.
-fn is_any_large(batches: &[&AccountBatch]) -> bool {
-    batches.iter().any(|batch| batch.is_large())
+/// Whether `COPY` inserts the rows of these batches: there are many new contacts, or values are too large to be bound. `COPY`
+/// sends them row by row.
+fn uses_copy(batches: &[&AccountBatch]) -> bool {
+    let created: usize = batches.iter().map(|batch| batch.effects.created.len()).sum();
+    created >= COPY_MIN_CONTACTS || batches.iter().any(|batch| batch.is_large())
 }
 
 /// Inserts new contacts.
@@ -59,7 +62,7 @@ pub(super) async fn insert_contacts(
     batches: &[&AccountBatch],
 ) -> Result<(), StorageError> {
     let created: Vec<ContactRow<'_>> = created_contacts(batches, AccountBatch::known_last).collect();
-    if created.len() >= COPY_MIN_ROWS || is_any_large(batches) {
+    if uses_copy(batches) {
         return copy_contacts(connection, &created).await;
     }
     let columns = ContactColumns::new(created)?;
@@ -118,7 +121,7 @@ pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&Accou
     const COPY: &str =
         "COPY contact_keys (account_id, contact_id, field_id, key, is_active) FROM STDIN (FORMAT binary)";
     let added = added_keys(batches);
-    if added.len() >= COPY_MIN_ROWS {
+    if uses_copy(batches) {
         return copy_rows(connection, COPY, &added, |row, (account, contact, key, is_active)| {
             row.uuid(*account).uuid(*contact).integer(key.field.0).text(Some(&key.key)).boolean(*is_active);
             Ok(())
@@ -139,7 +142,7 @@ pub(super) async fn insert_changes(
     batches: &[&AccountBatch],
 ) -> Result<(), StorageError> {
     let changes = ChangeRow::all(batches, AccountBatch::known_last);
-    if changes.len() >= COPY_MIN_ROWS || is_any_large(batches) {
+    if uses_copy(batches) {
         let statement = sql!("COPY changes ({}) FROM STDIN (FORMAT binary)", column_names(&CHANGE_COLUMNS));
         return copy_rows(connection, statement, &changes, |row, placed| {
             let ChangeRow { account, change, .. } = placed;
