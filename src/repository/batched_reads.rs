@@ -13,7 +13,7 @@ use super::batcher::{self, BatchQueue};
 use super::error::StorageError;
 use super::pool::{DedicatedConnection, DedicatedConnections};
 use super::row_mapping::{self, contact_columns, custom_parameter};
-use super::statement::sql;
+use super::statement::{ALL_SHARDS, shard_condition, sql};
 use super::{Repository, storage_metrics};
 use crate::contacts::Contact;
 use crate::fields::CustomSelection;
@@ -109,14 +109,16 @@ async fn send_contacts(dedicated: &DedicatedConnection, jobs: &mut [Option<ReadJ
     let select = sql!(
         "SELECT {}, k.number FROM unnest($1::uuid[], $2::uuid[], $3::text[]) WITH ORDINALITY \
          AS k (account_id, id, custom, number) \
-         CROSS JOIN LATERAL (SELECT * FROM contacts WHERE account_id = k.account_id AND id = k.id LIMIT 1) c",
-        contact_columns("k.custom")
+         CROSS JOIN LATERAL (SELECT * FROM contacts t WHERE account_id = k.account_id AND id = k.id AND {} LIMIT 1) c",
+        contact_columns("k.custom"),
+        shard_condition("t", 4)
     );
     let all = || jobs.iter().flatten();
     let query = sqlx::query(select)
         .bind(all().map(|job| job.account).collect::<Vec<_>>())
         .bind(all().map(|job| job.id).collect::<Vec<_>>())
-        .bind(all().map(|job| custom_parameter(&job.custom)).collect::<Vec<_>>());
+        .bind(all().map(|job| custom_parameter(&job.custom)).collect::<Vec<_>>())
+        .bind(ALL_SHARDS);
     let mut connection = dedicated.acquire().await?;
     let mut rows = query.fetch(&mut *connection);
     let mut replies = vec![];

@@ -14,9 +14,10 @@ use uuid::Uuid;
 use super::Repository;
 use super::change_notifier::ChangeSubscription;
 use super::error::StorageError;
-use super::last_changes::last_position;
+use super::last_changes::LAST_POSITION;
 use super::pool::{AdmittedConnection, Pool};
 use super::row_stream::{RowStream, read_optional, stream_rows};
+use super::statement::sql;
 use crate::contacts::{ChangeKind, FeedCursor, FeedEntry, now};
 
 /// The maximum number of entries that a read scans when it excludes the entries of an actor.
@@ -92,20 +93,17 @@ impl From<sqlx::Error> for FeedError {
     }
 }
 
-/// Expands to the columns that [`EntryRows`] reads. The account is the first parameter of the statement.
-macro_rules! entry_columns {
-    () => {
-        concat!(
-            "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
-             (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), (SELECT ",
-            last_position!(),
-            " FROM accounts s WHERE s.account_id = $1), \
-             (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)"
-        )
-    };
+/// Returns the columns that [`EntryRow`] reads. The account is the first parameter of the statement.
+fn entry_columns() -> String {
+    format!(
+        "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
+         (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), \
+         (SELECT {LAST_POSITION} FROM accounts s WHERE s.account_id = $1), \
+         (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)"
+    )
 }
 
-/// Returns the entry in a row with the columns of `entry_columns!`.
+/// Returns the entry in a row with the columns of [`entry_columns`].
 fn feed_entry_from_row(row: &PgRow) -> sqlx::Result<FeedEntry> {
     let kind: String = row.try_get(2)?;
     Ok(FeedEntry {
@@ -209,17 +207,16 @@ impl Repository {
     ) -> Result<Option<HistoryPage>, StorageError> {
         // Each entry refers to the previous entry of its contact. So the history needs no index, which every write
         // would have to update.
-        const WALK: &str = concat!(
+        let walk = sql!(
             "WITH RECURSIVE walk AS ( \
                  SELECT h.position, h.previous_position, 1 AS step FROM changes h \
                  WHERE h.account_id = $1 AND h.position = $3 AND h.contact_id = $2 \
                  UNION ALL SELECT h.position, h.previous_position, w.step + 1 FROM walk w \
                  CROSS JOIN LATERAL (SELECT position, previous_position FROM changes \
                  WHERE account_id = $1 AND position = w.previous_position LIMIT 1) h WHERE w.step < $4) \
-             SELECT ",
-            entry_columns!(),
-            " FROM walk w CROSS JOIN LATERAL \
-             (SELECT * FROM changes WHERE account_id = $1 AND position = w.position LIMIT 1) h ORDER BY h.position DESC"
+             SELECT {} FROM walk w CROSS JOIN LATERAL \
+             (SELECT * FROM changes WHERE account_id = $1 AND position = w.position LIMIT 1) h ORDER BY h.position DESC",
+            entry_columns()
         );
         let newest = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
         let mut connection = self.pool.admit(account).await?;
@@ -227,7 +224,7 @@ impl Repository {
         let Some(newest) = newest else { return Ok(None) };
         // The walk starts at the last entry of the previous page, which is read again and then removed.
         let (start, repeated) = before.map_or((newest, 0), |before| (before, 1));
-        let walk = query(WALK).bind(account).bind(contact).bind(start).bind(limit + repeated);
+        let walk = query(walk).bind(account).bind(contact).bind(start).bind(limit + repeated);
         let mut rows = stream_rows(connection, walk, EntryRow::from_row);
         while let Some(EntryRow { entry, registry_version, .. }) = rows.try_next().await? {
             if Some(entry.position) != before {
@@ -241,36 +238,31 @@ impl Repository {
 /// Selects the entries from a position on, in order. Excluded entries are left out, except the entry at the position
 /// and the last one that was scanned.
 fn select_entries(account: Uuid, start: i64, request: &FeedRequest) -> Query<'static, Postgres, PgArguments> {
-    const ALL: &str = concat!(
-        "SELECT ",
-        entry_columns!(),
-        " FROM changes h WHERE h.account_id = $1 AND h.position >= $2 ORDER BY h.position LIMIT $3"
+    let all = sql!(
+        "SELECT {} FROM changes h WHERE h.account_id = $1 AND h.position >= $2 ORDER BY h.position LIMIT $3",
+        entry_columns()
     );
-    const NOT_EXCLUDED: &str = concat!(
+    let not_excluded = sql!(
         "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= $2 \
-         ORDER BY position LIMIT $3) SELECT ",
-        entry_columns!(),
-        " FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 OR h.position = (SELECT max(position) FROM h) \
-         ORDER BY h.position LIMIT $5"
+         ORDER BY position LIMIT $3) SELECT {} FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 \
+         OR h.position = (SELECT max(position) FROM h) ORDER BY h.position LIMIT $5",
+        entry_columns()
     );
     match &request.exclude {
-        None => query(ALL).bind(account).bind(start).bind(request.limit + 1),
+        None => query(all).bind(account).bind(start).bind(request.limit + 1),
         Some(actor) => {
-            let not_excluded = query(NOT_EXCLUDED).bind(account).bind(start).bind(MAX_SCANNED).bind(actor);
+            let query = query(not_excluded).bind(account).bind(start).bind(MAX_SCANNED).bind(actor);
             // Two more than requested: the entry at the position and the last scanned entry.
-            not_excluded.bind(request.limit + 2)
+            query.bind(request.limit + 2)
         }
     }
 }
 
 /// Returns the empty page after the newest entry.
 async fn read_end_of_feed(connection: AdmittedConnection, account: Uuid) -> Result<FeedPage, StorageError> {
-    const NEWEST: &str = concat!(
-        "SELECT ",
-        entry_columns!(),
-        " FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1"
-    );
-    let newest = read_optional(stream_rows(connection, query(NEWEST).bind(account), EntryRow::from_row)).await?;
+    let newest =
+        sql!("SELECT {} FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1", entry_columns());
+    let newest = read_optional(stream_rows(connection, query(newest).bind(account), EntryRow::from_row)).await?;
     let (next, account_position) =
         newest.map_or((FeedCursor::START, 0), |row| (FeedCursor::after(&row.entry), row.account_position));
     Ok(FeedPage { entries: None, next, registry_version: 0, account_position })

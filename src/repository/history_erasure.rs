@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::error::StorageError;
 use super::pool::Pool;
 use super::row_mapping;
+use super::statement::{ALL_SHARDS, join_accounts, shard_condition, sql};
 use crate::contacts::now;
 
 /// The number of entries that a purge erases in its own transaction, which other accounts share.
@@ -40,16 +41,19 @@ pub(super) async fn erase_first_entries(
     transaction: &mut PgConnection,
     histories: &[PendingErasure],
 ) -> Result<Vec<PendingErasure>, StorageError> {
-    const INSERT: &str = "INSERT INTO pending_erasures (account_id, contact_id, position, created_at) \
-         SELECT n.account_id, n.contact_id, n.position, $4 \
-         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, contact_id, position)";
+    let insert = sql!(
+        "INSERT INTO pending_erasures (account_id, contact_id, position, created_at) \
+         SELECT a.account_id, n.contact_id, n.position, $4 \
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, contact_id, position) {}",
+        join_accounts(5)
+    );
     let pending = erase_entries(transaction, histories, ENTRIES_IN_PURGE).await?;
     if !pending.is_empty() {
-        let insert = sqlx::query(INSERT)
+        let insert = sqlx::query(insert)
             .bind(pending.iter().map(|erasure| erasure.account).collect::<Vec<_>>())
             .bind(pending.iter().map(|erasure| erasure.contact).collect::<Vec<_>>())
             .bind(pending.iter().map(|erasure| erasure.position).collect::<Vec<_>>());
-        insert.bind(now()).execute(transaction).await?;
+        insert.bind(now()).bind(ALL_SHARDS).execute(transaction).await?;
     }
     Ok(pending)
 }
@@ -60,21 +64,24 @@ async fn erase_entries(
     histories: &[PendingErasure],
     limit: i32,
 ) -> Result<Vec<PendingErasure>, StorageError> {
-    const ERASE: &str = "WITH RECURSIVE history AS ( \
+    let erase = sql!(
+        "WITH RECURSIVE history AS ( \
              SELECT n.account_id, n.contact_id, h.row_id, h.previous_position, 1 AS step \
              FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, contact_id, position) \
-             CROSS JOIN LATERAL (SELECT ctid AS row_id, previous_position FROM changes \
-             WHERE account_id = n.account_id AND position = n.position LIMIT 1) h \
+             CROSS JOIN LATERAL (SELECT ctid AS row_id, previous_position FROM changes c \
+             WHERE account_id = n.account_id AND position = n.position AND {shard} LIMIT 1) h \
              UNION ALL SELECT t.account_id, t.contact_id, h.row_id, h.previous_position, t.step + 1 FROM history t \
-             CROSS JOIN LATERAL (SELECT ctid AS row_id, previous_position FROM changes \
-             WHERE account_id = t.account_id AND position = t.previous_position LIMIT 1) h WHERE t.step < $4), \
-         erased AS (UPDATE changes c SET changed = '{}' FROM history h WHERE c.ctid = h.row_id) \
-         SELECT account_id, contact_id, previous_position FROM history WHERE step = $4 AND previous_position > 0";
-    let erase = sqlx::query(ERASE)
+             CROSS JOIN LATERAL (SELECT ctid AS row_id, previous_position FROM changes c \
+             WHERE account_id = t.account_id AND position = t.previous_position AND {shard} LIMIT 1) h WHERE t.step < $4), \
+         erased AS (UPDATE changes c SET changed = '{{}}' FROM history h WHERE c.ctid = h.row_id AND {shard}) \
+         SELECT account_id, contact_id, previous_position FROM history WHERE step = $4 AND previous_position > 0",
+        shard = shard_condition("c", 5)
+    );
+    let erase = sqlx::query(erase)
         .bind(histories.iter().map(|history| history.account).collect::<Vec<_>>())
         .bind(histories.iter().map(|history| history.contact).collect::<Vec<_>>())
         .bind(histories.iter().map(|history| history.position).collect::<Vec<_>>());
-    let rows = erase.bind(limit).fetch_all(connection).await?;
+    let rows = erase.bind(limit).bind(ALL_SHARDS).fetch_all(connection).await?;
     let pending = rows.iter().map(|row| {
         let (account, contact) = (row_mapping::account_from_row(row)?, row.try_get("contact_id")?);
         Ok(PendingErasure { account, contact, position: row.try_get("previous_position")? })

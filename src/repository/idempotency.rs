@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::error::{StorageError, WriteError};
 use super::pool::Pool;
 use super::row_mapping;
-use super::statement::{ArrayColumn, column_names, rows_from_arrays, sql};
+use super::statement::{ALL_SHARDS, ArrayColumn, column_names, join_accounts, rows_from_arrays, shard_condition, sql};
 use crate::contacts::now;
 
 /// How long a repeated request gets the stored response of the first.
@@ -136,13 +136,17 @@ impl IdempotencyKeys {
         self,
         connection: &'c mut PgConnection,
     ) -> impl Stream<Item = sqlx::Result<(Uuid, String, StoredResponse)>> + Unpin + 'c {
-        const FIND: &str = "SELECT s.account_id, s.key, s.fingerprint, \
+        let find = sql!(
+            "SELECT s.account_id, s.key, s.fingerprint, \
              CASE WHEN s.fingerprint = k.fingerprint THEN s.response END AS response \
              FROM unnest($1::uuid[], $2::text[], $4::bytea[]) AS k (account_id, key, fingerprint) CROSS JOIN LATERAL \
-             (SELECT * FROM idempotency_keys WHERE account_id = k.account_id AND key = k.key LIMIT 1) s \
-             WHERE s.created_at > $3";
+             (SELECT * FROM idempotency_keys t WHERE account_id = k.account_id AND key = k.key AND {} LIMIT 1) s \
+             WHERE s.created_at > $3",
+            shard_condition("t", 5)
+        );
         let find =
-            sqlx::query(FIND).bind(self.accounts).bind(self.keys).bind(now() - RETENTION).bind(self.fingerprints);
+            sqlx::query(find).bind(self.accounts).bind(self.keys).bind(now() - RETENTION).bind(self.fingerprints);
+        let find = find.bind(ALL_SHARDS);
         find.fetch(connection).map(|row| {
             let row = row?;
             let response: Option<Vec<u8>> = row.try_get("response")?;
@@ -165,20 +169,21 @@ pub(super) async fn store_responses(
     // `xmax` is 0 in a row that was inserted, and this transaction in a row that was updated.
     let store = sql!(
         "WITH stored AS (INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, response, created_at) \
-         SELECT n.account_id, n.key, n.fingerprint, n.response, $5 \
-         FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS n (account_id, key, fingerprint, response) \
+         SELECT a.account_id, n.key, n.fingerprint, n.response, $5 \
+         FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS n (account_id, key, fingerprint, response) {} \
          ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6 \
-         RETURNING k.account_id, k.key, k.xmax <> 0 AS is_replaced), contacts AS ({}) \
+         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6::timestamptz \
+         RETURNING k.account_id, k.key, k.xmax <> 0 AS is_replaced), response_contacts AS ({}) \
          SELECT account_id, key, is_replaced FROM stored",
-        insert_response_contacts_sql(7, "")
+        join_accounts(10),
+        insert_response_contacts_sql(7, "a", &join_accounts(10))
     );
     if responses.is_empty() {
         return Ok(());
     }
     let now = now();
     let store = bind_responses(sqlx::query(store), responses).bind(now).bind(now - RETENTION);
-    let stored = bind_response_contacts(store, responses).fetch_all(&mut *connection).await?;
+    let stored = bind_response_contacts(store, responses).bind(ALL_SHARDS).fetch_all(&mut *connection).await?;
     if stored.len() != responses.len() {
         return Err(StorageError::Stale);
     }
@@ -211,7 +216,7 @@ pub(super) fn insert_new_responses_sql(first: usize, join: &str) -> String {
          SELECT n.account_id, n.key, n.fingerprint, n.response, n.created_at FROM {} {join} ON CONFLICT DO NOTHING RETURNING 1), \
          response_contacts AS ({})",
         rows_from_arrays(first, &RESPONSE_COLUMNS),
-        insert_response_contacts_sql(first + RESPONSE_COLUMNS.len(), join)
+        insert_response_contacts_sql(first + RESPONSE_COLUMNS.len(), "n", join)
     )
 }
 
@@ -238,11 +243,11 @@ fn bind_responses<'a>(
 }
 
 /// Returns the statement that inserts the contacts of responses, with the parameters of [`bind_response_contacts`] from
-/// `first` on. `join` may restrict their rows `n`.
-fn insert_response_contacts_sql(first: usize, join: &str) -> String {
+/// `first` on. `join` restricts their rows `n`, and `account` is the table of it that has the accounts.
+fn insert_response_contacts_sql(first: usize, account: &str, join: &str) -> String {
     format!(
         "INSERT INTO idempotency_key_contacts (account_id, contact_id, key) \
-         SELECT n.account_id, n.contact_id, n.key FROM {} {join} ON CONFLICT DO NOTHING",
+         SELECT {account}.account_id, n.contact_id, n.key FROM {} {join} ON CONFLICT DO NOTHING",
         rows_from_arrays(first, &[("account_id", "uuid"), ("contact_id", "uuid"), ("key", "text")])
     )
 }
@@ -267,18 +272,21 @@ async fn replace_response_contacts(
     connection: &mut PgConnection,
     responses: &[(Uuid, &NewStoredResponse)],
 ) -> Result<(), StorageError> {
-    const DELETE: &str = "DELETE FROM idempotency_key_contacts s \
-         USING unnest($1::uuid[], $2::text[]) AS n (account_id, key) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM idempotency_key_contacts WHERE account_id = n.account_id AND key = n.key OFFSET 0) r \
-         WHERE s.ctid = r.row_id";
+    let delete = sql!(
+        "DELETE FROM idempotency_key_contacts s USING unnest($1::uuid[], $2::text[]) AS n (account_id, key) \
+         CROSS JOIN LATERAL (SELECT ctid AS row_id FROM idempotency_key_contacts t \
+         WHERE account_id = n.account_id AND key = n.key AND {} OFFSET 0) r WHERE s.ctid = r.row_id AND {}",
+        shard_condition("t", 3),
+        shard_condition("s", 3)
+    );
     if responses.is_empty() {
         return Ok(());
     }
     let (accounts, keys): (Vec<_>, Vec<_>) =
         responses.iter().map(|(account, new)| (*account, new.key.as_str())).unzip();
-    sqlx::query(DELETE).bind(accounts).bind(keys).execute(&mut *connection).await?;
-    let insert = sql!("{}", insert_response_contacts_sql(1, ""));
-    bind_response_contacts(sqlx::query(insert), responses).execute(connection).await?;
+    sqlx::query(delete).bind(accounts).bind(keys).bind(ALL_SHARDS).execute(&mut *connection).await?;
+    let insert = sql!("{}", insert_response_contacts_sql(1, "a", &join_accounts(4)));
+    bind_response_contacts(sqlx::query(insert), responses).bind(ALL_SHARDS).execute(connection).await?;
     Ok(())
 }
 
@@ -289,15 +297,20 @@ pub(super) async fn purge_responses(
     accounts: &[Uuid],
     contacts: &[Uuid],
 ) -> sqlx::Result<()> {
-    const PURGE: &str = "WITH purged AS (DELETE FROM idempotency_key_contacts s \
+    let purge = sql!(
+        "WITH purged AS (DELETE FROM idempotency_key_contacts s \
          USING unnest($1::uuid[], $2::uuid[]) AS p (account_id, id) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM idempotency_key_contacts \
-         WHERE account_id = p.account_id AND contact_id = p.id OFFSET 0) r \
-         WHERE s.ctid = r.row_id RETURNING s.account_id, s.key) \
+         (SELECT ctid AS row_id FROM idempotency_key_contacts t \
+         WHERE account_id = p.account_id AND contact_id = p.id AND {t} OFFSET 0) r \
+         WHERE s.ctid = r.row_id AND {s} RETURNING s.account_id, s.key) \
          UPDATE idempotency_keys k SET response = NULL FROM purged p CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM idempotency_keys WHERE account_id = p.account_id AND key = p.key LIMIT 1) r \
-         WHERE k.ctid = r.row_id";
-    sqlx::query(PURGE).bind(accounts).bind(contacts).execute(connection).await?;
+         (SELECT ctid AS row_id FROM idempotency_keys t WHERE account_id = p.account_id AND key = p.key AND {t} LIMIT 1) r \
+         WHERE k.ctid = r.row_id AND {k}",
+        t = shard_condition("t", 3),
+        s = shard_condition("s", 3),
+        k = shard_condition("k", 3)
+    );
+    sqlx::query(purge).bind(accounts).bind(contacts).bind(ALL_SHARDS).execute(connection).await?;
     Ok(())
 }
 
@@ -310,7 +323,7 @@ pub(super) async fn delete_expired_responses(pool: &Pool, account: Uuid) -> sqlx
          WHERE account_id = $1 AND key = ANY ($2) AND created_at <= $3 RETURNING key) \
          DELETE FROM idempotency_key_contacts s USING deleted d CROSS JOIN LATERAL \
          (SELECT ctid AS row_id FROM idempotency_key_contacts WHERE account_id = $1 AND key = d.key OFFSET 0) r \
-         WHERE s.ctid = r.row_id";
+         WHERE s.ctid = r.row_id AND s.account_id = $1";
     let before = now() - RETENTION;
     let expired = sqlx::query_scalar(EXPIRED).bind(account).bind(before).bind(MAX_DELETED);
     let keys: Vec<String> = expired.fetch_all(&mut *pool.acquire().await?).await?;

@@ -10,16 +10,13 @@ use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use super::row_mapping;
+use super::statement::{ALL_SHARDS, shard_condition, sql};
 use crate::contacts::LastChange;
 
-/// Expands to the position of the last change of an account `s`, as an SQL expression.
-macro_rules! last_position {
-    () => {
-        "greatest(s.last_position, s.trimmed_position, \
-         (SELECT position FROM changes WHERE account_id = s.account_id ORDER BY position DESC LIMIT 1))"
-    };
-}
-pub(super) use last_position;
+/// The position of the last change of an account `s`, as an SQL expression. The newest entry has no condition on its shard: with
+/// one, PostgreSQL would sort all entries of the account if it plans the statement while the table is empty.
+pub(super) const LAST_POSITION: &str = "greatest(s.last_position, s.trimmed_position, \
+     (SELECT position FROM changes WHERE account_id = s.account_id ORDER BY position DESC LIMIT 1))";
 
 /// Returns the newest changes of accounts. The accounts must be locked in the same transaction by an earlier statement:
 /// the snapshot of this statement is then newer than the locks.
@@ -27,12 +24,15 @@ pub(super) async fn read_last_changes(
     connection: &mut PgConnection,
     accounts: &[Uuid],
 ) -> sqlx::Result<HashMap<Uuid, LastChange>> {
-    const READ: &str = "SELECT n.account_id, greatest(s.last_position, s.trimmed_position, c.position) AS position, c.at \
+    let read = sql!(
+        "SELECT n.account_id, greatest(s.last_position, s.trimmed_position, c.position) AS position, c.at \
          FROM unnest($1::uuid[]) AS n (account_id) \
-         CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = n.account_id LIMIT 1) s \
+         CROSS JOIN LATERAL (SELECT * FROM accounts a WHERE account_id = n.account_id AND {} LIMIT 1) s \
          LEFT JOIN LATERAL (SELECT position, at FROM changes WHERE account_id = n.account_id \
-         ORDER BY position DESC LIMIT 1) c ON true";
-    let rows = sqlx::query(READ).bind(accounts).fetch_all(connection).await?;
+         ORDER BY position DESC LIMIT 1) c ON true",
+        shard_condition("a", 2)
+    );
+    let rows = sqlx::query(read).bind(accounts).bind(ALL_SHARDS).fetch_all(connection).await?;
     let last = |row: &PgRow| {
         let last = LastChange { position: row.try_get("position")?, at: row.try_get("at")? };
         Ok((row_mapping::account_from_row(row)?, last))

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::error::StorageError;
 use super::pool::Pool;
 use super::row_mapping::{self, FIELD_COLUMNS, StoredField};
-use super::statement::sql;
+use super::statement::{ALL_SHARDS, shard_condition, sql};
 use super::storage_metrics::RegistryLoad;
 use crate::fields::{FieldId, Registry};
 
@@ -90,16 +90,18 @@ impl RegistryCache {
     }
 
     async fn refresh(&self) -> Result<(), StorageError> {
-        const FIND_CHANGED: &str = "SELECT a.account_id \
-            FROM unnest($1::uuid[], $2::bigint[]) AS known (account_id, version) \
-            CROSS JOIN LATERAL (SELECT account_id FROM accounts \
-            WHERE account_id = known.account_id AND registry_version <> known.version LIMIT 1) a";
+        let find_changed = sql!(
+            "SELECT a.account_id FROM unnest($1::uuid[], $2::bigint[]) AS known (account_id, version) \
+             CROSS JOIN LATERAL (SELECT account_id FROM accounts s WHERE account_id = known.account_id AND {} \
+             AND registry_version <> known.version LIMIT 1) a",
+            shard_condition("s", 3)
+        );
         let (accounts, versions): (Vec<Uuid>, Vec<i64>) =
             self.slots.iter().map(|(account, slot)| (*account, slot.load().version())).unzip();
         if accounts.is_empty() {
             return Ok(());
         }
-        let find_changed = sqlx::query(FIND_CHANGED).bind(accounts).bind(versions);
+        let find_changed = sqlx::query(find_changed).bind(accounts).bind(versions).bind(ALL_SHARDS);
         for row in find_changed.fetch_all(&mut *self.pool.acquire().await?).await? {
             self.reload(row_mapping::account_from_row(&row)?).await?;
         }

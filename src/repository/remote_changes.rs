@@ -10,9 +10,10 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::change_notifier::ChangeNotifier;
 use super::error::StorageError;
-use super::last_changes::last_position;
+use super::last_changes::LAST_POSITION;
 use super::pool::Pool;
 use super::row_mapping;
+use super::statement::{ALL_SHARDS, shard_condition, sql};
 
 /// The interval at which the positions of the accounts are read. A change must reach long polls on other instances
 /// within a second.
@@ -46,18 +47,18 @@ pub(super) async fn notify_periodically(pool: Pool, notifier: Arc<ChangeNotifier
 /// subscribers, the database is not queried.
 async fn notify_stored_changes(pool: &Pool, notifier: &ChangeNotifier) -> Result<(), StorageError> {
     // `LATERAL` with `LIMIT` is an index lookup for each account. A join could become a scan of the whole table.
-    const MOVED: &str = concat!(
+    let moved = sql!(
         "SELECT k.account_id, k.position, a.last_position \
-         FROM unnest($1::uuid[], $2::bigint[]) AS k (account_id, position) CROSS JOIN LATERAL (SELECT ",
-        last_position!(),
-        " AS last_position FROM accounts s WHERE account_id = k.account_id LIMIT 1) a \
-         WHERE a.last_position <> k.position"
+         FROM unnest($1::uuid[], $2::bigint[]) AS k (account_id, position) CROSS JOIN LATERAL \
+         (SELECT {LAST_POSITION} AS last_position FROM accounts s WHERE account_id = k.account_id AND {} LIMIT 1) a \
+         WHERE a.last_position <> k.position",
+        shard_condition("s", 3)
     );
     let (accounts, positions) = notifier.newest_positions();
     if accounts.is_empty() {
         return Ok(());
     }
-    let moved = sqlx::query(MOVED).bind(accounts).bind(positions);
+    let moved = sqlx::query(moved).bind(accounts).bind(positions).bind(ALL_SHARDS);
     for row in moved.fetch_all(&mut *pool.acquire().await?).await? {
         notifier.notify_stored(row_mapping::account_from_row(&row)?, row.try_get(1)?, row.try_get(2)?);
     }

@@ -11,6 +11,8 @@
 //!
 //! `tests/cli/plans.rs` checks the plan of every statement.
 
+use sqlx::types::Uuid;
+
 /// Returns a `&'static str` from `format!` arguments, formatted at the first use.
 macro_rules! sql {
     ($($argument:tt)*) => {{
@@ -19,6 +21,29 @@ macro_rules! sql {
     }};
 }
 pub(super) use sql;
+
+/// The accounts of a statement, for the parameter of [`shard_condition`]: all that PostgreSQL has.
+pub(super) const ALL_SHARDS: Option<Vec<Uuid>> = None;
+
+/// Returns the condition that limits a table of a statement to these accounts, which the parameter with this number contains.
+/// NULL is no limit.
+///
+/// Every statement about several accounts has it on every table, so that Citus can send the statement to the one shard that
+/// has these accounts. (Citus infers nothing from a join with bound rows.) The form with NULL leaves the plans of PostgreSQL
+/// as they are: with the accounts alone, it would read all rows of these accounts. `tests/cli/shards.rs` checks every
+/// statement.
+pub(super) fn shard_condition(table: &str, parameter: usize) -> String {
+    format!("(${parameter}::uuid[] IS NULL OR {table}.account_id = ANY (${parameter}))")
+}
+
+/// Returns the join of rows `n` that are inserted with their accounts `a`, limited to a shard. With the account of a stored
+/// row, `a.account_id`, Citus inserts them where it is.
+pub(super) fn join_accounts(parameter: usize) -> String {
+    format!(
+        "CROSS JOIN LATERAL (SELECT account_id FROM accounts s WHERE account_id = n.account_id AND {} LIMIT 1) a",
+        shard_condition("s", parameter)
+    )
+}
 
 /// A column that is bound as an array with one element for each row: its name and its SQL type.
 pub(super) type ArrayColumn = (&'static str, &'static str);

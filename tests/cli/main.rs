@@ -9,6 +9,7 @@ mod descriptors;
 mod every_operation;
 mod help;
 mod import_export;
+mod logged_statements;
 mod long_polls;
 mod metrics;
 mod open_docs;
@@ -18,6 +19,7 @@ mod roles;
 mod rolling;
 mod scopes;
 mod secrets;
+mod shards;
 mod statements;
 #[allow(dead_code)]
 #[path = "../api/support/stopwatch.rs"]

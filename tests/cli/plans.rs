@@ -4,15 +4,13 @@
 //! from the database's log while every operation runs, and explains each of them on empty, small and large tables.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::every_operation::{connect, run_every_operation};
-use super::start_database;
+use super::every_operation::connect;
+use super::logged_statements::run_and_log_every_operation;
 
 /// The tables with rows of accounts, and the columns of which an index condition must contain one: a scan by
 /// `account_id` alone reads all rows of the account.
@@ -41,20 +39,6 @@ const EXCEPTIONS: [(&str, &str); 10] = [
     ("SELECT (SELECT count(*) - 1 FROM changes)", "is a statement of the test"),
     ("_sqlx_migrations", "reads the table of migrations"),
 ];
-
-/// Returns the distinct prepared statements in a log of PostgreSQL.
-fn logged_statements(log: &str) -> BTreeSet<String> {
-    let entries = log.split("LOG:  ").skip(1).filter_map(|entry| {
-        let (kind, statement) = entry.split_once(": ")?;
-        let lines = statement.lines().take_while(|line| !line.contains("DETAIL:  ") && !line.starts_with("20"));
-        kind.starts_with("execute ").then(|| lines.collect::<Vec<_>>().join("\n"))
-    });
-    let is_query = |statement: &String| {
-        ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"].iter().any(|keyword| statement.starts_with(keyword))
-            && TABLES.iter().any(|(table, _)| statement.contains(table))
-    };
-    entries.filter(is_query).filter(|sql| !EXCEPTIONS.iter().any(|(part, _)| sql.contains(part))).collect()
-}
 
 /// Returns the highest parameter number of a statement.
 fn parameter_count(statement: &str) -> usize {
@@ -140,19 +124,9 @@ async fn insert_rows(connection: &mut PgConnection, contacts: i32) {
 
 #[test]
 fn every_statement_is_an_index_lookup_on_empty_small_and_large_tables() {
-    let (cluster, url) = start_database("plans");
     let runtime = Runtime::new().unwrap();
-    let folder = TempDir::new().unwrap();
-    let migrate = super::program(&folder).arg("migrate").env("DATABASE_URL", &url).status().unwrap();
-    assert!(migrate.success());
-    runtime.block_on(async {
-        let log_all = "ALTER DATABASE contacts SET log_statement = 'all'";
-        sqlx::raw_sql(log_all).execute(&mut connect(&url).await).await.unwrap();
-    });
-    run_every_operation(&runtime, &folder, &url, &url);
-    let log = std::env::temp_dir().join(format!("contacts-cli-plans-{}/postgres.log", std::process::id()));
-    let statements = logged_statements(&fs::read_to_string(log).unwrap());
-    assert!(statements.len() > 40, "{} statements: {statements:#?}", statements.len());
+    let (cluster, url, mut statements) = run_and_log_every_operation(&runtime, "plans");
+    statements.retain(|sql| !EXCEPTIONS.iter().any(|(part, _)| sql.contains(part)));
 
     runtime.block_on(async {
         let mut connection = connect(&url).await;

@@ -14,7 +14,9 @@ use super::bind_columns::{
 };
 use crate::fields::system;
 use crate::repository::error::StorageError;
-use crate::repository::statement::{ArrayColumn, column_names, comma_separated, rows_from_arrays, sql};
+use crate::repository::statement::{
+    ALL_SHARDS, ArrayColumn, column_names, comma_separated, join_accounts, rows_from_arrays, sql,
+};
 
 /// The minimum number of new contacts for `COPY`.
 const COPY_MIN_CONTACTS: usize = 200;
@@ -30,8 +32,8 @@ fn new_contact_columns() -> Vec<ArrayColumn> {
 }
 
 /// Returns `INSERT INTO changes … FROM unnest(…) AS n (…)` for the arrays of [`ChangeColumns::bind`], which are bound
-/// from parameter `first` on. The caller may add a join or condition on `n`. `places_rows`: the positions are provisional,
-/// and the caller joins stored contacts `s` with the newest position and time of their account.
+/// from parameter `first` on. If `places_rows`, the positions are provisional, and the caller joins stored contacts `s` with
+/// the newest position and time of their account. Otherwise it joins accounts `a`.
 pub(super) fn insert_changes_sql(first: usize, places_rows: bool) -> String {
     let (position, previous, at) = if places_rows {
         (
@@ -42,9 +44,10 @@ pub(super) fn insert_changes_sql(first: usize, places_rows: bool) -> String {
     } else {
         ("n.position", "n.previous_position", "n.at")
     };
+    let account = if places_rows { "n" } else { "a" };
     format!(
         "INSERT INTO changes (account_id, position, contact_id, previous_position, kind, actor, at, changed) \
-         SELECT n.account_id, {position}, n.contact_id, {previous}, n.kind, n.actor, {at}, n.changed::json FROM {}",
+         SELECT {account}.account_id, {position}, n.contact_id, {previous}, n.kind, n.actor, {at}, n.changed::json FROM {}",
         rows_from_arrays(first, &CHANGE_COLUMNS)
     )
 }
@@ -72,19 +75,27 @@ pub(super) async fn insert_contacts(
     let insert = sql!("{}", {
         let created_at = [("created_at", "timestamptz")];
         let bound: Vec<_> = contact_value_columns().into_iter().chain(ARCHIVAL_COLUMNS).chain(created_at).collect();
-        insert_contacts_sql(&rows_from_arrays(1, &bound), "position", "updated_at", "created_at")
+        let rows = format!("{} {}", rows_from_arrays(1, &bound), join_accounts(1 + bound.len()));
+        insert_contacts_sql("a.account_id", &rows, "position", "updated_at", "created_at")
     });
     let query = columns.bind_archival(columns.bind_values(sqlx::query(insert)));
-    query.bind(columns.created_at()).execute(connection).await?;
+    query.bind(columns.created_at()).bind(ALL_SHARDS).execute(connection).await?;
     Ok(())
 }
 
-/// Returns the statement that inserts contacts from `rows`. The position and the times are expressions.
-pub(super) fn insert_contacts_sql(rows: &str, position: &str, updated_at: &str, created_at: &str) -> String {
+/// Returns the statement that inserts contacts from `rows`. The account, the position and the times are expressions.
+pub(super) fn insert_contacts_sql(
+    account: &str,
+    rows: &str,
+    position: &str,
+    updated_at: &str,
+    created_at: &str,
+) -> String {
     let columns = new_contact_columns();
     let values = columns.iter().map(|(name, _)| match *name {
         "custom" => "coalesce(custom_set::jsonb, '{}')",
         "custom_size_version" => "version",
+        "account_id" => account,
         "position" => position,
         "updated_at" => updated_at,
         "created_at" => created_at,
@@ -116,8 +127,13 @@ async fn copy_contacts(connection: &mut PgConnection, created: &[ContactRow<'_>]
 
 /// Inserts the new unique keys of contacts.
 pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
-    const INSERT: &str = "INSERT INTO contact_keys (account_id, contact_id, field_id, key, is_active) \
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[])";
+    let insert = sql!(
+        "INSERT INTO contact_keys (account_id, contact_id, field_id, key, is_active) \
+         SELECT a.account_id, n.contact_id, n.field_id, n.key, n.is_active \
+         FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[]) \
+         AS n (account_id, contact_id, field_id, key, is_active) {}",
+        join_accounts(6)
+    );
     const COPY: &str =
         "COPY contact_keys (account_id, contact_id, field_id, key, is_active) FROM STDIN (FORMAT binary)";
     let added = added_keys(batches);
@@ -131,7 +147,7 @@ pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&Accou
     let columns = KeyColumns::new(added.iter().map(|(account, contact, key, _)| (*account, *contact, *key)));
     if !columns.is_empty() {
         let is_active: Vec<_> = added.iter().map(|(.., is_active)| *is_active).collect();
-        columns.bind(sqlx::query(INSERT)).bind(is_active).execute(connection).await?;
+        columns.bind(sqlx::query(insert)).bind(is_active).bind(ALL_SHARDS).execute(connection).await?;
     }
     Ok(())
 }
@@ -154,8 +170,9 @@ pub(super) async fn insert_changes(
         .await;
     }
     if !changes.is_empty() {
-        let insert = sql!("{}", insert_changes_sql(1, false));
-        ChangeColumns::new(batches, AccountBatch::known_last)?.bind(sqlx::query(insert)).execute(connection).await?;
+        let insert = sql!("{} {}", insert_changes_sql(1, false), join_accounts(1 + CHANGE_COLUMNS.len()));
+        let columns = ChangeColumns::new(batches, AccountBatch::known_last)?;
+        columns.bind(sqlx::query(insert)).bind(ALL_SHARDS).execute(connection).await?;
     }
     Ok(())
 }

@@ -19,9 +19,9 @@ use crate::contacts::{Contact, Lookups, UniqueKey};
 use crate::fields::{CustomSelection, FieldId};
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::IdempotencyKeys;
-use crate::repository::last_changes::last_position;
+use crate::repository::last_changes::LAST_POSITION;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
-use crate::repository::statement::sql;
+use crate::repository::statement::{ALL_SHARDS, shard_condition, sql};
 
 /// The number of contacts that are read first. If all of them have the maximum size, they do not fit into the memory of a
 /// transaction.
@@ -159,29 +159,34 @@ async fn load_rows(
 fn select_sql(has_keys: bool) -> String {
     // The row of an account is read once and not for each contact. The rows are in the order of the parameters, because
     // all joins are loops: if not all of them fit into the memory, the first writes must have their data.
+    let shard = |table: &str| shard_condition(table, if has_keys { 8 } else { 6 });
     let (columns, parameters, holder, id) = if has_keys {
         (
             ", field_id, key",
             ", $6::integer[], $7::text[]",
-            "LEFT JOIN LATERAL (SELECT contact_id FROM contact_keys WHERE account_id = k.account_id \
-             AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h ON true ",
+            format!(
+                "LEFT JOIN LATERAL (SELECT contact_id FROM contact_keys t WHERE account_id = k.account_id \
+                 AND field_id = k.field_id AND key = k.key AND is_active AND {} LIMIT 1) h ON true ",
+                shard("t")
+            ),
             "coalesce(k.id, CASE WHEN k.custom IS NOT NULL THEN h.contact_id END)",
         )
     } else {
-        ("", "", "", "k.id")
+        ("", "", String::new(), "k.id")
     };
     let key_columns = if has_keys { ", k.field_id, k.key, h.contact_id AS holder" } else { "" };
     format!(
-        "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {last_position} END AS position, \
+        "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {LAST_POSITION} END AS position, \
          CASE WHEN $5 THEN (SELECT id FROM contacts WHERE account_id = s.account_id ORDER BY id DESC LIMIT 1) END \
-         AS newest_id FROM accounts s WHERE account_id = ANY ($3)) \
+         AS newest_id FROM accounts s WHERE account_id = ANY ($3) AND {}) \
          SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, \
          c.row_id::text, a.registry_version, a.position, a.newest_id{key_columns} \
          FROM unnest($1::uuid[], $2::uuid[], $4::text[]{parameters}) AS k (account_id, id, custom{columns}) \
          LEFT JOIN LATERAL (SELECT * FROM a WHERE account_id = k.account_id LIMIT 1) a ON true {holder}\
-         LEFT JOIN LATERAL (SELECT ctid AS row_id, * FROM contacts WHERE account_id = k.account_id AND id = {id} LIMIT 1) c ON true",
+         LEFT JOIN LATERAL (SELECT ctid AS row_id, * FROM contacts t WHERE account_id = k.account_id AND id = {id} AND {of_shard} LIMIT 1) c ON true",
+        shard("s"),
         contact_columns("k.custom"),
-        last_position = last_position!(),
+        of_shard = shard("t"),
     )
 }
 
@@ -212,7 +217,7 @@ async fn load_next_rows(
     } else {
         select
     };
-    let mut rows = select.fetch(connection);
+    let mut rows = select.bind(ALL_SHARDS).fetch(connection);
     let mut loaded = 0;
     // The rows that do not fit are read and dropped, because the connection is used again.
     while let Some(row) = rows.try_next().await? {

@@ -66,7 +66,8 @@ impl Variant {
 /// Returns a query that locks the accounts of [`bind_accounts`], whose parameters begin with `first`, and returns their
 /// columns and `position`, a lower bound of the position of their last change. It skips accounts whose registry has changed.
 /// There may be more columns than [`ACCOUNT_COLUMNS`].
-pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn], locking: Locking) -> String {
+/// `condition` may restrict the accounts `s`.
+pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn], locking: Locking, condition: &str) -> String {
     // The timeout is set when the subquery has the lock.
     let (skip, set_timeout) = match locking {
         Locking::SkipLocked => (" SKIP LOCKED", ""),
@@ -74,7 +75,7 @@ pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn], locking: 
     };
     format!(
         "SELECT n.*, greatest(a.last_position, a.trimmed_position) AS position{set_timeout} FROM {} CROSS JOIN LATERAL \
-         (SELECT * FROM accounts WHERE account_id = n.account_id AND registry_version = n.registry LIMIT 1 \
+         (SELECT * FROM accounts s WHERE account_id = n.account_id AND registry_version = n.registry{condition} LIMIT 1 \
          FOR NO KEY UPDATE{skip}) a",
         rows_from_arrays(first, columns)
     )
@@ -95,7 +96,7 @@ pub(super) fn locked_accounts_sql(first: usize, columns: &[ArrayColumn], variant
     let placed = format!(
         "locked AS MATERIALIZED ({}), {name} AS MATERIALIZED (SELECT * FROM (SELECT k.*, \
          greatest(k.position, c.newest_position) AS newest_position, c.newest_at FROM locked k {newest_changes}) p{condition})",
-        lock_accounts_sql(first, columns, variant.locking),
+        lock_accounts_sql(first, columns, variant.locking, ""),
     );
     if !variant.advances_accounts {
         return placed;

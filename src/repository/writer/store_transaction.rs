@@ -21,13 +21,7 @@ use crate::repository::error::StorageError;
 use crate::repository::history_erasure::{self, PendingErasure};
 use crate::repository::idempotency;
 use crate::repository::last_changes::read_last_changes;
-use crate::repository::statement::{rows_from_arrays, sql};
-
-/// The rest of an update of contacts `c` from rows `n` with their account, id and current version `base`. It finds the
-/// rows of the contacts by their primary key ([`crate::repository::statement`]).
-const CONTACT_ROW_IDS: &str = "CROSS JOIN LATERAL (SELECT ctid AS row_id FROM contacts \
-    WHERE account_id = n.account_id AND id = n.id AND version = n.base LIMIT 1) r \
-    WHERE c.ctid = r.row_id AND c.version = n.base";
+use crate::repository::statement::{ALL_SHARDS, rows_from_arrays, shard_condition, sql};
 
 /// The result of [`store_all`].
 #[derive(Default)]
@@ -99,9 +93,12 @@ async fn lock_and_place(
         return Ok(HashSet::new());
     }
     let lock = {
-        let lock = sql!("{}", lock_accounts_sql(1, &ACCOUNT_COLUMNS, Locking::SkipLocked));
+        let lock = sql!("{}", {
+            let condition = format!(" AND {}", shard_condition("s", 1 + ACCOUNT_COLUMNS.len()));
+            lock_accounts_sql(1, &ACCOUNT_COLUMNS, Locking::SkipLocked, &condition)
+        });
         let batches: Vec<&AccountBatch> = batches.iter().map(|batch| &**batch).collect();
-        bind_accounts(sqlx::query(lock), &batches).fetch_all(&mut *connection).await?
+        bind_accounts(sqlx::query(lock), &batches).bind(ALL_SHARDS).fetch_all(&mut *connection).await?
     };
     let locked: Vec<Uuid> = lock.iter().map(|row| row.try_get("account_id")).collect::<sqlx::Result<_>>()?;
     // A statement of its own: its snapshot is newer than the locks.
@@ -124,12 +121,16 @@ async fn lock_and_place(
 /// Returns the accounts of which a contact to be replaced has another version than the one that was read, or of which a
 /// key that was claimed is held by a contact.
 async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<Vec<Uuid>, StorageError> {
-    const OUTDATED: &str = "SELECT n.account_id FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, id, version) \
-         LEFT JOIN LATERAL (SELECT version FROM contacts WHERE account_id = n.account_id AND id = n.id LIMIT 1) c ON true \
+    let outdated = sql!(
+        "SELECT n.account_id FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, id, version) \
+         LEFT JOIN LATERAL (SELECT version FROM contacts t WHERE account_id = n.account_id AND id = n.id AND {} LIMIT 1) c ON true \
          WHERE c.version IS DISTINCT FROM n.version \
          UNION ALL SELECT k.account_id FROM unnest($4::uuid[], $5::integer[], $6::text[]) \
-         AS k (account_id, field_id, key) CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys \
-         WHERE account_id = k.account_id AND field_id = k.field_id AND key = k.key AND is_active LIMIT 1) h";
+         AS k (account_id, field_id, key) CROSS JOIN LATERAL (SELECT contact_id FROM contact_keys t \
+         WHERE account_id = k.account_id AND field_id = k.field_id AND key = k.key AND is_active AND {} LIMIT 1) h",
+        shard_condition("t", 7),
+        shard_condition("t", 7)
+    );
     if batches.is_empty() {
         return Ok(vec![]);
     }
@@ -142,7 +143,7 @@ async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch])
         claimed.map(|key| (batch.account, key))
     });
     let claimed: Vec<_> = claimed.collect();
-    let query = sqlx::query(OUTDATED)
+    let query = sqlx::query(outdated)
         .bind(contacts.iter().map(|(account, ..)| *account).collect::<Vec<_>>())
         .bind(contacts.iter().map(|(_, id, _)| *id).collect::<Vec<_>>())
         .bind(contacts.iter().map(|(.., version)| *version).collect::<Vec<_>>());
@@ -150,18 +151,22 @@ async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch])
         .bind(claimed.iter().map(|(account, _)| *account).collect::<Vec<_>>())
         .bind(claimed.iter().map(|(_, key)| key.field.0).collect::<Vec<_>>())
         .bind(claimed.iter().map(|(_, key)| key.key.as_str()).collect::<Vec<_>>());
-    let outdated = query.fetch_all(connection).await?;
+    let outdated = query.bind(ALL_SHARDS).fetch_all(connection).await?;
     Ok(outdated.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
 }
 
 /// Stores the new positions of accounts in their rows, for instances of an older build.
 async fn advance_accounts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
-    const ADVANCE: &str = "UPDATE accounts a SET last_position = n.position FROM unnest($1::uuid[], $2::bigint[]) \
+    let advance = sql!(
+        "UPDATE accounts a SET last_position = n.position FROM unnest($1::uuid[], $2::bigint[]) \
          AS n (account_id, position) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM accounts WHERE account_id = n.account_id LIMIT 1) r WHERE a.ctid = r.row_id";
+         (SELECT ctid AS row_id FROM accounts s WHERE account_id = n.account_id AND {} LIMIT 1) r WHERE a.ctid = r.row_id AND {}",
+        shard_condition("s", 3),
+        shard_condition("a", 3)
+    );
     let position = |batch: &&AccountBatch| batch.last.position + batch.unit_of_work.changes().len() as i64;
-    let advance = sqlx::query(ADVANCE).bind(batches.iter().map(|batch| batch.account).collect::<Vec<_>>());
-    advance.bind(batches.iter().map(position).collect::<Vec<_>>()).execute(connection).await?;
+    let advance = sqlx::query(advance).bind(batches.iter().map(|batch| batch.account).collect::<Vec<_>>());
+    advance.bind(batches.iter().map(position).collect::<Vec<_>>()).bind(ALL_SHARDS).execute(connection).await?;
     Ok(())
 }
 
@@ -187,13 +192,22 @@ async fn update_rows(connection: &mut PgConnection, rows: Vec<ContactRow<'_>>) -
     if columns.is_empty() {
         return Ok(());
     }
-    let update = sql!(
-        "UPDATE contacts c SET {}, archived_at = n.archived_at, archived_by = n.archived_by FROM {} {CONTACT_ROW_IDS}",
-        assignments_sql("n.position", "n.updated_at"),
-        rows_from_arrays(1, &contact_value_columns().into_iter().chain(ARCHIVAL_COLUMNS).collect::<Vec<_>>())
-    );
+    let update = sql!("{}", {
+        let bound: Vec<_> = contact_value_columns().into_iter().chain(ARCHIVAL_COLUMNS).collect();
+        format!(
+            "UPDATE contacts c SET {}, archived_at = n.archived_at, archived_by = n.archived_by FROM {} \
+             CROSS JOIN LATERAL (SELECT ctid AS row_id FROM contacts t \
+             WHERE account_id = n.account_id AND id = n.id AND version = n.base AND {} LIMIT 1) r \
+             WHERE c.ctid = r.row_id AND c.version = n.base AND {}",
+            assignments_sql("n.position", "n.updated_at"),
+            rows_from_arrays(1, &bound),
+            shard_condition("t", bound.len() + 1),
+            shard_condition("c", bound.len() + 1),
+        )
+    });
     let count = columns.len();
-    let updated = columns.bind_archival(columns.bind_values(sqlx::query(update))).execute(connection).await?;
+    let update = columns.bind_archival(columns.bind_values(sqlx::query(update))).bind(ALL_SHARDS);
+    let updated = update.execute(connection).await?;
     // If fewer rows were updated, a transaction without the account's lock has changed a contact.
     if updated.rows_affected() == count as u64 { Ok(()) } else { Err(StorageError::Stale) }
 }
@@ -202,19 +216,22 @@ async fn update_rows(connection: &mut PgConnection, rows: Vec<ContactRow<'_>>) -
 async fn delete_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
     let deleted = KeyColumns::new(removed_keys(batches));
     if !deleted.is_empty() {
-        deleted.bind(sqlx::query(sql!("{}", delete_keys_sql(1, "")))).execute(connection).await?;
+        let delete = sql!("{}", delete_keys_sql(1, "", &|table| format!(" AND {}", shard_condition(table, 5))));
+        deleted.bind(sqlx::query(delete)).bind(ALL_SHARDS).execute(connection).await?;
     }
     Ok(())
 }
 
 /// Returns the statement that deletes keys, with the parameters of [`KeyColumns::bind`] from `first` on. `join` may restrict
-/// their rows `n`.
-pub(super) fn delete_keys_sql(first: usize, join: &str) -> String {
+/// their rows `n`, and `condition` a table.
+pub(super) fn delete_keys_sql(first: usize, join: &str, condition: &dyn Fn(&str) -> String) -> String {
     format!(
-        "DELETE FROM contact_keys k USING {} {join}CROSS JOIN LATERAL (SELECT ctid AS row_id FROM contact_keys \
-         WHERE account_id = n.account_id AND contact_id = n.contact_id AND field_id = n.field_id AND key = n.key LIMIT 1) r \
-         WHERE k.ctid = r.row_id",
-        rows_from_arrays(first, &KEY_COLUMNS)
+        "DELETE FROM contact_keys k USING {} {join}CROSS JOIN LATERAL (SELECT ctid AS row_id FROM contact_keys t \
+         WHERE account_id = n.account_id AND contact_id = n.contact_id AND field_id = n.field_id AND key = n.key{} LIMIT 1) r \
+         WHERE k.ctid = r.row_id{}",
+        rows_from_arrays(first, &KEY_COLUMNS),
+        condition("t"),
+        condition("k"),
     )
 }
 
@@ -224,14 +241,20 @@ async fn purge_contacts(
     connection: &mut PgConnection,
     batches: &[&AccountBatch],
 ) -> Result<Vec<PendingErasure>, StorageError> {
-    const CONTACTS: &str = "DELETE FROM contacts c USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
-         CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM contacts WHERE account_id = n.account_id AND id = n.id LIMIT 1) r \
-         WHERE c.ctid = r.row_id";
-    const KEYS: &str = "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) \
-         CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM contact_keys WHERE account_id = n.account_id AND contact_id = n.id OFFSET 0) r \
-         WHERE k.ctid = r.row_id";
+    let contacts = sql!(
+        "DELETE FROM contacts c USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM contacts t WHERE account_id = n.account_id AND id = n.id AND {} LIMIT 1) r \
+         WHERE c.ctid = r.row_id AND {}",
+        shard_condition("t", 3),
+        shard_condition("c", 3)
+    );
+    let keys = sql!(
+        "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM contact_keys t WHERE account_id = n.account_id AND contact_id = n.id AND {} OFFSET 0) r \
+         WHERE k.ctid = r.row_id AND {}",
+        shard_condition("t", 3),
+        shard_condition("k", 3)
+    );
     let histories: Vec<_> = batches
         .iter()
         .flat_map(|batch| {
@@ -244,8 +267,8 @@ async fn purge_contacts(
         return Ok(vec![]);
     }
     let (accounts, ids): (Vec<_>, Vec<_>) = histories.iter().map(|history| (history.account, history.contact)).unzip();
-    for statement in [CONTACTS, KEYS] {
-        sqlx::query(statement).bind(&accounts).bind(&ids).execute(&mut *connection).await?;
+    for statement in [contacts, keys] {
+        sqlx::query(statement).bind(&accounts).bind(&ids).bind(ALL_SHARDS).execute(&mut *connection).await?;
     }
     idempotency::purge_responses(connection, &accounts, &ids).await?;
     history_erasure::erase_first_entries(connection, &histories).await

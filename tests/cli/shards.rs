@@ -1,0 +1,146 @@
+//! Every statement names the accounts of each of its tables, so that Citus can send it to the one shard that has them: with
+//! `account_id = $1`, or with the condition of `shard_condition` (`src/repository/statement.rs`). And none depends on the
+//! state of a session, which only the node has to which the service is connected.
+
+use tokio::runtime::Runtime;
+
+use super::logged_statements::{TABLES, run_and_log_every_operation};
+
+/// Statements without the condition, with the reason.
+const EXCEPTIONS: [(&str, &str); 8] = [
+    ("SELECT (SELECT count(*) - 1 FROM changes)", "is a statement of the test"),
+    ("newest_change", "store a batch on PostgreSQL only: Citus allows no function that reads a distributed table"),
+    ("INSERT INTO accounts (account_id) SELECT unnest", "inserts accounts, which have no row to join"),
+    ("FROM pending_erasures WHERE created_at", "looks for interrupted erasures of all accounts"),
+    ("FROM clients WHERE revoked_at", "reads the clients that were revoked in all accounts"),
+    ("FROM clients ORDER BY", "the command lists all clients"),
+    ("FROM fields WHERE deleted_at <", "looks for deleted fields of all accounts"),
+    ("FROM accounts WHERE account_id > $1", "visits all accounts, to delete expired rows"),
+];
+
+/// Statements that set something for their transaction, with the reason.
+const SETTINGS: [(&str, &str); 4] = [
+    ("FOR NO KEY UPDATE OFFSET 0", "sets the timeouts of a write transaction"),
+    ("SELECT set_config('lock_timeout', '100ms', true)", "sets the timeout of a transaction of a new account"),
+    ("newest_change", "store a batch on PostgreSQL only"),
+    (
+        "'idle_in_transaction_session_timeout', '0'",
+        "lets an export read for longer, on the node that it is connected to",
+    ),
+];
+
+/// The direct content of a pair of parentheses, or of the whole statement, as words.
+type Scope = Vec<String>;
+
+/// Returns the scopes of a statement. A condition of `shard_condition` becomes the word `shard:` and the name of the table.
+fn scopes(statement: &str) -> Vec<Scope> {
+    let mut text = statement.to_owned();
+    let names: Vec<_> = statement.split(".account_id = ANY ($").map(|before| last_word(before).to_owned()).collect();
+    for name in names {
+        for parameter in 1..100 {
+            let condition = format!("(${parameter}::uuid[] IS NULL OR {name}.account_id = ANY (${parameter}))");
+            text = text.replace(&condition, &format!(" shard:{name} "));
+        }
+    }
+    for symbol in ["(", ")", ",", "="] {
+        text = text.replace(symbol, &format!(" {symbol} "));
+    }
+    let (mut open, mut closed) = (vec![Scope::new()], vec![]);
+    for word in text.split_whitespace() {
+        match word {
+            "(" => open.push(Scope::new()),
+            ")" => closed.extend(open.pop()),
+            _ => open.last_mut().unwrap().push(word.to_owned()),
+        }
+    }
+    closed.extend(open);
+    closed
+}
+
+/// Returns the last word of a text.
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default()
+}
+
+/// Returns the tables of a scope that have no condition on their account.
+fn unlimited_tables(scope: &Scope) -> Vec<String> {
+    let word = |index: usize| scope.get(index).map_or("", String::as_str);
+    let has_equal = |alias: &str, is_value: &dyn Fn(&str) -> bool| {
+        let columns = ["account_id".to_owned(), format!("{alias}.account_id")];
+        let mut columns = scope.iter().enumerate().filter(|(_, word)| columns.contains(word));
+        columns.any(|(index, _)| word(index + 1) == "=" && is_value(word(index + 2)))
+    };
+    // The newest row of an account that another scope has limited: see `last_changes.rs`.
+    let is_newest = scope.ends_with(&["DESC", "LIMIT", "1"].map(str::to_owned));
+    let has_parameter = |alias: &str| has_equal(alias, &|value| value.starts_with('$'));
+    let has_account = |alias: &str| {
+        has_parameter(alias)
+            || scope.contains(&format!("shard:{alias}"))
+            || has_equal(alias, &|value| {
+                value.strip_suffix(".account_id").is_some_and(|other| is_newest || has_parameter(other))
+            })
+    };
+    // The account of an inserted row is a parameter, or the account of a row that was limited.
+    let inserts_account = || {
+        let select = scope.iter().position(|word| word == "SELECT").map(|index| word(index + 1));
+        scope.iter().any(|word| word == "VALUES") || matches!(select, Some("$1" | "a.account_id"))
+    };
+    let mut found = vec![];
+    for (index, name) in scope.iter().enumerate().filter(|(_, name)| TABLES.contains(&name.as_str())) {
+        let keyword = word(index.wrapping_sub(1));
+        let alias = if word(index + 1) == "AS" { word(index + 2) } else { word(index + 1) };
+        let is_limited = match keyword {
+            "INTO" => inserts_account() || has_account(alias),
+            "FROM" | "JOIN" | "UPDATE" | "USING" => has_account(alias) || has_account(name),
+            _ => true,
+        };
+        if !is_limited {
+            found.push(format!("{keyword} {name} {alias}"));
+        }
+    }
+    found
+}
+
+/// Returns what a statement does that Citus cannot do on one shard.
+fn violations(statement: &str) -> Vec<String> {
+    let is_listed = |list: &[(&str, &str)]| list.iter().any(|(part, _)| statement.contains(part));
+    let mut found = vec![];
+    if !is_listed(&EXCEPTIONS) {
+        found.extend(scopes(statement).iter().flat_map(unlimited_tables));
+    }
+    let settings = ["set_config(", "current_setting(", "pg_advisory", "currval(", "lastval("];
+    found.extend(
+        settings
+            .iter()
+            .filter(|name| statement.contains(**name) && !is_listed(&SETTINGS))
+            .map(|name| (*name).to_owned()),
+    );
+    found
+}
+
+#[test]
+fn every_statement_names_the_accounts_of_its_tables() {
+    let runtime = Runtime::new().unwrap();
+    let (cluster, _, statements) = run_and_log_every_operation(&runtime, "shards");
+    let found: Vec<_> =
+        statements.iter().map(|sql| (violations(sql), sql)).filter(|(found, _)| !found.is_empty()).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    for (part, _) in EXCEPTIONS {
+        assert!(statements.iter().any(|sql| sql.contains(part)), "no statement contains {part}");
+    }
+    drop(cluster);
+}
+
+#[test]
+fn tables_without_a_condition_are_found() {
+    let limited = "SELECT 1 FROM unnest($1::uuid[]) AS n (account_id) CROSS JOIN LATERAL (SELECT * FROM contacts c \
+         WHERE account_id = n.account_id AND ($2::uuid[] IS NULL OR c.account_id = ANY ($2)) LIMIT 1) x";
+    assert_eq!(violations(limited), [""; 0]);
+    assert_eq!(violations("DELETE FROM fields WHERE account_id = $1 AND id = $2"), [""; 0]);
+    assert_eq!(violations(&limited.replace("c.account_id = ANY", "d.account_id = ANY")), ["FROM contacts c"]);
+    assert_eq!(violations("UPDATE contacts c SET version = 1 FROM r WHERE c.ctid = r.row_id"), ["UPDATE contacts c"]);
+    assert_eq!(
+        violations("SELECT set_config('work_mem', '1GB', true) FROM accounts WHERE account_id = $1"),
+        ["set_config("]
+    );
+}
