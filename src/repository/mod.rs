@@ -124,7 +124,7 @@ impl Repository {
             revoked_clients: Arc::new(RevokedClients::new(pool.clone())),
             search_state: Arc::new(SearchState::new(shared_connections)),
             reader: Arc::new(ContactReader::start(for_reads, settings.timeout)),
-            writer: Arc::new(Writer::start(for_writes, account_queues, &change_notifier, settings)),
+            writer: Arc::new(Writer::start(for_writes, account_queues, shared_connections, &change_notifier, settings)),
             change_notifier,
             change_retention: settings.change_retention,
             options: Arc::new(options),

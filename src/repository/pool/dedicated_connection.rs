@@ -82,6 +82,11 @@ pub(in crate::repository) struct WorkerConnection {
 }
 
 impl DedicatedConnection {
+    /// Returns a connection for a worker that ends soon. Until then it keeps one of the connections that others share.
+    pub(in crate::repository) fn from_shared_pool(pool: &Pool) -> Self {
+        Self { pool: pool.clone(), slot: Some(Arc::default()) }
+    }
+
     /// Returns the worker's idle connection, or one from the pool.
     ///
     /// # Errors

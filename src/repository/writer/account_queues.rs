@@ -3,15 +3,11 @@
 //!
 //! Each queue has one task, which writes the queued jobs. So the jobs of an account wait for one another, and an
 //! account uses one connection at a time.
-//!
-//! An account that several instances write to all the time stays in its queue for a while: there the instances wait for one
-//! another and take turns, instead of finding the account locked again and again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::retry::Retrier;
@@ -27,13 +23,6 @@ const MAX_QUEUED: usize = 1_024;
 /// The maximum number of writes in a transaction of several jobs.
 const MAX_BATCH_WRITES: usize = 1_000;
 
-/// The number of jobs that find their account in use from which on it stays in its queue.
-pub(super) const MIN_CONTENDED: usize = 8;
-/// How long such an account stays in its queue.
-const STAY: Duration = Duration::from_secs(1);
-/// How long a batch of such an account waits for more jobs.
-const MAX_GATHER: Duration = Duration::from_millis(1);
-
 /// The queues of all accounts that have jobs. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::repository) struct AccountQueues(Arc<QueuesInner>);
@@ -42,17 +31,7 @@ struct QueuesInner {
     retrier: Retrier,
     /// The duration of a transaction, including the wait for a permit.
     service_time: ServiceTime,
-    queues: Mutex<HashMap<Uuid, AccountQueue>>,
-}
-
-/// The queue of an account.
-#[derive(Default)]
-struct AccountQueue {
-    jobs: Vec<WriteJob>,
-    /// The time until which the account has a queue even if it is empty.
-    stays_until: Option<Instant>,
-    /// Notifies the task of the queue of new jobs.
-    added: Arc<Notify>,
+    queues: Mutex<HashMap<Uuid, Vec<WriteJob>>>,
 }
 
 /// Returns the number of writes that a job counts for.
@@ -73,7 +52,7 @@ impl AccountQueues {
     /// Updates the gauges of the queues.
     pub(in crate::repository) fn update_gauges(&self) {
         let queues = self.lock_queues();
-        storage_metrics::set_account_queues(queues.len(), queues.values().map(|queue| queue.jobs.len()).sum());
+        storage_metrics::set_account_queues(queues.len(), queues.values().map(Vec::len).sum());
     }
 
     /// Returns the pool that the queues use.
@@ -99,35 +78,24 @@ impl AccountQueues {
         self.lock_queues().contains_key(&account)
     }
 
-    fn lock_queues(&self) -> MutexGuard<'_, HashMap<Uuid, AccountQueue>> {
+    fn lock_queues(&self) -> MutexGuard<'_, HashMap<Uuid, Vec<WriteJob>>> {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds jobs to the queue of their account. If the queue is full or the jobs would wait too long, they fail.
     pub(super) fn add(&self, account: Uuid, jobs: Vec<WriteJob>) {
-        self.add_until(account, jobs, None);
-    }
-
-    /// Adds jobs that found their account in use by another transaction. The account stays in its queue for a while.
-    pub(super) fn add_contended(&self, account: Uuid, jobs: Vec<WriteJob>) {
-        self.add_until(account, jobs, Some(Instant::now() + STAY));
-    }
-
-    fn add_until(&self, account: Uuid, jobs: Vec<WriteJob>, stays_until: Option<Instant>) {
         let mut queues = self.lock_queues();
         let admitted =
-            queues.get(&account).map_or_else(|| self.0.retrier.try_admit(account), |queue| self.try_admit(&queue.jobs));
+            queues.get(&account).map_or_else(|| self.0.retrier.try_admit(account), |queue| self.try_admit(queue));
         if let Err(error) = admitted {
             drop(queues);
             return fail_jobs(jobs, &error);
         }
         let queue = queues.entry(account).or_insert_with(|| {
             tokio::spawn(self.clone().process_queue(account));
-            AccountQueue::default()
+            vec![]
         });
-        queue.jobs.extend(jobs);
-        queue.stays_until = queue.stays_until.max(stays_until);
-        queue.added.notify_one();
+        queue.extend(jobs);
     }
 
     fn try_admit(&self, queue: &[WriteJob]) -> Result<(), StorageError> {
@@ -137,13 +105,9 @@ impl AccountQueues {
         self.0.service_time.try_admit(queue.iter().map(write_count).sum::<usize>() / MAX_BATCH_WRITES)
     }
 
-    /// Writes the jobs of a queue until it is removed.
+    /// Writes the jobs of a queue until it is empty.
     async fn process_queue(self, account: Uuid) {
-        let mut last_size = 0;
-        loop {
-            self.wait_for_jobs(account, last_size).await;
-            let Some(jobs) = self.take_batch(account) else { return };
-            last_size = jobs.len();
+        while let Some(jobs) = self.take_batch(account) {
             let started = Instant::now();
             // The batch runs on its own task: a panic must not end the queue.
             let _ = tokio::spawn(self.0.retrier.clone().write_together(account, jobs)).await;
@@ -151,29 +115,10 @@ impl AccountQueues {
         }
     }
 
-    /// Waits for jobs, if the account is to stay in its queue: until there is one, and then for a short time until there are
-    /// as many as in the last batch. Small batches cost more for each job.
-    async fn wait_for_jobs(&self, account: Uuid, last_size: usize) {
-        let mut gather_until = None;
-        loop {
-            let (count, added, stays_until) = match self.lock_queues().get(&account) {
-                Some(AccountQueue { jobs, stays_until: Some(until), added }) => (jobs.len(), Arc::clone(added), *until),
-                _ => return,
-            };
-            let now = Instant::now();
-            let until = if count == 0 { stays_until } else { *gather_until.get_or_insert(now + MAX_GATHER) };
-            let has_enough = count > 0 && count >= last_size;
-            if has_enough || now >= until || now >= stays_until {
-                return;
-            }
-            let _ = tokio::time::timeout_at(until.into(), added.notified()).await;
-        }
-    }
-
     /// Takes the next jobs from a queue. Removes the queue and returns `None` if it is empty.
     fn take_batch(&self, account: Uuid) -> Option<Vec<WriteJob>> {
         let mut queues = self.lock_queues();
-        let queue = &mut queues.get_mut(&account)?.jobs;
+        let queue = queues.get_mut(&account)?;
         let mut writes = 0;
         let fits = |job: &&WriteJob| {
             let is_first = writes == 0;

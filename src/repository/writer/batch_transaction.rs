@@ -103,8 +103,7 @@ impl PreparedBatch {
         self.accounts.into_values().flat_map(AccountBatch::into_jobs).collect()
     }
 
-    /// Stores the batch without waiting for accounts that are locked, and replies to the jobs that were stored. Returns
-    /// the others. `previous` is how the batch before has moved the accounts.
+    /// Stores the batch, and replies to the jobs that were stored. Returns the others. `previous` is how the batch before has moved the accounts.
     ///
     /// # Errors
     /// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
@@ -114,12 +113,13 @@ impl PreparedBatch {
         connection: &DedicatedConnection,
         shared_pool: &Pool,
         previous: &AccountMoves,
+        locking: Locking,
         advances_accounts: bool,
     ) -> Result<UnstoredJobs, FailedBatch> {
         for batch in self.accounts.values_mut() {
             batch.expected_position = expected_position(batch, previous.get(&batch.account));
         }
-        match try_store(connection, &mut self.accounts, advances_accounts).await {
+        match try_store(connection, &mut self.accounts, locking, advances_accounts).await {
             Ok(stored) => {
                 let moves =
                     self.accounts.values().filter_map(|batch| Some((batch.account, stored.account_move(batch)?)));
@@ -174,6 +174,7 @@ impl StoredRows {
 async fn try_store(
     dedicated: &DedicatedConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
+    locking: Locking,
     advances_accounts: bool,
 ) -> Result<StoredRows, StorageError> {
     let changed: Vec<_> = batches.values_mut().filter(|batch| batch.has_effects()).collect();
@@ -186,11 +187,11 @@ async fn try_store(
     let (mut values_only, other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
     let mut other: Vec<_> = other.into_iter().filter(|batch| batch.fits_into_statement()).collect();
     if !other.is_empty() {
-        let accounts = store_rows(&mut connection, &mut other, advances_accounts).await?;
+        let accounts = store_rows(&mut connection, &mut other, locking, advances_accounts).await?;
         stored.accounts = StoredAccounts { accounts, ..StoredAccounts::default() };
     }
     if !values_only.is_empty() {
-        let contacts = store_values(&mut connection, &mut values_only, Locking::SkipLocked, advances_accounts).await;
+        let contacts = store_values(&mut connection, &mut values_only, locking, advances_accounts).await;
         stored.contacts = match contacts {
             // The other batches are committed, and their jobs must get their replies. Only the jobs that change nothing
             // but values are retried.

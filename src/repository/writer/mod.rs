@@ -11,6 +11,7 @@ mod account_queues;
 mod batch_transaction;
 mod binary_copy;
 mod bind_columns;
+mod contended_accounts;
 mod insert_rows;
 mod load_state;
 mod lock_accounts;
@@ -38,7 +39,9 @@ use super::storage_metrics;
 use crate::config::DatabaseSettings;
 use crate::contacts::Write;
 pub(super) use account_queues::AccountQueues;
-use pipeline::BatchWriter;
+use contended_accounts::ContendedAccounts;
+use lock_accounts::Locking;
+use pipeline::{BatchWriter, TakeContended, WorkerSettings};
 use write_job::WriteJob;
 pub use write_job::{AccountWrites, Atomicity, Outcomes};
 pub use write_outcomes::WriteOutcomes;
@@ -82,6 +85,7 @@ pub(super) struct Writer {
     queues: Vec<BatchQueue<WriteJob>>,
     connections: DedicatedConnections,
     account_queues: AccountQueues,
+    contended_accounts: ContendedAccounts,
     change_notifier: Arc<ChangeNotifier>,
 }
 
@@ -90,17 +94,30 @@ impl Writer {
     pub(super) fn start(
         connections: DedicatedConnections,
         account_queues: AccountQueues,
+        shared_connections: u32,
         change_notifier: &Arc<ChangeNotifier>,
         settings: &DatabaseSettings,
     ) -> Self {
+        let worker =
+            WorkerSettings { queue: QUEUE, max_batch: settings.write_batch_max, time_limit: settings.timeout * 2 };
+        let contended_accounts = ContendedAccounts::new(account_queues.clone(), shared_connections, worker);
+        let take_contended: TakeContended = {
+            let contended_accounts = contended_accounts.clone();
+            Arc::new(move |account, jobs| contended_accounts.add_locked(account, jobs))
+        };
         let start_worker = |pair: &[DedicatedConnection]| {
-            let store_connection = pair[0].clone();
-            let load_connection = pair.get(1).cloned();
-            let writer = BatchWriter { load_connection, store_connection, account_queues: account_queues.clone() };
-            pipeline::start(QUEUE, writer, settings.write_batch_max, settings.timeout * 2)
+            let writer = BatchWriter {
+                store_connection: pair[0].clone(),
+                load_connection: pair.get(1).cloned(),
+                locking: Locking::SkipLocked,
+                take_contended: Some(Arc::clone(&take_contended)),
+                account_queues: account_queues.clone(),
+            };
+            pipeline::start(writer, worker)
         };
         let queues = connections.iter().collect::<Vec<_>>().chunks(CONNECTIONS_OF_WORKER).map(start_worker).collect();
-        Self { queues, connections, account_queues, change_notifier: Arc::clone(change_notifier) }
+        let change_notifier = Arc::clone(change_notifier);
+        Self { queues, connections, account_queues, contended_accounts, change_notifier }
     }
 
     /// Updates the gauges.
@@ -128,11 +145,15 @@ impl Writer {
         if !is_single || self.account_queues.contains(account) {
             self.account_queues.add(account, vec![job]);
         } else if self.queues.is_empty() {
-            let connection = self.connections.additional_connection();
-            let account_queues = self.account_queues.clone();
-            let writer = BatchWriter { store_connection: connection, load_connection: None, account_queues };
+            let writer = BatchWriter {
+                store_connection: self.connections.additional_connection(),
+                load_connection: None,
+                locking: Locking::SkipLocked,
+                take_contended: None,
+                account_queues: self.account_queues.clone(),
+            };
             tokio::spawn(writer.write(vec![job]));
-        } else {
+        } else if let Some(job) = self.contended_accounts.try_add(job)? {
             self.queues[shard_of(account, self.queues.len())].add(job)?;
         }
         reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))

@@ -10,14 +10,16 @@
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::account_queues::{AccountQueues, MIN_CONTENDED};
+use super::account_queues::AccountQueues;
 use super::batch_transaction::{AccountMoves, FailedBatch, PreparedBatch, UnstoredJobs, group_by_account};
+use super::lock_accounts::Locking;
 use super::write_job::{Dependency, WriteJob, fail_jobs};
 use crate::repository::batcher::{BatchQueue, BatchReceiver, new_queue};
 use crate::repository::error::StorageError;
@@ -30,8 +32,28 @@ pub(super) struct BatchWriter {
     pub(super) store_connection: DedicatedConnection,
     /// The connection over which a batch is prepared while another one is stored. Without it, batches do not overlap.
     pub(super) load_connection: Option<DedicatedConnection>,
+    pub(super) locking: Locking,
+    /// Takes jobs that find their account locked, if they are many. Returns those that it does not take.
+    pub(super) take_contended: Option<TakeContended>,
     pub(super) account_queues: AccountQueues,
 }
+
+/// Takes the jobs of an account, and returns those that it does not take.
+pub(super) type TakeContended = Arc<dyn Fn(Uuid, Vec<WriteJob>) -> Vec<WriteJob> + Send + Sync>;
+
+/// The settings of a worker.
+#[derive(Clone, Copy)]
+pub(super) struct WorkerSettings {
+    /// The name of its queue in metrics.
+    pub(super) queue: &'static str,
+    /// The maximum number of jobs of a batch.
+    pub(super) max_batch: usize,
+    /// The time after which a step of a batch is cancelled.
+    pub(super) time_limit: Duration,
+}
+
+/// The number of jobs of a batch that find their account locked from which on it is contended.
+const MIN_CONTENDED: usize = 8;
 
 impl BatchWriter {
     /// Writes a batch of its own. Jobs that are not stored join the queues of their accounts.
@@ -63,7 +85,8 @@ impl BatchWriter {
             }
         };
         let shared_pool = self.account_queues.shared_pool();
-        match prepared.store(&self.store_connection, shared_pool, previous, advances_accounts).await {
+        let connection = &self.store_connection;
+        match prepared.store(connection, shared_pool, previous, self.locking, advances_accounts).await {
             Ok(unstored) => self.jobs_to_apply_again(unstored),
             Err(failed) => {
                 self.handle_failure(failed);
@@ -73,15 +96,16 @@ impl BatchWriter {
     }
 
     fn jobs_to_apply_again(&self, unstored: UnstoredJobs) -> StoredBatch {
-        let UnstoredJobs { moves, locked, outdated, deferred } = unstored;
+        let UnstoredJobs { moves, locked, outdated, mut deferred } = unstored;
         Retry::AccountInUse.count(locked.len());
         Retry::Conflict.count(outdated.len());
         let mut again = outdated;
         for (account, jobs) in group_by_account(locked) {
-            if jobs.len() >= MIN_CONTENDED {
-                self.account_queues.add_contended(account, jobs);
-            } else {
-                again.extend(jobs);
+            match &self.take_contended {
+                Some(take) if jobs.len() >= MIN_CONTENDED => again.extend(take(account, jobs)),
+                // After the wait for the lock the account has changed. Under the lock it does not.
+                _ if self.locking == Locking::Wait => deferred.extend(jobs),
+                _ => again.extend(jobs),
             }
         }
         let waiting = again.extract_if(.., WriteJob::count_lost_attempt);
@@ -119,14 +143,9 @@ struct StoredBatch {
 }
 
 /// Starts a worker. It ends when its queue is dropped.
-pub(super) fn start(
-    name: &'static str,
-    writer: BatchWriter,
-    max_batch: usize,
-    time_limit: Duration,
-) -> BatchQueue<WriteJob> {
-    let (queue, receiver) = new_queue(name, max_batch);
-    tokio::spawn(Pipeline { writer, receiver, time_limit, moves: AccountMoves::default() }.run());
+pub(super) fn start(writer: BatchWriter, settings: WorkerSettings) -> BatchQueue<WriteJob> {
+    let (queue, receiver) = new_queue(settings.queue, settings.max_batch);
+    tokio::spawn(Pipeline { writer, receiver, time_limit: settings.time_limit, moves: AccountMoves::default() }.run());
     queue
 }
 

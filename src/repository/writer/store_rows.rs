@@ -84,13 +84,14 @@ fn store_rows_sql(variant: Variant) -> String {
 pub(super) async fn store_rows(
     connection: &mut PgConnection,
     batches: &mut [&mut AccountBatch],
+    locking: Locking,
     advances_accounts: bool,
 ) -> Result<HashSet<Uuid>, StorageError> {
     let rows = {
         let batches: Vec<&AccountBatch> = batches.iter().map(|batch| &**batch).collect();
         let contacts = updated_contacts(&batches, |_| None).chain(created_contacts(&batches, |_| None)).collect();
         let contacts = ContactColumns::new(contacts)?;
-        let store = STORE_ROWS[Variant::new(Locking::SkipLocked, batches.len(), advances_accounts).index()].as_str();
+        let store = STORE_ROWS[Variant::new(locking, batches.len(), advances_accounts).index()].as_str();
         let query = contacts.bind_archival(contacts.bind_values(sqlx::query(store))).bind(contacts.created_at());
         let query = query.bind(row_ids(&batches));
         let query = KeyColumns::new(removed_keys(&batches)).bind(query);
