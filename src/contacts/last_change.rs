@@ -35,7 +35,8 @@ impl LastChange {
     /// if its times stay the same.
     #[must_use]
     pub fn place_times(self, contact: &Contact, is_new: bool) -> Option<Contact> {
-        if contact.position >= 0 || self.place_time(contact.updated_at) == contact.updated_at {
+        let is_placed = |at| self.place_time(at) == at;
+        if contact.position >= 0 || is_placed(contact.updated_at) && (!is_new || is_placed(contact.created_at)) {
             return None;
         }
         let mut placed = contact.clone();
@@ -78,6 +79,9 @@ mod tests {
         let placed = last.place_times(&archived, false).expect("later times");
         assert_eq!((placed.created_at, placed.updated_at), (contact.created_at, at));
         assert_eq!(placed.archival.map(|archival| archival.at), Some(at));
+        let updated = Contact { updated_at: at, ..contact.clone() };
+        assert_eq!(last.place_times(&updated, true).map(|placed| placed.created_at), Some(at));
+        assert_eq!(last.place_times(&updated, false), None);
         assert_eq!(last.place_times(&Contact { position: 1, ..contact }, true), None, "the contact is not changed");
         assert!(at > now());
     }

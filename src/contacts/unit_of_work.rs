@@ -108,6 +108,11 @@ impl UnitOfWork {
             && self.changes.iter().all(|change| change.kind == ChangeKind::Updated)
     }
 
+    /// Returns the stored contacts that the writes depend on, each with the version that was read.
+    pub fn read_versions(&self) -> impl Iterator<Item = (Uuid, i64)> {
+        self.contacts.iter().filter_map(|(id, state)| Some((*id, state.before.as_ref()?.version)))
+    }
+
     /// Returns the keys that the writes so far have claimed or released.
     pub fn moved_keys(&self) -> impl Iterator<Item = &UniqueKey> {
         self.holders.iter().filter(|(_, holder)| holder.is_moved).map(|(key, _)| key)

@@ -16,7 +16,7 @@ use super::row_mapping;
 use super::statement::{ALL_SHARDS, join_accounts, shard_condition, sql};
 use crate::contacts::now;
 
-/// The number of entries that a purge erases in its own transaction, which other accounts share.
+/// The number of entries that a purge erases in its own transaction, for which the other writes of the account wait.
 const ENTRIES_IN_PURGE: i32 = 200;
 /// The number of entries that a later step erases.
 const ENTRIES_IN_STEP: i32 = 1_000;

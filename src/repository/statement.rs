@@ -28,10 +28,10 @@ pub(super) const ALL_SHARDS: Option<Vec<Uuid>> = None;
 /// Returns the condition that limits a table of a statement to these accounts, which the parameter with this number contains.
 /// NULL is no limit.
 ///
-/// Every statement about several accounts has it on every table, so that Citus can send the statement to the one shard that
-/// has these accounts. (Citus infers nothing from a join with bound rows.) The form with NULL leaves the plans of PostgreSQL
+/// Statements about several accounts have it on every table, so that Citus can send them to the one shard that has these
+/// accounts. (Citus infers nothing from a join with bound rows.) The form with NULL leaves the plans of PostgreSQL
 /// as they are: with the accounts alone, it would read all rows of these accounts. `tests/cli/shards.rs` checks every
-/// statement.
+/// statement, and names the exceptions.
 pub(super) fn shard_condition(table: &str, parameter: usize) -> String {
     format!("(${parameter}::uuid[] IS NULL OR {table}.account_id = ANY (${parameter}))")
 }

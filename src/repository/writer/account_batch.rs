@@ -187,14 +187,20 @@ impl AccountBatch {
         self.is_large
     }
 
-    /// Whether the batch changes contacts, and only values of active ones, so that one statement stores these changes.
-    pub(super) fn changes_values_only(&self) -> bool {
-        !self.is_large && !self.unit_of_work.changes().is_empty() && self.unit_of_work.is_values_only()
-    }
-
     /// Whether the batch changes only values of active contacts, so that one statement stores all of it.
     pub(super) fn is_values_only(&self) -> bool {
-        self.new_responses.is_empty() && self.changes_values_only()
+        let is_small = self.new_responses.is_empty() && !self.is_large;
+        is_small && !self.unit_of_work.changes().is_empty() && self.unit_of_work.is_values_only()
+    }
+
+    /// Whether the batch changes only values, and no write depends on the contact of another.
+    pub(super) fn is_independent_values_only(&self) -> bool {
+        self.is_values_only() && self.jobs.iter().all(WriteJob::is_divisible)
+    }
+
+    /// Whether a job stores a response that contains contacts of earlier transactions.
+    pub(super) fn completes_started_request(&self) -> bool {
+        self.jobs.iter().any(|job| job.is_started() && job.request.idempotent_request.is_some())
     }
 
     /// Whether some contacts of the batch may be stored without others: it changes only values, and a request with several

@@ -1,5 +1,5 @@
 //! Queues, one for each account, of jobs that are written under the account's lock: jobs that a batch of several
-//! accounts could not store, and requests that do not consist of exactly one write.
+//! accounts could not store, requests that do not consist of exactly one write, and purges.
 //!
 //! Each queue has one task, which writes the queued jobs. So the jobs of an account wait for one another, and an
 //! account uses one connection at a time.

@@ -17,7 +17,7 @@ use super::store_rows::store_rows;
 use super::store_transaction::{self, StoredAccounts};
 use super::store_values::{ContactKey, store_values};
 use super::transaction_memory::{TransactionMemory, WriteMemory};
-use super::write_job::WriteJob;
+use super::write_job::{WriteJob, fail_jobs};
 use crate::repository::accounts::insert_accounts;
 use crate::repository::error::StorageError;
 use crate::repository::pool::{DedicatedConnection, Pool};
@@ -137,6 +137,8 @@ impl PreparedBatch {
 struct StoredRows {
     contacts: HashSet<ContactKey>,
     accounts: StoredAccounts,
+    /// Why it is unknown whether the contacts were stored individually, after the accounts were stored.
+    contacts_error: Option<StorageError>,
 }
 
 impl StoredRows {
@@ -155,6 +157,9 @@ impl StoredRows {
         if !batch.has_effects() || self.accounts.accounts.contains(&account) {
             let pending = reply_to_stored_batch(shared_pool, batch, &self.accounts.pending_erasures);
             return unstored.deferred.extend(pending);
+        }
+        if let Some(error) = self.contacts_error.as_ref().filter(|_| batch.is_values_only()) {
+            return fail_jobs(batch.into_jobs(), error);
         }
         if !batch.fits_into_statement() {
             return unstored.deferred.extend(batch.into_jobs());
@@ -192,12 +197,14 @@ async fn try_store(
     }
     if !values_only.is_empty() {
         let contacts = store_values(&mut connection, &mut values_only, locking, advances_accounts).await;
-        stored.contacts = match contacts {
+        match contacts {
+            Ok(contacts) => stored.contacts = contacts,
+            Err(error) if other.is_empty() => return Err(error),
             // The other batches are committed, and their jobs must get their replies. Only the jobs that change nothing
-            // but values are retried.
-            Err(error) if !other.is_empty() && error.is_retryable() => HashSet::new(),
-            contacts => contacts?,
-        };
+            // but values are retried, or fail.
+            Err(error) if error.is_retryable() => {}
+            Err(error) => stored.contacts_error = Some(error),
+        }
     }
     dedicated.put_back(connection);
     Ok(stored)

@@ -3,9 +3,11 @@
 //! locked again and again, and the batches of other accounts go on.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::account_queues::AccountQueues;
@@ -26,7 +28,8 @@ pub(super) struct ContendedAccounts(Arc<ContendedInner>);
 struct ContendedInner {
     account_queues: AccountQueues,
     settings: WorkerSettings,
-    max_accounts: usize,
+    /// A permit for each worker. It has two connections of the shared pool until it has written its last job.
+    permits: Arc<Semaphore>,
     queues: Mutex<HashMap<Uuid, BatchQueue<WriteJob>>>,
 }
 
@@ -34,8 +37,8 @@ impl ContendedAccounts {
     /// Creates the workers over the pool of the account queues, which has `connections` connections. They use at most a
     /// third of them.
     pub(super) fn new(account_queues: AccountQueues, connections: u32, settings: WorkerSettings) -> Self {
-        let max_accounts = usize::try_from(connections / 6).unwrap_or_default();
-        Self(Arc::new(ContendedInner { account_queues, settings, max_accounts, queues: Mutex::default() }))
+        let permits = Arc::new(Semaphore::new(usize::try_from(connections / 6).unwrap_or_default()));
+        Self(Arc::new(ContendedInner { account_queues, settings, permits, queues: Mutex::default() }))
     }
 
     fn lock_queues(&self) -> MutexGuard<'_, HashMap<Uuid, BatchQueue<WriteJob>>> {
@@ -57,20 +60,20 @@ impl ContendedAccounts {
     /// there are too many contended accounts.
     pub(super) fn add_locked(&self, account: Uuid, jobs: Vec<WriteJob>) -> Vec<WriteJob> {
         let mut queues = self.lock_queues();
-        if !queues.contains_key(&account) {
-            if queues.len() >= self.0.max_accounts {
-                return jobs;
+        let queue = match queues.entry(account) {
+            Entry::Occupied(queue) => queue.into_mut(),
+            Entry::Vacant(vacant) => {
+                let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() else { return jobs };
+                tokio::spawn(self.clone().end_worker_later(account));
+                vacant.insert(self.start_worker(permit))
             }
-            queues.insert(account, self.start_worker());
-            tokio::spawn(self.clone().end_worker_later(account));
-        }
-        let Some(queue) = queues.get(&account) else { return jobs };
-        // A job that does not fit is dropped, which tells its caller that it failed.
+        };
+        // A job that is not admitted is dropped, which tells its caller that it failed.
         jobs.into_iter().for_each(|job| drop(queue.add(job)));
         vec![]
     }
 
-    fn start_worker(&self) -> BatchQueue<WriteJob> {
+    fn start_worker(&self, permit: OwnedSemaphorePermit) -> BatchQueue<WriteJob> {
         let account_queues = self.0.account_queues.clone();
         let connection = || DedicatedConnection::from_shared_pool(account_queues.shared_pool());
         let writer = BatchWriter {
@@ -78,6 +81,7 @@ impl ContendedAccounts {
             load_connection: Some(connection()),
             locking: Locking::Wait,
             take_contended: None,
+            _permit: Some(Arc::new(permit)),
             account_queues: account_queues.clone(),
         };
         pipeline::start(writer, self.0.settings)

@@ -1,8 +1,8 @@
 //! Inserts the new rows of a batch: contacts, their unique keys, entries of the change feed.
 //!
 //! Rows are bound as arrays to a prepared statement. Many new contacts use `COPY`, and so do their keys and changes. It is
-//! planned anew each time and needs a second round trip, but an import is a quarter faster. Changes of stored contacts are
-//! faster with the statement.
+//! planned anew each time and needs a second round trip, but an import is a quarter faster. Changes of stored contacts take
+//! the same time either way.
 
 use sqlx::postgres::PgConnection;
 

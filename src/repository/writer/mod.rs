@@ -111,6 +111,7 @@ impl Writer {
                 load_connection: pair.get(1).cloned(),
                 locking: Locking::SkipLocked,
                 take_contended: Some(Arc::clone(&take_contended)),
+                _permit: None,
                 account_queues: account_queues.clone(),
             };
             pipeline::start(writer, worker)
@@ -150,6 +151,7 @@ impl Writer {
                 load_connection: None,
                 locking: Locking::SkipLocked,
                 take_contended: None,
+                _permit: None,
                 account_queues: self.account_queues.clone(),
             };
             tokio::spawn(writer.write(vec![job]));

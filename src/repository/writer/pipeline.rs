@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::account_queues::AccountQueues;
@@ -35,6 +36,8 @@ pub(super) struct BatchWriter {
     pub(super) locking: Locking,
     /// Takes jobs that find their account locked, if they are many. Returns those that it does not take.
     pub(super) take_contended: Option<TakeContended>,
+    /// The permit of a worker that is limited in number.
+    pub(super) _permit: Option<Arc<OwnedSemaphorePermit>>,
     pub(super) account_queues: AccountQueues,
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn store_all(
     advances_accounts: bool,
 ) -> Result<StoredAccounts, StorageError> {
     let (mut values_only, mut other): (Vec<&mut AccountBatch>, Vec<&mut AccountBatch>) =
-        batches.iter_mut().map(|batch| &mut **batch).partition(|batch| batch.changes_values_only());
+        batches.iter_mut().map(|batch| &mut **batch).partition(|batch| batch.is_independent_values_only());
     let mut accounts = store_values_of_accounts(transaction, &mut values_only, advances_accounts).await?;
     accounts.extend(lock_and_place(transaction, &mut other, advances_accounts).await?);
     let other: Vec<&AccountBatch> =
@@ -54,9 +54,7 @@ pub(super) async fn store_all(
     delete_keys(transaction, &other).await?;
     insert_keys(transaction, &other).await?;
     insert_changes(transaction, &other).await?;
-    let stored = values_only.iter().map(|batch| &**batch).chain(other.iter().copied());
-    let stored = stored.filter(|batch| accounts.contains(&batch.account));
-    let responses = stored.flat_map(AccountBatch::account_responses);
+    let responses = other.iter().flat_map(|batch| batch.account_responses());
     idempotency::store_responses(transaction, &responses.collect::<Vec<_>>()).await?;
     let pending_erasures = purge_contacts(transaction, &other).await?;
     Ok(StoredAccounts { accounts, pending_erasures })
@@ -78,7 +76,7 @@ async fn store_values_of_accounts(
     let accounts: HashSet<_> = stored.iter().map(|(account, _)| *account).collect();
     let expected = batches.iter().filter(|batch| accounts.contains(&batch.account));
     let expected: usize = expected.map(|batch| batch.effects.updated.len()).sum();
-    // The responses to be stored may contain a contact that was not stored.
+    // A request with several writes is stored as a whole, or not at all.
     if stored.len() == expected { Ok(accounts) } else { Err(StorageError::Stale) }
 }
 
@@ -111,6 +109,9 @@ async fn lock_and_place(
     for account in find_outdated(connection, &moved).await? {
         accounts.remove(&account);
     }
+    moved.iter().filter(|batch| batch.completes_started_request()).for_each(|batch| {
+        accounts.remove(&batch.account);
+    });
     if advances_accounts {
         let stored = batches.iter().filter(|batch| accounts.contains(&batch.account));
         advance_accounts(connection, &stored.map(|batch| &**batch).collect::<Vec<_>>()).await?;
@@ -118,8 +119,9 @@ async fn lock_and_place(
     Ok(accounts)
 }
 
-/// Returns the accounts of which a contact to be replaced has another version than the one that was read, or of which a
-/// key that was claimed is held by a contact.
+/// Returns the accounts of which a contact that was read has another version or was purged, or of which a key that was claimed
+/// is held by a contact. A contact that stays the same counts, too: it can be in a response to be stored, which a purge could
+/// not erase any more, or be a precondition of an atomic request.
 async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<Vec<Uuid>, StorageError> {
     let outdated = sql!(
         "SELECT n.account_id FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, id, version) \
@@ -136,7 +138,7 @@ async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch])
     }
     let contacts: Vec<_> = batches
         .iter()
-        .flat_map(|batch| batch.effects.replaced_versions().map(|(id, version)| (batch.account, id, version)))
+        .flat_map(|batch| batch.unit_of_work.read_versions().map(|(id, version)| (batch.account, id, version)))
         .collect();
     let claimed = batches.iter().flat_map(|batch| {
         let claimed = batch.effects.free_keys_claimed.iter();

@@ -166,28 +166,83 @@ async fn wait_for_lock_waits(database: &mut PgConnection, expected: i64) {
     }
 }
 
+/// Two instances, a session that holds the lock of the account, and a session that watches the waits for it.
+struct LockedAccount {
+    account: Account,
+    other: Account,
+    lock_holder: PgConnection,
+    watcher: PgConnection,
+}
+
+impl LockedAccount {
+    async fn new(database: &str) -> Self {
+        let server = Server::with_own_database(database, |_| {});
+        let account = Account::on_server(&server);
+        let other = account.on_instance(&server.second_instance());
+        let (lock_holder, watcher) = (account.database().await, account.database().await);
+        Self { account, other, lock_holder, watcher }
+    }
+
+    async fn lock(&mut self) {
+        let lock = format!("BEGIN; SELECT 1 FROM accounts WHERE account_id = '{}' FOR UPDATE", self.account.id);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut self.lock_holder).await.unwrap();
+    }
+
+    /// Sends two requests that wait for the lock, and releases it. The first one is stored before the second one, which was
+    /// applied before that.
+    async fn send_in_turn(
+        &mut self,
+        first: impl Future<Output = ApiResponse> + Send + 'static,
+        second: impl Future<Output = ApiResponse> + Send + 'static,
+    ) -> (ApiResponse, ApiResponse) {
+        self.lock().await;
+        let first = tokio::spawn(first);
+        wait_for_lock_waits(&mut self.watcher, 1).await;
+        let second = tokio::spawn(second);
+        wait_for_lock_waits(&mut self.watcher, 2).await;
+        sqlx::raw_sql("COMMIT").execute(&mut self.lock_holder).await.unwrap();
+        (first.await.unwrap(), second.await.unwrap())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn key_that_a_request_claims_and_releases_must_be_free_until_it_is_stored() {
-    let server = Server::with_own_database("claimed_key", |_| {});
-    let account = Account::on_server(&server);
-    let other = account.on_instance(&server.second_instance());
+    let mut locked = LockedAccount::new("claimed_key").await;
+    let (account, other) = (locked.account.clone(), locked.other.clone());
     let holder = account.create(json!({"first_name": "holder"})).await;
     let contact = account.create(json!({"first_name": "contact"})).await;
-    let (mut database, mut watcher) = (account.database().await, account.database().await);
-    let lock = format!("BEGIN; SELECT 1 FROM accounts WHERE account_id = '{}' FOR UPDATE", account.id);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
-    // Both requests are applied before they wait for the lock. The other instance stores first.
-    let claim = tokio::spawn(async move {
-        update_twice(&other, &holder, json!({"external_id": "k"}), json!({"job_title": "holds k"})).await
-    });
-    wait_for_lock_waits(&mut watcher, 1).await;
-    let claim_and_release = tokio::spawn({
-        let account = account.clone();
-        async move { update_twice(&account, &contact, json!({"external_id": "k"}), json!({"external_id": null})).await }
-    });
-    wait_for_lock_waits(&mut watcher, 2).await;
-    sqlx::raw_sql("COMMIT").execute(&mut database).await.unwrap();
-    assert_eq!(claim.await.unwrap().expect(200).body["summary"]["succeeded"], 2);
-    let results = claim_and_release.await.unwrap().expect(207).body["results"].clone();
+    let claim =
+        async move { update_twice(&other, &holder, json!({"external_id": "k"}), json!({"job_title": "A"})).await };
+    let claim_and_release = async move {
+        update_twice(&account, &contact, json!({"external_id": "k"}), json!({"external_id": null})).await
+    };
+    let (claimed, rejected) = locked.send_in_turn(claim, claim_and_release).await;
+    assert_eq!(claimed.expect(200).body["summary"]["succeeded"], 2);
+    let results = rejected.expect(207).body["results"].clone();
     assert_eq!(results[0]["error"]["code"], "duplicate_contact", "{results}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn response_is_not_stored_if_another_instance_has_purged_its_contact() {
+    let mut locked = LockedAccount::new("purged_contact").await;
+    let (account, other) = (locked.account.clone(), locked.other.clone());
+    let also = account.create(json!({"first_name": "B"})).await;
+    for changes_another in [false, true] {
+        let contact = account.create(json!({"first_name": "A"})).await;
+        let unchanged = json!({"id": contact, "fields": {"first_name": "A"}});
+        let second =
+            if changes_another { json!({"id": also, "fields": {"job_title": "J"}}) } else { unchanged.clone() };
+        let body = json!({"inputs": [unchanged, second]});
+        let update =
+            || account.call("POST", "/contacts/batch/update").header("idempotency-key", &contact).json(&body).send();
+        let purge = {
+            let (other, path) = (other.clone(), format!("/contacts/{contact}/purge"));
+            async move { other.post(&path, json!({})).await }
+        };
+        let (purged, updated) = locked.send_in_turn(purge, update()).await;
+        purged.expect(204);
+        for response in [updated, update().await] {
+            assert_eq!(response.expect(207).body["results"][0]["error"]["code"], "not_found");
+        }
+    }
 }
