@@ -58,7 +58,7 @@ pub(super) type AccountMoves = HashMap<Uuid, AccountMove>;
 pub(super) struct UnstoredJobs {
     /// The effect of the jobs that were stored.
     pub(super) moves: AccountMoves,
-    /// The jobs of accounts that another transaction has locked.
+    /// The jobs of accounts of which nothing was stored: another transaction has locked them, or they have changed.
     pub(super) locked: Vec<WriteJob>,
     /// The jobs that depend on something that has changed since it was read.
     pub(super) outdated: Vec<WriteJob>,

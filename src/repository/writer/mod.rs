@@ -53,8 +53,8 @@ const MAX_WORKERS: usize = 4;
 const CONNECTIONS_OF_WORKER: usize = 2;
 
 /// Returns the number of connections of all workers: two for each. There is a worker for every two processors, because the
-/// database and the rest of the service need processors, too. Each worker has its own share of the accounts, so workers
-/// never wait for one another.
+/// database and the rest of the service need processors, too. Each worker has its own share of the accounts, so these
+/// workers never wait for one another.
 ///
 /// On two processors a second worker makes batches smaller and costs a sixth of the throughput at 64 connections.
 pub(super) fn connection_count() -> u32 {
