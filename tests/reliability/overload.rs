@@ -111,8 +111,25 @@ impl OverloadFixture {
         Self { client: OverloadClient { account, contact, workload }, service, _proxy: proxy, _database: database }
     }
 
+    /// Sends requests until none is rejected: the first ones open connections and prepare statements, which takes seconds over
+    /// the slow network.
+    async fn warm_up(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let calls = (0..self.client.workload.client_count()).map(|_| {
+                let client = self.client.clone();
+                async move { client.send().await.0.status }
+            });
+            if run_concurrently(calls).await.into_iter().all(|status| status == 200) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "requests are rejected without overload");
+        }
+    }
+
     /// Runs clients that wait for each response before the next request. Returns the responses a second.
     async fn measure_throughput(&self) -> f64 {
+        self.warm_up().await;
         let started = Instant::now();
         let calls = (0..self.client.workload.client_count())
             .map(|_| self.client.clone().send_until(started + BASELINE_DURATION));
