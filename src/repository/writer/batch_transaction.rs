@@ -56,8 +56,6 @@ pub(super) type AccountMoves = HashMap<Uuid, AccountMove>;
 /// The jobs of a batch that were not stored.
 #[derive(Default)]
 pub(super) struct UnstoredJobs {
-    /// The effect of the jobs that were stored.
-    pub(super) moves: AccountMoves,
     /// The jobs of accounts of which nothing was stored: another transaction has locked them, or they have changed.
     pub(super) locked: Vec<WriteJob>,
     /// The jobs that depend on something that has changed since it was read.
@@ -103,7 +101,8 @@ impl PreparedBatch {
         self.accounts.into_values().flat_map(AccountBatch::into_jobs).collect()
     }
 
-    /// Stores the batch, and replies to the jobs that were stored. Returns the others. `previous` is how the batch before has moved the accounts.
+    /// Stores the batch, and replies to the jobs that were stored. Returns the others, and how the stored jobs have changed the
+    /// accounts. `previous` is how the batch before has changed them.
     ///
     /// # Errors
     /// Fails if the database fails or is overloaded. Nothing was written, unless the error leaves it unknown whether the
@@ -115,7 +114,7 @@ impl PreparedBatch {
         previous: &AccountMoves,
         locking: Locking,
         advances_accounts: bool,
-    ) -> Result<UnstoredJobs, FailedBatch> {
+    ) -> Result<(UnstoredJobs, AccountMoves), FailedBatch> {
         for batch in self.accounts.values_mut() {
             batch.expected_position = expected_position(batch, previous.get(&batch.account));
         }
@@ -123,9 +122,9 @@ impl PreparedBatch {
             Ok(stored) => {
                 let moves =
                     self.accounts.values().filter_map(|batch| Some((batch.account, stored.account_move(batch)?)));
-                let mut unstored = UnstoredJobs { moves: moves.collect(), ..UnstoredJobs::default() };
+                let (moves, mut unstored) = (moves.collect(), UnstoredJobs::default());
                 self.accounts.into_values().for_each(|batch| stored.send_replies(shared_pool, batch, &mut unstored));
-                Ok(unstored)
+                Ok((unstored, moves))
             }
             Err(error) => Err(FailedBatch::new(error, self.accounts)),
         }
@@ -206,7 +205,10 @@ async fn try_store(
             Err(error) => stored.contacts_error = Some(error),
         }
     }
-    dedicated.put_back(connection);
+    // After such an error the connection may be broken.
+    if stored.contacts_error.is_none() {
+        dedicated.put_back(connection);
+    }
     Ok(stored)
 }
 
@@ -245,7 +247,7 @@ pub(super) async fn write_waiting(
         Ok(stored) => {
             let mut unstored = UnstoredJobs::default();
             batches.into_values().for_each(|batch| stored.send_replies(pool, batch, &mut unstored));
-            let UnstoredJobs { locked, outdated, deferred, .. } = unstored;
+            let UnstoredJobs { locked, outdated, deferred } = unstored;
             Ok([locked, outdated, deferred].into_iter().flatten().collect())
         }
         Err(error) => Err(FailedBatch::new(error, batches)),

@@ -242,6 +242,12 @@ pub(super) fn added_keys<'a>(batches: &[&'a AccountBatch]) -> Vec<(Uuid, Uuid, &
     batches.iter().flat_map(keys_of_batch).collect()
 }
 
+/// Binds the columns of [`KEY_COLUMNS`], and whether the contact is active.
+pub(super) fn bind_added_keys<'q>(query: Statement<'q>, added: &[(Uuid, Uuid, &UniqueKey, bool)]) -> Statement<'q> {
+    let columns = KeyColumns::new(added.iter().map(|(account, contact, key, _)| (*account, *contact, *key)));
+    columns.bind(query).bind(added.iter().map(|(.., is_active)| *is_active).collect::<Vec<_>>())
+}
+
 /// Entries of the change feed.
 pub(super) struct ChangeColumns<'a> {
     rows: Vec<ChangeRow<'a>>,

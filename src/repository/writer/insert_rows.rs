@@ -9,8 +9,8 @@ use sqlx::postgres::PgConnection;
 use super::account_batch::AccountBatch;
 use super::binary_copy::copy_rows;
 use super::bind_columns::{
-    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ChangeRow, ContactColumns, ContactRow, KeyColumns, added_keys,
-    contact_value_columns, created_contacts, stored_custom_size,
+    ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ChangeRow, ContactColumns, ContactRow, KEY_COLUMNS, added_keys,
+    bind_added_keys, contact_value_columns, created_contacts, stored_custom_size,
 };
 use crate::fields::system;
 use crate::repository::error::StorageError;
@@ -127,13 +127,7 @@ async fn copy_contacts(connection: &mut PgConnection, created: &[ContactRow<'_>]
 
 /// Inserts the new unique keys of contacts.
 pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
-    let insert = sql!(
-        "INSERT INTO contact_keys (account_id, contact_id, field_id, key, is_active) \
-         SELECT a.account_id, n.contact_id, n.field_id, n.key, n.is_active \
-         FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::boolean[]) \
-         AS n (account_id, contact_id, field_id, key, is_active) {}",
-        join_accounts(6)
-    );
+    let insert = sql!("{}", insert_keys_sql(1, "a", &join_accounts(1 + ADDED_KEY_COLUMNS)));
     const COPY: &str =
         "COPY contact_keys (account_id, contact_id, field_id, key, is_active) FROM STDIN (FORMAT binary)";
     let added = added_keys(batches);
@@ -144,12 +138,24 @@ pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&Accou
         })
         .await;
     }
-    let columns = KeyColumns::new(added.iter().map(|(account, contact, key, _)| (*account, *contact, *key)));
-    if !columns.is_empty() {
-        let is_active: Vec<_> = added.iter().map(|(.., is_active)| *is_active).collect();
-        columns.bind(sqlx::query(insert)).bind(is_active).bind(ALL_SHARDS).execute(connection).await?;
+    if !added.is_empty() {
+        bind_added_keys(sqlx::query(insert), &added).bind(ALL_SHARDS).execute(connection).await?;
     }
     Ok(())
+}
+
+/// The number of parameters of [`bind_added_keys`].
+pub(super) const ADDED_KEY_COLUMNS: usize = KEY_COLUMNS.len() + 1;
+
+/// Returns the statement that inserts keys, with the parameters of [`bind_added_keys`] from `first` on. `join` restricts their
+/// rows `n`, and `account` is the table of it that has the accounts.
+pub(super) fn insert_keys_sql(first: usize, account: &str, join: &str) -> String {
+    let columns: Vec<_> = KEY_COLUMNS.into_iter().chain([("is_active", "boolean")]).collect();
+    format!(
+        "INSERT INTO contact_keys (account_id, contact_id, field_id, key, is_active) \
+         SELECT {account}.account_id, n.contact_id, n.field_id, n.key, n.is_active FROM {} {join}",
+        rows_from_arrays(first, &columns)
+    )
 }
 
 /// Inserts the entries of the change feed.

@@ -90,7 +90,7 @@ impl BatchWriter {
         let shared_pool = self.account_queues.shared_pool();
         let connection = &self.store_connection;
         match prepared.store(connection, shared_pool, previous, self.locking, advances_accounts).await {
-            Ok(unstored) => self.jobs_to_apply_again(unstored),
+            Ok((unstored, moves)) => StoredBatch { again: self.jobs_to_apply_again(unstored), moves },
             Err(failed) => {
                 self.handle_failure(failed);
                 StoredBatch::default()
@@ -98,8 +98,8 @@ impl BatchWriter {
         }
     }
 
-    fn jobs_to_apply_again(&self, unstored: UnstoredJobs) -> StoredBatch {
-        let UnstoredJobs { moves, locked, outdated, mut deferred } = unstored;
+    fn jobs_to_apply_again(&self, unstored: UnstoredJobs) -> Vec<WriteJob> {
+        let UnstoredJobs { locked, outdated, mut deferred } = unstored;
         Retry::AccountInUse.count(locked.len());
         Retry::Conflict.count(outdated.len());
         let mut again = outdated;
@@ -113,7 +113,7 @@ impl BatchWriter {
         }
         let waiting = again.extract_if(.., WriteJob::count_lost_attempt);
         self.queue_by_account(waiting.chain(deferred).collect());
-        StoredBatch { again, moves }
+        again
     }
 
     fn handle_failure(&self, FailedBatch { error, jobs, .. }: FailedBatch) {
