@@ -30,6 +30,11 @@ On SIGTERM or SIGINT, /readyz returns 503, requests in flight are answered, and 
 
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 a setting is missing or invalid, or the port is in use";
 
+pub(super) const DISTRIBUTE: &str = "\
+DATABASE_URL is the URL of the coordinator, with the role that owns the tables. Stop all instances first. Safe to \
+run again: tables that are distributed already stay as they are. docs/scale-out.md describes each step.
+
+Exit codes: 0 the tables are distributed, 1 they are not";
 pub(super) const MIGRATE: &str = "\
 Safe to run while instances are running, and safe to run again: only one process at a time applies \
 pending migrations.

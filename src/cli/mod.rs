@@ -4,6 +4,7 @@ mod client;
 mod completions;
 mod config;
 mod dev;
+mod distribute;
 mod error;
 mod export;
 mod file_descriptors;
@@ -50,6 +51,9 @@ enum Command {
     /// Apply pending migrations to the database at DATABASE_URL
     #[command(after_help = help::MIGRATE)]
     Migrate,
+    /// Distribute the tables over the nodes of the Citus cluster at DATABASE_URL
+    #[command(after_help = help::DISTRIBUTE)]
+    Distribute(distribute::DistributeArguments),
     /// Check whether the service at BIND_ADDR is ready, for example as the health check of a container
     #[command(after_help = help::HEALTH)]
     Health,
@@ -106,6 +110,7 @@ fn run_command(command: Command) -> Result<(), CliError> {
         Command::Dev(arguments) => block_on(dev::run(&environment, &arguments)),
         Command::Serve => block_on(serve::run(&environment)),
         Command::Migrate => block_on(migrate::run(&environment)),
+        Command::Distribute(arguments) => block_on(distribute::run(&environment, arguments)),
         Command::Health => health::run(&environment),
         Command::Token(arguments) => token::run(&environment, &arguments),
         Command::Client(command) => block_on(client::run(&environment, &command)),

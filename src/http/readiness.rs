@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::error::ApiError;
-use crate::repository::Repository;
+use crate::repository::{Repository, StorageError};
 
 /// The interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -52,10 +52,14 @@ impl DatabaseReadiness {
 }
 
 async fn database_state(repository: Repository) -> DatabaseState {
-    match timeout(DATABASE_TIMEOUT, repository.schema_state()).await {
-        Err(_) => Err("the database does not answer in time".into()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(schema)) if schema.pending > 0 => Err("migrations are pending".into()),
-        Ok(Ok(_)) => Ok(()),
-    }
+    let check = async {
+        if repository.schema_state().await?.pending > 0 {
+            return Ok(Err("migrations are pending".into()));
+        }
+        repository.check_nodes().await.map(Ok)
+    };
+    let state: Result<_, StorageError> = timeout(DATABASE_TIMEOUT, check)
+        .await
+        .unwrap_or_else(|_| Ok(Err("the database does not answer in time".into())));
+    state.unwrap_or_else(|error| Err(error.to_string()))
 }

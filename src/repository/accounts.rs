@@ -3,9 +3,11 @@
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-/// Inserts rows for the accounts that have none yet.
+/// Inserts a row for each account that has none yet.
 pub(super) async fn insert_accounts(connection: &mut PgConnection, accounts: &[Uuid]) -> sqlx::Result<()> {
-    const INSERT: &str = "INSERT INTO accounts (account_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING";
-    sqlx::query(INSERT).bind(accounts).execute(connection).await?;
+    const INSERT: &str = "INSERT INTO accounts (account_id) VALUES ($1) ON CONFLICT DO NOTHING";
+    for account in accounts {
+        sqlx::query(INSERT).bind(account).execute(&mut *connection).await?;
+    }
     Ok(())
 }

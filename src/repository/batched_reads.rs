@@ -10,10 +10,11 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::batcher::{self, BatchQueue};
+use super::citus::ShardQueues;
 use super::error::StorageError;
-use super::pool::{DedicatedConnection, DedicatedConnections};
+use super::pool::{DedicatedConnection, DedicatedConnections, Pool};
 use super::row_mapping::{self, contact_columns, custom_parameter};
-use super::statement::{ALL_SHARDS, shard_condition, sql};
+use super::statement::{shard_condition, sql};
 use super::{Repository, storage_metrics};
 use crate::contacts::Contact;
 use crate::fields::CustomSelection;
@@ -41,21 +42,44 @@ struct ReadJob {
 /// The queues of the workers.
 pub(super) struct ContactReader {
     queues: Vec<BatchQueue<ReadJob>>,
+    shard_queues: ShardQueues<ReadJob>,
     connections: DedicatedConnections,
 }
 
 impl ContactReader {
-    /// Starts a worker for each connection. The workers end with the reader.
-    pub(super) fn start(connections: DedicatedConnections, timeout: Duration) -> Self {
-        let start_worker = |connection: DedicatedConnection| {
+    /// Starts a worker for each connection. The workers end with the reader. If the tables are distributed, each shard has a
+    /// worker instead, and together they use up to `shard_connections` of the shared pool.
+    pub(super) fn start(
+        connections: DedicatedConnections,
+        shared_pool: &Pool,
+        shard_connections: u32,
+        timeout: Duration,
+    ) -> Self {
+        let start_worker = move |connection: DedicatedConnection| {
             batcher::start_worker(QUEUE, MAX_BATCH, timeout * 2, move |jobs| read_batch(connection.clone(), jobs))
         };
-        Self { queues: connections.iter().map(start_worker).collect(), connections }
+        let for_shards = DedicatedConnection::with_limit(shared_pool, shard_connections);
+        let shard_queues = ShardQueues::new(shared_pool.clone(), move || start_worker(for_shards.clone()));
+        Self { queues: connections.iter().map(start_worker).collect(), shard_queues, connections }
+    }
+
+    async fn read(&self, account: Uuid, id: Uuid, custom: CustomSelection) -> ReadReply {
+        let (reply, receiver) = oneshot::channel();
+        let job = ReadJob { account, id, custom, reply };
+        if let Some(job) = self.shard_queues.try_add(account, job).await? {
+            // The last bits of an id are random.
+            let worker = usize::from(id.as_bytes()[15]) % self.queues.len();
+            self.queues[worker].add(job)?;
+        }
+        receiver.await.unwrap_or(Err(StorageError::Lost))
     }
 
     /// Updates the gauges.
     pub(super) fn update_gauges(&self) {
-        storage_metrics::set_queue_depth(QUEUE, self.queues.iter().map(BatchQueue::depth).sum());
+        storage_metrics::set_queue_depth(
+            QUEUE,
+            self.queues.iter().map(BatchQueue::depth).sum::<usize>() + self.shard_queues.depth(),
+        );
         self.connections.update_gauges();
     }
 
@@ -81,11 +105,12 @@ impl Repository {
         id: Uuid,
         custom: CustomSelection,
     ) -> Result<Option<Contact>, StorageError> {
-        let (reply, receiver) = oneshot::channel();
-        // The last bits of an id are random.
-        let worker = usize::from(id.as_bytes()[15]) % self.reader.queues.len();
-        self.reader.queues[worker].add(ReadJob { account, id, custom, reply })?;
-        receiver.await.unwrap_or(Err(StorageError::Lost))
+        let mut contact = self.reader.read(account, id, custom.clone()).await;
+        if matches!(contact, Err(StorageError::ShardSplit(_))) {
+            self.pool.forget_shards();
+            contact = self.reader.read(account, id, custom).await;
+        }
+        contact
     }
 }
 
@@ -113,13 +138,13 @@ async fn send_contacts(dedicated: &DedicatedConnection, jobs: &mut [Option<ReadJ
         contact_columns("k.custom"),
         shard_condition("t", 4)
     );
+    let mut connection = dedicated.acquire().await?;
     let all = || jobs.iter().flatten();
     let query = sqlx::query(select)
         .bind(all().map(|job| job.account).collect::<Vec<_>>())
         .bind(all().map(|job| job.id).collect::<Vec<_>>())
         .bind(all().map(|job| custom_parameter(&job.custom)).collect::<Vec<_>>())
-        .bind(ALL_SHARDS);
-    let mut connection = dedicated.acquire().await?;
+        .bind(dedicated.shard_accounts(all().map(|job| job.account)));
     let mut rows = query.fetch(&mut *connection);
     let mut replies = vec![];
     let end = read_contacts(&mut rows, jobs, &mut replies).await;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Repository;
 use super::change_notifier::ChangeSubscription;
 use super::error::StorageError;
-use super::last_changes::LAST_POSITION;
+use super::last_changes::last_position_sql;
 use super::pool::{AdmittedConnection, Pool};
 use super::row_stream::{RowStream, read_optional, stream_rows};
 use super::statement::sql;
@@ -98,8 +98,9 @@ fn entry_columns() -> String {
     format!(
         "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
          (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), \
-         (SELECT {LAST_POSITION} FROM accounts s WHERE s.account_id = $1), \
-         (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)"
+         (SELECT {} FROM accounts s WHERE s.account_id = $1), \
+         (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)",
+        last_position_sql("account_id = $1")
     )
 }
 
@@ -278,7 +279,7 @@ pub(super) async fn delete_expired_changes(
     retention: Duration,
 ) -> Result<bool, StorageError> {
     const MAX_DELETED: i64 = 1_000;
-    const SET_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', '1s', true)";
+    const SET_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
     const SET_TRIMMED_POSITION: &str =
         "UPDATE accounts SET trimmed_position = greatest(trimmed_position, $2 - 1) WHERE account_id = $1";
     const DELETE: &str = "DELETE FROM changes WHERE account_id = $1 AND position < $2";

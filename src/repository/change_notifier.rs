@@ -61,8 +61,8 @@ impl ChangeNotifier {
     }
 
     /// Returns the accounts that have subscribers, and the newest known position of each.
-    pub(super) fn newest_positions(&self) -> (Vec<Uuid>, Vec<i64>) {
-        self.accounts().iter().map(|(account, notifier)| (*account, *notifier.newest.borrow())).unzip()
+    pub(super) fn newest_positions(&self) -> Vec<(Uuid, i64)> {
+        self.accounts().iter().map(|(account, notifier)| (*account, *notifier.newest.borrow())).collect()
     }
 
     /// Returns the number of accounts that have subscribers.
@@ -178,7 +178,7 @@ mod tests {
         drop(first);
         assert_eq!(notifier.account_count(), 2);
         drop(second);
-        assert_eq!(notifier.newest_positions(), (vec![OTHER_ACCOUNT], vec![0]));
+        assert_eq!(notifier.newest_positions(), [(OTHER_ACCOUNT, 0)]);
         drop(other);
         assert_eq!(notifier.account_count(), 0);
         notifier.notify(ACCOUNT, 1);

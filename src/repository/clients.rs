@@ -65,10 +65,16 @@ impl Repository {
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
     pub async fn revoke_client(&self, id: ClientId) -> Result<bool, StorageError> {
-        const REVOKE: &str = "UPDATE clients SET revoked_at = COALESCE(revoked_at, date_trunc('milliseconds', clock_timestamp())) \
-             WHERE account_id = $1 AND id = $2";
+        const REVOKE: &str = "UPDATE clients SET revoked_at = date_trunc('milliseconds', now()) \
+             WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL";
+        const EXISTS: &str = "SELECT EXISTS (SELECT FROM clients WHERE account_id = $1 AND id = $2)";
+        let mut connection = self.pool.acquire().await?;
         let revoke = sqlx::query(REVOKE).bind(id.account).bind(id.client);
-        Ok(revoke.execute(&mut *self.pool.acquire().await?).await?.rows_affected() > 0)
+        if revoke.execute(&mut *connection).await?.rows_affected() > 0 {
+            return Ok(true);
+        }
+        let exists = sqlx::query_scalar(EXISTS).bind(id.account).bind(id.client);
+        Ok(exists.fetch_one(&mut *connection).await?)
     }
 
     /// Returns the credentials of a client; `None` when it does not exist or is revoked.

@@ -21,6 +21,9 @@ pub enum StorageError {
     /// Two transactions conflicted. An immediate retry helps.
     #[error("the transaction conflicted with another one: {0}")]
     Conflict(#[source] Arc<sqlx::Error>),
+    /// A shard was split since its id was read, or while the statement ran. A retry helps after the shards are read again.
+    #[error("a shard was split: {0}")]
+    ShardSplit(#[source] Arc<sqlx::Error>),
     /// Another transaction has changed the data since it was read. An immediate retry helps.
     #[error("the data has changed since it was read")]
     Stale,
@@ -30,6 +33,11 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether the data has changed since it was read, so that the writes must be applied again.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Stale | Self::Conflict(_) | Self::ShardSplit(_))
+    }
+
     /// Whether an immediate retry is safe and may help. Returns false when the write may have been committed, and when
     /// the database is down or overloaded.
     pub(super) fn is_retryable(&self) -> bool {
@@ -49,6 +57,7 @@ impl From<sqlx::Error> for StorageError {
                 // lock_not_available
                 Some("55P03") => Self::Locked,
                 Some(code) if is_unavailable(code) => Self::Unavailable,
+                Some(code) if is_shard_split(code, database.message()) => Self::ShardSplit,
                 _ => Self::Bug,
             },
             _ => Self::Bug,
@@ -67,6 +76,21 @@ fn is_unavailable(code: &str) -> bool {
         || ["25006", "3D000", "55000", "28000", "28P01", "42501"].contains(&code)
         // A table or column does not exist yet: migrations are pending.
         || ["42P01", "42703"].contains(&code)
+}
+
+/// Whether an error of Citus means that a shard was split: the shard is gone (internal_error), or a statement about accounts of
+/// one shard is now about two, which Citus does not support (feature_not_supported).
+fn is_shard_split(code: &str, message: &str) -> bool {
+    let messages: &[&str] = match code {
+        "XX000" => &["could not find valid entry for shard"],
+        "0A000" => &[
+            "could not run distributed query with FOR UPDATE/SHARE",
+            "cannot push down this subquery",
+            "cannot perform a lateral outer join",
+        ],
+        _ => &[],
+    };
+    messages.iter().any(|start| message.starts_with(start))
 }
 
 /// The reason why a set of writes was not carried out. The rejection of a single write is an outcome and not an error.
@@ -126,5 +150,18 @@ pub enum FieldError {
 impl From<sqlx::Error> for FieldError {
     fn from(error: sqlx::Error) -> Self {
         Self::Storage(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shard_split_is_recognized_by_code_and_message() {
+        assert!(is_shard_split("XX000", "could not find valid entry for shard 102008"));
+        assert!(is_shard_split("0A000", "cannot push down this subquery"));
+        assert!(!is_shard_split("XX000", "could not open relation"));
+        assert!(!is_shard_split("0A000", "cached plan must not change result type"));
     }
 }

@@ -62,7 +62,7 @@ impl Repository {
         let mut transaction = connection.begin().await?;
         insert_accounts(&mut transaction, &[account]).await?;
         let registry = lock_registry(&mut transaction, account).await?;
-        if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {
+        if let Some(stored) = self.find_stored_response(&mut transaction, account, idempotent_request).await? {
             return Ok(Idempotent::Replayed(stored));
         }
         check_new_field(&registry, new)?;
@@ -89,14 +89,14 @@ impl Repository {
         let mut connection = self.pool.admit(account).await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
-        if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {
+        if let Some(stored) = self.find_stored_response(&mut transaction, account, idempotent_request).await? {
             return Ok(Idempotent::Replayed(stored));
         }
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;
         let label = patch.label.as_ref().unwrap_or(&field.label);
         let options = patch.options.as_ref().unwrap_or(&field.options);
         if (label, options) == (&field.label, &field.options) {
-            store_response(&mut transaction, account, idempotent_request, &registry).await?;
+            self.store_response(&mut transaction, account, idempotent_request, &registry).await?;
             transaction.commit().await?;
             return Ok(Idempotent::Fresh(Arc::new(registry)));
         }
@@ -126,7 +126,7 @@ impl Repository {
         let mut connection = self.pool.admit(account).await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
-        if let Some(stored) = find_stored_response(&mut transaction, account, idempotent_request).await? {
+        if let Some(stored) = self.find_stored_response(&mut transaction, account, idempotent_request).await? {
             return Ok(Idempotent::Replayed(stored));
         }
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;
@@ -144,38 +144,44 @@ impl Repository {
         const INCREMENT: &str = "UPDATE accounts SET registry_version = registry_version + 1 WHERE account_id = $1";
         sqlx::query(INCREMENT).bind(account).execute(&mut *transaction).await?;
         let registry = Arc::new(load_registry(&mut *transaction, account).await?);
-        store_response(&mut transaction, account, idempotent_request, &registry).await?;
+        self.store_response(&mut transaction, account, idempotent_request, &registry).await?;
         transaction.commit().await?;
         self.registry_cache.insert_if_newer(account, &registry).await;
         Ok(registry)
     }
-}
 
-/// Returns the response that is stored under the request's idempotency key. Call this after the account's row is locked:
-/// a duplicate of the request that is in flight has then stored its response.
-///
-/// # Errors
-/// [`FieldError::KeyReused`] when another request has used the key.
-async fn find_stored_response(
-    connection: &mut PgConnection,
-    account: Uuid,
-    request: Option<&IdempotentRequest<Registry>>,
-) -> Result<Option<Bytes>, FieldError> {
-    let Some(request) = request else { return Ok(None) };
-    let Some(stored) = idempotency::find_response(connection, account, request).await? else { return Ok(None) };
-    stored.replay(&request.fingerprint).map(Some).map_err(|_| FieldError::KeyReused)
-}
+    /// Returns the response that is stored under the request's idempotency key. Call this after the account's row is locked:
+    /// a duplicate of the request that is in flight has then stored its response.
+    ///
+    /// # Errors
+    /// [`FieldError::KeyReused`] when another request has used the key.
+    async fn find_stored_response(
+        &self,
+        connection: &mut PgConnection,
+        account: Uuid,
+        request: Option<&IdempotentRequest<Registry>>,
+    ) -> Result<Option<Bytes>, FieldError> {
+        let Some(request) = request else { return Ok(None) };
+        let Some(stored) =
+            idempotency::find_response(connection, account, request, &self.pool.shard_accounts([account])).await?
+        else {
+            return Ok(None);
+        };
+        stored.replay(&request.fingerprint).map(Some).map_err(|_| FieldError::KeyReused)
+    }
 
-/// Stores the response to a request under its idempotency key, if it has one.
-async fn store_response(
-    connection: &mut PgConnection,
-    account: Uuid,
-    request: Option<&IdempotentRequest<Registry>>,
-    registry: &Registry,
-) -> Result<(), StorageError> {
-    let response = request.and_then(|request| NewStoredResponse::new(request, registry, vec![]));
-    let responses: Vec<_> = response.iter().map(|new| (account, new)).collect();
-    idempotency::store_responses(connection, &responses).await
+    /// Stores the response to a request under its idempotency key, if it has one.
+    async fn store_response(
+        &self,
+        connection: &mut PgConnection,
+        account: Uuid,
+        request: Option<&IdempotentRequest<Registry>>,
+        registry: &Registry,
+    ) -> Result<(), StorageError> {
+        let response = request.and_then(|request| NewStoredResponse::new(request, registry, vec![]));
+        let responses: Vec<_> = response.iter().map(|new| (account, new)).collect();
+        idempotency::store_responses(connection, &responses, &self.pool.shard_accounts([account])).await
+    }
 }
 
 /// Checks that no field has the new field's name or a similar name, and that the account has not reached a limit.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::error::StorageError;
 use super::pool::Pool;
 use super::row_mapping;
-use super::statement::{ALL_SHARDS, join_accounts, shard_condition, sql};
+use super::statement::{ShardAccounts, join_accounts, shard_condition, sql};
 use crate::contacts::now;
 
 /// The number of entries that a purge erases in its own transaction, for which the other writes of the account wait.
@@ -40,6 +40,7 @@ pub(super) struct PendingErasure {
 pub(super) async fn erase_first_entries(
     transaction: &mut PgConnection,
     histories: &[PendingErasure],
+    shard: &ShardAccounts,
 ) -> Result<Vec<PendingErasure>, StorageError> {
     let insert = sql!(
         "INSERT INTO pending_erasures (account_id, contact_id, position, created_at) \
@@ -47,13 +48,13 @@ pub(super) async fn erase_first_entries(
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, contact_id, position) {}",
         join_accounts(5)
     );
-    let pending = erase_entries(transaction, histories, ENTRIES_IN_PURGE).await?;
+    let pending = erase_entries(transaction, histories, shard, ENTRIES_IN_PURGE).await?;
     if !pending.is_empty() {
         let insert = sqlx::query(insert)
             .bind(pending.iter().map(|erasure| erasure.account).collect::<Vec<_>>())
             .bind(pending.iter().map(|erasure| erasure.contact).collect::<Vec<_>>())
             .bind(pending.iter().map(|erasure| erasure.position).collect::<Vec<_>>());
-        insert.bind(now()).bind(ALL_SHARDS).execute(transaction).await?;
+        insert.bind(now()).bind(shard).execute(transaction).await?;
     }
     Ok(pending)
 }
@@ -62,6 +63,7 @@ pub(super) async fn erase_first_entries(
 async fn erase_entries(
     connection: &mut PgConnection,
     histories: &[PendingErasure],
+    shard: &ShardAccounts,
     limit: i32,
 ) -> Result<Vec<PendingErasure>, StorageError> {
     let erase = sql!(
@@ -81,7 +83,7 @@ async fn erase_entries(
         .bind(histories.iter().map(|history| history.account).collect::<Vec<_>>())
         .bind(histories.iter().map(|history| history.contact).collect::<Vec<_>>())
         .bind(histories.iter().map(|history| history.position).collect::<Vec<_>>());
-    let rows = erase.bind(limit).bind(ALL_SHARDS).fetch_all(connection).await?;
+    let rows = erase.bind(limit).bind(shard).fetch_all(connection).await?;
     let pending = rows.iter().map(|row| {
         let (account, contact) = (row_mapping::account_from_row(row)?, row.try_get("contact_id")?);
         Ok(PendingErasure { account, contact, position: row.try_get("previous_position")? })
@@ -109,8 +111,8 @@ async fn erase_step(pool: &Pool, account: Uuid, contact: Uuid) -> Result<bool, S
     let lock = sqlx::query_scalar(LOCK).bind(account).bind(contact);
     // Without a row, another task has finished the erasure.
     let Some(position) = lock.fetch_optional(&mut *transaction).await? else { return Ok(false) };
-    let pending =
-        erase_entries(&mut transaction, &[PendingErasure { account, contact, position }], ENTRIES_IN_STEP).await?;
+    let (history, shard) = (PendingErasure { account, contact, position }, pool.shard_accounts([account]));
+    let pending = erase_entries(&mut transaction, &[history], &shard, ENTRIES_IN_STEP).await?;
     match pending.first() {
         Some(next) => sqlx::query(ADVANCE).bind(account).bind(contact).bind(next.position),
         None => sqlx::query(DELETE).bind(account).bind(contact),

@@ -14,7 +14,9 @@ use uuid::Uuid;
 use super::error::{StorageError, WriteError};
 use super::pool::Pool;
 use super::row_mapping;
-use super::statement::{ALL_SHARDS, ArrayColumn, column_names, join_accounts, rows_from_arrays, shard_condition, sql};
+use super::statement::{
+    ArrayColumn, ShardAccounts, column_names, join_accounts, rows_from_arrays, shard_condition, sql,
+};
 use crate::contacts::now;
 
 /// How long a repeated request gets the stored response of the first.
@@ -104,10 +106,11 @@ pub(super) async fn find_response<T: ?Sized>(
     connection: &mut PgConnection,
     account: Uuid,
     request: &IdempotentRequest<T>,
+    shard: &ShardAccounts,
 ) -> sqlx::Result<Option<StoredResponse>> {
     let mut keys = IdempotencyKeys::default();
     keys.add(account, &request.key, &request.fingerprint);
-    let responses: Vec<_> = keys.find_responses(connection).try_collect().await?;
+    let responses: Vec<_> = keys.find_responses(connection, shard).try_collect().await?;
     Ok(responses.into_iter().next().map(|(_, _, stored)| stored))
 }
 
@@ -135,6 +138,7 @@ impl IdempotencyKeys {
     pub(super) fn find_responses<'c>(
         self,
         connection: &'c mut PgConnection,
+        shard: &'c ShardAccounts,
     ) -> impl Stream<Item = sqlx::Result<(Uuid, String, StoredResponse)>> + Unpin + 'c {
         let find = sql!(
             "SELECT s.account_id, s.key, s.fingerprint, \
@@ -146,7 +150,7 @@ impl IdempotencyKeys {
         );
         let find =
             sqlx::query(find).bind(self.accounts).bind(self.keys).bind(now() - RETENTION).bind(self.fingerprints);
-        let find = find.bind(ALL_SHARDS);
+        let find = find.bind(shard);
         find.fetch(connection).map(|row| {
             let row = row?;
             let response: Option<Vec<u8>> = row.try_get("response")?;
@@ -165,6 +169,7 @@ impl IdempotencyKeys {
 pub(super) async fn store_responses(
     connection: &mut PgConnection,
     responses: &[(Uuid, &NewStoredResponse)],
+    shard: &ShardAccounts,
 ) -> Result<(), StorageError> {
     // `xmax` is 0 in a row that was inserted, and this transaction in a row that was updated.
     let store = sql!(
@@ -183,7 +188,7 @@ pub(super) async fn store_responses(
     }
     let now = now();
     let store = bind_responses(sqlx::query(store), responses).bind(now).bind(now - RETENTION);
-    let stored = bind_response_contacts(store, responses).bind(ALL_SHARDS).fetch_all(&mut *connection).await?;
+    let stored = bind_response_contacts(store, responses).bind(shard).fetch_all(&mut *connection).await?;
     if stored.len() != responses.len() {
         return Err(StorageError::Stale);
     }
@@ -194,7 +199,8 @@ pub(super) async fn store_responses(
         }
     }
     let is_replaced = |(account, new): &&(Uuid, &NewStoredResponse)| replaced.contains(&(*account, new.key.clone()));
-    replace_response_contacts(connection, &responses.iter().filter(is_replaced).copied().collect::<Vec<_>>()).await
+    let replaced: Vec<_> = responses.iter().filter(is_replaced).copied().collect();
+    replace_response_contacts(connection, &replaced, shard).await
 }
 
 /// The columns of responses to be stored, and the time at which they are stored.
@@ -271,6 +277,7 @@ fn bind_response_contacts<'a>(
 async fn replace_response_contacts(
     connection: &mut PgConnection,
     responses: &[(Uuid, &NewStoredResponse)],
+    shard: &ShardAccounts,
 ) -> Result<(), StorageError> {
     let delete = sql!(
         "DELETE FROM idempotency_key_contacts s USING unnest($1::uuid[], $2::text[]) AS n (account_id, key) \
@@ -284,9 +291,9 @@ async fn replace_response_contacts(
     }
     let (accounts, keys): (Vec<_>, Vec<_>) =
         responses.iter().map(|(account, new)| (*account, new.key.as_str())).unzip();
-    sqlx::query(delete).bind(accounts).bind(keys).bind(ALL_SHARDS).execute(&mut *connection).await?;
+    sqlx::query(delete).bind(accounts).bind(keys).bind(shard).execute(&mut *connection).await?;
     let insert = sql!("{}", insert_response_contacts_sql(1, "a", &join_accounts(4)));
-    bind_response_contacts(sqlx::query(insert), responses).bind(ALL_SHARDS).execute(connection).await?;
+    bind_response_contacts(sqlx::query(insert), responses).bind(shard).execute(connection).await?;
     Ok(())
 }
 
@@ -296,6 +303,7 @@ pub(super) async fn purge_responses(
     connection: &mut PgConnection,
     accounts: &[Uuid],
     contacts: &[Uuid],
+    shard: &ShardAccounts,
 ) -> sqlx::Result<()> {
     let purge = sql!(
         "WITH purged AS (DELETE FROM idempotency_key_contacts s \
@@ -310,7 +318,7 @@ pub(super) async fn purge_responses(
         s = shard_condition("s", 3),
         k = shard_condition("k", 3)
     );
-    sqlx::query(purge).bind(accounts).bind(contacts).bind(ALL_SHARDS).execute(connection).await?;
+    sqlx::query(purge).bind(accounts).bind(contacts).bind(shard).execute(connection).await?;
     Ok(())
 }
 

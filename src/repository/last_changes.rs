@@ -10,29 +10,40 @@ use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use super::row_mapping;
-use super::statement::{ALL_SHARDS, shard_condition, sql};
+use super::statement::{ShardAccounts, shard_condition, shard_condition_of_newest, sql};
 use crate::contacts::LastChange;
 
-/// The position of the last change of an account `s`, as an SQL expression. The newest entry has no condition on its shard: with
-/// one, PostgreSQL would sort all entries of the account if it plans the statement while the table is empty.
-pub(super) const LAST_POSITION: &str = "greatest(s.last_position, s.trimmed_position, \
-     (SELECT position FROM changes WHERE account_id = s.account_id ORDER BY position DESC LIMIT 1))";
+/// Returns the position of the last change of an account `s`, as an SQL expression. `condition` selects the entries `e` of the
+/// account's feed.
+pub(super) fn last_position_sql(condition: &str) -> String {
+    format!(
+        "greatest(s.last_position, s.trimmed_position, \
+         (SELECT position FROM changes e WHERE {condition} ORDER BY position DESC LIMIT 1))"
+    )
+}
+
+/// Returns [`last_position_sql`] for a statement about accounts of a shard. `parameter` is the one of [`shard_condition`].
+pub(super) fn last_position_in_shard_sql(parameter: usize) -> String {
+    last_position_sql(&format!("account_id = s.account_id AND {}", shard_condition_of_newest("e", parameter)))
+}
 
 /// Returns the newest changes of accounts. The accounts must be locked in the same transaction by an earlier statement:
 /// the snapshot of this statement is then newer than the locks.
 pub(super) async fn read_last_changes(
     connection: &mut PgConnection,
     accounts: &[Uuid],
+    shard: &ShardAccounts,
 ) -> sqlx::Result<HashMap<Uuid, LastChange>> {
     let read = sql!(
         "SELECT n.account_id, greatest(s.last_position, s.trimmed_position, c.position) AS position, c.at \
          FROM unnest($1::uuid[]) AS n (account_id) \
          CROSS JOIN LATERAL (SELECT * FROM accounts a WHERE account_id = n.account_id AND {} LIMIT 1) s \
-         LEFT JOIN LATERAL (SELECT position, at FROM changes WHERE account_id = n.account_id \
+         LEFT JOIN LATERAL (SELECT position, at FROM changes h WHERE account_id = n.account_id AND {} \
          ORDER BY position DESC LIMIT 1) c ON true",
-        shard_condition("a", 2)
+        shard_condition("a", 2),
+        shard_condition_of_newest("h", 2)
     );
-    let rows = sqlx::query(read).bind(accounts).bind(ALL_SHARDS).fetch_all(connection).await?;
+    let rows = sqlx::query(read).bind(accounts).bind(shard).fetch_all(connection).await?;
     let last = |row: &PgRow| {
         let last = LastChange { position: row.try_get("position")?, at: row.try_get("at")? };
         Ok((row_mapping::account_from_row(row)?, last))

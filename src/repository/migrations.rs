@@ -57,23 +57,7 @@ impl Repository {
     /// # Errors
     /// The database is unavailable.
     pub async fn schema_state(&self) -> Result<SchemaState, StorageError> {
-        let applied = sqlx::query("SELECT version, checksum FROM _sqlx_migrations WHERE success")
-            .fetch_all(&mut *self.pool.acquire().await?)
-            .await;
-        let applied = match applied {
-            // undefined_table: no migration was ever applied.
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],
-            other => other?,
-        };
-        let applied = applied.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-        let applied = applied.collect::<sqlx::Result<Vec<(i64, Vec<u8>)>>>()?;
-        let checksum = |version| applied.iter().find(|(applied, _)| *applied == version).map(|(_, checksum)| checksum);
-        Ok(SchemaState {
-            pending: MIGRATOR.iter().filter(|migration| checksum(migration.version).is_none()).count(),
-            is_from_older_build: MIGRATOR.iter().any(|migration| {
-                checksum(migration.version).is_some_and(|applied| applied.as_slice() != &*migration.checksum)
-            }),
-        })
+        read_schema_state(&mut *self.pool.acquire().await?).await
     }
 
     /// Applies pending migrations. An advisory lock lets one instance migrate at a time. If none is pending, no DDL
@@ -100,5 +84,61 @@ impl Repository {
         migrator.run_direct(None, &mut connection, false).await?;
         connection.close().await?;
         Ok(pending)
+    }
+}
+
+/// Reads the state of the schema.
+pub(super) async fn read_schema_state(connection: &mut PgConnection) -> Result<SchemaState, StorageError> {
+    const APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE success";
+    let applied = sqlx::query(APPLIED).fetch_all(connection).await;
+    let applied = match applied {
+        // undefined_table: no migration was ever applied.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],
+        other => other?,
+    };
+    let applied = applied.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    let applied = applied.collect::<sqlx::Result<Vec<(i64, Vec<u8>)>>>()?;
+    let checksum = |version| applied.iter().find(|(applied, _)| *applied == version).map(|(_, checksum)| checksum);
+    Ok(SchemaState {
+        pending: MIGRATOR.iter().filter(|migration| checksum(migration.version).is_none()).count(),
+        is_from_older_build: MIGRATOR.iter().any(|migration| {
+            checksum(migration.version).is_some_and(|applied| applied.as_slice() != &*migration.checksum)
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::repository::citus::TABLES;
+
+    /// Returns the text of each migration without comments.
+    fn migrations() -> impl Iterator<Item = (i64, String)> {
+        let without_comments = |sql: &str| {
+            let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        MIGRATOR.iter().map(move |migration| (migration.version, without_comments(migration.sql.as_str())))
+    }
+
+    #[test]
+    fn all_tables_are_distributed() {
+        let created = migrations().flat_map(|(_, sql)| {
+            let names = sql.split("CREATE TABLE ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+            names.map(str::to_owned).collect::<Vec<_>>()
+        });
+        assert_eq!(created.collect::<BTreeSet<_>>(), TABLES.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn migration_is_one_statement() {
+        // With distributed tables, Citus rejects several statements at once. The first one is applied before that.
+        for (version, sql) in migrations().filter(|(version, _)| *version > 1) {
+            let outside_blocks: Vec<_> =
+                sql.split("$migration$").step_by(2).flat_map(|part| part.split("$$").step_by(2)).collect();
+            assert_eq!(outside_blocks.concat().matches(';').count(), 1, "migration {version}");
+        }
     }
 }

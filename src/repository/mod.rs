@@ -12,6 +12,7 @@
 //! | `fields` | `registry`, `registry_at_least`, `reload_registry`, `create_field`, `update_field`, `delete_field`: reads and changes custom fields |
 //! | `clients` | `create_client`, `list_clients`, `revoke_client`, `client_credentials`, `is_client_revoked`: manages API clients |
 //! | `export` | `export_contacts`: reads all contacts of an account in one snapshot |
+//! | `citus` | `table_layout`, `distribute_tables`: distributes the tables over a Citus cluster |
 //! | `migrations` | `migrate`, `schema_state`: creates and checks the schema |
 //! | `cleanup` | `delete_expired_records`: deletes expired stored responses and expired changes |
 //! | `storage_metrics` | `update_gauges`: updates the gauges of queues and pools |
@@ -23,6 +24,7 @@ mod batched_reads;
 mod batcher;
 mod change_feed;
 mod change_notifier;
+mod citus;
 mod cleanup;
 mod clients;
 mod contacts;
@@ -41,7 +43,6 @@ mod rolling_upgrade;
 mod row_mapping;
 mod row_stream;
 mod search;
-mod shard;
 mod statement;
 mod storage_metrics;
 mod writer;
@@ -54,6 +55,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::config::{DatabaseSettings, SettingsError};
 use batched_reads::ContactReader;
 use change_notifier::ChangeNotifier;
+use citus::{NodeCheck, ShardMap};
 use pool::{DedicatedConnections, HealthEpoch, Pool, open_pool};
 use registry_cache::RegistryCache;
 use revoked_clients::RevokedClients;
@@ -63,6 +65,7 @@ use writer::{AccountQueues, Writer};
 pub use crate::memory_budget::ContentMemory;
 pub use change_feed::{FeedError, FeedPage, FeedRequest, FeedStart, HistoryPage};
 pub use change_notifier::ChangeSubscription;
+pub use citus::{DistributeError, DistributedTables, NodeTables, TableLayout};
 pub use clients::StoredCredentials;
 pub use contacts::ListPage;
 pub use error::{FieldError, StorageError, WriteError};
@@ -87,6 +90,7 @@ pub struct Repository {
     reader: Arc<ContactReader>,
     writer: Arc<Writer>,
     change_notifier: Arc<ChangeNotifier>,
+    node_check: Arc<NodeCheck>,
     /// How long entries of the change feed are stored.
     change_retention: Duration,
 }
@@ -107,7 +111,9 @@ impl Repository {
         let read_connections = if has_readers { batched_reads::WORKERS } else { 0 };
         let shared_connections = total - write_connections - read_connections;
         let health_epoch = HealthEpoch::default();
-        let open = |name, options, connections| open_pool(name, settings, options, connections, &health_epoch);
+        let shard_map = ShardMap::default();
+        let open =
+            |name, options, connections| open_pool(name, settings, options, connections, (&health_epoch, &shard_map));
         let pool = open("shared", options.clone(), shared_connections);
         // A pool hands out its connections in turn, and each connection has its own caches, such as the plans of
         // prepared statements. So every worker keeps one connection.
@@ -123,9 +129,10 @@ impl Repository {
             registry_cache: Arc::new(RegistryCache::new(pool.clone())),
             revoked_clients: Arc::new(RevokedClients::new(pool.clone())),
             search_state: Arc::new(SearchState::new(shared_connections)),
-            reader: Arc::new(ContactReader::start(for_reads, settings.timeout)),
+            reader: Arc::new(ContactReader::start(for_reads, &pool, shared_connections / 3, settings.timeout)),
             writer: Arc::new(Writer::start(for_writes, account_queues, shared_connections, &change_notifier, settings)),
             change_notifier,
+            node_check: Arc::default(),
             change_retention: settings.change_retention,
             options: Arc::new(options),
             pool,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::error::StorageError;
 use super::pool::Pool;
 use super::row_mapping::{self, FIELD_COLUMNS, StoredField};
-use super::statement::{ALL_SHARDS, shard_condition, sql};
+use super::statement::{shard_condition, sql};
 use super::storage_metrics::RegistryLoad;
 use crate::fields::{FieldId, Registry};
 
@@ -90,18 +90,29 @@ impl RegistryCache {
     }
 
     async fn refresh(&self) -> Result<(), StorageError> {
+        let versions = self.slots.iter().map(|(account, slot)| (*account, slot.load().version())).collect();
+        let mut result = Ok(());
+        for versions in self.pool.divide_by_shard(versions).await? {
+            // The node of one shard may be down.
+            result = result.and(self.refresh_shard(versions).await);
+        }
+        result
+    }
+
+    /// Reloads changed registries of accounts of one shard.
+    async fn refresh_shard(&self, versions: Vec<(Uuid, i64)>) -> Result<(), StorageError> {
         let find_changed = sql!(
             "SELECT a.account_id FROM unnest($1::uuid[], $2::bigint[]) AS known (account_id, version) \
              CROSS JOIN LATERAL (SELECT account_id FROM accounts s WHERE account_id = known.account_id AND {} \
              AND registry_version <> known.version LIMIT 1) a",
             shard_condition("s", 3)
         );
-        let (accounts, versions): (Vec<Uuid>, Vec<i64>) =
-            self.slots.iter().map(|(account, slot)| (*account, slot.load().version())).unzip();
+        let (accounts, versions): (Vec<Uuid>, Vec<i64>) = versions.into_iter().unzip();
         if accounts.is_empty() {
             return Ok(());
         }
-        let find_changed = sqlx::query(find_changed).bind(accounts).bind(versions).bind(ALL_SHARDS);
+        let shard = self.pool.shard_accounts(accounts.iter().copied());
+        let find_changed = sqlx::query(find_changed).bind(accounts).bind(versions).bind(shard);
         for row in find_changed.fetch_all(&mut *self.pool.acquire().await?).await? {
             self.reload(row_mapping::account_from_row(&row)?).await?;
         }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use sqlx::Row;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use uuid::Uuid;
 
 use super::change_notifier::ChangeNotifier;
 use super::error::StorageError;
-use super::last_changes::LAST_POSITION;
+use super::last_changes::last_position_in_shard_sql;
 use super::pool::Pool;
 use super::row_mapping;
-use super::statement::{ALL_SHARDS, shard_condition, sql};
+use super::statement::{shard_condition, sql};
 
 /// The interval at which the positions of the accounts are read. A change must reach long polls on other instances
 /// within a second.
@@ -46,19 +47,35 @@ pub(super) async fn notify_periodically(pool: Pool, notifier: Arc<ChangeNotifier
 /// Reads the positions of all accounts with subscribers, and notifies the subscribers of those that have moved. Without
 /// subscribers, the database is not queried.
 async fn notify_stored_changes(pool: &Pool, notifier: &ChangeNotifier) -> Result<(), StorageError> {
+    let mut result = Ok(());
+    for positions in pool.divide_by_shard(notifier.newest_positions()).await? {
+        // The node of one shard may be down.
+        result = result.and(notify_changes_of_shard(pool, notifier, positions).await);
+    }
+    result
+}
+
+/// Notifies the subscribers of accounts of one shard.
+async fn notify_changes_of_shard(
+    pool: &Pool,
+    notifier: &ChangeNotifier,
+    positions: Vec<(Uuid, i64)>,
+) -> Result<(), StorageError> {
     // `LATERAL` with `LIMIT` is an index lookup for each account. A join could become a scan of the whole table.
     let moved = sql!(
         "SELECT k.account_id, k.position, a.last_position \
          FROM unnest($1::uuid[], $2::bigint[]) AS k (account_id, position) CROSS JOIN LATERAL \
-         (SELECT {LAST_POSITION} AS last_position FROM accounts s WHERE account_id = k.account_id AND {} LIMIT 1) a \
+         (SELECT {} AS last_position FROM accounts s WHERE account_id = k.account_id AND {} LIMIT 1) a \
          WHERE a.last_position <> k.position",
+        last_position_in_shard_sql(3),
         shard_condition("s", 3)
     );
-    let (accounts, positions) = notifier.newest_positions();
+    let (accounts, positions): (Vec<_>, Vec<_>) = positions.into_iter().unzip();
     if accounts.is_empty() {
         return Ok(());
     }
-    let moved = sqlx::query(moved).bind(accounts).bind(positions).bind(ALL_SHARDS);
+    let shard = pool.shard_accounts(accounts.iter().copied());
+    let moved = sqlx::query(moved).bind(accounts).bind(positions).bind(shard);
     for row in moved.fetch_all(&mut *pool.acquire().await?).await? {
         notifier.notify_stored(row_mapping::account_from_row(&row)?, row.try_get(1)?, row.try_get(2)?);
     }

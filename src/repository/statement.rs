@@ -22,8 +22,8 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-/// The accounts of a statement, for the parameter of [`shard_condition`]: all that PostgreSQL has.
-pub(super) const ALL_SHARDS: Option<Vec<Uuid>> = None;
+/// The accounts of a statement, for the parameter of [`shard_condition`]. `None` if the tables are not distributed.
+pub(super) type ShardAccounts = Option<Vec<Uuid>>;
 
 /// Returns the condition that limits a table of a statement to these accounts, which the parameter with this number contains.
 /// NULL is no limit.
@@ -34,6 +34,13 @@ pub(super) const ALL_SHARDS: Option<Vec<Uuid>> = None;
 /// statement, and names the exceptions.
 pub(super) fn shard_condition(table: &str, parameter: usize) -> String {
     format!("(${parameter}::uuid[] IS NULL OR {table}.account_id = ANY (${parameter}))")
+}
+
+/// Returns [`shard_condition`] for the newest row of an account, `… ORDER BY … DESC LIMIT 1`. PostgreSQL estimates that this
+/// form excludes no row (it knows nothing of the function). With the other form it may sort all rows of the account instead
+/// of reading the last one.
+pub(super) fn shard_condition_of_newest(table: &str, parameter: usize) -> String {
+    format!("(num_nulls(${parameter}::uuid[]) <> 0 OR {table}.account_id = ANY (${parameter}))")
 }
 
 /// Returns the join of rows `n` that are inserted with their accounts `a`, limited to a shard. With the account of a stored

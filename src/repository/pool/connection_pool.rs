@@ -1,5 +1,6 @@
 //! A connection pool with admission control.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,9 @@ use super::health_epoch::HealthEpoch;
 use crate::config::{DatabaseSettings, SettingsError};
 use crate::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::repository::admission::AdmissionQueue;
+use crate::repository::citus::{ShardId, ShardMap};
 use crate::repository::error::StorageError;
+use crate::repository::statement::ShardAccounts;
 use crate::repository::storage_metrics::PoolMetrics;
 
 /// The maximum time that a request waits for a connection.
@@ -61,6 +64,7 @@ pub(in crate::repository) struct Pool {
     permits: FairSemaphore,
     queue: Arc<AdmissionQueue>,
     health_epoch: HealthEpoch,
+    shard_map: ShardMap,
     metrics: PoolMetrics,
 }
 
@@ -117,6 +121,57 @@ impl Pool {
             self.metrics.failures.increment(1);
         }
         connection
+    }
+
+    /// Whether the tables are distributed over the nodes of a Citus cluster. Known once a connection was acquired.
+    pub(in crate::repository) fn is_distributed(&self) -> bool {
+        self.shard_map.is_distributed()
+    }
+
+    /// Returns the parameter of `shard_condition` in statements about these accounts, which must be in one shard.
+    pub(in crate::repository) fn shard_accounts(&self, accounts: impl IntoIterator<Item = Uuid>) -> ShardAccounts {
+        self.is_distributed().then(|| accounts.into_iter().collect())
+    }
+
+    /// Returns the shard of an account of distributed tables.
+    ///
+    /// # Errors
+    /// The errors of [`Pool::acquire`], if the shard is not known yet.
+    pub(in crate::repository) async fn shard_of(&self, account: Uuid) -> sqlx::Result<ShardId> {
+        Ok(self.shards_of(&[account]).await?[0])
+    }
+
+    /// Divides rows of accounts by shard: a statement must be about one shard. If the tables are not distributed, all rows are
+    /// in one part.
+    ///
+    /// # Errors
+    /// The errors of [`Pool::acquire`].
+    pub(in crate::repository) async fn divide_by_shard<T>(
+        &self,
+        rows: Vec<(Uuid, T)>,
+    ) -> sqlx::Result<Vec<Vec<(Uuid, T)>>> {
+        if !self.is_distributed() {
+            return Ok(vec![rows]);
+        }
+        let accounts: Vec<_> = rows.iter().map(|(account, _)| *account).collect();
+        let mut parts: BTreeMap<ShardId, Vec<(Uuid, T)>> = BTreeMap::new();
+        for (shard, row) in self.shards_of(&accounts).await?.into_iter().zip(rows) {
+            parts.entry(shard).or_default().push(row);
+        }
+        Ok(parts.into_values().collect())
+    }
+
+    async fn shards_of(&self, accounts: &[Uuid]) -> sqlx::Result<Vec<ShardId>> {
+        let known: Option<Vec<_>> = accounts.iter().map(|account| self.shard_map.known_shard(*account)).collect();
+        match known {
+            Some(known) => Ok(known),
+            None => self.shard_map.load(&mut *self.acquire().await?, accounts).await,
+        }
+    }
+
+    /// Forgets which shards the accounts are in, because a shard was split.
+    pub(in crate::repository) fn forget_shards(&self) {
+        self.shard_map.clear();
     }
 
     /// Whether a connection that was idle for this long must be tested before use.
@@ -192,7 +247,7 @@ pub(in crate::repository) fn open_pool(
     settings: &DatabaseSettings,
     options: PgConnectOptions,
     max_connections: u32,
-    health_epoch: &HealthEpoch,
+    (health_epoch, shard_map): (&HealthEpoch, &ShardMap),
 ) -> Pool {
     let milliseconds = |timeout: Duration| format!("{}ms", timeout.as_millis());
     let session_settings = [
@@ -210,8 +265,15 @@ pub(in crate::repository) fn open_pool(
         .max_connections(max_connections)
         .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
         .test_before_acquire(false)
-        .after_connect(|connection, _| {
-            Box::pin(async move { cancel_statements_of_dropped_connections(connection).await })
+        .after_connect({
+            let shard_map = shard_map.clone();
+            move |connection, _| {
+                let shard_map = shard_map.clone();
+                Box::pin(async move {
+                    cancel_statements_of_dropped_connections(connection).await?;
+                    shard_map.set_up_connection(connection).await
+                })
+            }
         })
         .before_acquire(move |connection, usage| {
             let requires_test = acquire_epoch.requires_test(usage.idle_for);
@@ -239,5 +301,6 @@ pub(in crate::repository) fn open_pool(
         .connect_lazy_with(options.options(session_settings));
     let queue = Arc::new(AdmissionQueue::new(max_connections));
     let permits = FairSemaphore::new(max_connections as usize);
-    Pool { connections, permits, queue, health_epoch: health_epoch.clone(), metrics: PoolMetrics::new(name) }
+    let (health_epoch, shard_map) = (health_epoch.clone(), shard_map.clone());
+    Pool { connections, permits, queue, health_epoch, shard_map, metrics: PoolMetrics::new(name) }
 }

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use super::connection_pool::Pool;
+use crate::repository::statement::ShardAccounts;
 
 /// The time after which a worker returns its connection to the pool in any case, so that the pool can apply its limits
 /// on the age of connections.
@@ -34,13 +37,13 @@ impl DedicatedConnections {
     }
 
     fn new(pool: Pool, workers: u32, new_slot: impl Fn() -> Option<ConnectionSlot>) -> Self {
-        let new_connection = |_| DedicatedConnection { pool: pool.clone(), slot: new_slot() };
+        let new_connection = |_| DedicatedConnection { pool: pool.clone(), slot: new_slot(), permits: None };
         Self { connections: (0..workers).map(new_connection).collect(), pool }
     }
 
     /// Returns an additional connection, which returns to the pool after each use.
     pub(in crate::repository) fn additional_connection(&self) -> DedicatedConnection {
-        DedicatedConnection { pool: self.pool.clone(), slot: None }
+        DedicatedConnection { pool: self.pool.clone(), slot: None, permits: None }
     }
 
     /// Returns the connection of each worker.
@@ -71,6 +74,8 @@ pub(in crate::repository) struct DedicatedConnection {
     pool: Pool,
     /// The idle connection between two uses. `None` when connections return to the pool after each use.
     slot: Option<ConnectionSlot>,
+    /// The permits of workers that share a limited number of connections.
+    permits: Option<Arc<Semaphore>>,
 }
 
 /// A connection in use by a worker. It returns to the pool when it is dropped, unless it is passed to
@@ -79,12 +84,29 @@ pub(in crate::repository) struct WorkerConnection {
     connection: PoolConnection<Postgres>,
     acquired_at: Instant,
     last_used: Instant,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl DedicatedConnection {
     /// Returns a connection for a worker that ends soon. Until then it keeps one of the connections that others share.
     pub(in crate::repository) fn from_shared_pool(pool: &Pool) -> Self {
-        Self { pool: pool.clone(), slot: Some(Arc::default()) }
+        Self { pool: pool.clone(), slot: Some(Arc::default()), permits: None }
+    }
+
+    /// Returns a connection for each of many workers, which together use at most `max` connections of the pool at a time.
+    pub(in crate::repository) fn with_limit(pool: &Pool, max: u32) -> Self {
+        let permits = Arc::new(Semaphore::new(usize::try_from(max.max(1)).unwrap_or(1)));
+        Self { pool: pool.clone(), slot: None, permits: Some(permits) }
+    }
+
+    /// Whether the tables are distributed. Known once a connection was acquired.
+    pub(in crate::repository) fn is_distributed(&self) -> bool {
+        self.pool.is_distributed()
+    }
+
+    /// Returns the parameter of `shard_condition` in statements about these accounts. Known once a connection was acquired.
+    pub(in crate::repository) fn shard_accounts(&self, accounts: impl IntoIterator<Item = Uuid>) -> ShardAccounts {
+        self.pool.shard_accounts(accounts)
     }
 
     /// Returns the worker's idle connection, or one from the pool.
@@ -97,8 +119,12 @@ impl DedicatedConnection {
         {
             return Ok(idle);
         }
-        let now = Instant::now();
-        Ok(WorkerConnection { connection: self.pool.acquire().await?, acquired_at: now, last_used: now })
+        let permit = match &self.permits {
+            Some(permits) => Arc::clone(permits).acquire_owned().await.ok(),
+            None => None,
+        };
+        let (connection, now) = (self.pool.acquire().await?, Instant::now());
+        Ok(WorkerConnection { connection, acquired_at: now, last_used: now, _permit: permit })
     }
 
     /// Keeps a connection for the next use. It must be idle: no transaction or result is open.

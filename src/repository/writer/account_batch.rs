@@ -13,6 +13,7 @@ use super::write_job::{JobResult, WriteJob};
 use crate::contacts::{Change, ChangeKind, Contact, Effects, LastChange, Lookups, UnitOfWork, Write};
 use crate::fields::{CustomSelection, Registry};
 use crate::repository::idempotency::{NewStoredResponse, StoredResponse};
+use crate::repository::statement::ShardAccounts;
 
 /// The size of the changed values, in bytes, from which on they are not bound together to one statement: its parameters
 /// would take several times their memory.
@@ -27,9 +28,16 @@ pub(super) struct AccountState {
     pub(super) position: Option<i64>,
 }
 
+/// Returns the parameter of `shard_condition` in statements about the accounts of these batches.
+pub(super) fn shard_accounts<'b>(batches: impl IntoIterator<Item = &'b AccountBatch>) -> ShardAccounts {
+    batches.into_iter().map(|batch| batch.is_distributed.then_some(batch.account)).collect()
+}
+
 /// Jobs of one account that are written in one transaction.
 pub(super) struct AccountBatch {
     pub(super) account: Uuid,
+    /// Whether the tables are distributed.
+    pub(super) is_distributed: bool,
     pub(super) jobs: Vec<WriteJob>,
     /// The maximum number of writes of the last job that this transaction applies.
     last_job_limit: usize,
@@ -74,9 +82,10 @@ pub(super) struct AccountBatch {
 }
 
 impl AccountBatch {
-    pub(super) fn new(account: Uuid, jobs: Vec<WriteJob>) -> Self {
+    pub(super) fn new(account: Uuid, jobs: Vec<WriteJob>, is_distributed: bool) -> Self {
         Self {
             account,
+            is_distributed,
             depends_on_position: jobs.iter().any(WriteJob::depends_on_position),
             jobs,
             last_job_limit: usize::MAX,
@@ -187,10 +196,14 @@ impl AccountBatch {
         self.is_large
     }
 
-    /// Whether the batch changes only values of active contacts, so that one statement stores all of it.
+    /// Whether the batch changes only values of active contacts, so that one statement stores all of it. Citus does not support
+    /// the statement.
     pub(super) fn is_values_only(&self) -> bool {
         let is_small = self.new_responses.is_empty() && !self.is_large;
-        is_small && !self.unit_of_work.changes().is_empty() && self.unit_of_work.is_values_only()
+        is_small
+            && !self.is_distributed
+            && !self.unit_of_work.changes().is_empty()
+            && self.unit_of_work.is_values_only()
     }
 
     /// Whether the batch changes only values, and no write depends on the contact of another.

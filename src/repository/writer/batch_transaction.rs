@@ -11,7 +11,7 @@ use super::account_batch::AccountBatch;
 use super::account_move::{AccountMove, expected_position};
 use super::load_state::load_state;
 use super::lock_accounts::Locking;
-use super::lock_wait::{LockOrder, lock_account};
+use super::lock_wait::{LockOrder, lock_account, set_batch_timeouts};
 use super::purge_replies::reply_to_stored_batch;
 use super::store_rows::store_rows;
 use super::store_transaction::{self, StoredAccounts};
@@ -81,11 +81,15 @@ impl PreparedBatch {
         memory: &WriteMemory,
         jobs: Vec<WriteJob>,
     ) -> Result<Self, FailedBatch> {
-        let batch = |(account, jobs)| (account, AccountBatch::new(account, jobs));
+        let mut used = match connection.acquire().await {
+            Ok(used) => used,
+            Err(error) => return Err(FailedBatch { error: error.into(), jobs, contacts: vec![] }),
+        };
+        let is_distributed = connection.is_distributed();
+        let batch = |(account, jobs)| (account, AccountBatch::new(account, jobs, is_distributed));
         let mut accounts = group_by_account(jobs).into_iter().map(batch).collect();
         let mut memory = memory.for_accounts();
         let prepared = async {
-            let mut used = connection.acquire().await?;
             load_and_apply(&mut used, &mut accounts, &mut memory).await?;
             connection.put_back(used);
             Ok(())
@@ -190,7 +194,9 @@ async fn try_store(
     insert_new_accounts(&mut connection, changed.iter().map(|batch| &**batch)).await?;
     let (mut values_only, other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
     let mut other: Vec<_> = other.into_iter().filter(|batch| batch.fits_into_statement()).collect();
-    if !other.is_empty() {
+    if dedicated.is_distributed() {
+        stored.accounts = store_in_transaction(&mut connection, &mut other, advances_accounts).await?;
+    } else if !other.is_empty() {
         let accounts = store_rows(&mut connection, &mut other, locking, advances_accounts).await?;
         stored.accounts = StoredAccounts { accounts, ..StoredAccounts::default() };
     }
@@ -209,6 +215,22 @@ async fn try_store(
     if stored.contacts_error.is_none() {
         dedicated.put_back(connection);
     }
+    Ok(stored)
+}
+
+/// Stores batches of accounts of one shard on Citus, which does not support the statements that need no transaction.
+async fn store_in_transaction(
+    connection: &mut PgConnection,
+    batches: &mut [&mut AccountBatch],
+    advances_accounts: bool,
+) -> Result<StoredAccounts, StorageError> {
+    if batches.is_empty() {
+        return Ok(StoredAccounts::default());
+    }
+    let mut transaction = connection.begin().await?;
+    set_batch_timeouts(&mut transaction).await?;
+    let stored = store_transaction::store_all(&mut transaction, batches, advances_accounts).await?;
+    transaction.commit().await?;
     Ok(stored)
 }
 
@@ -240,9 +262,13 @@ pub(super) async fn write_waiting(
     order: LockOrder,
     advances_accounts: bool,
 ) -> Result<Vec<WriteJob>, FailedBatch> {
-    let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs))]);
+    let mut connection = match pool.acquire().await {
+        Ok(connection) => connection,
+        Err(error) => return Err(FailedBatch { error: error.into(), jobs, contacts: vec![] }),
+    };
+    let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs, pool.is_distributed()))]);
     let mut memory = memory.for_account(account);
-    let stored = try_write_waiting(pool, &mut memory, &mut batches, order, advances_accounts).await;
+    let stored = try_write_waiting(&mut connection, &mut memory, &mut batches, order, advances_accounts).await;
     match stored {
         Ok(stored) => {
             let mut unstored = UnstoredJobs::default();
@@ -255,15 +281,14 @@ pub(super) async fn write_waiting(
 }
 
 async fn try_write_waiting(
-    pool: &Pool,
+    connection: &mut PgConnection,
     memory: &mut TransactionMemory,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     order: LockOrder,
     advances_accounts: bool,
 ) -> Result<StoredRows, StorageError> {
-    let mut connection = pool.acquire().await?;
     if order == LockOrder::LockLast {
-        load_and_apply(&mut connection, batches, memory).await?;
+        load_and_apply(connection, batches, memory).await?;
         memory.reserve_required().await;
         if batches.values().all(|batch| batch.is_stale() || !batch.has_effects()) {
             return Ok(StoredRows::default());
@@ -271,13 +296,13 @@ async fn try_write_waiting(
         if batches.values().all(AccountBatch::is_divisible_by_contact) {
             // The statement waits for the lock, so that it is held for a shorter time than a transaction takes.
             let mut batches: Vec<_> = batches.values_mut().collect();
-            let stored = store_values(&mut connection, &mut batches, Locking::Wait, advances_accounts).await?;
+            let stored = store_values(connection, &mut batches, Locking::Wait, advances_accounts).await?;
             return Ok(StoredRows { contacts: stored, ..StoredRows::default() });
         }
     }
     let mut transaction = connection.begin().await?;
-    for account in batches.keys() {
-        lock_account(&mut transaction, *account, order).await?;
+    for batch in batches.values() {
+        lock_account(&mut transaction, batch.account, order, batch.is_distributed).await?;
     }
     if order == LockOrder::LockFirst {
         load_and_apply(&mut transaction, batches, memory).await?;

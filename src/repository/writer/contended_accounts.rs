@@ -76,14 +76,8 @@ impl ContendedAccounts {
     fn start_worker(&self, permit: OwnedSemaphorePermit) -> BatchQueue<WriteJob> {
         let account_queues = self.0.account_queues.clone();
         let connection = || DedicatedConnection::from_shared_pool(account_queues.shared_pool());
-        let writer = BatchWriter {
-            store_connection: connection(),
-            load_connection: Some(connection()),
-            locking: Locking::Wait,
-            take_contended: None,
-            _permit: Some(Arc::new(permit)),
-            account_queues: account_queues.clone(),
-        };
+        let writer = BatchWriter::new(connection(), Some(connection()), &account_queues);
+        let writer = BatchWriter { locking: Locking::Wait, _permit: Some(Arc::new(permit)), ..writer };
         pipeline::start(writer, self.0.settings)
     }
 

@@ -6,7 +6,7 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::account_batch::AccountBatch;
+use super::account_batch::{AccountBatch, shard_accounts};
 use super::binary_copy::copy_rows;
 use super::bind_columns::{
     ARCHIVAL_COLUMNS, CHANGE_COLUMNS, ChangeColumns, ChangeRow, ContactColumns, ContactRow, KEY_COLUMNS, added_keys,
@@ -14,9 +14,7 @@ use super::bind_columns::{
 };
 use crate::fields::system;
 use crate::repository::error::StorageError;
-use crate::repository::statement::{
-    ALL_SHARDS, ArrayColumn, column_names, comma_separated, join_accounts, rows_from_arrays, sql,
-};
+use crate::repository::statement::{ArrayColumn, column_names, comma_separated, join_accounts, rows_from_arrays, sql};
 
 /// The minimum number of new contacts for `COPY`.
 const COPY_MIN_CONTACTS: usize = 200;
@@ -79,7 +77,7 @@ pub(super) async fn insert_contacts(
         insert_contacts_sql("a.account_id", &rows, "position", "updated_at", "created_at")
     });
     let query = columns.bind_archival(columns.bind_values(sqlx::query(insert)));
-    query.bind(columns.created_at()).bind(ALL_SHARDS).execute(connection).await?;
+    query.bind(columns.created_at()).bind(shard_accounts(batches.iter().copied())).execute(connection).await?;
     Ok(())
 }
 
@@ -139,7 +137,10 @@ pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&Accou
         .await;
     }
     if !added.is_empty() {
-        bind_added_keys(sqlx::query(insert), &added).bind(ALL_SHARDS).execute(connection).await?;
+        bind_added_keys(sqlx::query(insert), &added)
+            .bind(shard_accounts(batches.iter().copied()))
+            .execute(connection)
+            .await?;
     }
     Ok(())
 }
@@ -178,7 +179,7 @@ pub(super) async fn insert_changes(
     if !changes.is_empty() {
         let insert = sql!("{} {}", insert_changes_sql(1, false), join_accounts(1 + CHANGE_COLUMNS.len()));
         let columns = ChangeColumns::new(batches, AccountBatch::known_last)?;
-        columns.bind(sqlx::query(insert)).bind(ALL_SHARDS).execute(connection).await?;
+        columns.bind(sqlx::query(insert)).bind(shard_accounts(batches.iter().copied())).execute(connection).await?;
     }
     Ok(())
 }

@@ -13,15 +13,15 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
-use super::account_batch::{AccountBatch, AccountState};
+use super::account_batch::{AccountBatch, AccountState, shard_accounts};
 use super::transaction_memory::{MAX_TRANSACTION_BYTES, TransactionMemory};
 use crate::contacts::{Contact, Lookups, UniqueKey};
 use crate::fields::{CustomSelection, FieldId};
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::IdempotencyKeys;
-use crate::repository::last_changes::LAST_POSITION;
+use crate::repository::last_changes::last_position_in_shard_sql;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
-use crate::repository::statement::{ALL_SHARDS, shard_condition, sql};
+use crate::repository::statement::{shard_condition, shard_condition_of_newest, sql};
 
 /// The number of contacts that are read first. If all of them have the maximum size, they do not fit into the memory of a
 /// transaction.
@@ -159,7 +159,8 @@ async fn load_rows(
 fn select_sql(has_keys: bool) -> String {
     // The row of an account is read once and not for each contact. The rows are in the order of the parameters, because
     // all joins are loops: if not all of them fit into the memory, the first writes must have their data.
-    let shard = |table: &str| shard_condition(table, if has_keys { 8 } else { 6 });
+    let shard_parameter = if has_keys { 8 } else { 6 };
+    let shard = |table: &str| shard_condition(table, shard_parameter);
     let (columns, parameters, holder, id) = if has_keys {
         (
             ", field_id, key",
@@ -176,14 +177,16 @@ fn select_sql(has_keys: bool) -> String {
     };
     let key_columns = if has_keys { ", k.field_id, k.key, h.contact_id AS holder" } else { "" };
     format!(
-        "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {LAST_POSITION} END AS position, \
-         CASE WHEN $5 THEN (SELECT id FROM contacts WHERE account_id = s.account_id ORDER BY id DESC LIMIT 1) END \
+        "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {} END AS position, \
+         CASE WHEN $5 THEN (SELECT id FROM contacts t WHERE account_id = s.account_id AND {} ORDER BY id DESC LIMIT 1) END \
          AS newest_id FROM accounts s WHERE account_id = ANY ($3) AND {}) \
          SELECT {}, {CUSTOM_BYTES} AS custom_bytes, k.custom = '*' AS is_complete, k.account_id, k.id AS required_id, \
          c.row_id::text, a.registry_version, a.position, a.newest_id{key_columns} \
          FROM unnest($1::uuid[], $2::uuid[], $4::text[]{parameters}) AS k (account_id, id, custom{columns}) \
          LEFT JOIN LATERAL (SELECT * FROM a WHERE account_id = k.account_id LIMIT 1) a ON true {holder}\
          LEFT JOIN LATERAL (SELECT ctid AS row_id, * FROM contacts t WHERE account_id = k.account_id AND id = {id} AND {of_shard} LIMIT 1) c ON true",
+        last_position_in_shard_sql(shard_parameter),
+        shard_condition_of_newest("t", shard_parameter),
         shard("s"),
         contact_columns("k.custom"),
         of_shard = shard("t"),
@@ -217,7 +220,7 @@ async fn load_next_rows(
     } else {
         select
     };
-    let mut rows = select.bind(ALL_SHARDS).fetch(connection);
+    let mut rows = select.bind(shard_accounts(batches.values())).fetch(connection);
     let mut loaded = 0;
     // The rows that do not fit are read and dropped, because the connection is used again.
     while let Some(row) = rows.try_next().await? {
@@ -280,7 +283,8 @@ async fn load_stored_responses(
     if keys.is_empty() {
         return Ok(());
     }
-    let mut responses = keys.find_responses(connection);
+    let shard = shard_accounts(batches.values());
+    let mut responses = keys.find_responses(connection, &shard);
     while let Some((account, key, stored)) = responses.try_next().await? {
         let Some(batch) = batches.get_mut(&account) else { continue };
         let bytes = stored.response().map_or(0, Bytes::len);

@@ -24,19 +24,38 @@ pub(super) async fn lock_account(
     transaction: &mut PgConnection,
     account: Uuid,
     order: LockOrder,
+    is_distributed: bool,
 ) -> Result<(), StorageError> {
-    // The timeouts are set when the subquery has the lock.
+    // The timeouts are set when the subquery has the lock. On Citus, the statement runs on the node of the account, and so
+    // the timeout for locks belongs there.
     const LOCK: &str = "SELECT set_config('lock_timeout', '100ms', true), \
          CASE WHEN $2 THEN set_config('idle_in_transaction_session_timeout', '1s', true) END \
          FROM (SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE OFFSET 0) a";
-    const SET_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', '100ms', true)";
-    let lock = sqlx::query(LOCK).bind(account).bind(order == LockOrder::LockLast);
+    let has_idle_timeout = order == LockOrder::LockLast;
+    let lock = sqlx::query(LOCK).bind(account).bind(has_idle_timeout && !is_distributed);
     if lock.execute(&mut *transaction).await?.rows_affected() == 0 {
         // A new account has no row to lock.
-        sqlx::query(SET_LOCK_TIMEOUT).execute(transaction).await?;
+        sqlx::query(SET_LOCK_TIMEOUT).execute(&mut *transaction).await?;
+    }
+    if has_idle_timeout && is_distributed {
+        sqlx::raw_sql(SET_IDLE_TIMEOUT).execute(transaction).await?;
     }
     Ok(())
 }
+
+/// Sets the timeouts of a transaction of a batch on Citus: 100 ms for a lock, and a second in which it may do nothing. On
+/// PostgreSQL, the connections have them (`with_batch_timeouts` in `pool`).
+pub(super) async fn set_batch_timeouts(transaction: &mut PgConnection) -> Result<(), StorageError> {
+    sqlx::raw_sql(SET_LOCK_TIMEOUT).execute(&mut *transaction).await?;
+    sqlx::raw_sql(SET_IDLE_TIMEOUT).execute(transaction).await?;
+    Ok(())
+}
+
+const SET_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '100ms'";
+
+/// Limits the time in which the service does nothing in a transaction. On Citus, this applies to the node that the service is
+/// connected to: the node of the account also waits while that node plans a large statement.
+const SET_IDLE_TIMEOUT: &str = "SELECT set_config('idle_in_transaction_session_timeout', '1s', true)";
 
 /// Waits until no other transaction holds a lock on the rows of these contacts.
 ///

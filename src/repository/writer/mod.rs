@@ -28,19 +28,20 @@ mod write_outcomes;
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Repository;
 use super::batcher::BatchQueue;
 use super::change_notifier::ChangeNotifier;
+use super::citus::ShardQueues;
 use super::error::{StorageError, WriteError};
 use super::idempotency::Idempotent;
 use super::pool::{DedicatedConnection, DedicatedConnections};
-use super::shard::shard_of;
 use super::storage_metrics;
 use crate::config::DatabaseSettings;
 use crate::contacts::Write;
 pub(super) use account_queues::AccountQueues;
 use contended_accounts::ContendedAccounts;
-use lock_accounts::Locking;
 use pipeline::{BatchWriter, TakeContended, WorkerSettings};
 use write_job::WriteJob;
 pub use write_job::{AccountWrites, Atomicity, Outcomes};
@@ -83,6 +84,7 @@ impl Repository {
 pub(super) struct Writer {
     /// One queue for each worker. Empty when batching is off: then every request has its own transaction.
     queues: Vec<BatchQueue<WriteJob>>,
+    shard_queues: ShardQueues<WriteJob>,
     connections: DedicatedConnections,
     account_queues: AccountQueues,
     contended_accounts: ContendedAccounts,
@@ -90,7 +92,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts a worker for every two connections, or for the only one. The workers end with the writer.
+    /// Starts a worker for every two connections, or for the only one. The workers end with the writer. If the tables are
+    /// distributed, each shard has a worker instead, and together they use up to a third of the shared connections.
     pub(super) fn start(
         connections: DedicatedConnections,
         account_queues: AccountQueues,
@@ -106,24 +109,26 @@ impl Writer {
             Arc::new(move |account, jobs| contended_accounts.add_locked(account, jobs))
         };
         let start_worker = |pair: &[DedicatedConnection]| {
-            let writer = BatchWriter {
-                store_connection: pair[0].clone(),
-                load_connection: pair.get(1).cloned(),
-                locking: Locking::SkipLocked,
-                take_contended: Some(Arc::clone(&take_contended)),
-                _permit: None,
-                account_queues: account_queues.clone(),
-            };
-            pipeline::start(writer, worker)
+            let writer = BatchWriter::new(pair[0].clone(), pair.get(1).cloned(), &account_queues);
+            let take_contended = Some(Arc::clone(&take_contended));
+            pipeline::start(BatchWriter { take_contended, ..writer }, worker)
+        };
+        let shard_queues = {
+            let connection = DedicatedConnection::with_limit(account_queues.shared_pool(), shared_connections / 3);
+            let writer = BatchWriter::new(connection.clone(), Some(connection), &account_queues);
+            ShardQueues::new(account_queues.shared_pool().clone(), move || pipeline::start(writer.clone(), worker))
         };
         let queues = connections.iter().collect::<Vec<_>>().chunks(CONNECTIONS_OF_WORKER).map(start_worker).collect();
         let change_notifier = Arc::clone(change_notifier);
-        Self { queues, connections, account_queues, contended_accounts, change_notifier }
+        Self { queues, shard_queues, connections, account_queues, contended_accounts, change_notifier }
     }
 
     /// Updates the gauges.
     pub(super) fn update_gauges(&self) {
-        storage_metrics::set_queue_depth(QUEUE, self.queues.iter().map(BatchQueue::depth).sum());
+        storage_metrics::set_queue_depth(
+            QUEUE,
+            self.queues.iter().map(BatchQueue::depth).sum::<usize>() + self.shard_queues.depth(),
+        );
         self.account_queues.update_gauges();
         self.connections.update_gauges();
     }
@@ -146,18 +151,21 @@ impl Writer {
         if !is_single || self.account_queues.contains(account) {
             self.account_queues.add(account, vec![job]);
         } else if self.queues.is_empty() {
-            let writer = BatchWriter {
-                store_connection: self.connections.additional_connection(),
-                load_connection: None,
-                locking: Locking::SkipLocked,
-                take_contended: None,
-                _permit: None,
-                account_queues: self.account_queues.clone(),
-            };
+            let writer = BatchWriter::new(self.connections.additional_connection(), None, &self.account_queues);
             tokio::spawn(writer.write(vec![job]));
-        } else if let Some(job) = self.contended_accounts.try_add(job)? {
-            self.queues[shard_of(account, self.queues.len())].add(job)?;
+        } else if let Some(job) = self.shard_queues.try_add(account, job).await?
+            && let Some(job) = self.contended_accounts.try_add(job)?
+        {
+            self.queues[worker_index(account, self.queues.len())].add(job)?;
         }
         reply.await.unwrap_or_else(|_| Err(StorageError::Lost.into()))
     }
+}
+
+/// Returns the index of the worker of an account, from 0 to `workers - 1`.
+fn worker_index(account: Uuid, workers: usize) -> usize {
+    let (high, low) = account.as_u64_pair();
+    // Fibonacci hashing: account ids may differ in any of their bits.
+    let hash = (high ^ low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    usize::try_from(hash).unwrap_or_default() % workers
 }

@@ -59,6 +59,22 @@ pub(super) struct WorkerSettings {
 const MIN_CONTENDED: usize = 8;
 
 impl BatchWriter {
+    /// Creates a writer that skips accounts that another transaction has locked.
+    pub(super) fn new(
+        store_connection: DedicatedConnection,
+        load_connection: Option<DedicatedConnection>,
+        account_queues: &AccountQueues,
+    ) -> Self {
+        Self {
+            store_connection,
+            load_connection,
+            locking: Locking::SkipLocked,
+            take_contended: None,
+            _permit: None,
+            account_queues: account_queues.clone(),
+        }
+    }
+
     /// Writes a batch of its own. Jobs that are not stored join the queues of their accounts.
     pub(super) async fn write(self, jobs: Vec<WriteJob>) {
         if let Some(prepared) = self.prepare(&self.store_connection, jobs).await {
@@ -120,6 +136,9 @@ impl BatchWriter {
         // The batch may have been committed, or a retry would fail again: each caller has to repeat its request.
         if !error.is_retryable() {
             return fail_jobs(jobs, &error);
+        }
+        if let StorageError::ShardSplit(_) = error {
+            self.account_queues.shared_pool().forget_shards();
         }
         // One of the jobs made the batch fail. The other jobs must not fail because of it.
         if let StorageError::Bug(error) = error {

@@ -82,7 +82,7 @@ impl Retrier {
             let Err(failed) = self.write_in_parts(account, jobs, order).await else { return };
             order = LockOrder::LockFirst;
             match failed.error {
-                StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
+                error if error.is_conflict() => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) | StorageError::Bug(_) => {
                     Retry::BatchFailed.count(failed.jobs.len());
                     for job in failed.jobs {
@@ -103,7 +103,7 @@ impl Retrier {
         for _ in 0..MAX_ATTEMPTS {
             let Err(failed) = self.write_in_parts(account, jobs, LockOrder::LockFirst).await else { return };
             match failed.error {
-                StorageError::Stale | StorageError::Conflict(_) => jobs = count_conflicts(failed.jobs),
+                error if error.is_conflict() => jobs = count_conflicts(failed.jobs),
                 StorageError::Locked(_) => {
                     Retry::Locked.count(failed.jobs.len());
                     tokio::spawn(self.clone().write_after_lock_wait(account, failed.jobs, failed.contacts));
@@ -123,7 +123,7 @@ impl Retrier {
             }
             let Err(failed) = self.write_in_parts(account, jobs, LockOrder::LockFirst).await else { return };
             FailedBatch { jobs, contacts, .. } = failed;
-            if !matches!(failed.error, StorageError::Stale | StorageError::Conflict(_) | StorageError::Locked(_)) {
+            if !failed.error.is_conflict() && !matches!(failed.error, StorageError::Locked(_)) {
                 return fail_jobs(jobs, &failed.error);
             }
         }

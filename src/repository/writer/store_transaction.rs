@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::account_batch::{AccountBatch, MAX_BOUND_BYTES};
+use super::account_batch::{AccountBatch, MAX_BOUND_BYTES, shard_accounts};
 use super::bind_columns::{
     ARCHIVAL_COLUMNS, ContactColumns, ContactRow, KEY_COLUMNS, KeyColumns, assignments_sql, contact_value_columns,
     removed_keys, updated_contacts,
@@ -21,7 +21,7 @@ use crate::repository::error::StorageError;
 use crate::repository::history_erasure::{self, PendingErasure};
 use crate::repository::idempotency;
 use crate::repository::last_changes::read_last_changes;
-use crate::repository::statement::{ALL_SHARDS, rows_from_arrays, shard_condition, sql};
+use crate::repository::statement::{ShardAccounts, rows_from_arrays, shard_condition, sql};
 
 /// The result of [`store_all`].
 #[derive(Default)]
@@ -55,7 +55,8 @@ pub(super) async fn store_all(
     insert_keys(transaction, &other).await?;
     insert_changes(transaction, &other).await?;
     let responses = other.iter().flat_map(|batch| batch.account_responses());
-    idempotency::store_responses(transaction, &responses.collect::<Vec<_>>()).await?;
+    let shard = shard_accounts(other.iter().copied());
+    idempotency::store_responses(transaction, &responses.collect::<Vec<_>>(), &shard).await?;
     let pending_erasures = purge_contacts(transaction, &other).await?;
     Ok(StoredAccounts { accounts, pending_erasures })
 }
@@ -96,11 +97,15 @@ async fn lock_and_place(
             lock_accounts_sql(1, &ACCOUNT_COLUMNS, Locking::SkipLocked, &condition)
         });
         let batches: Vec<&AccountBatch> = batches.iter().map(|batch| &**batch).collect();
-        bind_accounts(sqlx::query(lock), &batches).bind(ALL_SHARDS).fetch_all(&mut *connection).await?
+        bind_accounts(sqlx::query(lock), &batches)
+            .bind(shard_accounts(batches.iter().copied()))
+            .fetch_all(&mut *connection)
+            .await?
     };
     let locked: Vec<Uuid> = lock.iter().map(|row| row.try_get("account_id")).collect::<sqlx::Result<_>>()?;
     // A statement of its own: its snapshot is newer than the locks.
-    let last_changes = read_last_changes(connection, &locked).await?;
+    let shard = shard_accounts(batches.iter().map(|batch| &**batch));
+    let last_changes = read_last_changes(connection, &locked, &shard).await?;
     place_batches(batches, &last_changes);
     let mut accounts: HashSet<Uuid> = last_changes.keys().copied().collect();
     let is_moved = |batch: &&AccountBatch| batch.state.and_then(|state| state.position) != Some(batch.last.position);
@@ -153,7 +158,7 @@ async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch])
         .bind(claimed.iter().map(|(account, _)| *account).collect::<Vec<_>>())
         .bind(claimed.iter().map(|(_, key)| key.field.0).collect::<Vec<_>>())
         .bind(claimed.iter().map(|(_, key)| key.key.as_str()).collect::<Vec<_>>());
-    let outdated = query.bind(ALL_SHARDS).fetch_all(connection).await?;
+    let outdated = query.bind(shard_accounts(batches.iter().copied())).fetch_all(connection).await?;
     Ok(outdated.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?)
 }
 
@@ -168,28 +173,37 @@ async fn advance_accounts(connection: &mut PgConnection, batches: &[&AccountBatc
     );
     let position = |batch: &&AccountBatch| batch.last.position + batch.unit_of_work.changes().len() as i64;
     let advance = sqlx::query(advance).bind(batches.iter().map(|batch| batch.account).collect::<Vec<_>>());
-    advance.bind(batches.iter().map(position).collect::<Vec<_>>()).bind(ALL_SHARDS).execute(connection).await?;
+    advance
+        .bind(batches.iter().map(position).collect::<Vec<_>>())
+        .bind(shard_accounts(batches.iter().copied()))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 /// Updates contacts. Values that are too large to be bound together are divided among several statements.
 async fn update_contacts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+    let shard = shard_accounts(batches.iter().copied());
     let (large, other): (Vec<_>, Vec<_>) = batches.iter().copied().partition(|batch| batch.is_large());
-    update_rows(connection, updated_contacts(&other, AccountBatch::known_last).collect()).await?;
+    update_rows(connection, updated_contacts(&other, AccountBatch::known_last).collect(), &shard).await?;
     let mut rows: Vec<ContactRow<'_>> = vec![];
     let mut bytes = 0;
     for row in updated_contacts(&large, AccountBatch::known_last) {
         bytes += row.changed_bytes();
         rows.push(row);
         if bytes > MAX_BOUND_BYTES {
-            update_rows(connection, std::mem::take(&mut rows)).await?;
+            update_rows(connection, std::mem::take(&mut rows), &shard).await?;
             bytes = 0;
         }
     }
-    update_rows(connection, rows).await
+    update_rows(connection, rows, &shard).await
 }
 
-async fn update_rows(connection: &mut PgConnection, rows: Vec<ContactRow<'_>>) -> Result<(), StorageError> {
+async fn update_rows(
+    connection: &mut PgConnection,
+    rows: Vec<ContactRow<'_>>,
+    shard: &ShardAccounts,
+) -> Result<(), StorageError> {
     let columns = ContactColumns::new(rows)?;
     if columns.is_empty() {
         return Ok(());
@@ -208,7 +222,7 @@ async fn update_rows(connection: &mut PgConnection, rows: Vec<ContactRow<'_>>) -
         )
     });
     let count = columns.len();
-    let update = columns.bind_archival(columns.bind_values(sqlx::query(update))).bind(ALL_SHARDS);
+    let update = columns.bind_archival(columns.bind_values(sqlx::query(update))).bind(shard);
     let updated = update.execute(connection).await?;
     // If fewer rows were updated, a transaction without the account's lock has changed a contact.
     if updated.rows_affected() == count as u64 { Ok(()) } else { Err(StorageError::Stale) }
@@ -219,7 +233,7 @@ async fn delete_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -
     let deleted = KeyColumns::new(removed_keys(batches));
     if !deleted.is_empty() {
         let delete = sql!("{}", delete_keys_sql(1, "", &|table| format!(" AND {}", shard_condition(table, 5))));
-        deleted.bind(sqlx::query(delete)).bind(ALL_SHARDS).execute(connection).await?;
+        deleted.bind(sqlx::query(delete)).bind(shard_accounts(batches.iter().copied())).execute(connection).await?;
     }
     Ok(())
 }
@@ -269,9 +283,10 @@ async fn purge_contacts(
         return Ok(vec![]);
     }
     let (accounts, ids): (Vec<_>, Vec<_>) = histories.iter().map(|history| (history.account, history.contact)).unzip();
+    let shard = shard_accounts(batches.iter().copied());
     for statement in [contacts, keys] {
-        sqlx::query(statement).bind(&accounts).bind(&ids).bind(ALL_SHARDS).execute(&mut *connection).await?;
+        sqlx::query(statement).bind(&accounts).bind(&ids).bind(&shard).execute(&mut *connection).await?;
     }
-    idempotency::purge_responses(connection, &accounts, &ids).await?;
-    history_erasure::erase_first_entries(connection, &histories).await
+    idempotency::purge_responses(connection, &accounts, &ids, &shard).await?;
+    history_erasure::erase_first_entries(connection, &histories, &shard).await
 }

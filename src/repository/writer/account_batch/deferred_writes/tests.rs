@@ -49,7 +49,7 @@ fn job(ids: impl IntoIterator<Item = u128>, atomicity: Atomicity) -> (WriteJob, 
 }
 
 fn batch(jobs: impl IntoIterator<Item = WriteJob>) -> AccountBatch {
-    AccountBatch::new(ACCOUNT, jobs.into_iter().collect())
+    AccountBatch::new(ACCOUNT, jobs.into_iter().collect(), false)
 }
 
 /// Loads the contacts that the batch needs, each of this size, until the memory is full.
