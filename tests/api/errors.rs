@@ -68,9 +68,7 @@ async fn request_longer_than_the_timeout_is_503() {
     let server = Server::with_own_database("slow", |settings| settings.request_timeout = Duration::from_millis(300));
     let account = Account::on_server(&server);
     let id = account.create(json!({"first_name": "A"})).await;
-    let mut database = account.database().await;
-    sqlx::query("BEGIN").execute(&mut database).await.unwrap();
-    sqlx::query("SELECT 1 FROM contacts FOR UPDATE").execute(&mut database).await.unwrap();
+    let mut database = account.lock_contacts().await;
     let response = account.patch(&id, json!({"first_name": "B"})).await.expect_error(503, "unavailable");
     assert_eq!(response.header("retry-after"), "1");
     sqlx::query("ROLLBACK").execute(&mut database).await.unwrap();

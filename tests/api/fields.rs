@@ -303,8 +303,9 @@ async fn cleanup_deletes_the_stored_values_of_a_deleted_field() {
     let before = account.get(&format!("/contacts/{id}?properties=other")).await;
     let mut database = account.database().await;
     // The cleanup waits until no running write can still know the field.
-    let backdate_deletion = "UPDATE fields SET deleted_at = deleted_at - interval '2 minutes'";
-    sqlx::query(backdate_deletion).execute(&mut database).await.unwrap();
+    let backdate_deletion = "UPDATE fields SET deleted_at = $1 WHERE deleted_at IS NOT NULL";
+    let deleted_at = chrono::Utc::now() - Duration::from_secs(120);
+    sqlx::query(backdate_deletion).bind(deleted_at).execute(&mut database).await.unwrap();
     let remaining = "SELECT (SELECT count(*) FROM contact_keys WHERE field_id >= 100) \
                 + (SELECT count(*) FROM fields WHERE deleted_at IS NOT NULL) \
                 + (SELECT count(*) FROM contacts WHERE custom ? '100')";

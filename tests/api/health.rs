@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::Connection;
+use sqlx::{AssertSqlSafe, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -50,10 +50,13 @@ async fn requests_are_503_while_the_database_refuses_connections() {
     let server = Server::with_own_database("closed", |_| {});
     let account = Account::on_server(&server);
     let id = account.create(json!({"first_name": "A"})).await;
+    let name = "SELECT current_database()::text";
+    let name: String = sqlx::query_scalar(name).fetch_one(&mut account.database().await).await.unwrap();
     let mut other_database = Account::new().await.database().await;
-    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS false").execute(&mut other_database).await.unwrap();
-    let terminate_connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'closed'";
-    sqlx::query(terminate_connections).execute(&mut other_database).await.unwrap();
+    let allow_connections = |is_allowed| AssertSqlSafe(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {is_allowed}"));
+    sqlx::raw_sql(allow_connections(false)).execute(&mut other_database).await.unwrap();
+    let terminate_connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    sqlx::query(terminate_connections).bind(&name).execute(&mut other_database).await.unwrap();
     wait_for_readiness(&account, 503).await;
     // More attempts than the pool has connections, so that every dead connection is taken from it once.
     for _ in 0..20 {
@@ -61,7 +64,7 @@ async fn requests_are_503_while_the_database_refuses_connections() {
         account.get(&format!("/contacts/{id}")).await.expect_error(503, "unavailable");
         account.patch(&id, json!({"last_name": "B"})).await.expect_error(503, "unavailable");
     }
-    sqlx::query("ALTER DATABASE closed ALLOW_CONNECTIONS true").execute(&mut other_database).await.unwrap();
+    sqlx::raw_sql(allow_connections(true)).execute(&mut other_database).await.unwrap();
     wait_for_readiness(&account, 200).await;
 }
 

@@ -228,7 +228,7 @@ fn random_calls_have_the_same_results_as_in_the_model() {
 
 #[test]
 fn random_calls_have_the_same_results_as_in_the_model_if_some_writes_are_not_stored_at_random() {
-    let server = Server::with_own_database("consistency_skip", |_| {});
+    let server = Server::with_own_postgresql_database("consistency_skip");
     Runtime::new().unwrap().block_on(async {
         skip_writes_at_random(&Account::on_server(&server), 0.1, 0.03).await;
     });

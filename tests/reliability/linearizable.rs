@@ -179,7 +179,7 @@ async fn concurrent_calls_on_two_instances_are_linearizable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_calls_are_linearizable_if_some_writes_are_not_stored_at_random() {
-    let account = Account::on_server(&Server::with_own_database("linearizable_skip", |_| {}));
+    let account = Account::on_server(&Server::with_own_postgresql_database("linearizable_skip"));
     skip_writes_at_random(&account, 0.1, 0.03).await;
     // A write that is not stored again and again is rejected.
     let rejected = expect_linearizable(account).await;

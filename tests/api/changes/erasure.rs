@@ -120,9 +120,7 @@ async fn purge_removes_values_that_are_written_concurrently() {
 async fn purge_waits_for_a_row_lock_on_the_contact() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
-    let mut database = account.database().await;
-    let lock = format!("BEGIN; SELECT 1 FROM contacts WHERE id = '{id}' FOR UPDATE");
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
+    let mut database = account.lock_contact(&id).await;
     let waiting = tokio::spawn({
         let (account, id) = (account.clone(), id.clone());
         async move { purge_contact(&account, &id).await }

@@ -94,7 +94,7 @@ async fn replayed_feed_equals_the_stored_contacts_under_concurrent_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replayed_feed_equals_the_stored_contacts_if_some_are_not_stored_at_random() {
-    let server = Server::with_own_database("replay_skip", |_| {});
+    let server = Server::with_own_postgresql_database("replay_skip");
     let account = Account::on_server(&server);
     concurrent_writers::define_fields(&account).await;
     concurrent_writers::skip_writes_at_random(&account, 0.15, 0.1).await;

@@ -27,8 +27,9 @@ async fn change_first_name(account: &Account, id: &str, turns: std::ops::Range<u
 
 /// Makes all entries older by this many days, except the newest `except_newest`. Their earlier cursors become invalid.
 async fn age_entries(account: &Account, except_newest: i64, days: i32) {
-    let age = "UPDATE changes SET at = at - make_interval(days => $3) WHERE account_id = $1 \
-               AND position <= (SELECT max(position) - $2 FROM changes WHERE account_id = $1)";
+    // Without a time zone, so that Citus can run the expression on the node of the entries.
+    let age = "UPDATE changes SET at = (at AT TIME ZONE 'UTC' - make_interval(days => $3)) AT TIME ZONE 'UTC' \
+               WHERE account_id = $1 AND position <= (SELECT max(position) - $2 FROM changes WHERE account_id = $1)";
     sqlx::query(age)
         .bind(account.id)
         .bind(except_newest)

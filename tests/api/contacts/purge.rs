@@ -124,9 +124,7 @@ async fn concurrent_writes_do_not_recreate_a_purged_contact() {
 async fn purge_waits_for_a_row_lock() {
     let account = Account::new().await;
     let id = account.create(json!({"first_name": "A"})).await;
-    let mut database = account.database().await;
-    let lock = format!("BEGIN; SELECT 1 FROM contacts WHERE id = '{id}' FOR UPDATE");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
+    let mut database = account.lock_contact(&id).await;
     let waiting = tokio::spawn({
         let (account, id) = (account.clone(), id.clone());
         async move { send_purge(&account, &id).await }

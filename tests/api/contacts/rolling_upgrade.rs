@@ -48,7 +48,7 @@ async fn write_as_older_build(database: &mut PgConnection, account: Uuid, contac
 #[tokio::test(flavor = "multi_thread")]
 async fn older_builds_and_this_one_write_to_the_same_account_without_lost_writes() {
     const WRITES: usize = 60;
-    let server = Server::with_own_database("rolling_upgrade", |_| {});
+    let server = Server::with_own_postgresql_database("rolling_upgrade");
     let account = Account::on_server(&server);
     let in_use = "UPDATE _sqlx_migrations SET installed_on = installed_on - interval '1 day' WHERE version < 4";
     sqlx::raw_sql(in_use).execute(&mut account.database().await).await.unwrap();

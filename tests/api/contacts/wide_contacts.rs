@@ -17,7 +17,7 @@ fn field_name(number: usize) -> String {
 
 /// Creates an account with its own database and a contact with a value in each of [`FIELDS`] custom fields.
 async fn account_with_wide_contact(database: &str) -> (Account, String) {
-    let account = Account::on_server(&Server::with_own_database(database, |_| {}));
+    let account = Account::on_server(&Server::with_own_postgresql_database(database));
     for number in 0..FIELDS {
         account.define(json!({"label": field_name(number), "type": "text", "unique": number < 2})).await;
     }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::support::{Account, ApiResponse, Server, run_concurrently};
@@ -109,9 +109,7 @@ async fn locked_row_delays_only_its_own_write() {
     let account = Account::new().await;
     let locked = account.create(json!({"first_name": "locked"})).await;
     let unlocked = account.create(json!({"first_name": "unlocked"})).await;
-    let mut database = account.database().await;
-    let lock = format!("BEGIN; SELECT 1 FROM contacts WHERE id = '{locked}' FOR UPDATE");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
+    let mut database = account.lock_contact(&locked).await;
     let waiting = tokio::spawn({
         let (account, locked) = (account.clone(), locked.clone());
         async move { account.patch(&locked, json!({"first_name": "B"})).await }
@@ -133,7 +131,7 @@ async fn update_that_waits_for_a_row_lock_keeps_the_other_change() {
         let mut database = account.database().await;
         let change =
             format!("BEGIN; UPDATE contacts SET last_name = 'L{turn}', version = version + 1 WHERE id = '{id}'");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut database).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut database).await.unwrap();
         let waiting = tokio::spawn({
             let (account, id) = (account.clone(), id.clone());
             async move { account.patch(&id, json!({"first_name": format!("B{turn}")})).await }
@@ -157,10 +155,15 @@ async fn update_twice(account: &Account, contact: &str, first: Value, second: Va
 /// Waits until this number of transactions wait for a lock in the database of the connection, which must not be in a
 /// transaction: there it would see no change.
 async fn wait_for_lock_waits(database: &mut PgConnection, expected: i64) {
-    const COUNT: &str =
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let has_citus = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
+    let has_citus = sqlx::query_scalar(has_citus).fetch_one(&mut *database).await.unwrap();
+    // On Citus, the transactions wait on the nodes of their shards.
+    let sessions = if has_citus { "citus_stat_activity" } else { "pg_stat_activity" };
+    let count =
+        format!("SELECT count(*) FROM {sessions} WHERE wait_event_type = 'Lock' AND datname = current_database()");
     let deadline = Instant::now() + Duration::from_secs(10);
-    while sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&mut *database).await.unwrap() < expected {
+    let count = || sqlx::query_scalar::<_, i64>(AssertSqlSafe(count.clone()));
+    while count().fetch_one(&mut *database).await.unwrap() < expected {
         assert!(Instant::now() < deadline, "fewer than {expected} transactions wait");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -185,7 +188,7 @@ impl LockedAccount {
 
     async fn lock(&mut self) {
         let lock = format!("BEGIN; SELECT 1 FROM accounts WHERE account_id = '{}' FOR UPDATE", self.account.id);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut self.lock_holder).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut self.lock_holder).await.unwrap();
     }
 
     /// Sends two requests that wait for the lock, and releases it. The first one is stored before the second one, which was

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::{expect_replay, post_with_key, send_with_key};
 use crate::support::Account;
 
-/// Makes every stored response of the account older by this number of hours.
+/// Makes every stored response of the account older by this number of hours. The expression has no time zone, so that Citus can
+/// run it on the node of the account.
 async fn age_responses(account: &Account, hours: u32) {
     let age = format!(
-        "UPDATE idempotency_keys SET created_at = created_at - interval '{hours} hours' WHERE account_id = '{}'",
+        "UPDATE idempotency_keys SET created_at = (created_at AT TIME ZONE 'UTC' - interval '{hours} hours') AT TIME ZONE 'UTC' WHERE account_id = '{}'",
         account.id
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(age)).execute(&mut account.database().await).await.unwrap();

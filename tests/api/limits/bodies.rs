@@ -154,9 +154,7 @@ async fn body_that_is_incomplete_after_the_request_timeout_is_408_and_a_slow_dat
     started.expect_milliseconds(800..4_000);
     assert_eq!(account.get("/contacts").await.expect(200).body["pagination"]["count"], 1);
 
-    let mut lock_holder = account.database().await;
-    sqlx::query("BEGIN").execute(&mut lock_holder).await.unwrap();
-    sqlx::query("SELECT 1 FROM contacts FOR UPDATE").execute(&mut lock_holder).await.unwrap();
+    let _lock_holder = account.lock_contacts().await;
     account.patch(&id, json!({"first_name": "B"})).await.expect_error(503, "unavailable");
 }
 

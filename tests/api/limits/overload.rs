@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::PgConnection;
 
 use super::raw_connection::RawConnection;
 use crate::support::{Account, Server, Stopwatch, run_concurrently};
@@ -22,21 +21,13 @@ async fn wait_for_in_flight(server: &Server, count: usize) {
     }
 }
 
-/// Locks the rows of all contacts, so that every update waits until the returned connection is dropped.
-async fn lock_contacts(account: &Account) -> PgConnection {
-    let mut lock_holder = account.database().await;
-    sqlx::query("BEGIN").execute(&mut lock_holder).await.unwrap();
-    sqlx::query("SELECT 1 FROM contacts FOR UPDATE").execute(&mut lock_holder).await.unwrap();
-    lock_holder
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_over_the_concurrency_limit_are_503_at_once_and_running_ones_finish() {
     // The last quarter is kept for other accounts.
     let server = server_with_concurrency_limit("overload", 4);
     let (account, other) = (Account::on_server(&server), Account::on_server(&server));
     let id = account.create(json!({"first_name": "A"})).await;
-    let lock_holder = lock_contacts(&account).await;
+    let lock_holder = account.lock_contacts().await;
     let running: Vec<_> = (0..3)
         .map(|_| {
             let (account, id) = (account.clone(), id.clone());

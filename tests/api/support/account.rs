@@ -1,12 +1,13 @@
 //! An HTTP client that acts for one account, with the requests it sends and the responses it receives.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{Server, token_for};
@@ -117,6 +118,28 @@ impl Account {
     /// Opens a connection to the server's database, to check or prepare state that the API does not expose.
     pub async fn database(&self) -> PgConnection {
         PgConnection::connect(&self.server.database_url).await.unwrap()
+    }
+
+    /// Locks the row of a contact until the returned connection ends its transaction.
+    pub async fn lock_contact(&self, id: impl Display) -> PgConnection {
+        self.lock_rows(&format!("contacts WHERE id = '{id}' AND")).await
+    }
+
+    /// Locks the rows of all contacts of the account, as [`Account::lock_contact`] does.
+    pub async fn lock_contacts(&self) -> PgConnection {
+        self.lock_rows("contacts WHERE").await
+    }
+
+    /// Locks the row of the account, as [`Account::lock_contact`] does.
+    pub async fn lock(&self) -> PgConnection {
+        self.lock_rows("accounts WHERE").await
+    }
+
+    async fn lock_rows(&self, rows: &str) -> PgConnection {
+        let mut database = self.database().await;
+        let lock = format!("BEGIN; SELECT 1 FROM {rows} account_id = '{}' FOR UPDATE", self.id);
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
+        database
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use super::Server;
-use super::server::create_template_database;
+use super::test_server::create_template_database;
 
 /// How long a start may be retried while the processes of a killed cluster still exit.
 const START_TIMEOUT: Duration = Duration::from_secs(20);

@@ -11,6 +11,7 @@ mod random;
 mod server;
 mod stopwatch;
 mod test_seed;
+mod test_server;
 
 pub use account::{Account, ApiRequest, ApiResponse, NO_RESPONSE};
 pub use cluster::DedicatedCluster;

@@ -1,12 +1,11 @@
-//! The service, started in the test process. All tests of a run share one database cluster, most of them one server.
+//! The service, started in the test process. All tests of a run share one database server, most of them one service.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use contacts::auth::{Signer, Verifier};
-use contacts::config::{DatabaseSettings, EmbeddedSettings, Environment, HttpSettings, Secret, TokenSettings};
-use contacts::embedded::{Cluster, Durability};
+use contacts::config::{DatabaseSettings, Environment, HttpSettings, Secret, TokenSettings};
 use contacts::http::{self, App};
 use contacts::repository::Repository;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -15,52 +14,28 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+use super::test_server::{TestServer, database_settings, start_cluster};
+
 pub const SECRET: &str = "a secret for tests that is long enough";
 
-/// The database cluster of the test run, and a runtime that outlives each test.
-struct SharedCluster {
-    runtime: Runtime,
-    cluster: Cluster,
+/// The database server of the test run: the one at `TEST_DATABASE_URL`, or one that the run starts.
+fn test_server() -> &'static TestServer {
+    static EXTERNAL: OnceLock<Option<TestServer>> = OnceLock::new();
+    EXTERNAL.get_or_init(TestServer::external).as_ref().unwrap_or_else(started_server)
 }
 
-fn shared_cluster() -> &'static SharedCluster {
-    static SHARED: OnceLock<SharedCluster> = OnceLock::new();
-    SHARED.get_or_init(|| {
-        let runtime = Runtime::new().unwrap();
-        // Uses its own thread, because callers already run inside the runtime of a test.
-        let cluster =
-            std::thread::scope(|scope| scope.spawn(|| runtime.block_on(start_cluster("api"))).join().unwrap());
-        SharedCluster { runtime, cluster }
-    })
+/// The database server that the test run starts.
+fn started_server() -> &'static TestServer {
+    static STARTED: OnceLock<TestServer> = OnceLock::new();
+    STARTED.get_or_init(|| run_outside_test(TestServer::start()))
 }
 
-/// Starts a cluster with a migrated database named `template`.
-async fn start_cluster(name: &str) -> Cluster {
-    let folder = std::env::temp_dir().join(format!("contacts-{name}-{}", std::process::id()));
-    let settings = EmbeddedSettings::read(&Environment::read().unwrap());
-    let cluster = Cluster::start(&settings, &folder, Durability::Disposable).await.unwrap();
-    create_template_database(&cluster).await;
-    cluster
-}
-
-/// Creates a migrated database named `template`.
-pub async fn create_template_database(cluster: &Cluster) {
-    cluster.create_database("template", None).await.unwrap();
-    let template = Repository::new(&database_settings(cluster.url("template"))).unwrap();
-    template.migrate().await.unwrap();
-    template.close().await;
-}
-
-/// Returns the database settings of a test server: write batching is on, migrations are off.
-fn database_settings(url: Secret) -> DatabaseSettings {
-    DatabaseSettings {
-        url,
-        max_connections: 16,
-        write_batch_max: 256,
-        migrate_on_start: false,
-        change_retention: contacts::config::DEFAULT_CHANGE_RETENTION,
-        timeout: Duration::from_secs(10),
-    }
+/// Runs a future on a runtime that outlives each test, on its own thread, because callers already run inside the runtime of
+/// a test.
+fn run_outside_test<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| Runtime::new().unwrap());
+    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().unwrap())
 }
 
 /// Returns the token settings of a test server.
@@ -87,14 +62,15 @@ impl Server {
 
     /// Starts a server with its own database, for tests that read or change a whole database.
     pub fn with_own_database(name: &str, configure: impl Fn(&mut HttpSettings) + Send + Sync) -> Self {
-        let database_url = std::thread::scope(|scope| {
-            let create = async {
-                shared_cluster().cluster.create_database(name, Some("template")).await.unwrap();
-                shared_cluster().cluster.url(name).expose().to_owned()
-            };
-            scope.spawn(|| shared_cluster().runtime.block_on(create)).join().unwrap()
-        });
-        Self::with_database_url(database_url, configure)
+        let server = test_server();
+        Self::with_database_url(run_outside_test(server.create_database(name)), configure)
+    }
+
+    /// Starts a server with its own database on a PostgreSQL that the test run starts, for tests of what Citus does not
+    /// have: triggers, the statistics of a table, and older builds.
+    pub fn with_own_postgresql_database(name: &str) -> Self {
+        let server = started_server();
+        Self::with_database_url(run_outside_test(server.create_database(name)), |_| {})
     }
 
     /// Starts a server with its own cluster, for tests that no other activity may disturb.
@@ -166,8 +142,7 @@ impl Server {
             tokio::spawn(http::listen(app.clone(), listener, std::future::pending()));
             (address, app)
         };
-        let (address, app) =
-            std::thread::scope(|scope| scope.spawn(|| shared_cluster().runtime.block_on(start)).join().unwrap());
+        let (address, app) = run_outside_test(start);
         Self { address, database_url: url, app }
     }
 }

@@ -107,9 +107,7 @@ async fn batch_waits_for_a_row_lock_without_delaying_other_writes() {
     let locked = account.create(json!({"first_name": "locked"})).await;
     let unlocked = account.create(json!({"first_name": "unlocked"})).await;
     let other_contact = other.create(json!({"first_name": "other"})).await;
-    let mut database = account.database().await;
-    let lock = format!("BEGIN; SELECT 1 FROM contacts WHERE id = '{locked}' FOR UPDATE");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
+    let mut database = account.lock_contact(&locked).await;
     let waiting = tokio::spawn({
         let (account, locked, unlocked) = (account.clone(), locked.clone(), unlocked.clone());
         async move {
@@ -138,9 +136,7 @@ async fn batch_waits_for_a_row_lock_without_delaying_other_writes() {
 async fn blocked_account_does_not_delay_other_accounts() {
     let (blocked, other) = (Account::new().await, Account::new().await);
     blocked.create(json!({"first_name": "A"})).await;
-    let mut database = blocked.database().await;
-    let lock = format!("BEGIN; SELECT 1 FROM accounts WHERE account_id = '{}' FOR UPDATE", blocked.id);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut database).await.unwrap();
+    let mut database = blocked.lock().await;
     let body = json!({"inputs": [{"fields": {"first_name": "B"}}, {"fields": {"first_name": "C"}}]});
     let waiting: Vec<_> = (0..40)
         .map(|_| {
