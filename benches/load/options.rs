@@ -20,6 +20,8 @@ pub enum Scenario {
     Purge,
     /// Two instances that write to the same accounts.
     Instances,
+    /// The disk space, the WAL and the clean-up. Not part of the default run.
+    Storage,
     /// Writes while a snapshot is held open. Not part of the default run.
     OpenSnapshot,
     /// How the cost of a PATCH grows with the data. Not part of the default run.
@@ -29,7 +31,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [(&str, Self); 10] = [
+    const ALL: [(&str, Self); 11] = [
         ("requests", Self::Requests),
         ("writes", Self::Writes),
         ("empty-database", Self::EmptyDatabase),
@@ -37,6 +39,7 @@ impl Scenario {
         ("long-polls", Self::LongPolls),
         ("purge", Self::Purge),
         ("instances", Self::Instances),
+        ("storage", Self::Storage),
         ("open-snapshot", Self::OpenSnapshot),
         ("scale", Self::Scale),
         ("import", Self::Import),

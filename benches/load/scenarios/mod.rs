@@ -9,6 +9,7 @@ mod open_snapshot;
 mod purge;
 mod requests;
 mod scale;
+mod storage;
 mod writes;
 
 use crate::bench::Bench;
@@ -50,6 +51,7 @@ pub async fn run_all(options: &Options) {
             Scenario::LongPolls => long_polls::print_table(&bench).await,
             Scenario::Purge => purge::print_table(&bench).await,
             Scenario::Instances => instances::print_table(&bench).await,
+            Scenario::Storage => storage::print_table(&bench).await,
             Scenario::OpenSnapshot => open_snapshot::print_table(&bench).await,
             Scenario::Scale | Scenario::Import => unreachable!("handled above"),
         }
