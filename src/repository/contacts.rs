@@ -116,10 +116,28 @@ impl Repository {
         let mut connection = self.pool.admit(account).await?;
         let count = match request.start {
             ListStart::After(_) => None,
-            ListStart::Offset(_) => Some(count_contacts(&mut connection, account, &request.filter).await?),
+            ListStart::Offset(_) => Some(self.count_contacts(&mut connection, account, &request.filter).await?),
         };
         let select = select_page(account, request, after, offset);
         Ok(ListPage { contacts: stream_rows(connection, select, row_mapping::contact_from_row), count })
+    }
+
+    /// Counts all contacts that match a filter.
+    async fn count_contacts(
+        &self,
+        connection: &mut PgConnection,
+        account: Uuid,
+        filter: &ListFilter,
+    ) -> sqlx::Result<i64> {
+        let by_key = sql!(
+            "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2) AND {}",
+            key_condition_sql(3)
+        );
+        let Some(FilterKey { field, key, external_id }) = FilterKey::from_filter(filter) else {
+            return self.contact_counts.count(connection, account, filter.include_archived).await;
+        };
+        let count = sqlx::query_scalar(by_key).bind(account).bind(filter.include_archived);
+        count.bind(field).bind(key).bind(external_id).fetch_one(connection).await
     }
 }
 
@@ -171,22 +189,6 @@ fn select_page(
         query = query.bind(key.field).bind(key.key).bind(key.external_id);
     }
     query
-}
-
-/// Counts all contacts that match a filter.
-async fn count_contacts(connection: &mut PgConnection, account: Uuid, filter: &ListFilter) -> sqlx::Result<i64> {
-    const ALL: &str = "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2)";
-    let by_key = sql!(
-        "SELECT count(*) FROM contacts c WHERE c.account_id = $1 AND (c.archived_at IS NULL OR $2) AND {}",
-        key_condition_sql(3)
-    );
-    let key = FilterKey::from_filter(filter);
-    let query = sqlx::query_scalar(if key.is_some() { by_key } else { ALL });
-    let mut query = query.bind(account).bind(filter.include_archived);
-    if let Some(key) = key {
-        query = query.bind(key.field).bind(key.key).bind(key.external_id);
-    }
-    query.fetch_one(connection).await
 }
 
 /// The unique key that selects the contacts of a filter.

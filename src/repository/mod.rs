@@ -27,6 +27,7 @@ mod change_notifier;
 mod citus;
 mod cleanup;
 mod clients;
+mod contact_counts;
 mod contacts;
 mod error;
 mod export;
@@ -56,6 +57,7 @@ use crate::config::{DatabaseSettings, SettingsError};
 use batched_reads::ContactReader;
 use change_notifier::ChangeNotifier;
 use citus::{NodeCheck, ShardMap};
+use contact_counts::ContactCounts;
 use pool::{DedicatedConnections, HealthEpoch, Pool, open_pool};
 use registry_cache::RegistryCache;
 use revoked_clients::RevokedClients;
@@ -91,6 +93,7 @@ pub struct Repository {
     writer: Arc<Writer>,
     change_notifier: Arc<ChangeNotifier>,
     node_check: Arc<NodeCheck>,
+    contact_counts: Arc<ContactCounts>,
     /// How long entries of the change feed are stored.
     change_retention: Duration,
 }
@@ -133,6 +136,7 @@ impl Repository {
             writer: Arc::new(Writer::start(for_writes, account_queues, shared_connections, &change_notifier, settings)),
             change_notifier,
             node_check: Arc::default(),
+            contact_counts: Arc::default(),
             change_retention: settings.change_retention,
             options: Arc::new(options),
             pool,

@@ -10,7 +10,8 @@ use super::concurrent_writers::{self, PROPERTIES, WriteLog};
 use super::interfering_transactions::InterferingTransactions;
 use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, Server, test_seed};
 
-/// Starts a task that reads the feed page by page until the log is stopped. The service may be down meanwhile.
+/// Starts a task that reads the feed page by page, and the count of the contacts, until the log is stopped. The service may be
+/// down meanwhile.
 fn spawn_reader(
     account: Account,
     log: &Arc<WriteLog>,
@@ -23,6 +24,7 @@ fn spawn_reader(
             if reader.read(&account, parameters).await.is_none_or(|read| read == 0) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
+            account.get("/contacts?limit=1").await;
         }
         reader
     })
@@ -53,6 +55,7 @@ async fn expect_consistent(account: &Account, log: &WriteLog, readers: Vec<FeedR
         FeedReplay::from_entries(entries).expect_matches_contacts_of(account, PROPERTIES).await;
     }
     expect_histories_match_feed(account, &feed).await;
+    account.expect_real_counts().await;
 }
 
 /// Checks that the history of each contact equals its feed entries in reverse order.
@@ -90,6 +93,7 @@ async fn replayed_feed_equals_the_stored_contacts_under_concurrent_writes() {
     }
     assert!(log.unknown_count() < 5, "too many writes got 503");
     expect_consistent(&account, &log, read).await;
+    instances[1].expect_real_counts().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,4 +141,5 @@ async fn replayed_feed_equals_the_stored_contacts_after_a_database_crash_and_res
     // The reader continues on another instance with its cursor.
     let second = first.on_instance(&cluster.server());
     expect_consistent(&second, &log, vec![reader.await.unwrap()]).await;
+    first.expect_real_counts().await;
 }

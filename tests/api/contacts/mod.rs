@@ -12,6 +12,7 @@ mod etags;
 mod field_values;
 mod hot_updates;
 mod list;
+mod list_counts;
 mod purge;
 mod read;
 mod request_bodies;

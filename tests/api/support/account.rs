@@ -120,6 +120,17 @@ impl Account {
         PgConnection::connect(&self.server.database_url).await.unwrap()
     }
 
+    /// Checks that the counts of lists on this instance are the real numbers of contacts.
+    pub async fn expect_real_counts(&self) {
+        let count = "SELECT count(*) FILTER (WHERE archived_at IS NULL), count(*) FROM contacts WHERE account_id = $1";
+        let count = sqlx::query_as(count).bind(self.id);
+        let (active, all): (i64, i64) = count.fetch_one(&mut self.database().await).await.unwrap();
+        for (query, expected) in [("", active), ("&archived=true", all)] {
+            let list = self.get(&format!("/contacts?limit=1{query}")).await.expect(200);
+            assert_eq!(list.body["pagination"]["count"], expected, "{query}");
+        }
+    }
+
     /// Locks the row of a contact until the returned connection ends its transaction.
     pub async fn lock_contact(&self, id: impl Display) -> PgConnection {
         self.lock_rows(&format!("contacts WHERE id = '{id}' AND")).await

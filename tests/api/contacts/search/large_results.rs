@@ -9,13 +9,15 @@ use crate::support::{Account, Server};
 
 const CONTACTS: usize = 200_000;
 const INSERT_CONTACTS: &str = "INSERT INTO contacts (account_id, id, version, last_name, created_at, updated_at) \
-                    SELECT 'ACCOUNT', gen_random_uuid(), 1, 'N' || n % 1000, now(), now() FROM generate_series(1, 200000) n; ANALYZE contacts";
+                    SELECT 'ACCOUNT', gen_random_uuid(), 1, 'N' || n % 1000, now(), now() FROM generate_series(1, 200000) n";
 
 #[tokio::test]
 async fn search_returns_each_of_200_000_results_once() {
     let account = Account::on_server(&Server::with_own_database("large", |_| {}));
     let insert = INSERT_CONTACTS.replace("ACCOUNT", &account.id.to_string());
-    sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut account.database().await).await.unwrap();
+    let mut database = account.database().await;
+    sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut database).await.unwrap();
+    sqlx::raw_sql("ANALYZE contacts").execute(&mut database).await.unwrap();
     let (mut seen, mut after) = (HashSet::with_capacity(CONTACTS), Value::Null);
     loop {
         let filter = json!({"property": "last_name", "operator": "starts_with", "value": "n"});
