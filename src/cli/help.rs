@@ -34,7 +34,7 @@ pub(super) const DISTRIBUTE: &str = "\
 DATABASE_URL is the URL of the coordinator, with the role that owns the tables. Stop all instances first. Safe to \
 run again: tables that are distributed already stay as they are. docs/scale-out.md describes each step.
 
-Exit codes: 0 the tables are distributed, 1 they are not";
+Exit codes: 0 the tables are distributed, 1 they are not, or a check failed";
 pub(super) const MIGRATE: &str = "\
 Safe to run while instances are running, and safe to run again: only one process at a time applies \
 pending migrations.

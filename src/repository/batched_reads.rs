@@ -48,18 +48,17 @@ pub(super) struct ContactReader {
 
 impl ContactReader {
     /// Starts a worker for each connection. The workers end with the reader. If the tables are distributed, each shard has a
-    /// worker instead, and together they use up to `shard_connections` of the shared pool.
+    /// worker instead. The workers of a node together use up to `node_connections` of the shared pool.
     pub(super) fn start(
         connections: DedicatedConnections,
         shared_pool: &Pool,
-        shard_connections: u32,
+        node_connections: u32,
         timeout: Duration,
     ) -> Self {
         let start_worker = move |connection: DedicatedConnection| {
             batcher::start_worker(QUEUE, MAX_BATCH, timeout * 2, move |jobs| read_batch(connection.clone(), jobs))
         };
-        let for_shards = DedicatedConnection::with_limit(shared_pool, shard_connections);
-        let shard_queues = ShardQueues::new(shared_pool.clone(), move || start_worker(for_shards.clone()));
+        let shard_queues = ShardQueues::new(shared_pool.clone(), node_connections, start_worker);
         Self { queues: connections.iter().map(start_worker).collect(), shard_queues, connections }
     }
 

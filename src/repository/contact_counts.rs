@@ -16,8 +16,9 @@ use super::statement::sql;
 
 /// The maximum number of accounts whose count is known.
 const MAX_ACCOUNTS: u64 = 100_000;
-/// The maximum number of entries that a count is brought up to date from. To read them takes as long as to count a few hundred
-/// thousand contacts.
+/// The limits of the number of entries that a count is brought up to date from. Between them, it is the number of contacts: to read
+/// more entries would take longer than to count all contacts.
+const MIN_ENTRIES: i64 = 1_000;
 const MAX_ENTRIES: i64 = 50_000;
 
 /// The numbers of contacts of an account.
@@ -105,7 +106,7 @@ async fn add_new_entries(connection: &mut PgConnection, account: Uuid, known: Co
         .bind(newest.map_or(0, |entry| entry.position))
         .bind(newest.map(|entry| entry.contact))
         .bind(newest.map(|entry| entry.at))
-        .bind(MAX_ENTRIES);
+        .bind((known.active + known.archived).clamp(MIN_ENTRIES, MAX_ENTRIES));
     let row = difference.fetch_one(connection).await?;
     if !row.try_get("is_complete")? {
         return Ok(None);

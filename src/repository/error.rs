@@ -24,6 +24,9 @@ pub enum StorageError {
     /// A shard was split since its id was read, or while the statement ran. A retry helps after the shards are read again.
     #[error("a shard was split: {0}")]
     ShardSplit(#[source] Arc<sqlx::Error>),
+    /// The tables were distributed while the service was running, or are not distributed any more.
+    #[error("the tables were distributed, or are not distributed any more, since the service started: restart it")]
+    LayoutChanged,
     /// Another transaction has changed the data since it was read. An immediate retry helps.
     #[error("the data has changed since it was read")]
     Stale,
@@ -33,6 +36,15 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Returns the error of a `COMMIT`. Unless the database has aborted the transaction, it is unknown whether it was committed.
+    pub(super) fn from_commit(error: sqlx::Error) -> Self {
+        let error = Arc::new(error);
+        match Self::from_shared(&error) {
+            aborted @ (Self::Conflict(_) | Self::Locked(_)) => aborted,
+            _ => Self::Unavailable(error),
+        }
+    }
+
     /// Whether the data has changed since it was read, so that the writes must be applied again.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Stale | Self::Conflict(_) | Self::ShardSplit(_))
@@ -41,14 +53,20 @@ impl StorageError {
     /// Whether an immediate retry is safe and may help. Returns false when the write may have been committed, and when
     /// the database is down or overloaded.
     pub(super) fn is_retryable(&self) -> bool {
-        !matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded)
+        !matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded | Self::LayoutChanged)
     }
 }
 
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
+        Self::from_shared(&Arc::new(error))
+    }
+}
+
+impl StorageError {
+    fn from_shared(error: &Arc<sqlx::Error>) -> Self {
         use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
-        let classify = match &error {
+        let classify = match &**error {
             Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed | BeginFailed | Protocol(_) => Self::Unavailable,
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 // serialization_failure, deadlock_detected, unique_violation: another transaction was first. division_by_zero:
@@ -58,11 +76,12 @@ impl From<sqlx::Error> for StorageError {
                 Some("55P03") => Self::Locked,
                 Some(code) if is_unavailable(code) => Self::Unavailable,
                 Some(code) if is_shard_split(code, database.message()) => Self::ShardSplit,
+                Some("XX000") if database.message().starts_with(UNKNOWN_COMMIT) => Self::Unavailable,
                 _ => Self::Bug,
             },
             _ => Self::Bug,
         };
-        classify(Arc::new(error))
+        classify(Arc::clone(error))
     }
 }
 
@@ -77,6 +96,9 @@ fn is_unavailable(code: &str) -> bool {
         // A table or column does not exist yet: migrations are pending.
         || ["42P01", "42703"].contains(&code)
 }
+
+/// The start of an error of Citus: the connection to a node broke while it committed.
+const UNKNOWN_COMMIT: &str = "could not commit transaction for shard";
 
 /// Whether an error of Citus means that a shard was split: the shard is gone (internal_error), or a statement about accounts of
 /// one shard is now about two, which Citus does not support (feature_not_supported).
@@ -156,6 +178,14 @@ impl From<sqlx::Error> for FieldError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failed_commit_leaves_it_unknown_whether_it_was_committed() {
+        let error = StorageError::from_commit(sqlx::Error::Protocol("the connection broke".into()));
+        assert!(matches!(error, StorageError::Unavailable(_)) && !error.is_retryable());
+        let error = StorageError::from_commit(sqlx::Error::RowNotFound);
+        assert!(matches!(error, StorageError::Unavailable(_)), "{error}");
+    }
 
     #[test]
     fn shard_split_is_recognized_by_code_and_message() {

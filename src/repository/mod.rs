@@ -132,7 +132,7 @@ impl Repository {
             registry_cache: Arc::new(RegistryCache::new(pool.clone())),
             revoked_clients: Arc::new(RevokedClients::new(pool.clone())),
             search_state: Arc::new(SearchState::new(shared_connections)),
-            reader: Arc::new(ContactReader::start(for_reads, &pool, shared_connections / 3, settings.timeout)),
+            reader: Arc::new(ContactReader::start(for_reads, &pool, shared_connections / 6, settings.timeout)),
             writer: Arc::new(Writer::start(for_writes, account_queues, shared_connections, &change_notifier, settings)),
             change_notifier,
             node_check: Arc::default(),

@@ -91,12 +91,7 @@ impl RegistryCache {
 
     async fn refresh(&self) -> Result<(), StorageError> {
         let versions = self.slots.iter().map(|(account, slot)| (*account, slot.load().version())).collect();
-        let mut result = Ok(());
-        for versions in self.pool.divide_by_shard(versions).await? {
-            // The node of one shard may be down.
-            result = result.and(self.refresh_shard(versions).await);
-        }
-        result
+        self.pool.for_each_shard(versions, |versions| self.refresh_shard(versions)).await
     }
 
     /// Reloads changed registries of accounts of one shard.

@@ -47,12 +47,8 @@ pub(super) async fn notify_periodically(pool: Pool, notifier: Arc<ChangeNotifier
 /// Reads the positions of all accounts with subscribers, and notifies the subscribers of those that have moved. Without
 /// subscribers, the database is not queried.
 async fn notify_stored_changes(pool: &Pool, notifier: &ChangeNotifier) -> Result<(), StorageError> {
-    let mut result = Ok(());
-    for positions in pool.divide_by_shard(notifier.newest_positions()).await? {
-        // The node of one shard may be down.
-        result = result.and(notify_changes_of_shard(pool, notifier, positions).await);
-    }
-    result
+    pool.for_each_shard(notifier.newest_positions(), |positions| notify_changes_of_shard(pool, notifier, positions))
+        .await
 }
 
 /// Notifies the subscribers of accounts of one shard.

@@ -27,7 +27,7 @@ pub enum DistributeError {
     #[error("Citus {0} is installed. Citus {MIN_VERSION} or newer is needed")]
     OldVersion(String),
     /// The connection is to a worker.
-    #[error("DATABASE_URL is about a worker node. Use the URL of the coordinator")]
+    #[error("DATABASE_URL points to a worker node. Use the URL of the coordinator")]
     NotCoordinator,
     /// Migrations are pending, or the schema is from an older build.
     #[error("the schema is not up to date. Run contacts migrate")]
@@ -95,6 +95,8 @@ impl Repository {
         check_not_in_use(&mut connection).await?;
         distribute_missing_tables(&mut connection, shards).await?;
         let distributed = read_distributed_tables(&mut connection).await?;
+        // An instance that has started meanwhile does not know that the tables are distributed.
+        check_not_in_use(&mut connection).await?;
         connection.close().await?;
         match shards {
             Some(count) if count != distributed.shards => Err(DistributeError::OtherShardCount(distributed.shards)),
@@ -156,7 +158,7 @@ async fn check_not_in_use(connection: &mut PgConnection) -> Result<(), Distribut
 }
 
 async fn distribute_missing_tables(connection: &mut PgConnection, shards: Option<u32>) -> Result<(), DistributeError> {
-    const IS_DISTRIBUTED: &str = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = $1::regclass)";
+    const IS_DISTRIBUTED: &str = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = $1::regclass AND (partmethod = 'h' OR repmodel = 't'))";
     const SET_SHARD_COUNT: &str = "SELECT set_config('citus.shard_count', $1, false)";
     const DISTRIBUTE: &str = "SELECT create_distributed_table($1::regclass, 'account_id', colocate_with => $2)";
     const COPY_TO_EVERY_NODE: &str = "SELECT create_reference_table($1::regclass)";

@@ -21,7 +21,7 @@ mod table_layout;
 
 pub use distribute::{DistributeError, DistributedTables, NodeTables};
 pub(super) use node_check::NodeCheck;
-pub(super) use shard_map::{ShardId, ShardMap};
+pub(super) use shard_map::{Shard, ShardMap};
 pub(super) use shard_queues::ShardQueues;
 #[cfg(test)]
 pub(super) use table_layout::TABLES;

@@ -1,11 +1,13 @@
 //! Whether any node with shards answers. The node that the service is connected to may answer while all others are down.
 
+use std::sync::{Mutex, PoisonError};
+
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
 use sqlx::postgres::PgConnection;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::table_layout::TableLayout;
 use crate::repository::Repository;
 use crate::repository::error::StorageError;
 use crate::repository::pool::Pool;
@@ -16,40 +18,46 @@ const SAMPLES: usize = 1_000;
 /// The check of a cluster's nodes.
 #[derive(Default)]
 pub(in crate::repository) struct NodeCheck {
-    /// An account id for each node with shards, as of the last time that no node answered. The accounts need not exist.
+    /// An account id for each node with shards, as of the first check, or of the last one that failed. The accounts need not
+    /// exist.
     accounts: Mutex<Vec<Uuid>>,
 }
 
 impl Repository {
-    /// Checks that a node with shards answers, if the tables are distributed. While one answers, its accounts can be served.
+    /// Checks that the tables are stored as they were when the service started, and that a node with shards answers. While one
+    /// answers, its accounts can be served. Without Citus, there is nothing to check.
     ///
     /// # Errors
-    /// The error of one of the nodes if none answers.
+    /// [`StorageError::LayoutChanged`], and the error of one of the nodes if none answers.
     pub async fn check_nodes(&self) -> Result<(), StorageError> {
-        if self.pool.is_distributed() { self.node_check.check(&self.pool).await } else { Ok(()) }
+        if !self.pool.shard_map().has_citus() {
+            return Ok(());
+        }
+        let is_distributed = self.table_layout().await? == TableLayout::Distributed;
+        match (self.pool.is_distributed(), is_distributed) {
+            (true, true) => self.node_check.check(&self.pool).await,
+            (false, false) => Ok(()),
+            _ => Err(StorageError::LayoutChanged),
+        }
     }
 }
 
 impl NodeCheck {
-    /// Checks that a node with shards answers.
-    ///
-    /// # Errors
-    /// The error of one of the nodes if none answers.
     async fn check(&self, pool: &Pool) -> Result<(), StorageError> {
-        let mut accounts = self.accounts.lock().await;
-        if accounts.is_empty() {
-            *accounts = account_of_each_node(&mut *pool.acquire().await?).await?;
+        let accounts = match self.take_accounts() {
+            known if !known.is_empty() => known,
+            _ => account_of_each_node(&mut *pool.acquire().await?).await?,
+        };
+        if !accounts.is_empty() {
+            select_ok(accounts.iter().map(|account| read_account(pool, *account).boxed())).await?;
         }
-        if accounts.is_empty() {
-            return Ok(());
-        }
-        let checks = accounts.iter().map(|account| read_account(pool, *account).boxed());
-        let result = select_ok(checks).await.map(|_| ());
-        if result.is_err() {
-            // Nodes may have been replaced.
-            accounts.clear();
-        }
-        result
+        *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
+        Ok(())
+    }
+
+    /// Takes the known accounts. They are put back after a successful check: otherwise nodes may have been replaced.
+    fn take_accounts(&self) -> Vec<Uuid> {
+        std::mem::take(&mut self.accounts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use sqlx::Executor;
 use sqlx::postgres::PgConnection;
+use sqlx::{Executor, Row};
 use uuid::Uuid;
 
 use super::table_layout::{TableLayout, read_table_layout};
@@ -20,72 +20,79 @@ const MAX_AGE: Duration = Duration::from_secs(60);
 ///
 /// - It cannot make generic plans for statements that join tables.
 /// - `SET LOCAL` applies to the transaction on every node.
+/// - A node that does not answer must not hold up work for other nodes for long.
 /// - Statements about all shards use one connection to each node. All of them are background work. Otherwise Citus may open one
 ///   for each shard, every second.
 const SETTINGS: &str = "SET plan_cache_mode = 'auto'; SET citus.propagate_set_commands = 'local'; \
-     SET citus.max_adaptive_executor_pool_size = 1";
+     SET citus.node_connection_timeout = '2s'; SET citus.max_adaptive_executor_pool_size = 1";
 
-/// The id of a shard of the table `accounts`. The same rows of the other tables are on the same node.
-pub(in crate::repository) type ShardId = i64;
+/// A shard of the table `accounts`. The rows of the same accounts in the other tables are on the same node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::repository) struct Shard {
+    id: i64,
+    /// The node that had the shard when it was looked up.
+    pub(super) node: i32,
+}
 
 /// The shards of the accounts in use, if the tables are distributed. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::repository) struct ShardMap(Arc<ShardMapInner>);
 
 struct ShardMapInner {
-    /// Known from the first connection on. While `contacts distribute` runs, the service must not.
-    is_distributed: OnceLock<bool>,
-    shards: Cache<Uuid, ShardId>,
+    /// The layout at the first connection. While `contacts distribute` runs, the service must not.
+    layout: OnceLock<TableLayout>,
+    shards: Cache<Uuid, Shard>,
 }
 
 impl Default for ShardMap {
     fn default() -> Self {
         let shards = Cache::builder().max_capacity(MAX_ACCOUNTS).time_to_live(MAX_AGE).build();
-        Self(Arc::new(ShardMapInner { is_distributed: OnceLock::new(), shards }))
+        Self(Arc::new(ShardMapInner { layout: OnceLock::new(), shards }))
     }
 }
 
 impl ShardMap {
     /// Whether the tables are distributed.
     pub(in crate::repository) fn is_distributed(&self) -> bool {
-        self.0.is_distributed.get().copied().unwrap_or_default()
+        self.0.layout.get() == Some(&TableLayout::Distributed)
     }
 
     /// Detects whether the tables are distributed, and sets up a new connection for that.
     pub(in crate::repository) async fn set_up_connection(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        if self.0.is_distributed.get() == Some(&false) {
-            return Ok(());
+        if self.0.layout.get().is_none() {
+            let layout = read_table_layout(connection).await?;
+            self.0.layout.get_or_init(|| layout);
         }
-        match read_table_layout(connection).await? {
-            TableLayout::Distributed => {
-                self.0.is_distributed.get_or_init(|| true);
-                connection.execute(SETTINGS).await?;
-            }
-            TableLayout::PostgreSql | TableLayout::NotDistributed => {
-                self.0.is_distributed.get_or_init(|| false);
-            }
-            // The service does not start. If it runs already, the tables may become complete.
-            TableLayout::Incomplete { .. } => {}
+        if self.is_distributed() {
+            connection.execute(SETTINGS).await?;
         }
         Ok(())
     }
 
+    /// Whether the database has the extension Citus, as of the first connection.
+    pub(super) fn has_citus(&self) -> bool {
+        self.0.layout.get().is_some_and(|layout| *layout != TableLayout::PostgreSql)
+    }
+
     /// Returns the shard of an account if it is known.
-    pub(in crate::repository) fn known_shard(&self, account: Uuid) -> Option<ShardId> {
+    pub(in crate::repository) fn known_shard(&self, account: Uuid) -> Option<Shard> {
         self.0.shards.get(&account)
     }
 
-    /// Looks up the shards of these accounts, and returns them in the same order.
+    /// Looks up the shards of these accounts.
     pub(in crate::repository) async fn load(
         &self,
         connection: &mut PgConnection,
         accounts: &[Uuid],
-    ) -> sqlx::Result<Vec<ShardId>> {
-        const SHARDS: &str = "SELECT get_shard_id_for_distribution_column('accounts', n.account_id) \
-             FROM unnest($1::uuid[]) WITH ORDINALITY AS n (account_id, number) ORDER BY n.number";
-        let shards: Vec<ShardId> = sqlx::query_scalar(SHARDS).bind(accounts).fetch_all(connection).await?;
-        accounts.iter().zip(&shards).for_each(|(account, shard)| self.0.shards.insert(*account, *shard));
-        Ok(shards)
+    ) -> sqlx::Result<()> {
+        const SHARDS: &str = "SELECT n.account_id, p.shardid, p.groupid FROM (SELECT account_id, \
+             get_shard_id_for_distribution_column('accounts', account_id) AS shardid FROM unnest($1::uuid[]) AS u (account_id)) n \
+             JOIN pg_dist_placement p ON p.shardid = n.shardid";
+        for row in sqlx::query(SHARDS).bind(accounts).fetch_all(connection).await? {
+            let shard = Shard { id: row.try_get("shardid")?, node: row.try_get("groupid")? };
+            self.0.shards.insert(row.try_get("account_id")?, shard);
+        }
+        Ok(())
     }
 
     /// Forgets all shards, because a shard was split.

@@ -1,32 +1,43 @@
 //! Queues of jobs, one for each shard, so that a batch has accounts of one shard only. Batches of several shards run side by
-//! side, and none fails because the node of another shard is down.
+//! side, and none fails because the node of another shard is down. The shards of a node share a number of connections, so that
+//! batches for a node that does not answer cannot use those that batches for other nodes need.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use super::shard_map::ShardId;
+use super::shard_map::Shard;
 use crate::repository::batcher::BatchQueue;
 use crate::repository::error::StorageError;
-use crate::repository::pool::Pool;
+use crate::repository::pool::{DedicatedConnection, Pool};
 
 /// Starts the worker of a shard.
-type StartWorker<T> = Box<dyn Fn() -> BatchQueue<T> + Send + Sync>;
+type StartWorker<T> = Box<dyn Fn(DedicatedConnection) -> BatchQueue<T> + Send + Sync>;
 
 /// The queues of the shards in use, each with its worker. Without distributed tables there are none.
 pub(in crate::repository) struct ShardQueues<T> {
     pool: Pool,
+    /// The number of connections that the batches for a node use at a time.
+    connections_per_node: u32,
     start_worker: StartWorker<T>,
-    queues: Mutex<HashMap<ShardId, BatchQueue<T>>>,
+    workers: Mutex<Workers<T>>,
+}
+
+struct Workers<T> {
+    /// The connections of each node.
+    nodes: HashMap<i32, DedicatedConnection>,
+    queues: HashMap<Shard, BatchQueue<T>>,
 }
 
 impl<T> ShardQueues<T> {
     pub(in crate::repository) fn new(
         pool: Pool,
-        start_worker: impl Fn() -> BatchQueue<T> + Send + Sync + 'static,
+        connections_per_node: u32,
+        start_worker: impl Fn(DedicatedConnection) -> BatchQueue<T> + Send + Sync + 'static,
     ) -> Self {
-        Self { pool, start_worker: Box::new(start_worker), queues: Mutex::default() }
+        let workers = Mutex::new(Workers { nodes: HashMap::new(), queues: HashMap::new() });
+        Self { pool, connections_per_node, start_worker: Box::new(start_worker), workers }
     }
 
     /// Adds a job about an account. Returns it if the tables are not distributed.
@@ -39,16 +50,22 @@ impl<T> ShardQueues<T> {
             return Ok(Some(job));
         }
         let shard = self.pool.shard_of(account).await?;
-        self.lock_queues().entry(shard).or_insert_with(&self.start_worker).add(job)?;
+        let mut workers = self.lock_workers();
+        let Workers { nodes, queues } = &mut *workers;
+        let queue = queues.entry(shard).or_insert_with(|| {
+            let new_node = || DedicatedConnection::with_limit(&self.pool, self.connections_per_node);
+            (self.start_worker)(nodes.entry(shard.node).or_insert_with(new_node).clone())
+        });
+        queue.add(job)?;
         Ok(None)
     }
 
     /// Returns the number of queued jobs.
     pub(in crate::repository) fn depth(&self) -> usize {
-        self.lock_queues().values().map(BatchQueue::depth).sum()
+        self.lock_workers().queues.values().map(BatchQueue::depth).sum()
     }
 
-    fn lock_queues(&self) -> MutexGuard<'_, HashMap<ShardId, BatchQueue<T>>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_workers(&self) -> MutexGuard<'_, Workers<T>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

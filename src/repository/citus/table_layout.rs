@@ -44,7 +44,7 @@ pub enum TableLayout {
 /// Reads how the existing tables are stored.
 pub(super) async fn read_table_layout(connection: &mut PgConnection) -> sqlx::Result<TableLayout> {
     const HAS_CITUS: &str = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
-    const DISTRIBUTED: &str = "SELECT t.name, p.partmethod::text, p.colocationid FROM unnest($1::text[]) AS t (name) \
+    const DISTRIBUTED: &str = "SELECT t.name, CASE WHEN p.partmethod = 'h' OR p.repmodel = 't' THEN p.partmethod::text END AS method, p.colocationid FROM unnest($1::text[]) AS t (name) \
          LEFT JOIN pg_dist_partition p ON p.logicalrelid = to_regclass(t.name) WHERE to_regclass(t.name) IS NOT NULL";
     let has_citus = sqlx::query_scalar(HAS_CITUS).persistent(false);
     if !has_citus.fetch_one(&mut *connection).await? {
@@ -55,7 +55,7 @@ pub(super) async fn read_table_layout(connection: &mut PgConnection) -> sqlx::Re
     let tables = rows.iter().map(|row| {
         Ok(StoredTable {
             name: row.try_get("name")?,
-            method: row.try_get("partmethod")?,
+            method: row.try_get("method")?,
             colocation: row.try_get("colocationid")?,
         })
     });

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Executor, Postgres};
@@ -15,7 +16,7 @@ use super::health_epoch::HealthEpoch;
 use crate::config::{DatabaseSettings, SettingsError};
 use crate::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::repository::admission::AdmissionQueue;
-use crate::repository::citus::{ShardId, ShardMap};
+use crate::repository::citus::{Shard, ShardMap};
 use crate::repository::error::StorageError;
 use crate::repository::statement::ShardAccounts;
 use crate::repository::storage_metrics::PoolMetrics;
@@ -26,6 +27,10 @@ const MAX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The maximum time until a released connection responds to a ping. Unread results and an open transaction are
 /// discarded first.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How many shards [`Pool::for_each_shard`] works on at a time, and the time limit of each.
+const SHARDS_AT_A_TIME: usize = 2;
+const SHARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A setting of PostgreSQL.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "idle_in_transaction_session_timeout";
@@ -137,36 +142,53 @@ impl Pool {
     ///
     /// # Errors
     /// The errors of [`Pool::acquire`], if the shard is not known yet.
-    pub(in crate::repository) async fn shard_of(&self, account: Uuid) -> sqlx::Result<ShardId> {
+    pub(in crate::repository) async fn shard_of(&self, account: Uuid) -> sqlx::Result<Shard> {
         Ok(self.shards_of(&[account]).await?[0])
     }
 
-    /// Divides rows of accounts by shard: a statement must be about one shard. If the tables are not distributed, all rows are
-    /// in one part.
+    /// Does the work for the rows of each shard, for a few shards at a time: a statement must be about one shard, and a node
+    /// that fails or does not answer must not keep the work for other nodes from being done. If the tables are not distributed,
+    /// all rows are in one part.
     ///
     /// # Errors
-    /// The errors of [`Pool::acquire`].
-    pub(in crate::repository) async fn divide_by_shard<T>(
+    /// An error of one of the parts.
+    pub(in crate::repository) async fn for_each_shard<T, F: Future<Output = Result<(), StorageError>>>(
         &self,
         rows: Vec<(Uuid, T)>,
-    ) -> sqlx::Result<Vec<Vec<(Uuid, T)>>> {
+        work: impl Fn(Vec<(Uuid, T)>) -> F,
+    ) -> Result<(), StorageError> {
         if !self.is_distributed() {
-            return Ok(vec![rows]);
+            return work(rows).await;
         }
         let accounts: Vec<_> = rows.iter().map(|(account, _)| *account).collect();
-        let mut parts: BTreeMap<ShardId, Vec<(Uuid, T)>> = BTreeMap::new();
+        let mut parts: BTreeMap<Shard, Vec<(Uuid, T)>> = BTreeMap::new();
         for (shard, row) in self.shards_of(&accounts).await?.into_iter().zip(rows) {
             parts.entry(shard).or_default().push(row);
         }
-        Ok(parts.into_values().collect())
+        let work =
+            |part| async { tokio::time::timeout(SHARD_TIMEOUT, work(part)).await.unwrap_or(Err(StorageError::Lost)) };
+        let results: Vec<_> =
+            stream::iter(parts.into_values()).map(work).buffer_unordered(SHARDS_AT_A_TIME).collect().await;
+        if results.iter().any(|result| matches!(result, Err(StorageError::ShardSplit(_)))) {
+            self.forget_shards();
+        }
+        results.into_iter().collect()
     }
 
-    async fn shards_of(&self, accounts: &[Uuid]) -> sqlx::Result<Vec<ShardId>> {
-        let known: Option<Vec<_>> = accounts.iter().map(|account| self.shard_map.known_shard(*account)).collect();
-        match known {
-            Some(known) => Ok(known),
-            None => self.shard_map.load(&mut *self.acquire().await?, accounts).await,
+    async fn shards_of(&self, accounts: &[Uuid]) -> sqlx::Result<Vec<Shard>> {
+        let unknown: Vec<_> =
+            accounts.iter().copied().filter(|account| self.shard_map.known_shard(*account).is_none()).collect();
+        if !unknown.is_empty() {
+            self.shard_map.load(&mut *self.acquire().await?, &unknown).await?;
         }
+        let shards = accounts.iter().map(|account| self.shard_map.known_shard(*account));
+        // The map was cleared meanwhile.
+        shards.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// Returns the map of shards.
+    pub(in crate::repository) fn shard_map(&self) -> &ShardMap {
+        &self.shard_map
     }
 
     /// Forgets which shards the accounts are in, because a shard was split.

@@ -191,7 +191,9 @@ async fn try_store(
         return Ok(stored);
     }
     let mut connection = dedicated.acquire().await?;
-    insert_new_accounts(&mut connection, changed.iter().map(|batch| &**batch)).await?;
+    if !dedicated.is_distributed() {
+        insert_new_accounts(&mut connection, changed.iter().map(|batch| &**batch)).await?;
+    }
     let (mut values_only, other): (Vec<_>, Vec<_>) = changed.into_iter().partition(|batch| batch.is_values_only());
     let mut other: Vec<_> = other.into_iter().filter(|batch| batch.fits_into_statement()).collect();
     if dedicated.is_distributed() {
@@ -229,8 +231,9 @@ async fn store_in_transaction(
     }
     let mut transaction = connection.begin().await?;
     set_batch_timeouts(&mut transaction).await?;
+    insert_new_accounts(&mut transaction, batches.iter().map(|batch| &**batch)).await?;
     let stored = store_transaction::store_all(&mut transaction, batches, advances_accounts).await?;
-    transaction.commit().await?;
+    transaction.commit().await.map_err(StorageError::from_commit)?;
     Ok(stored)
 }
 
@@ -239,9 +242,10 @@ async fn insert_new_accounts(
     connection: &mut PgConnection,
     batches: impl Iterator<Item = &AccountBatch>,
 ) -> Result<(), StorageError> {
-    let new: Vec<_> = batches.filter(|batch| batch.state.is_none()).map(|batch| batch.account).collect();
-    if !new.is_empty() {
-        insert_accounts(connection, &new).await?;
+    let new: Vec<_> = batches.filter(|batch| batch.state.is_none()).collect();
+    if let Some(first) = new.first() {
+        let accounts: Vec<_> = new.iter().map(|batch| batch.account).collect();
+        insert_accounts(connection, &accounts, first.is_distributed).await?;
     }
     Ok(())
 }
@@ -318,7 +322,7 @@ async fn try_write_waiting(
             stored.accounts = store_transaction::store_all(&mut transaction, &mut [batch], advances_accounts).await?;
         }
     }
-    transaction.commit().await?;
+    transaction.commit().await.map_err(StorageError::from_commit)?;
     Ok(stored)
 }
 

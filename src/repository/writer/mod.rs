@@ -93,7 +93,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts a worker for every two connections, or for the only one. The workers end with the writer. If the tables are
-    /// distributed, each shard has a worker instead, and together they use up to a third of the shared connections.
+    /// distributed, each shard has a worker instead. The workers of a node together use up to a sixth of the shared connections.
     pub(super) fn start(
         connections: DedicatedConnections,
         account_queues: AccountQueues,
@@ -114,9 +114,10 @@ impl Writer {
             pipeline::start(BatchWriter { take_contended, ..writer }, worker)
         };
         let shard_queues = {
-            let connection = DedicatedConnection::with_limit(account_queues.shared_pool(), shared_connections / 3);
-            let writer = BatchWriter::new(connection.clone(), Some(connection), &account_queues);
-            ShardQueues::new(account_queues.shared_pool().clone(), move || pipeline::start(writer.clone(), worker))
+            let account_queues = account_queues.clone();
+            ShardQueues::new(account_queues.shared_pool().clone(), shared_connections / 6, move |connection| {
+                pipeline::start(BatchWriter::new(connection.clone(), Some(connection), &account_queues), worker)
+            })
         };
         let queues = connections.iter().collect::<Vec<_>>().chunks(CONNECTIONS_OF_WORKER).map(start_worker).collect();
         let change_notifier = Arc::clone(change_notifier);
