@@ -79,20 +79,23 @@ impl ShardMap {
         self.0.shards.get(&account)
     }
 
-    /// Looks up the shards of these accounts.
+    /// Looks up the shards of these accounts. Returns each account with its shard.
     pub(in crate::repository) async fn load(
         &self,
         connection: &mut PgConnection,
         accounts: &[Uuid],
-    ) -> sqlx::Result<()> {
+    ) -> sqlx::Result<Vec<(Uuid, Shard)>> {
         const SHARDS: &str = "SELECT n.account_id, p.shardid, p.groupid FROM (SELECT account_id, \
              get_shard_id_for_distribution_column('accounts', account_id) AS shardid FROM unnest($1::uuid[]) AS u (account_id)) n \
              JOIN pg_dist_placement p ON p.shardid = n.shardid";
-        for row in sqlx::query(SHARDS).bind(accounts).fetch_all(connection).await? {
+        let rows = sqlx::query(SHARDS).bind(accounts).fetch_all(connection).await?;
+        let shards = rows.iter().map(|row| {
             let shard = Shard { id: row.try_get("shardid")?, node: row.try_get("groupid")? };
-            self.0.shards.insert(row.try_get("account_id")?, shard);
-        }
-        Ok(())
+            Ok((row.try_get("account_id")?, shard))
+        });
+        let shards: Vec<_> = shards.collect::<sqlx::Result<_>>()?;
+        shards.iter().for_each(|(account, shard)| self.0.shards.insert(*account, *shard));
+        Ok(shards)
     }
 
     /// Forgets all shards, because a shard was split.

@@ -1,6 +1,6 @@
 //! A connection pool with admission control.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -143,7 +143,10 @@ impl Pool {
     /// # Errors
     /// The errors of [`Pool::acquire`], if the shard is not known yet.
     pub(in crate::repository) async fn shard_of(&self, account: Uuid) -> sqlx::Result<Shard> {
-        Ok(self.shards_of(&[account]).await?[0])
+        match self.shard_map.known_shard(account) {
+            Some(shard) => Ok(shard),
+            None => Ok(self.shards_of(&[account]).await?[0]),
+        }
     }
 
     /// Does the work for the rows of each shard, for a few shards at a time: a statement must be about one shard, and a node
@@ -176,14 +179,14 @@ impl Pool {
     }
 
     async fn shards_of(&self, accounts: &[Uuid]) -> sqlx::Result<Vec<Shard>> {
-        let unknown: Vec<_> =
-            accounts.iter().copied().filter(|account| self.shard_map.known_shard(*account).is_none()).collect();
+        let known = |account: &Uuid| Some((*account, self.shard_map.known_shard(*account)?));
+        let mut shards: HashMap<_, _> = accounts.iter().filter_map(known).collect();
+        let unknown: Vec<_> = accounts.iter().copied().filter(|account| !shards.contains_key(account)).collect();
         if !unknown.is_empty() {
-            self.shard_map.load(&mut *self.acquire().await?, &unknown).await?;
+            shards.extend(self.shard_map.load(&mut *self.acquire().await?, &unknown).await?);
         }
-        let shards = accounts.iter().map(|account| self.shard_map.known_shard(*account));
-        // The map was cleared meanwhile.
-        shards.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
+        let shards = accounts.iter().map(|account| shards.get(account).copied());
+        shards.collect::<Option<_>>().ok_or_else(|| sqlx::Error::Protocol("a shard is on no node".into()))
     }
 
     /// Returns the map of shards.
