@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::error::ApiError;
-use crate::repository::{Repository, StorageError};
+use crate::repository::Repository;
 
 /// The interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -52,14 +52,14 @@ impl DatabaseReadiness {
 }
 
 async fn database_state(repository: Repository) -> DatabaseState {
-    let check = async {
-        if repository.schema_state().await?.pending > 0 {
-            return Ok(Err("migrations are pending".into()));
-        }
-        repository.check_nodes().await.map(Ok)
-    };
-    let state: Result<_, StorageError> = timeout(DATABASE_TIMEOUT, check)
-        .await
-        .unwrap_or_else(|_| Ok(Err("the database does not answer in time".into())));
-    state.unwrap_or_else(|error| Err(error.to_string()))
+    let state = timeout(DATABASE_TIMEOUT, check_database(&repository)).await;
+    state.unwrap_or_else(|_| Err("the database does not answer in time".into()))
+}
+
+async fn check_database(repository: &Repository) -> DatabaseState {
+    let schema = repository.schema_state().await.map_err(|error| error.to_string())?;
+    if schema.pending > 0 {
+        return Err("migrations are pending".into());
+    }
+    repository.check_nodes().await.map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@ mod access_log;
 mod client;
 mod config;
 mod descriptors;
+mod distribute;
 mod every_operation;
 mod help;
 mod import_export;
@@ -280,24 +281,6 @@ fn serve_waits_for_the_database_migrates_it_and_finishes_requests_in_flight_on_s
     assert!(log.contains("/contacts/{contactId}"), "{log}");
     for secret in [SECRET, &*id, "job_title", "bodyvalue", &token()[..40], "Bearer"] {
         assert!(!log.contains(secret), "the log holds {secret}");
-    }
-    drop(cluster);
-}
-
-#[test]
-fn distribute_without_citus_changes_nothing_and_says_what_is_missing() {
-    let (cluster, url) = start_database("distribute");
-    let folder = TempDir::new().unwrap();
-    let run = |arguments: &[&str]| program(&folder).args(arguments).env("DATABASE_URL", &url).output().unwrap();
-    assert!(run(&["migrate"]).status.success());
-    for arguments in [&["distribute"][..], &["distribute", "--shards", "4"], &["distribute", "--check"]] {
-        let output = run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        let error = stderr_lines(&output).join(" ");
-        assert!(error.contains("CREATE EXTENSION citus"), "{error}");
-    }
-    for arguments in [&["distribute", "--shards", "0"][..], &["distribute", "--check", "--shards", "4"]] {
-        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }
     drop(cluster);
 }

@@ -5,10 +5,11 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row};
 
-use super::table_layout::{MIGRATIONS_TABLE, TABLES, TableLayout, read_table_layout};
+use super::table_layout::{IS_DISTRIBUTED, MIGRATIONS_TABLE, TABLES, TableLayout, read_table_layout};
 use crate::repository::Repository;
 use crate::repository::error::StorageError;
 use crate::repository::migrations::read_schema_state;
+use crate::repository::statement::sql;
 
 /// The oldest major version of Citus that the service was tested with.
 const MIN_VERSION: u32 = 13;
@@ -158,7 +159,9 @@ async fn check_not_in_use(connection: &mut PgConnection) -> Result<(), Distribut
 }
 
 async fn distribute_missing_tables(connection: &mut PgConnection, shards: Option<u32>) -> Result<(), DistributeError> {
-    const IS_DISTRIBUTED: &str = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = $1::regclass AND (partmethod = 'h' OR repmodel = 't'))";
+    let is_distributed = sql!(
+        "SELECT EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = $1::regclass AND {IS_DISTRIBUTED})"
+    );
     const SET_SHARD_COUNT: &str = "SELECT set_config('citus.shard_count', $1, false)";
     const DISTRIBUTE: &str = "SELECT create_distributed_table($1::regclass, 'account_id', colocate_with => $2)";
     const COPY_TO_EVERY_NODE: &str = "SELECT create_reference_table($1::regclass)";
@@ -170,7 +173,7 @@ async fn distribute_missing_tables(connection: &mut PgConnection, shards: Option
     };
     sqlx::query(SET_SHARD_COUNT).bind(shards.to_string()).execute(&mut *connection).await?;
     for table in TABLES.into_iter().chain([MIGRATIONS_TABLE]) {
-        if !sqlx::query_scalar(IS_DISTRIBUTED).bind(table).fetch_one(&mut *connection).await? {
+        if !sqlx::query_scalar(is_distributed).bind(table).fetch_one(&mut *connection).await? {
             let distribute = match table {
                 MIGRATIONS_TABLE => sqlx::query(COPY_TO_EVERY_NODE).bind(table),
                 _ if table == TABLES[0] => sqlx::query(DISTRIBUTE).bind(table).bind("none"),

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::repository::Repository;
 use crate::repository::error::StorageError;
+use crate::repository::statement::sql;
 
 /// The tables with rows of accounts. Each has the distribution column `account_id`. The others are distributed like the first
 /// one.
@@ -24,6 +25,10 @@ pub(in crate::repository) const TABLES: [&str; 9] = [
 
 /// The list of migrations. Every node has a copy, so that instances can connect to any of them.
 pub(super) const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+
+/// The condition that a table `p` of `pg_dist_partition` is distributed or copied to every node. Citus also lists tables there
+/// that are on one node.
+pub(super) const IS_DISTRIBUTED: &str = "(p.partmethod = 'h' OR p.repmodel = 't')";
 
 /// How the tables are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +49,17 @@ pub enum TableLayout {
 /// Reads how the existing tables are stored.
 pub(super) async fn read_table_layout(connection: &mut PgConnection) -> sqlx::Result<TableLayout> {
     const HAS_CITUS: &str = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
-    const DISTRIBUTED: &str = "SELECT t.name, CASE WHEN p.partmethod = 'h' OR p.repmodel = 't' THEN p.partmethod::text END AS method, p.colocationid FROM unnest($1::text[]) AS t (name) \
-         LEFT JOIN pg_dist_partition p ON p.logicalrelid = to_regclass(t.name) WHERE to_regclass(t.name) IS NOT NULL";
+    let distributed = sql!(
+        "SELECT t.name, CASE WHEN {IS_DISTRIBUTED} THEN p.partmethod::text END AS method, p.colocationid \
+         FROM unnest($1::text[]) AS t (name) LEFT JOIN pg_dist_partition p ON p.logicalrelid = to_regclass(t.name) \
+         WHERE to_regclass(t.name) IS NOT NULL"
+    );
     let has_citus = sqlx::query_scalar(HAS_CITUS).persistent(false);
     if !has_citus.fetch_one(&mut *connection).await? {
         return Ok(TableLayout::PostgreSql);
     }
     let names: Vec<_> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
-    let rows = sqlx::query(DISTRIBUTED).bind(names).persistent(false).fetch_all(connection).await?;
+    let rows = sqlx::query(distributed).bind(names).persistent(false).fetch_all(connection).await?;
     let tables = rows.iter().map(|row| {
         Ok(StoredTable {
             name: row.try_get("name")?,
