@@ -55,6 +55,7 @@ fn repository(url: Secret) -> Repository {
         write_batch_max: 256,
         migrate_on_start: true,
         change_retention: contacts::config::DEFAULT_CHANGE_RETENTION,
+        search_index_min_contacts: contacts::config::DEFAULT_SEARCH_INDEX_MIN_CONTACTS,
         timeout: Duration::from_secs(10),
     };
     Repository::new(&settings).unwrap()
@@ -154,8 +155,13 @@ async fn account_id_is_the_first_column_of_every_index() {
     assert!(rows.len() >= 7);
     for row in rows {
         let (index, column): (String, String) = (row.get(0), row.get(1));
-        // Every instance reads the newly revoked clients of all accounts.
-        let expected = if index == "clients_revoked_at_idx" { "revoked_at" } else { "account_id" };
+        let expected = match index.as_str() {
+            // Every instance reads the newly revoked clients of all accounts.
+            "clients_revoked_at_idx" => "revoked_at",
+            // Each word begins with a prefix for its account.
+            "search_entries_words_idx" => "words",
+            _ => "account_id",
+        };
         assert_eq!(column, expected, "{index}");
     }
     let triggers = AssertSqlSafe("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal");

@@ -21,8 +21,8 @@ use super::{file_descriptors, open_browser, run_server};
 use crate::auth::{Signer, Verifier};
 use crate::clients::{Scope, Scopes};
 use crate::config::{
-    DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings, EmbeddedSettings, Environment, HttpSettings,
-    LogSettings, Secret, SettingsError, TokenSettings, data_dir,
+    DEFAULT_CHANGE_RETENTION, DEFAULT_SEARCH_INDEX_MIN_CONTACTS, DEFAULT_WRITE_BATCH, DatabaseSettings,
+    EmbeddedSettings, Environment, HttpSettings, LogSettings, Secret, SettingsError, TokenSettings, data_dir,
 };
 use crate::contacts::{ContactPatch, ListFilter, ListRequest, ListStart, Write};
 use crate::embedded::{Cluster, Durability};
@@ -91,6 +91,7 @@ pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> 
         write_batch_max: DEFAULT_WRITE_BATCH,
         migrate_on_start: true,
         change_retention: DEFAULT_CHANGE_RETENTION,
+        search_index_min_contacts: DEFAULT_SEARCH_INDEX_MIN_CONTACTS,
         timeout: settings.request_timeout,
     };
     let connections = &mut settings.limits.connections;

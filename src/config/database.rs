@@ -21,12 +21,16 @@ pub struct DatabaseSettings {
     pub migrate_on_start: bool,
     /// How long entries of the change feed are stored.
     pub change_retention: Duration,
+    /// The number of contacts from which on an account gets a search index.
+    pub search_index_min_contacts: u32,
     /// The time limit for a statement and for the wait for a connection.
     pub timeout: Duration,
 }
 
 /// The default of `WRITE_BATCH_MAX`.
 pub const DEFAULT_WRITE_BATCH: usize = 256;
+/// The default of `SEARCH_INDEX_MIN_CONTACTS`. A search of fewer contacts takes some milliseconds without an index.
+pub const DEFAULT_SEARCH_INDEX_MIN_CONTACTS: u32 = 5_000;
 /// The default of `CHANGE_RETENTION_DAYS`.
 pub const DEFAULT_CHANGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -66,6 +70,12 @@ impl SettingsReader<'_> {
             ),
             migrate_on_start: self.read_bool("MIGRATE_ON_START", true),
             change_retention: self.read_days("CHANGE_RETENTION_DAYS", DEFAULT_CHANGE_RETENTION),
+            search_index_min_contacts: self.read_parsed(
+                "SEARCH_INDEX_MIN_CONTACTS",
+                DEFAULT_SEARCH_INDEX_MIN_CONTACTS,
+                |_| true,
+                "must be a number of contacts",
+            ),
             timeout: self.read_milliseconds("REQUEST_TIMEOUT_MS", 10_000),
         }
     }

@@ -21,7 +21,9 @@ mod trusted_proxies;
 
 pub use cors::AllowedOrigins;
 pub use data_folders::{EmbeddedSettings, data_dir};
-pub use database::{DEFAULT_CHANGE_RETENTION, DEFAULT_WRITE_BATCH, DatabaseSettings};
+pub use database::{
+    DEFAULT_CHANGE_RETENTION, DEFAULT_SEARCH_INDEX_MIN_CONTACTS, DEFAULT_WRITE_BATCH, DatabaseSettings,
+};
 pub use environment::{Environment, SettingOrigin};
 pub use http::HttpSettings;
 pub use limits::LimitSettings;

@@ -49,6 +49,9 @@ system_fields! {
     VERSION = 16, "version", "Version", Number, max 0, [];
 }
 
+/// The fields in which `query` searches for words (`docs/api-reference.md#search`).
+pub const QUERIED: [FieldId; 6] = [FIRST_NAME, LAST_NAME, EMAIL, PHONE, MOBILE_PHONE, COMPANY_NAME];
+
 /// Returns every system field, in the order of responses.
 #[must_use]
 pub fn all() -> &'static [Arc<Field>] {

@@ -19,9 +19,9 @@ use crate::json::Object;
 /// Search contacts
 ///
 /// Filters and sorts by any system or custom fields. A search finds a contact as soon as its write has been answered.
-/// Filters are joined by AND, groups of filters by OR. Paging with `after` is equally fast on every page. A search for
-/// ids, or for values of unique fields with `eq` or `in`, uses an index. Any other search reads all contacts of the
-/// account, and is 503 if it takes longer than the request timeout.
+/// Filters are joined by AND, groups of filters by OR. Paging with `after` is equally fast on every page. Queries, and filters
+/// and sorts on ids, unique fields, names, phone numbers, the company and times, use an index. Any other search reads all
+/// contacts of the account, and is 503 if it takes too long.
 #[utoipa::path(post, path = "/contacts/search", tag = "contacts", operation_id = "searchContacts", security(("bearer" = [])),
     request_body = SearchInput,
     responses((status = 200, description = "A page of contacts", body = ContactPage), InvalidSearch))]

@@ -11,6 +11,9 @@ pub enum StorageError {
     /// Too many requests are queued. The caller may retry later.
     #[error("too many requests are queued")]
     Overloaded,
+    /// A search had to read all contacts of the account, and did not end in time.
+    #[error("a search of all contacts did not end in time")]
+    SlowSearch,
     /// The task that carried out the operation ended without a reply: it is unknown whether the operation was carried
     /// out.
     #[error("the operation ended without a reply")]
@@ -53,7 +56,7 @@ impl StorageError {
     /// Whether an immediate retry is safe and may help. Returns false when the write may have been committed, and when
     /// the database is down or overloaded.
     pub(super) fn is_retryable(&self) -> bool {
-        !matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded | Self::LayoutChanged)
+        !matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded | Self::SlowSearch | Self::LayoutChanged)
     }
 }
 

@@ -131,7 +131,7 @@ impl Repository {
         Ok(Self {
             registry_cache: Arc::new(RegistryCache::new(pool.clone())),
             revoked_clients: Arc::new(RevokedClients::new(pool.clone())),
-            search_state: Arc::new(SearchState::new(shared_connections)),
+            search_state: Arc::new(SearchState::new(shared_connections, settings)),
             reader: Arc::new(ContactReader::start(for_reads, &pool, shared_connections / 6, settings.timeout)),
             writer: Arc::new(Writer::start(for_writes, account_queues, shared_connections, &change_notifier, settings)),
             change_notifier,
@@ -150,6 +150,7 @@ impl Repository {
             restart_on_panic(|| Arc::clone(&self.revoked_clients).refresh_periodically()),
             restart_on_panic(|| remote_changes::notify_periodically(self.pool.clone(), self.change_notifier.clone())),
             restart_on_panic(|| cleanup::run_periodically(self.clone())),
+            restart_on_panic(|| self.clone().maintain_search_indexes()),
         );
     }
 

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 use super::{ACCOUNT, ChildGuard, free_address, is_ready, program, serve_command, stderr_lines, token, wait_for};
 
@@ -129,6 +131,35 @@ impl OperationRecorder {
         create("Second").await;
     }
 
+    /// Searches the account, which has enough contacts for a search index, in all forms that run other statements.
+    async fn search_with_index(&mut self, superuser: &str) {
+        let (mut database, account) = (connect(superuser).await, ACCOUNT.parse::<Uuid>().unwrap());
+        let is_complete = "SELECT EXISTS (SELECT FROM search_indexes WHERE account_id = $1 AND is_complete)";
+        while !sqlx::query_scalar::<_, bool>(is_complete).bind(account).fetch_one(&mut database).await.unwrap() {
+            self.search(json!({"query": "a"})).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // For a second, a search does not look for an index that the account did not have.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        for sort in ["last_name", "-last_name", "created_at", "-phone"] {
+            let page = self.search(json!({"sorts": [sort], "limit": 1})).await;
+            self.search(json!({"sorts": [sort], "limit": 1, "after": page["pagination"]["next"]})).await;
+        }
+        let filter = |property, operator, value| json!({"property": property, "operator": operator, "value": value});
+        for body in [
+            json!({"query": "n x", "sorts": ["-version"]}),
+            json!({"filters": [filter("phone", "eq", "555")], "sorts": ["-company_name"]}),
+            json!({"filters": [filter("created_at", "gte", "2020-01-01T00:00:00Z")], "sorts": ["version"]}),
+            json!({"filters": [filter("updated_at", "gte", "2020-01-01T00:00:00Z")], "sorts": ["updated_at"]}),
+        ] {
+            self.search(body).await;
+        }
+    }
+
+    async fn search(&mut self, body: Value) -> Value {
+        self.call(Method::POST, "/contacts/search", "/contacts/search", Some(body), 200).await
+    }
+
     /// Calls operations in further forms, which run other statements.
     async fn call_variants(&mut self, archived_id: &str) {
         let list = "/contacts";
@@ -180,8 +211,11 @@ const COUNT_OLD_ROWS: &str = "SELECT (SELECT count(*) - 1 FROM changes) + (SELEC
 /// Runs every operation on the migrated database at `app`. `superuser` is a URL of the same database.
 pub fn run_every_operation(runtime: &Runtime, folder: &TempDir, app: &str, superuser: &str) {
     let address = free_address();
-    let running =
-        serve_command(folder, app, &address).env("MIGRATE_ON_START", "false").spawn().map(ChildGuard).unwrap();
+    let running = serve_command(folder, app, &address)
+        .envs([("MIGRATE_ON_START", "false"), ("SEARCH_INDEX_MIN_CONTACTS", "200")])
+        .spawn()
+        .map(ChildGuard)
+        .unwrap();
     wait_for("readiness", || is_ready(&address).then_some(()));
     let created = run_command(folder, app, &["client", "create", "--account", ACCOUNT, "--name", "Sync"]);
     let value = |name: &str| created.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -195,6 +229,7 @@ pub fn run_every_operation(runtime: &Runtime, folder: &TempDir, app: &str, super
     runtime.block_on(async {
         recorder.call_everything(value("client_id: "), value("client_secret: ")).await;
         recorder.reuse_expired_key(superuser).await;
+        recorder.search_with_index(superuser).await;
         for (route, operations) in recorder.document().await["paths"].as_object().unwrap() {
             for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters") {
                 assert!(recorder.called.contains(&(route.clone(), method.clone())), "{method} {route} was not called");

@@ -11,7 +11,7 @@ use super::every_operation::{connect, run_every_operation};
 use super::start_database;
 
 /// The tables with rows of accounts.
-pub const TABLES: [&str; 9] = [
+pub const TABLES: [&str; 11] = [
     "accounts",
     "fields",
     "contacts",
@@ -21,6 +21,8 @@ pub const TABLES: [&str; 9] = [
     "idempotency_key_contacts",
     "pending_erasures",
     "clients",
+    "search_indexes",
+    "search_entries",
 ];
 
 /// Returns the distinct prepared statements about [`TABLES`] in a log of PostgreSQL.

@@ -14,7 +14,7 @@ use super::logged_statements::run_and_log_every_operation;
 
 /// The tables with rows of accounts, and the columns of which an index condition must contain one: a scan by
 /// `account_id` alone reads all rows of the account.
-const TABLES: [(&str, &[&str]); 9] = [
+const TABLES: [(&str, &[&str]); 11] = [
     ("accounts", &["account_id"]),
     ("fields", &["account_id"]),
     ("contacts", &["id"]),
@@ -24,10 +24,12 @@ const TABLES: [(&str, &[&str]); 9] = [
     ("idempotency_key_contacts", &["contact_id", "key"]),
     ("pending_erasures", &["contact_id"]),
     ("clients", &["account_id", "revoked_at"]),
+    ("search_indexes", &["account_id"]),
+    ("search_entries", &["contact_id", "words", "first_name", "last_name", "phone", "company_name", "created_at"]),
 ];
 
 /// Statements that read many rows by their nature, with the reason.
-const EXCEPTIONS: [(&str, &str); 10] = [
+const EXCEPTIONS: [(&str, &str); 11] = [
     ("count(c.archived_at) AS archived", "counts the contacts of an account"),
     ("c.first_name, c.last_name, c.email, c.phone", "a text query reads the contacts of an account"),
     ("ORDER BY position LIMIT $3", "reads the first entries of the feed"),
@@ -37,6 +39,7 @@ const EXCEPTIONS: [(&str, &str); 10] = [
     ("FROM clients ORDER BY", "the command lists all clients"),
     ("FROM contact_keys WHERE account_id = $1 AND field_id = $2 AND is_active", "reads the keys of a deleted field"),
     ("SELECT (SELECT count(*) - 1 FROM changes)", "is a statement of the test"),
+    ("passed_at FROM search_indexes", "reads the states of all indexes"),
     ("_sqlx_migrations", "reads the table of migrations"),
 ];
 
@@ -80,7 +83,8 @@ fn add_wide_scans(node: &Value, parent: &str, found: &mut Vec<String>) {
         let condition =
             [text("Index Cond"), child["Index Cond"].as_str().unwrap_or_default()].concat().replace('"', "");
         if !columns.iter().any(|column| condition.contains(&format!("{column} "))) {
-            found.push(format!("{} of {table} with the condition \"{condition}\"", text("Node Type")));
+            let (kind, index) = (text("Node Type"), text("Index Name"));
+            found.push(format!("{kind} of {table} by \"{index}\" with the condition \"{condition}\""));
         }
     }
     for child in node["Plans"].as_array().into_iter().flatten() {
@@ -114,6 +118,9 @@ async fn insert_rows(connection: &mut PgConnection, contacts: i32) {
         "INSERT INTO idempotency_key_contacts SELECT account_id, id, id::text FROM contacts WHERE $1 > 0",
         "INSERT INTO fields SELECT account_id, 100, 'size', 'Size', 'number', false, '[]', now(), now(), NULL \
          FROM accounts WHERE $1 > 0",
+        "INSERT INTO search_indexes SELECT account_id, 'C.utf8', 0, true FROM accounts WHERE $1 > 0",
+        "INSERT INTO search_entries SELECT account_id, id, 'A', 'B', NULL, '555', NULL, 'C', now(), array_to_tsvector('{a,b}') \
+         FROM contacts WHERE $1 > 0",
         "INSERT INTO clients SELECT account_id, account_id, 'sync', NULL, '', now(), NULL FROM accounts WHERE $1 > 0",
     ] {
         let query = sqlx::query(statement);

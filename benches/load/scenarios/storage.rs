@@ -103,6 +103,7 @@ async fn record_cleanup(
         write_batch_max: 256,
         migrate_on_start: false,
         change_retention: Duration::ZERO,
+        search_index_min_contacts: contacts::config::DEFAULT_SEARCH_INDEX_MIN_CONTACTS,
         timeout: Duration::from_secs(10),
     };
     let repository = Repository::new(&settings).unwrap();

@@ -24,3 +24,11 @@ pub struct SearchCriteria {
     #[serde(rename = "include_archived")]
     pub include_archived: bool,
 }
+
+impl SearchCriteria {
+    /// Returns whether some contacts may not match, besides the archived ones.
+    #[must_use]
+    pub fn has_conditions(&self) -> bool {
+        !self.conditions.is_empty() || !self.condition_groups.is_empty() || !self.query_words.is_empty()
+    }
+}

@@ -147,6 +147,9 @@ pub(in crate::http) enum ApiError {
     /// A bug in the service. The text is for the log only.
     #[error("internal error: {0}")]
     Internal(Cow<'static, str>),
+    /// A search had to read all contacts of the account, and did not end in time.
+    #[error("a search of all contacts did not end in time")]
+    SlowSearch,
     /// The service cannot process the request now. The text is for the log only.
     #[error("unavailable: {0}")]
     Unavailable(Cow<'static, str>),
@@ -219,7 +222,7 @@ impl ApiError {
             Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed_request"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::SlowSearch | Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         }
     }
 
@@ -235,7 +238,7 @@ impl ApiError {
             Self::InsufficientScope { .. } | Self::MissingScopeClaim { .. } => {
                 challenge("Bearer error=\"insufficient_scope\"")
             }
-            Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::SlowSearch | Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after))),
             Self::UnsupportedContentEncoding => {
                 Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd, br")))

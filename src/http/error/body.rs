@@ -171,6 +171,12 @@ impl ApiError {
                 format!("The account has used up its requests. Retry in {retry_after} s").into()
             }
             Self::Internal(_) => "Internal error. It has been logged with this request_id".into(),
+            Self::SlowSearch => {
+                "This search reads all contacts of the account, and took too long. Add a query, or a filter that has an index: \
+                 eq or in on a unique field; eq, in or starts_with on first_name, last_name, phone, mobile_phone or \
+                 company_name; gte on created_at or updated_at. Leave out sorts, or sort by one of these fields"
+                    .into()
+            }
             Self::Unavailable(_) => "Temporarily unavailable. Retry after the seconds in Retry-After".into(),
         }
     }

@@ -56,6 +56,7 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Bug(_) => Self::Internal(error.to_string().into()),
+            StorageError::SlowSearch => Self::SlowSearch,
             _ => Self::Unavailable(error.to_string().into()),
         }
     }

@@ -11,7 +11,7 @@ use crate::repository::statement::sql;
 
 /// The tables with rows of accounts. Each has the distribution column `account_id`. The others are distributed like the first
 /// one.
-pub(in crate::repository) const TABLES: [&str; 9] = [
+pub(in crate::repository) const TABLES: [&str; 11] = [
     "accounts",
     "fields",
     "contacts",
@@ -21,6 +21,8 @@ pub(in crate::repository) const TABLES: [&str; 9] = [
     "idempotency_keys",
     "idempotency_key_contacts",
     "clients",
+    "search_indexes",
+    "search_entries",
 ];
 
 /// The list of migrations. Every node has a copy, so that instances can connect to any of them.

@@ -4,7 +4,8 @@ use super::collation::Collation;
 use super::sql_builder::SqlBuilder;
 use super::sql_type::{SqlType, push_column, push_value, push_values};
 use crate::contacts::{Comparison, Condition, Predicate, ValueSet};
-use crate::fields::{Field, Value};
+use crate::fields::{Field, Value, system};
+use crate::repository::statement::{comma_separated, sql};
 
 /// Appends conditions that must all match.
 pub(super) fn push_conditions(sql: &mut SqlBuilder, conditions: &[Condition], collation: Collation) {
@@ -105,9 +106,15 @@ fn push_text_match(
 
 /// Appends the condition that a word of the contact starts with `word`.
 pub(super) fn push_word(sql: &mut SqlBuilder, word: &str, collation: Collation) {
-    const SEARCHED_TEXT: &str =
-        "concat_ws(E'\\n', c.first_name, c.last_name, c.email, c.phone, c.mobile_phone, c.company_name)";
-    sql.push(SEARCHED_TEXT).push(collation.clause()).push(" ~* ").push_bind(word_pattern(word));
+    sql.push(queried_text()).push(collation.clause()).push(" ~* ").push_bind(word_pattern(word));
+}
+
+/// Returns the SQL expression for the text of a contact `c` in which queries search.
+pub(super) fn queried_text() -> &'static str {
+    sql!("concat_ws(E'\\n', {})", {
+        let fields = system::all().iter().filter(|field| system::QUERIED.contains(&field.id));
+        comma_separated(fields.map(|field| format!("c.{}", field.internal_name)))
+    })
 }
 
 /// Returns a regular expression that matches where a word starts with `word`.

@@ -5,32 +5,43 @@
 
 mod collation;
 mod condition;
+mod index;
 mod index_candidates;
+mod index_order;
 mod order;
+mod source;
 mod sql_builder;
 mod sql_type;
+mod statement;
+mod updated_since;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_stream::try_stream;
 use futures_util::StreamExt;
-use sqlx::Execute;
+use sqlx::postgres::PgArguments;
+use sqlx::{Execute, Postgres, Row};
 use tokio::sync::{OnceCell, mpsc};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::Repository;
 use super::admission::ConcurrencyLimiter;
 use super::error::StorageError;
 use super::pool::Pool;
-use super::row_mapping::{self, contact_columns, custom_parameter};
+use super::row_mapping;
 use super::row_stream::{RowStream, stream_rows};
-use super::statement::sql;
-use crate::contacts::{Contact, SearchCriteria, SearchRequest};
+use crate::config::DatabaseSettings;
+use crate::contacts::{Contact, SearchRequest};
 use collation::Collation;
-use condition::{push_condition, push_conditions, push_word};
-use index_candidates::IndexCandidates;
-use order::{push_after, push_order_by, push_sort_keys};
-use sql_builder::SqlBuilder;
+use index::{IndexRequests, Words};
+use index_candidates::{Branch, Lookup, branches};
+use index_order::IndexOrder;
+use source::{Probe, Source};
+use sql_builder::{SearchContext, SqlBuilder};
+use statement::{page_statement, probe_statement};
+use updated_since::{position_of_first_update, updated_since};
 
 /// The number of contacts that a search is ahead of its response. It is small because contacts can be large.
 const MAX_QUEUED_CONTACTS: usize = 16;
@@ -42,13 +53,26 @@ pub(super) struct SearchState {
     /// Limits the searches that read all contacts of an account. Each holds a connection for a long time, and other
     /// requests need connections, too.
     scans: Arc<ConcurrencyLimiter>,
+    /// The time after which a scan fails.
+    scan_time_limit: Duration,
+    index_requests: IndexRequests,
 }
 
 impl SearchState {
     /// Creates the state over a pool of `connections` connections. A quarter of them, and at least one, may scan at a
-    /// time.
-    pub(super) fn new(connections: u32) -> Self {
-        Self { collation: OnceCell::new(), scans: Arc::new(ConcurrencyLimiter::new(connections / 4)) }
+    /// time. Scans end a little before the time limit of requests, so that the response can say why.
+    pub(super) fn new(connections: u32, settings: &DatabaseSettings) -> Self {
+        Self {
+            scan_time_limit: settings.timeout.mul_f64(0.9),
+            collation: OnceCell::new(),
+            scans: Arc::new(ConcurrencyLimiter::new(connections / 4)),
+            index_requests: IndexRequests::new(settings.search_index_min_contacts),
+        }
+    }
+
+    async fn collation(&self, pool: &Pool) -> Result<Collation, StorageError> {
+        let detect = async || Collation::detect(&mut *pool.acquire().await?).await;
+        Ok(*self.collation.get_or_try_init(detect).await?)
     }
 }
 
@@ -56,8 +80,7 @@ impl Repository {
     /// Reads a page of search results from the current data: the contacts of the page, and one more if more follow.
     ///
     /// # Errors
-    /// Returns a [`StorageError`] if the database fails or is overloaded, or if the search exceeds the statement
-    /// timeout.
+    /// Returns a [`StorageError`] if the database fails or is overloaded, or if the search does not end in time.
     #[tracing::instrument(
         name = "search contacts",
         skip_all,
@@ -69,12 +92,60 @@ impl Repository {
         request: &SearchRequest,
     ) -> Result<RowStream<Contact>, StorageError> {
         self.pool.try_admit(account)?;
-        let detect = async || Collation::detect(&mut *self.pool.acquire().await?).await;
-        let collation = *self.search_state.collation.get_or_try_init(detect).await?;
-        let candidates = IndexCandidates::from_criteria(&request.criteria);
-        let is_scan = candidates.is_none();
-        let statement = build_statement(account, request, candidates, collation);
-        if is_scan { self.run_scan(account, statement).await } else { run(&self.pool, account, statement).await }
+        let collation = self.search_state.collation(&self.pool).await?;
+        let include_archived = request.criteria.include_archived;
+        let is_distributed = self.pool.is_distributed();
+        let context = SearchContext { account, collation, include_archived, is_distributed };
+        let source = self.choose_source(context, request).await?;
+        let statement = page_statement(context, request, &source)?;
+        if source.is_scan(request.criteria.has_conditions()) {
+            self.run_scan(account, statement).await
+        } else {
+            run(&self.pool, account, statement).await
+        }
+    }
+
+    /// Chooses the contacts that a search reads.
+    async fn choose_source<'a>(
+        &self,
+        context: SearchContext,
+        request: &'a SearchRequest,
+    ) -> Result<Source<'a>, StorageError> {
+        let criteria = &request.criteria;
+        let found = |lookups| Source::Found { lookups, uses_entries: false };
+        let branches = branches(criteria).unwrap_or_default();
+        if !branches.is_empty() && branches.iter().all(|branch| branch.terms().is_empty()) {
+            return Ok(found(branches.into_iter().filter_map(Branch::into_exact).collect()));
+        }
+        let (account, requests) = (context.account, &self.search_state.index_requests);
+        if !context.collation.supports_index() || requests.is_without_index(account) {
+            return Ok(Source::All);
+        }
+        if let Some(since) = updated_since(request) {
+            match position_of_first_update(&self.pool, account, since).await? {
+                Some(position) => return Ok(found(vec![Lookup::ChangedFrom(position)])),
+                None => requests.request(account),
+            }
+        }
+        let order = IndexOrder::from_sorts(&criteria.sorts);
+        if branches.is_empty() && !matches!(order, Some(IndexOrder::Entry { .. })) {
+            return Ok(Source::All);
+        }
+        let mut probe = probe_statement(context, request, &branches, order)?;
+        let mut connection = self.pool.acquire_for(account).await?;
+        let Some(row) = query(&mut probe)?.fetch_optional(&mut *connection).await? else {
+            requests.add_without_index(account);
+            return Ok(Source::All);
+        };
+        let (texts, words): (Vec<Option<String>>, _) = (row.try_get("texts")?, Words::of_account(account));
+        let probe = Probe {
+            changes: row.try_get("changes")?,
+            sampled: row.try_get("sampled")?,
+            matching: row.try_get("matching")?,
+            counts: row.try_get("counts")?,
+            queries: texts.iter().map(|text| words.query(text.as_deref()?)).collect(),
+        };
+        Ok(Source::choose(&probe, &branches, order, request.limit + 1, criteria.has_conditions()))
     }
 
     /// Runs a search that reads all contacts of an account, after waiting for a permit.
@@ -82,8 +153,10 @@ impl Repository {
     /// The search runs on its own task, which holds the permit. The database may continue a statement whose caller has
     /// disconnected, and the statement counts against the limit until its next row.
     async fn run_scan(&self, account: Uuid, statement: SqlBuilder) -> Result<RowStream<Contact>, StorageError> {
+        let deadline = Instant::now() + self.search_state.scan_time_limit;
         self.search_state.scans.try_admit(account)?;
-        let permit = self.search_state.scans.acquire(account).await;
+        let permit = timeout_at(deadline, self.search_state.scans.acquire(account)).await;
+        let permit = permit.map_err(|_| StorageError::SlowSearch)?;
         let mut contacts = run(&self.pool, account, statement).await?;
         let (sender, mut receiver) = mpsc::channel(MAX_QUEUED_CONTACTS);
         let task = tokio::spawn(async move {
@@ -93,7 +166,7 @@ impl Repository {
             drop(permit);
         });
         Ok(Box::pin(try_stream! {
-            while let Some(contact) = receiver.recv().await {
+            while let Some(contact) = timeout_at(deadline, receiver.recv()).await.map_err(|_| StorageError::SlowSearch)? {
                 yield contact?;
             }
             // A panic of the task must not look like the end of the results.
@@ -102,54 +175,14 @@ impl Repository {
     }
 }
 
-/// Runs a statement. It is not cached as a prepared statement, because the next search has another text.
+/// Runs a statement.
 async fn run(pool: &Pool, account: Uuid, mut statement: SqlBuilder) -> Result<RowStream<Contact>, StorageError> {
-    let arguments = statement.build().take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
-    let query = sqlx::query_with(statement.into_sql(), arguments).persistent(false);
+    let query = query(&mut statement)?;
     Ok(stream_rows(pool.acquire_for(account).await?, query, row_mapping::contact_from_row))
 }
 
-fn build_statement(
-    account: Uuid,
-    request: &SearchRequest,
-    candidates: Option<IndexCandidates<'_>>,
-    collation: Collation,
-) -> SqlBuilder {
-    let SearchCriteria { conditions, condition_groups, query_words, sorts, include_archived } = &request.criteria;
-    let mut sql = SqlBuilder::new(sql!(
-        "SELECT {} FROM contacts c CROSS JOIN LATERAL (SELECT ",
-        contact_columns("selected.fields")
-    ));
-    push_sort_keys(&mut sql, sorts);
-    sql.push(") AS sort CROSS JOIN (SELECT ").push_bind(custom_parameter(&request.custom_fields()));
-    sql.push("::text AS fields) AS selected WHERE c.account_id = ").push_bind(account);
-    if !include_archived {
-        sql.push(" AND c.archived_at IS NULL");
-    }
-    if let Some(candidates) = candidates {
-        candidates.push(&mut sql, account, *include_archived);
-    }
-    for condition in conditions {
-        sql.push(" AND ");
-        push_condition(&mut sql, condition, collation);
-    }
-    for (index, group) in condition_groups.iter().enumerate() {
-        sql.push(if index == 0 { " AND (" } else { " OR " });
-        push_conditions(&mut sql, group, collation);
-    }
-    if !condition_groups.is_empty() {
-        sql.push(")");
-    }
-    for word in query_words {
-        sql.push(" AND ");
-        push_word(&mut sql, word, collation);
-    }
-    if let Some(cursor) = &request.cursor {
-        sql.push(" AND ");
-        push_after(&mut sql, sorts, &cursor.sort_keys);
-    }
-    push_order_by(&mut sql, sorts);
-    // One more than the limit, to detect whether more contacts follow.
-    sql.push(" LIMIT ").push_bind(request.limit + 1);
-    sql
+/// Returns the query of a statement. It is not cached as a prepared statement, because the next search has another text.
+fn query(statement: &mut SqlBuilder) -> sqlx::Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
+    let arguments = statement.build().take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+    Ok(sqlx::query_with(std::mem::take(statement).into_sql(), arguments).persistent(false))
 }

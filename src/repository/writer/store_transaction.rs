@@ -251,7 +251,7 @@ pub(super) fn delete_keys_sql(first: usize, join: &str, condition: &dyn Fn(&str)
     )
 }
 
-/// Deletes purged contacts, and erases their values from stored responses and, up to a limit, from the change feed.
+/// Deletes purged contacts, and erases their values from the search index, from stored responses and, up to a limit, from the change feed.
 /// Returns the contacts whose history has more entries.
 async fn purge_contacts(
     connection: &mut PgConnection,
@@ -271,6 +271,19 @@ async fn purge_contacts(
         shard_condition("t", 3),
         shard_condition("k", 3)
     );
+    // The task that maintains the search index must not write an entry of the contact meanwhile.
+    let index_lock = sql!(
+        "SELECT i.account_id FROM unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
+         (SELECT account_id FROM search_indexes t WHERE account_id = n.account_id AND {} LIMIT 1 FOR SHARE) i",
+        shard_condition("t", 3)
+    );
+    let entries = sql!(
+        "DELETE FROM search_entries e USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM search_entries t WHERE account_id = n.account_id AND contact_id = n.id AND {} LIMIT 1) r \
+         WHERE e.ctid = r.row_id AND {}",
+        shard_condition("t", 3),
+        shard_condition("e", 3)
+    );
     let histories: Vec<_> = batches
         .iter()
         .flat_map(|batch| {
@@ -284,7 +297,7 @@ async fn purge_contacts(
     }
     let (accounts, ids): (Vec<_>, Vec<_>) = histories.iter().map(|history| (history.account, history.contact)).unzip();
     let shard = shard_accounts(batches.iter().copied());
-    for statement in [contacts, keys] {
+    for statement in [contacts, keys, index_lock, entries] {
         sqlx::query(statement).bind(&accounts).bind(&ids).bind(&shard).execute(&mut *connection).await?;
     }
     idempotency::purge_responses(connection, &accounts, &ids, &shard).await?;

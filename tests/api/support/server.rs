@@ -73,6 +73,19 @@ impl Server {
         Self::with_database_url(run_outside_test(server.create_database(name)), |_| {})
     }
 
+    /// Starts a server with its own database, with other settings of the database.
+    pub fn with_database_settings(name: &str, configure: impl Fn(&mut DatabaseSettings)) -> Self {
+        let url = run_outside_test(test_server().create_database(name));
+        let mut database = database_settings(Secret::new(url));
+        configure(&mut database);
+        Self::start(database, &token_settings(), |_| {})
+    }
+
+    /// Starts a server with its own database, on which accounts with this many contacts get a search index.
+    pub fn with_search_index(name: &str, min_contacts: u32) -> Self {
+        Self::with_database_settings(name, |settings| settings.search_index_min_contacts = min_contacts)
+    }
+
     /// Starts a server with its own cluster, for tests that no other activity may disturb.
     pub async fn with_own_cluster(name: &str) -> Self {
         let cluster = start_cluster(name).await;

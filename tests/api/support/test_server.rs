@@ -66,6 +66,7 @@ pub fn database_settings(url: Secret) -> DatabaseSettings {
         write_batch_max: 256,
         migrate_on_start: false,
         change_retention: contacts::config::DEFAULT_CHANGE_RETENTION,
+        search_index_min_contacts: contacts::config::DEFAULT_SEARCH_INDEX_MIN_CONTACTS,
         timeout: Duration::from_secs(10),
     }
 }

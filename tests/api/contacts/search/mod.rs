@@ -2,6 +2,8 @@
 
 mod cursors;
 mod filters;
+mod index;
+mod index_equivalence;
 mod invalid_requests;
 mod large_results;
 mod reference;

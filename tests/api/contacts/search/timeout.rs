@@ -37,3 +37,19 @@ async fn search_past_the_request_timeout_is_503_and_leaves_connections_for_other
     sqlx::query("ROLLBACK").execute(&mut database).await.unwrap();
     account.post("/contacts/search", json!({"query": "a"})).await.expect(200);
 }
+
+#[tokio::test]
+async fn slow_search_without_an_index_is_503_with_the_filters_that_have_one() {
+    let server = Server::with_database_settings("slow_scan", |settings| settings.timeout = Duration::from_millis(500));
+    let account = Account::on_server(&server);
+    account.create(json!({"first_name": "A"})).await;
+    let search = json!({"filters": [{"property": "job_title", "operator": "eq", "value": "Analyst"}]});
+    account.post("/contacts/search", search.clone()).await.expect(200);
+    let mut database = account.database().await;
+    sqlx::query("BEGIN").execute(&mut database).await.unwrap();
+    sqlx::query("LOCK TABLE contacts IN ACCESS EXCLUSIVE MODE").execute(&mut database).await.unwrap();
+    let response = account.post("/contacts/search", search).await.expect_error(503, "unavailable");
+    assert_eq!(response.header("retry-after"), "1");
+    let message = response.body["message"].as_str().unwrap();
+    assert!(message.contains("Add a query, or a filter that has an index"), "{message}");
+}
