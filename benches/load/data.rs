@@ -24,12 +24,14 @@ pub struct DataSet {
     pub filled_fields: u64,
     /// Whether the table of unique keys is filled too.
     pub has_unique_keys: bool,
+    /// Whether contacts have names in common: there are 400 first and 20,000 last names.
+    pub shares_names: bool,
 }
 
 impl DataSet {
     /// Returns narrow contacts: ten custom fields, of which two have a value.
     pub fn narrow(index: u64, rows: u64, accounts: u64) -> Self {
-        Self { index, rows, accounts, fields: 10, filled_fields: 2, has_unique_keys: true }
+        Self { index, rows, accounts, fields: 10, filled_fields: 2, has_unique_keys: true, shares_names: false }
     }
 
     /// Returns the id of an account of this set.
@@ -67,6 +69,7 @@ impl DataSet {
     /// their names.
     pub fn fill_statements(self) -> Vec<String> {
         let Self { rows, accounts, fields, filled_fields, .. } = self;
+        let (first, last) = if self.shares_names { ("n * 37 % 400", "n * 7919 % 20000") } else { ("n", "n") };
         let (account, contact) = (self.account_sql("n"), self.contact_sql("n"));
         // Values of twenty random characters, which do not compress: wide documents are stored out of line.
         let custom = format!(
@@ -82,7 +85,7 @@ impl DataSet {
                  now(), NULL FROM generate_series(0, {accounts}::bigint - 1) n, generate_series(0, {fields} - 1) f"
             ),
             format!(
-                "INSERT INTO contacts SELECT {account}, {contact}, 1, 'First' || n, 'Last' || n, \
+                "INSERT INTO contacts SELECT {account}, {contact}, 1, 'First' || {first}, 'Last' || {last}, \
                  'c' || n || '@example.com', 'owner@example.com', 'x-' || n, '+1 555 ' || n, NULL, 'Analyst', \
                  'Company ' || n % 1000, NULL, {custom}, NULL, NULL, now(), now() FROM generate_series(0, {rows}::bigint - 1) n"
             ),

@@ -6,7 +6,7 @@
 //!
 //! - `--rows N` (1000000), `--rounds N` (3), `--seconds N` (3), `--connections N` (1, 16, 64 and 256)
 //! - `--only NAME`: only one scenario: `requests`, `writes`, `empty-database`, `custom-fields`, `long-polls`, `purge`,
-//!   `instances`, `storage`, `open-snapshot`, `scale` or `import`
+//!   `instances`, `storage`, `open-snapshot`, `scale`, `import` or `search`
 //! - `--operations "TEXT|TEXT"`: only the operations whose names contain one of these texts
 //! - `--against PATH`: another `contacts` binary, which is measured in alternation with this one
 //! - `--quick`: only PATCH and its baseline

@@ -28,10 +28,12 @@ pub enum Scenario {
     Scale,
     /// `contacts import`. Not part of the default run.
     Import,
+    /// Searches of an account with many contacts. Not part of the default run.
+    Search,
 }
 
 impl Scenario {
-    const ALL: [(&str, Self); 11] = [
+    const ALL: [(&str, Self); 12] = [
         ("requests", Self::Requests),
         ("writes", Self::Writes),
         ("empty-database", Self::EmptyDatabase),
@@ -43,6 +45,7 @@ impl Scenario {
         ("open-snapshot", Self::OpenSnapshot),
         ("scale", Self::Scale),
         ("import", Self::Import),
+        ("search", Self::Search),
     ];
     const DEFAULT: [Self; 7] = [
         Self::Requests,

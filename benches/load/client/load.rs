@@ -46,9 +46,10 @@ impl RunningLoad {
                 while !is_stopping.load(Ordering::Relaxed) {
                     let (request, expected) = builder.build();
                     let started = Instant::now();
-                    let result = connection.exchange(&request, &expected).await;
+                    while let Err(reason) = connection.exchange(&request, &expected).await {
+                        assert!(builder.repeats_unavailable() && reason.contains("\nHTTP/1.1 503"), "{reason}");
+                    }
                     let latency = started.elapsed();
-                    result.unwrap_or_else(|reason| panic!("{reason}"));
                     samples.push(Sample { started, latency });
                 }
                 samples

@@ -4,4 +4,5 @@
 pub mod connection;
 pub mod load;
 mod random;
+pub mod search_requests;
 pub mod workload;

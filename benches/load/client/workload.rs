@@ -8,6 +8,7 @@ use contacts::config::{Secret, TokenSettings};
 
 use super::connection::HttpConnection;
 use super::random::next_number;
+use super::search_requests::SearchKind;
 use crate::data::{DataSet, SECRET};
 
 /// A kind of request to the service.
@@ -49,6 +50,14 @@ pub enum Workload {
     SmallBatchWithKey,
     /// Upserts a thousand contacts in one call.
     UpsertBatch,
+    /// Searches an account with many contacts.
+    Find(SearchKind),
+    /// Reads the first hundred contacts and their number.
+    ListWithCount,
+    /// Updates `last_name`, which the search index contains.
+    PatchLastName,
+    /// Updates `job_title`, which it does not contain.
+    PatchJobTitle,
 }
 
 /// The number of contacts in a large batch.
@@ -159,6 +168,11 @@ impl RequestBuilder {
         self.parts(random, contact, account).into_text(&self.tokens[account])
     }
 
+    /// Whether a request that is answered with 503 is sent again. Its latency includes that.
+    pub fn repeats_unavailable(&self) -> bool {
+        matches!(self.workload, Workload::Find(_))
+    }
+
     fn parts(&self, random: u64, contact: u64, account: usize) -> RequestParts {
         let id = self.set.contact(contact);
         let value = format!("T{random}");
@@ -189,6 +203,16 @@ impl RequestBuilder {
             Workload::SmallBatch => small_batch(&id.to_string(), &value),
             Workload::SmallBatchWithKey => RequestParts { has_key: true, ..small_batch(&id.to_string(), &value) },
             Workload::UpsertBatch => self.upsert_batch(contact, &value),
+            Workload::Find(kind) => RequestParts::write(
+                "POST /contacts/search".to_owned(),
+                kind.body(random, self.set.rows),
+                "\"data\":[".to_owned(),
+            ),
+            Workload::ListWithCount => RequestParts::get("GET /contacts?limit=100".to_owned(), "\"count\":"),
+            Workload::PatchLastName => RequestParts::patch(format!("PATCH /contacts/{id}"), "last_name", &value),
+            Workload::PatchJobTitle => {
+                RequestParts::patch(format!("PATCH /contacts/{id}?properties=job_title"), "job_title", &value)
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub async fn print_table(bench: &Bench) {
     let mut sets = vec![];
     for (width, index) in WIDTHS.into_iter().zip(set_index::CUSTOM_FIELDS..) {
         let (rows, accounts) = (5_000, 20);
-        let set = DataSet { index, rows, accounts, fields: width, filled_fields: width, has_unique_keys: true };
+        let set = DataSet { fields: width, filled_fields: width, ..DataSet::narrow(index, rows, accounts) };
         bench.fill(set, set.feed_statements()).await;
         sets.push(set);
     }

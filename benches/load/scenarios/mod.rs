@@ -9,6 +9,7 @@ mod open_snapshot;
 mod purge;
 mod requests;
 mod scale;
+mod search;
 mod storage;
 mod writes;
 
@@ -30,6 +31,10 @@ mod set_index {
     pub(super) const POLLERS: u64 = 3;
     /// Contacts of one account.
     pub(super) const ONE_ACCOUNT: u64 = 4;
+    /// An account with many contacts.
+    pub(super) const LARGE_ACCOUNT: u64 = 5;
+    /// The accounts beside it.
+    pub(super) const SMALL_ACCOUNTS: u64 = 6;
     /// The first of the sets with custom fields.
     pub(super) const CUSTOM_FIELDS: u64 = 10;
 }
@@ -41,7 +46,9 @@ pub async fn run_all(options: &Options) {
         [Scenario::Import] => return import::print_table(options).await,
         _ => {}
     }
-    let bench = Bench::start(options, DataSet::narrow(set_index::MAIN, options.rows, 100)).await;
+    // The scenario has data sets of its own.
+    let rows = if options.scenarios == [Scenario::Search] { 1_000 } else { options.rows };
+    let bench = Bench::start(options, DataSet::narrow(set_index::MAIN, rows, 100)).await;
     for scenario in &options.scenarios {
         match scenario {
             Scenario::Requests => requests::print_table(&bench, options).await,
@@ -53,6 +60,7 @@ pub async fn run_all(options: &Options) {
             Scenario::Instances => instances::print_table(&bench).await,
             Scenario::Storage => storage::print_table(&bench).await,
             Scenario::OpenSnapshot => open_snapshot::print_table(&bench).await,
+            Scenario::Search => search::print_table(&bench, options).await,
             Scenario::Scale | Scenario::Import => unreachable!("handled above"),
         }
     }
