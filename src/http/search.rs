@@ -20,7 +20,7 @@ use crate::json::Object;
 ///
 /// Filters and sorts by any system or custom fields. A search finds a contact as soon as its write has been answered.
 /// Filters are joined by AND, groups of filters by OR. Paging with `after` is equally fast on every page. Queries, and filters
-/// and sorts on ids, unique fields, names, phone numbers, the company and times, use an index. Any other search reads all
+/// and sorts on ids, unique fields, names, phone numbers, the company and the time of creation, use an index. Any other search reads all
 /// contacts of the account, and is 503 if it takes too long.
 #[utoipa::path(post, path = "/contacts/search", tag = "contacts", operation_id = "searchContacts", security(("bearer" = [])),
     request_body = SearchInput,

@@ -29,7 +29,7 @@ const TABLES: [(&str, &[&str]); 11] = [
 ];
 
 /// Statements that read many rows by their nature, with the reason.
-const EXCEPTIONS: [(&str, &str); 11] = [
+const EXCEPTIONS: [(&str, &str); 12] = [
     ("count(c.archived_at) AS archived", "counts the contacts of an account"),
     ("c.first_name, c.last_name, c.email, c.phone", "a text query reads the contacts of an account"),
     ("ORDER BY position LIMIT $3", "reads the first entries of the feed"),
@@ -40,6 +40,10 @@ const EXCEPTIONS: [(&str, &str); 11] = [
     ("FROM contact_keys WHERE account_id = $1 AND field_id = $2 AND is_active", "reads the keys of a deleted field"),
     ("SELECT (SELECT count(*) - 1 FROM changes)", "is a statement of the test"),
     ("passed_at FROM search_indexes", "reads the states of all indexes"),
+    (
+        "SELECT count(*) FROM (SELECT contact_id FROM (SELECT c.contact_id",
+        "is planned for each search; in an empty table all indexes cost the same. The search that follows is checked",
+    ),
     ("_sqlx_migrations", "reads the table of migrations"),
 ];
 
@@ -82,7 +86,8 @@ fn add_wide_scans(node: &Value, parent: &str, found: &mut Vec<String>) {
         let child = &node["Plans"][0];
         let condition =
             [text("Index Cond"), child["Index Cond"].as_str().unwrap_or_default()].concat().replace('"', "");
-        if !columns.iter().any(|column| condition.contains(&format!("{column} "))) {
+        let names = |column: &str| [" ", ")"].iter().any(|after| condition.contains(&format!("{column}{after}")));
+        if !columns.iter().any(|column| names(column)) {
             let (kind, index) = (text("Node Type"), text("Index Name"));
             found.push(format!("{kind} of {table} by \"{index}\" with the condition \"{condition}\""));
         }

@@ -174,7 +174,7 @@ impl ApiError {
             Self::SlowSearch => {
                 "This search reads all contacts of the account, and took too long. Add a query, or a filter that has an index: \
                  eq or in on a unique field; eq, in or starts_with on first_name, last_name, phone, mobile_phone or \
-                 company_name; gte on created_at or updated_at. Leave out sorts, or sort by one of these fields"
+                 company_name; gte on created_at or updated_at. Leave out sorts, or sort by one of these fields except updated_at"
                     .into()
             }
             Self::Unavailable(_) => "Temporarily unavailable. Retry after the seconds in Retry-After".into(),

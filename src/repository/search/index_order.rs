@@ -90,11 +90,14 @@ impl EntryWalk<'_> {
         if let Some(max_read) = max_read {
             return push_query(sql, &|sql| self.push_first_contacts(sql, max_read));
         }
+        // The limit around both queries ends the second one as soon as the page is full.
+        sql.push("SELECT contact_id FROM (");
         if self.cursor_value() != Some(None) {
             push_query(sql, &|sql| push_all(sql, Self::push_entries_with_value));
             sql.push(" UNION ALL ");
         }
         push_query(sql, &|sql| push_all(sql, Self::push_entries_without_value));
+        sql.push(") w LIMIT ").push_bind(limit);
     }
 
     /// Returns the value in the cursor by which the contacts are sorted; `None` without a cursor.

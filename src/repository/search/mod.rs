@@ -38,9 +38,9 @@ use collation::Collation;
 use index::{IndexRequests, Words};
 use index_candidates::{Branch, Lookup, branches};
 use index_order::IndexOrder;
-use source::{Probe, Source};
+use source::{MAX_FOUND, Probe, Source};
 use sql_builder::{SearchContext, SqlBuilder};
-use statement::{page_statement, probe_statement};
+use statement::{count_statement, page_statement, probe_statement};
 use updated_since::{position_of_first_update, updated_since};
 
 /// The number of contacts that a search is ahead of its response. It is small because contacts can be large.
@@ -145,7 +145,14 @@ impl Repository {
             counts: row.try_get("counts")?,
             queries: texts.iter().map(|text| words.query(text.as_deref()?)).collect(),
         };
-        Ok(Source::choose(&probe, &branches, order, request.limit + 1, criteria.has_conditions()))
+        let source = Source::choose(&probe, &branches, order, request.limit + 1, criteria.has_conditions());
+        if source.entry_lookups().is_empty() {
+            return Ok(source);
+        }
+        // The sample is only a part of the contacts, so the estimate can be wrong.
+        let mut count = count_statement(context, source.entry_lookups(), MAX_FOUND + 1)?;
+        let found: i64 = query(&mut count)?.fetch_one(&mut *connection).await?.try_get(0)?;
+        Ok(if found > MAX_FOUND { Source::All } else { source })
     }
 
     /// Runs a search that reads all contacts of an account, after waiting for a permit.

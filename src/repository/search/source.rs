@@ -11,6 +11,8 @@ pub(super) const MAX_CHANGES: i64 = 20_000;
 
 /// A walk in the order of an index is chosen if it probably has to read at most this many contacts.
 pub(super) const MAX_WALK: i64 = 2_000;
+/// If lookups find more contacts than this, all contacts are read instead.
+pub(super) const MAX_FOUND: i64 = 20_000;
 /// A word is looked up if at most one of this many contacts has it: to read many entries would take longer than to check the word
 /// on the contacts that the other words find.
 const MIN_CONTACTS_PER_MATCH: i64 = 10;
@@ -62,6 +64,14 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Returns the lookups of a search that uses the search index.
+    pub(super) fn entry_lookups(&self) -> &[Lookup<'a>] {
+        match self {
+            Self::FirstInOrder { lookups, .. } | Self::Found { lookups, uses_entries: true } => lookups,
+            Self::Found { .. } | Self::All => &[],
+        }
+    }
+
     /// Chooses the source of a search that needs this many contacts. `has_conditions`: not every contact matches.
     pub(super) fn choose(
         probe: &Probe,
@@ -74,7 +84,9 @@ impl<'a> Source<'a> {
             return Self::All;
         }
         let lookups = probe.lookups(branches);
-        match order.filter(|_| !has_conditions || probe.predicts_short_walk(needed)) {
+        // Without conditions, only archived contacts can be in the way.
+        let is_short = probe.predicts_short_walk(needed) || (!has_conditions && probe.sampled < SAMPLE_SIZE);
+        match order.filter(|_| is_short) {
             // All contacts are read in this order, too.
             Some(IndexOrder::Id { .. }) if lookups.is_empty() => Self::All,
             Some(order) => Self::FirstInOrder { order, lookups },

@@ -3,7 +3,7 @@
 use super::collation::Collation;
 use super::condition::{push_condition, push_conditions, push_word};
 use super::index::push_word_text;
-use super::index_candidates::{Branch, Term};
+use super::index_candidates::{Branch, Lookup, Term};
 use super::index_order::{EntryWalk, IndexOrder, push_first_contacts_by_id};
 use super::order::{push_after, push_order_by, push_sort_keys};
 use super::source::{MAX_CHANGES, MAX_WALK, SAMPLE_SIZE, Source};
@@ -109,10 +109,7 @@ fn push_source(
     };
     if !lookups.is_empty() {
         sql.push(if walk.is_some() { " UNION ALL " } else { "" }).push("SELECT contact_id FROM (");
-        for (index, lookup) in lookups.iter().enumerate() {
-            sql.push(if index == 0 { "" } else { " UNION ALL " });
-            lookup.push(sql, context);
-        }
+        push_lookups(sql, context, lookups);
         sql.push(") l");
         push_unless_full(sql);
     }
@@ -133,6 +130,22 @@ fn push_source(
     true
 }
 
+fn push_lookups(sql: &mut SqlBuilder, context: SearchContext, lookups: &[Lookup<'_>]) {
+    for (index, lookup) in lookups.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " UNION ALL " });
+        lookup.push(sql, context);
+    }
+}
+
+/// Returns the statement that counts the contacts that lookups find, up to this number.
+pub(super) fn count_statement(context: SearchContext, lookups: &[Lookup<'_>], max: i64) -> sqlx::Result<SqlBuilder> {
+    let mut sql = statement_about(context.account, "SELECT count(*) FROM (SELECT contact_id FROM (")?;
+    push_lookups(&mut sql, context, lookups);
+    // With "OFFSET 0", PostgreSQL chooses the same index as without the limit.
+    sql.push(" OFFSET 0) l LIMIT ").push_bind(max).push(") n");
+    Ok(sql)
+}
+
 /// Appends the order by id of the contacts of a subquery `f`, and the condition that they are after the cursor.
 fn push_ids_after(sql: &mut SqlBuilder, descending: bool, cursor: Option<&SearchCursor>) {
     if let Some(Some(id)) = cursor.and_then(|cursor| cursor.sort_keys.first()) {
@@ -146,6 +159,8 @@ fn push_ids_after(sql: &mut SqlBuilder, descending: bool, cursor: Option<&Search
 fn push_complete_index(sql: &mut SqlBuilder, collation: Collation) {
     sql.push("search_indexes WHERE account_id = ").push(ACCOUNT);
     sql.push(" AND is_complete AND collation_name = ").push_bind(collation.name());
+    // Changes that the index has not seen may have been deleted because of their age.
+    sql.push(" AND position >= (SELECT trimmed_position FROM accounts WHERE account_id = ").push(ACCOUNT).push(")");
 }
 
 /// Appends the conditions of a search on a contact `c`, without its cursor.
@@ -208,9 +223,6 @@ pub(super) fn probe_statement(
     });
     sql.push(" AS met FROM ");
     match order {
-        _ if !request.criteria.has_conditions() => {
-            sql.push("(SELECT * FROM contacts WHERE account_id = ").push(ACCOUNT).push(" AND id IS NULL) c");
-        }
         Some(IndexOrder::Entry { field, descending }) => {
             let walk = EntryWalk { field, descending, cursor: request.cursor.as_ref() };
             walk.push_first_contacts(&mut sql, SAMPLE_SIZE);

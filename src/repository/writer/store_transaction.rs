@@ -297,7 +297,7 @@ async fn purge_contacts(
     }
     let (accounts, ids): (Vec<_>, Vec<_>) = histories.iter().map(|history| (history.account, history.contact)).unzip();
     let shard = shard_accounts(batches.iter().copied());
-    for statement in [contacts, keys, index_lock, entries] {
+    for statement in [index_lock, contacts, keys, entries] {
         sqlx::query(statement).bind(&accounts).bind(&ids).bind(&shard).execute(&mut *connection).await?;
     }
     idempotency::purge_responses(connection, &accounts, &ids, &shard).await?;

@@ -10,8 +10,8 @@ use super::state::IndexState;
 use crate::fields::system;
 use crate::repository::error::StorageError;
 
-/// The number of entries of the feed that are processed in one transaction.
-const STEP_SIZE: i64 = 1_000;
+/// The number of entries of the feed that are processed in one transaction. It is short, because a purge waits for it.
+const STEP_SIZE: i64 = 250;
 
 /// Processes the next changes of an account, in the caller's transaction, which has locked `state`.
 pub(super) async fn process_changes(

@@ -35,6 +35,8 @@ pub(super) use words::Words;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The interval at which all accounts are looked through for those that have become large enough for an index.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// The time after which this is tried again when it has failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// The number of accounts that one statement reads.
 const ACCOUNTS_AT_A_TIME: i64 = 1_000;
 
@@ -97,84 +99,99 @@ impl IndexRequests {
 impl Repository {
     /// Keeps the indexes of all accounts up to date until the future is dropped. Several instances may run it at the same time.
     pub(in crate::repository) async fn maintain_search_indexes(self) {
-        let (pool, search) = (&self.pool, &self.search_state);
-        let mut last_discovery: Option<Instant> = None;
+        tokio::join!(self.discover_accounts(), self.update_indexes());
+    }
+
+    /// Looks for accounts that have become large enough for an index.
+    async fn discover_accounts(&self) {
+        let requests = &self.search_state.index_requests;
+        loop {
+            let discovered = async {
+                let collation = self.search_state.collation(&self.pool).await?;
+                insert_for_all_accounts(&self.pool, collation, requests.min_contacts).await
+            };
+            let interval = match discovered.await {
+                Ok(()) => DISCOVERY_INTERVAL,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for accounts without a search index");
+                    RETRY_INTERVAL
+                }
+            };
+            tokio::time::sleep(interval).await;
+        }
+    }
+
+    /// Brings the indexes up to date.
+    async fn update_indexes(&self) {
         let mut is_failing = false;
         loop {
-            let started = Instant::now();
-            let is_discovery = last_discovery.is_none_or(|last| last.elapsed() > DISCOVERY_INTERVAL);
             let round = async {
-                let collation = search.collation(pool).await?;
-                maintain(pool, collation, &search.index_requests, is_discovery).await
+                let collation = self.search_state.collation(&self.pool).await?;
+                update_pending(&self.pool, collation, &self.search_state.index_requests).await
             };
-            let result = round.await;
-            if is_discovery && result.is_ok() {
-                last_discovery = Some(started);
-            }
+            let (has_work, error) = match round.await {
+                Ok(result) => result,
+                Err(error) => (false, Some(error)),
+            };
             // An outage is logged once, not every second.
-            if let Some(error) = result.as_ref().err().filter(|_| !is_failing) {
+            if let Some(error) = error.as_ref().filter(|_| !is_failing) {
                 tracing::warn!(%error, "cannot update the search indexes");
             }
-            is_failing = result.is_err();
-            if !result.unwrap_or(false) {
-                // To look for changes must not take a large share of the time.
-                tokio::time::sleep(INTERVAL.max(started.elapsed() * 10)).await;
+            is_failing = error.is_some();
+            if !has_work {
+                tokio::time::sleep(INTERVAL).await;
             }
         }
     }
 }
 
-/// Adds the indexes that are missing, and brings all of them some steps forward. Returns whether there was anything to do.
-async fn maintain(
+/// Adds the requested indexes, and brings those that are not up to date a step forward. Returns whether there was a step, and an error:
+/// an account whose index cannot be updated does not keep the others from being updated.
+async fn update_pending(
     pool: &Pool,
     collation: Collation,
     requests: &IndexRequests,
-    is_discovery: bool,
-) -> Result<bool, StorageError> {
+) -> Result<(bool, Option<StorageError>), StorageError> {
     if !collation.supports_index() {
-        return Ok(false);
+        return Ok((false, None));
     }
     for account in requests.take() {
         state::insert_if_large(pool, account, collation, requests.min_contacts).await?;
     }
-    if is_discovery {
-        insert_for_all_accounts(pool, collation, requests.min_contacts).await?;
-    }
-    let mut result = Ok(false);
+    let (mut has_work, mut error) = (false, None);
     for account in pending_accounts(pool, collation).await? {
         let started = Instant::now();
-        // An account whose index cannot be updated must not keep the others from being updated.
-        match (maintain_account(pool, account, collation).await, &mut result) {
-            (Ok(is_locked), Ok(has_work)) => *has_work |= is_locked,
-            (Err(error), Ok(_)) => result = Err(error),
-            (_, Err(_)) => {}
+        match update_account(pool, account, collation).await {
+            Ok(is_locked) => has_work |= is_locked,
+            Err(failure) => error = Some(failure),
         }
         // At most half of the time of a processor: the requests come first.
         tokio::time::sleep(started.elapsed()).await;
     }
-    result
+    Ok((has_work, error))
 }
 
 /// Processes the next changes and the next contacts of an account. Returns false if another instance does.
-async fn maintain_account(pool: &Pool, account: Uuid, collation: Collation) -> Result<bool, StorageError> {
+async fn update_account(pool: &Pool, account: Uuid, collation: Collation) -> Result<bool, StorageError> {
     const TRIMMED: &str = "SELECT trimmed_position FROM accounts WHERE account_id = $1";
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     let Some(state) = IndexState::lock(&mut transaction, account).await? else { return Ok(false) };
+    catch_up::process_changes(&mut transaction, &state, collation).await?;
     let trimmed: Option<i64> = sqlx::query_scalar(TRIMMED).bind(account).fetch_optional(&mut *transaction).await?;
     if state.collation != collation.name() || trimmed.is_some_and(|trimmed| trimmed > state.position) {
         state::start_again(&mut transaction, account, collation).await?;
-    } else {
-        catch_up::process_changes(&mut transaction, &state, collation).await?;
-        if state.has_pass(collation) {
-            passes::visit_contacts(&mut transaction, &state, collation).await?;
-        }
+    } else if state.has_pass(collation) {
+        passes::visit_contacts(&mut transaction, &state, collation).await?;
     }
     transaction.commit().await?;
     Ok(true)
 }
 
 async fn insert_for_all_accounts(pool: &Pool, collation: Collation, min_contacts: i64) -> Result<(), StorageError> {
+    if !collation.supports_index() {
+        return Ok(());
+    }
     const NEXT: &str = "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
     let mut last = Uuid::nil();
     loop {
