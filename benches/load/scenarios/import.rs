@@ -59,7 +59,7 @@ fn write_csv_file(bench: &Bench, rows: u64, name: &str, title: &str) -> PathBuf 
 }
 
 /// Measures an operation on this number of rows.
-async fn measure(bench: &Bench, rows: u64, operation: impl Future<Output = ()>) -> Measurement {
+pub(super) async fn measure(bench: &Bench, rows: u64, operation: impl Future<Output = ()>) -> Measurement {
     let (database_cpu, children_cpu, started) = (bench.cluster.cpu(), cpu_of_children(), Instant::now());
     operation.await;
     let per_row = |time: Duration| time.as_secs_f64() * 1e6 / rows as f64;

@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{print_progress, set_index};
+use super::{import, print_progress, set_index};
 use crate::bench::{Bench, Operation, Target};
 use crate::client::search_requests::SearchKind;
 use crate::client::workload::Workload;
 use crate::data::DataSet;
 use crate::options::Options;
 use crate::report::{FigureTable, RequestTable};
+use crate::server::run_command;
 
 /// The number of callers that search at the same time.
 const CALLERS: usize = 8;
@@ -50,6 +51,15 @@ pub async fn print_table(bench: &Bench, options: &Options) {
                 Operation { name, reference: None, workload, connections, set, time: bench.time.max(MIN_TIME) };
             bench.measure(&mut table, round, operation).await;
         }
+        measure_import(bench, &mut table, round, large).await;
+    }
+    for (index, target) in bench.targets.iter().enumerate() {
+        for (figure, workload) in [
+            ("HOT updates, share of PATCH of job_title", Workload::PatchJobTitle),
+            ("HOT updates, share of PATCH of last_name", Workload::PatchLastName),
+        ] {
+            figures.record(figure, 3, index, hot_share(bench, target, workload, large).await);
+        }
     }
     table.print(bench.is_comparison());
     figures.print(bench.is_comparison());
@@ -78,6 +88,41 @@ fn operations(large: DataSet, small: DataSet) -> Vec<(&'static str, Workload, us
         ("PATCH of last_name, 64", Workload::PatchLastName, 64, large),
         ("POST, 64", Workload::Post, 64, large),
     ]
+}
+
+/// Measures `contacts import` of new contacts into the account of a set.
+async fn measure_import(bench: &Bench, table: &mut RequestTable, round: usize, set: DataSet) {
+    let (rows, account) = ((set.rows / 20).max(1_000), set.account(0).to_string());
+    let row = |n| format!("i{round}-{n},i{round}-{n}@example.com,First{},Last{},+2 555 {n}\n", n % 400, n % 20_000);
+    let header = "external_id,email,first_name,last_name,phone\n".to_owned();
+    let file = bench.cluster.folder().join("new.csv");
+    std::fs::write(&file, header + &(0..rows).map(row).collect::<String>()).unwrap();
+    for (index, target) in bench.targets_of_round(round) {
+        let import = async {
+            run_command(&target.binary, &bench.cluster.url(&target.database), |command| {
+                command.args(["import", "--match", "external_id", "--account", &account]).arg(&file)
+            });
+        };
+        table.record("import of new contacts", None, index, import::measure(bench, rows, import).await);
+    }
+}
+
+/// Returns the share of HOT updates of a workload.
+async fn hot_share(bench: &Bench, target: &Target, workload: Workload, set: DataSet) -> f64 {
+    let before = update_counts(bench, target).await;
+    let operation = Operation { name: "PATCH", reference: None, workload, connections: 64, set, time: bench.time };
+    bench.measure_target(target, &target.server, operation).await;
+    let after = update_counts(bench, target).await;
+    (after.1 - before.1) / (after.0 - before.0)
+}
+
+/// Returns the number of updates of contacts so far, and of the HOT updates among them.
+async fn update_counts(bench: &Bench, target: &Target) -> (f64, f64) {
+    const COUNTS: &str =
+        "SELECT n_tup_upd::float8, n_tup_hot_upd::float8 FROM pg_stat_user_tables WHERE relname = 'contacts'";
+    // The sessions report their updates with a delay.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    sqlx::query_as(COUNTS).fetch_one(&mut connect(bench, target).await).await.unwrap()
 }
 
 async fn connect(bench: &Bench, target: &Target) -> PgConnection {

@@ -118,12 +118,15 @@ impl Repository {
             return Ok(found(branches.into_iter().filter_map(Branch::into_exact).collect()));
         }
         let (account, requests) = (context.account, &self.search_state.index_requests);
-        if !context.collation.supports_index() || requests.is_without_index(account) {
+        if !context.collation.supports_index() || !requests.begin_look(account) {
             return Ok(Source::All);
         }
         if let Some(since) = updated_since(request) {
             match position_of_first_update(&self.pool, account, since).await? {
-                Some(position) => return Ok(found(vec![Lookup::ChangedFrom(position)])),
+                Some(position) => {
+                    requests.remove(account);
+                    return Ok(found(vec![Lookup::ChangedFrom(position)]));
+                }
                 None => requests.request(account),
             }
         }
@@ -137,6 +140,7 @@ impl Repository {
             requests.add_without_index(account);
             return Ok(Source::All);
         };
+        requests.remove(account);
         let (texts, words): (Vec<Option<String>>, _) = (row.try_get("texts")?, Words::of_account(account));
         let probe = Probe {
             changes: row.try_get("changes")?,

@@ -40,8 +40,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// The number of accounts that one statement reads.
 const ACCOUNTS_AT_A_TIME: i64 = 1_000;
 
-/// How long an account is known to have no complete index. A search of it then does not look for one.
-const WITHOUT_INDEX: Duration = Duration::from_secs(1);
+/// The interval at which searches of an account that had no complete index look for one again.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it is known that an account had no complete index.
+const WITHOUT_INDEX: Duration = Duration::from_secs(60);
 /// How long an account is known to be too small for an index.
 const TOO_SMALL: Duration = Duration::from_secs(5);
 /// The maximum number of accounts of which this is known.
@@ -53,30 +55,43 @@ pub(super) struct IndexRequests {
     min_contacts: i64,
     /// The accounts to be checked.
     requested: Mutex<HashSet<Uuid>>,
-    without_index: Cache<Uuid, ()>,
+    /// When a search last looked for the index of an account that had none.
+    looked: Cache<Uuid, Instant>,
     checked: Cache<Uuid, ()>,
 }
 
 impl IndexRequests {
     pub(super) fn new(min_contacts: u32) -> Self {
-        let cache = |lifetime| Cache::builder().max_capacity(MAX_ACCOUNTS).time_to_live(lifetime).build();
         Self {
             min_contacts: min_contacts.into(),
             requested: Mutex::default(),
-            without_index: cache(WITHOUT_INDEX),
-            checked: cache(TOO_SMALL),
+            looked: Cache::builder().max_capacity(MAX_ACCOUNTS).time_to_live(WITHOUT_INDEX).build(),
+            checked: Cache::builder().max_capacity(MAX_ACCOUNTS).time_to_live(TOO_SMALL).build(),
         }
     }
 
-    /// Whether the account had no complete index a moment ago.
-    pub(super) fn is_without_index(&self, account: Uuid) -> bool {
-        self.without_index.contains_key(&account)
+    /// Whether a search has to look for the index of an account. If the account had none, one search does so every second: many
+    /// concurrent ones would take the connections from the searches without an index.
+    pub(super) fn begin_look(&self, account: Uuid) -> bool {
+        let looked = self.looked.get(&account);
+        if looked.is_some_and(|looked| looked.elapsed() < LOOK_INTERVAL) {
+            return false;
+        }
+        if looked.is_some() {
+            self.looked.insert(account, Instant::now());
+        }
+        true
     }
 
     /// Records that an account has no complete index, and requests one.
     pub(super) fn add_without_index(&self, account: Uuid) {
-        self.without_index.insert(account, ());
+        self.looked.insert(account, Instant::now());
         self.request(account);
+    }
+
+    /// Records that an account has a complete index.
+    pub(super) fn remove(&self, account: Uuid) {
+        self.looked.invalidate(&account);
     }
 
     /// Requests an index for an account, if it is large enough and has none.
