@@ -52,6 +52,11 @@ system_fields! {
 /// The fields in which `query` searches for words (`docs/api-reference.md#search`).
 pub const QUERIED: [FieldId; 6] = [FIRST_NAME, LAST_NAME, EMAIL, PHONE, MOBILE_PHONE, COMPANY_NAME];
 
+/// Returns the fields in which `query` searches for words, in the order of responses.
+pub fn queried() -> impl Iterator<Item = &'static Arc<Field>> {
+    all().iter().filter(|field| QUERIED.contains(&field.id))
+}
+
 /// Returns every system field, in the order of responses.
 #[must_use]
 pub fn all() -> &'static [Arc<Field>] {

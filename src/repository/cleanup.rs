@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::accounts::accounts_after;
 use super::error::StorageError;
 use super::pool::Pool;
 use super::{Repository, change_feed, history_erasure, idempotency, row_mapping};
@@ -51,12 +52,9 @@ impl Repository {
     /// # Errors
     /// Returns a [`StorageError`] when the accounts cannot be listed.
     pub async fn delete_expired_records(&self) -> Result<(), StorageError> {
-        const NEXT_ACCOUNTS: &str =
-            "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
         let mut last = Uuid::nil();
         loop {
-            let next = sqlx::query_scalar(NEXT_ACCOUNTS).bind(last).bind(STEP_SIZE);
-            let accounts = next.fetch_all(&mut *self.pool.acquire().await?).await?;
+            let accounts = accounts_after(&self.pool, last).await?;
             let Some(end) = accounts.last() else { return Ok(()) };
             last = *end;
             for account in accounts {

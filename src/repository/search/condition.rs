@@ -110,11 +110,8 @@ pub(super) fn push_word(sql: &mut SqlBuilder, word: &str, collation: Collation) 
 }
 
 /// Returns the SQL expression for the text of a contact `c` in which queries search.
-pub(super) fn queried_text() -> &'static str {
-    sql!("concat_ws(E'\\n', {})", {
-        let fields = system::all().iter().filter(|field| system::QUERIED.contains(&field.id));
-        comma_separated(fields.map(|field| format!("c.{}", field.internal_name)))
-    })
+fn queried_text() -> &'static str {
+    sql!("concat_ws(E'\\n', {})", comma_separated(system::queried().map(|field| format!("c.{}", field.internal_name))))
 }
 
 /// Returns a regular expression that matches where a word starts with `word`.

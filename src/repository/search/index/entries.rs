@@ -58,9 +58,8 @@ async fn read_words(
     contacts: &[Uuid],
     collation: Collation,
 ) -> sqlx::Result<(Vec<Uuid>, Vec<String>)> {
-    let fields = system::all().iter().filter(|field| system::QUERIED.contains(&field.id));
     // PostgreSQL decides where a word begins: at a letter or digit after any other character.
-    let marked = fields.map(|field| {
+    let marked = system::queried().map(|field| {
         let text = folded(&format!("c.{}", field.internal_name), collation);
         format!("regexp_replace({text}, '(^|[^[:alnum:]])([[:alnum:]])', E'\\\\1\\x01\\\\2', 'g')")
     });

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::collation::Collation;
 use crate::repository::Repository;
+use crate::repository::accounts::accounts_after;
 use crate::repository::error::StorageError;
 use crate::repository::pool::Pool;
 use crate::repository::statement::{shard_condition, sql};
@@ -37,8 +38,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// The time after which this is tried again when it has failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
-/// The number of accounts that one statement reads.
-const ACCOUNTS_AT_A_TIME: i64 = 1_000;
 
 /// The interval at which searches of an account that had no complete index look for one again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -207,11 +206,9 @@ async fn insert_for_all_accounts(pool: &Pool, collation: Collation, min_contacts
     if !collation.supports_index() {
         return Ok(());
     }
-    const NEXT: &str = "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
     let mut last = Uuid::nil();
     loop {
-        let next = sqlx::query_scalar(NEXT).bind(last).bind(ACCOUNTS_AT_A_TIME);
-        let accounts: Vec<Uuid> = next.fetch_all(&mut *pool.acquire().await?).await?;
+        let accounts = accounts_after(pool, last).await?;
         let Some(end) = accounts.last() else { return Ok(()) };
         last = *end;
         for account in accounts {

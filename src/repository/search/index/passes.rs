@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
-
 use uuid::Uuid;
 
 use super::super::collation::Collation;
