@@ -26,9 +26,10 @@ pub struct SearchCriteria {
 }
 
 impl SearchCriteria {
-    /// Returns whether some contacts may not match, besides the archived ones.
+    /// Returns the number of conditions, without the one that excludes archived contacts. 0: all contacts match.
     #[must_use]
-    pub fn has_conditions(&self) -> bool {
-        !self.conditions.is_empty() || !self.condition_groups.is_empty() || !self.query_words.is_empty()
+    pub fn condition_count(&self) -> usize {
+        let in_groups: usize = self.condition_groups.iter().map(Vec::len).sum();
+        self.conditions.len() + in_groups + self.query_words.len()
     }
 }

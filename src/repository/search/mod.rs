@@ -38,13 +38,16 @@ use collation::Collation;
 use index::{IndexRequests, Words};
 use index_candidates::{Branch, Lookup, branches};
 use index_order::IndexOrder;
-use source::{MAX_FOUND, Probe, Source};
+use source::{Found, Probe, Source};
 use sql_builder::{SearchContext, SqlBuilder};
-use statement::{count_statement, page_statement, probe_statement};
+use statement::{page_statement, probe_statement};
 use updated_since::{position_of_first_update, updated_since};
 
 /// The number of contacts that a search is ahead of its response. It is small because contacts can be large.
 const MAX_QUEUED_CONTACTS: usize = 16;
+
+/// The maximum length of a statement that a connection keeps prepared, in bytes.
+const MAX_PREPARED_LENGTH: usize = 4 * 1024;
 
 /// The state that all searches of a repository share.
 pub(super) struct SearchState {
@@ -96,12 +99,34 @@ impl Repository {
         let include_archived = request.criteria.include_archived;
         let is_distributed = self.pool.is_distributed();
         let context = SearchContext { account, collation, include_archived, is_distributed };
-        let source = self.choose_source(context, request).await?;
-        let statement = page_statement(context, request, &source)?;
-        if source.is_scan(request.criteria.has_conditions()) {
-            self.run_scan(account, statement).await
-        } else {
-            run(&self.pool, account, statement).await
+        let mut source = self.choose_source(context, request).await?;
+        loop {
+            match self.run_search(context, request, &source).await {
+                Err(StorageError::Conflict(_)) if source.uses_entries() => {
+                    source = source.next(IndexOrder::from_sorts(&request.criteria.sorts));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads a page of search results from these contacts.
+    async fn run_search(
+        &self,
+        context: SearchContext,
+        request: &SearchRequest,
+        source: &Source<'_>,
+    ) -> Result<RowStream<Contact>, StorageError> {
+        let statement = page_statement(context, request, source)?;
+        if source.is_scan(request.criteria.condition_count()) {
+            return self.run_scan(context.account, statement).await;
+        }
+        let contacts = run(&self.pool, context.account, statement).await?;
+        // Before the first contact: the index was reset, or its lookups have found too many contacts (the sample is only a part of them).
+        let mut contacts = Box::pin(contacts.peekable());
+        match contacts.as_mut().next_if(Result::is_err).await {
+            Some(Err(error)) => Err(error),
+            _ => Ok(contacts),
         }
     }
 
@@ -112,7 +137,7 @@ impl Repository {
         request: &'a SearchRequest,
     ) -> Result<Source<'a>, StorageError> {
         let criteria = &request.criteria;
-        let found = |lookups| Source::Found { lookups, uses_entries: false };
+        let found = |lookups| Source::Found(Found { lookups, max: None });
         let branches = branches(criteria).unwrap_or_default();
         if !branches.is_empty() && branches.iter().all(|branch| branch.terms().is_empty()) {
             return Ok(found(branches.into_iter().filter_map(Branch::into_exact).collect()));
@@ -149,14 +174,7 @@ impl Repository {
             counts: row.try_get("counts")?,
             queries: texts.iter().map(|text| words.query(text.as_deref()?)).collect(),
         };
-        let source = Source::choose(&probe, &branches, order, request.limit + 1, criteria.has_conditions());
-        if source.entry_lookups().is_empty() {
-            return Ok(source);
-        }
-        // The sample is only a part of the contacts, so the estimate can be wrong.
-        let mut count = count_statement(context, source.entry_lookups(), MAX_FOUND + 1)?;
-        let found: i64 = query(&mut count)?.fetch_one(&mut *connection).await?.try_get(0)?;
-        Ok(if found > MAX_FOUND { Source::All } else { source })
+        Ok(Source::choose(&probe, &branches, order, request.limit + 1, criteria.condition_count()))
     }
 
     /// Runs a search that reads all contacts of an account, after waiting for a permit.
@@ -192,8 +210,11 @@ async fn run(pool: &Pool, account: Uuid, mut statement: SqlBuilder) -> Result<Ro
     Ok(stream_rows(pool.acquire_for(account).await?, query, row_mapping::contact_from_row))
 }
 
-/// Returns the query of a statement. It is not cached as a prepared statement, because the next search has another text.
+/// Returns the query of a statement. The connection keeps it as a prepared statement, because most callers send searches of one
+/// form again and again, and planning one takes as long as executing it. Long texts are rarely sent again.
 fn query(statement: &mut SqlBuilder) -> sqlx::Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
     let arguments = statement.build().take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
-    Ok(sqlx::query_with(std::mem::take(statement).into_sql(), arguments).persistent(false))
+    let sql = std::mem::take(statement).into_sql();
+    let is_short = sql.as_str().len() <= MAX_PREPARED_LENGTH;
+    Ok(sqlx::query_with(sql, arguments).persistent(is_short))
 }

@@ -10,12 +10,22 @@ pub(super) const SAMPLE_SIZE: i64 = 250;
 pub(super) const MAX_CHANGES: i64 = 20_000;
 
 /// A walk in the order of an index is chosen if it probably has to read at most this many contacts.
-pub(super) const MAX_WALK: i64 = 2_000;
+const SHORT_WALK: i64 = 2_000;
+/// The limit of such a walk.
+const MAX_WALK: i64 = 4_000;
+/// The limit of the second attempt, after lookups have found too many contacts. Many contacts match, so a walk is probably short.
+const MAX_LONG_WALK: i64 = 50_000;
 /// If lookups find more contacts than this, all contacts are read instead.
-pub(super) const MAX_FOUND: i64 = 20_000;
-/// A word is looked up if at most one of this many contacts has it: to read many entries would take longer than to check the word
-/// on the contacts that the other words find.
+const MAX_FOUND: i64 = 20_000;
+/// The limit of the first attempt of a search by id with one selective condition, for each contact that is needed, and its least value. To read a found contact takes three times
+/// as long as a step of a walk, so it is shorter to walk if many are found.
+const MAX_FOUND_PER_NEEDED: i64 = 200;
+const MIN_MAX_FOUND: i64 = 2_000;
+/// A further word is looked up if at most one of this many contacts has it: to read many entries would take longer than to check
+/// the word on the contacts that the rarest word finds.
 const MIN_CONTACTS_PER_MATCH: i64 = 10;
+/// For the same reason, it is looked up if it is at most about this many times as frequent as the rarest word.
+const MAX_FREQUENCY: i64 = 5;
 /// If more than one of this many contacts meets the rarest condition, all contacts are read.
 const MIN_CONTACTS_PER_RAREST_MATCH: i64 = 4;
 
@@ -23,11 +33,20 @@ const MIN_CONTACTS_PER_RAREST_MATCH: i64 = 4;
 pub(super) enum Source<'a> {
     /// All contacts of the account.
     All,
-    /// The contacts in the order of the search, until the page is full. With lookups, at most [`MAX_WALK`] of them: if the page is
-    /// not full then, the contacts that the lookups find.
-    FirstInOrder { order: IndexOrder<'a>, lookups: Vec<Lookup<'a>> },
-    /// The contacts that indexes find. `uses_entries`: the search index is one of them.
-    Found { lookups: Vec<Lookup<'a>>, uses_entries: bool },
+    /// The contacts in the order of the search, until the page is full.
+    AllInOrder(IndexOrder<'a>),
+    /// The same, but at most this many of them: if the page is not full then, the contacts that the lookups find.
+    FirstInOrder { order: IndexOrder<'a>, max_walk: i64, found: Found<'a> },
+    /// The contacts that the lookups find.
+    Found(Found<'a>),
+}
+
+/// The contacts that indexes find.
+#[derive(Clone)]
+pub(super) struct Found<'a> {
+    pub(super) lookups: Vec<Lookup<'a>>,
+    /// The number of contacts from which on the search fails; `None` if the search index is not one of the indexes.
+    pub(super) max: Option<i64>,
 }
 
 /// A look at an account before a search: the state of its index, and how many of some contacts match.
@@ -50,48 +69,78 @@ impl<'a> Source<'a> {
     pub(super) fn uses_entries(&self) -> bool {
         match self {
             Self::All => false,
-            Self::FirstInOrder { .. } => true,
-            Self::Found { uses_entries, .. } => *uses_entries,
+            Self::AllInOrder(_) | Self::FirstInOrder { .. } => true,
+            Self::Found(found) => found.max.is_some(),
         }
     }
 
-    /// Whether the search may read all contacts of the account. `has_conditions`: not every contact matches.
-    pub(super) fn is_scan(&self, has_conditions: bool) -> bool {
+    /// Whether a search with this number of conditions may read all contacts of the account.
+    pub(super) fn is_scan(&self, conditions: usize) -> bool {
         match self {
             Self::All => true,
-            Self::FirstInOrder { lookups, .. } => lookups.is_empty() && has_conditions,
-            Self::Found { .. } => false,
+            Self::AllInOrder(_) => conditions > 0,
+            Self::FirstInOrder { .. } | Self::Found(_) => false,
         }
     }
 
-    /// Returns the lookups of a search that uses the search index.
-    pub(super) fn entry_lookups(&self) -> &[Lookup<'a>] {
+    /// Returns what the indexes find.
+    pub(super) fn found(&self) -> Option<&Found<'a>> {
         match self {
-            Self::FirstInOrder { lookups, .. } | Self::Found { lookups, uses_entries: true } => lookups,
-            Self::Found { .. } | Self::All => &[],
+            Self::FirstInOrder { found, .. } | Self::Found(found) => Some(found),
+            Self::AllInOrder(_) | Self::All => None,
         }
     }
 
-    /// Chooses the source of a search that needs this many contacts. `has_conditions`: not every contact matches.
+    /// Returns the order and the maximum length of a walk.
+    pub(super) fn walk(&self) -> Option<(IndexOrder<'a>, Option<i64>)> {
+        match self {
+            Self::AllInOrder(order) => Some((*order, None)),
+            Self::FirstInOrder { order, max_walk, .. } => Some((*order, Some(*max_walk))),
+            Self::Found(_) | Self::All => None,
+        }
+    }
+
+    /// Returns the source of the next attempt, after the lookups have found too many contacts or the index was reset.
+    pub(super) fn next(self, order: Option<IndexOrder<'a>>) -> Self {
+        match (self.found(), order) {
+            (Some(Found { lookups, max: Some(max) }), Some(order)) if *max < MAX_FOUND => Self::FirstInOrder {
+                order,
+                max_walk: MAX_LONG_WALK,
+                found: Found { lookups: lookups.clone(), max: Some(MAX_FOUND) },
+            },
+            _ => Self::All,
+        }
+    }
+
+    /// Chooses the source of a search that needs this many contacts and has this number of conditions.
     pub(super) fn choose(
         probe: &Probe,
         branches: &[Branch<'a>],
         order: Option<IndexOrder<'a>>,
         needed: i64,
-        has_conditions: bool,
+        conditions: usize,
     ) -> Self {
         if probe.changes > MAX_CHANGES {
             return Self::All;
         }
-        let lookups = probe.lookups(branches);
+        let max = match order {
+            // Nearly all that is found matches.
+            Some(IndexOrder::Id { .. }) if conditions.saturating_sub(probe.common_terms()) == 1 => {
+                (needed * MAX_FOUND_PER_NEEDED).clamp(MIN_MAX_FOUND, MAX_FOUND)
+            }
+            // A step of a walk in another order takes longer.
+            _ => MAX_FOUND,
+        };
+        let found = Found { lookups: probe.lookups(branches), max: Some(max) };
         // Without conditions, only archived contacts can be in the way.
-        let is_short = probe.predicts_short_walk(needed) || (!has_conditions && probe.sampled < SAMPLE_SIZE);
+        let is_short = probe.predicts_short_walk(needed) || (conditions == 0 && probe.sampled < SAMPLE_SIZE);
         match order.filter(|_| is_short) {
             // All contacts are read in this order, too.
-            Some(IndexOrder::Id { .. }) if lookups.is_empty() => Self::All,
-            Some(order) => Self::FirstInOrder { order, lookups },
-            None if lookups.is_empty() => Self::All,
-            None => Self::Found { lookups, uses_entries: true },
+            Some(IndexOrder::Id { .. }) if found.lookups.is_empty() => Self::All,
+            Some(order) if found.lookups.is_empty() => Self::AllInOrder(order),
+            Some(order) => Self::FirstInOrder { order, max_walk: MAX_WALK, found },
+            None if found.lookups.is_empty() => Self::All,
+            None => Self::Found(found),
         }
     }
 }
@@ -107,7 +156,12 @@ struct Estimate<'a> {
 impl Probe {
     /// Whether the page is probably full after a few contacts in the order.
     fn predicts_short_walk(&self, needed: i64) -> bool {
-        self.matching > 0 && self.matching * MAX_WALK >= needed * self.sampled
+        self.matching > 0 && self.matching * SHORT_WALK >= needed * self.sampled
+    }
+
+    /// Returns the number of terms that nearly all contacts meet.
+    fn common_terms(&self) -> usize {
+        self.counts.iter().filter(|count| **count * 10 >= self.sampled * 9).count()
     }
 
     /// Returns a lookup for each branch. Returns none if there is a branch without one.
@@ -146,7 +200,8 @@ fn lookup_of_terms<'a>(estimates: &[Estimate<'a>], sampled: i64) -> Option<Looku
         let Term::Condition(condition) = rarest.term else { return None };
         return Some(Lookup::Entries(condition));
     };
-    let is_rare = |estimate: &&Estimate<'_>| estimate.count * MIN_CONTACTS_PER_MATCH <= sampled;
+    let max_count = (sampled / MIN_CONTACTS_PER_MATCH).min((rarest.count + 1) * MAX_FREQUENCY);
+    let is_rare = |estimate: &&Estimate<'_>| estimate.count <= max_count;
     let rare = estimates.iter().filter(is_rare).filter_map(|estimate| estimate.query.as_deref());
     let queries: Vec<_> =
         std::iter::once(rarest_query.as_str()).chain(rare.filter(|query| query != rarest_query)).collect();
@@ -177,6 +232,7 @@ mod tests {
     fn frequent_words_are_not_looked_up() {
         assert_eq!(query(&[("com", 250), ("ada", 3), ("gmb", 25)]).as_deref(), Some("ada & gmb"));
         assert_eq!(query(&[("com", 60), ("gmb", 50)]).as_deref(), Some("gmb"));
+        assert_eq!(query(&[("ada", 7), ("gmb", 0), ("ltd", 0)]).as_deref(), Some("gmb & ltd"));
         assert_eq!(query(&[("com", 70)]), None);
         assert_eq!(query(&[("", 0), ("gmb", 1)]).as_deref(), Some("gmb"), "a text without a query");
     }

@@ -6,7 +6,7 @@ use super::index::push_word_text;
 use super::index_candidates::{Branch, Lookup, Term};
 use super::index_order::{EntryWalk, IndexOrder, push_first_contacts_by_id};
 use super::order::{push_after, push_order_by, push_sort_keys};
-use super::source::{MAX_CHANGES, MAX_WALK, SAMPLE_SIZE, Source};
+use super::source::{Found, MAX_CHANGES, SAMPLE_SIZE, Source};
 use super::sql_builder::{ACCOUNT, SearchContext, SqlBuilder, statement_about};
 use super::sql_type::{SqlType, push_value};
 use crate::contacts::{SearchCriteria, SearchCursor, SearchRequest};
@@ -27,10 +27,16 @@ pub(super) fn page_statement(
         sql.push("WITH i AS MATERIALIZED (SELECT coalesce(max(position), 1) / count(*) AS position FROM ");
         push_complete_index(&mut sql, context.collation);
         sql.push(")");
-        if let Source::FirstInOrder { order, lookups } = source {
+        if let Some((order, max_walk)) = source.walk() {
             sql.push(", w AS MATERIALIZED (");
-            push_walk(&mut sql, context, request, *order, (!lookups.is_empty()).then_some(MAX_WALK));
+            push_walk(&mut sql, context, request, order, max_walk);
             sql.push(")");
+        }
+        if let Some(Found { lookups, max: Some(max) }) = source.found() {
+            sql.push(", l AS MATERIALIZED (SELECT contact_id FROM (");
+            push_lookups(&mut sql, context, lookups);
+            // With "OFFSET 0", PostgreSQL chooses the same index as without the limit.
+            sql.push(" OFFSET 0) l LIMIT ").push_bind(max + 1).push(")");
         }
         sql.push(" ");
     }
@@ -92,14 +98,11 @@ fn push_source(
     source: &Source<'_>,
     order: Option<IndexOrder<'_>>,
 ) -> bool {
-    let (walk, lookups) = match source {
-        Source::All => {
-            sql.push("contacts c");
-            return false;
-        }
-        Source::FirstInOrder { order, lookups } => (Some(order), lookups),
-        Source::Found { lookups, .. } => (None, lookups),
-    };
+    if matches!(source, Source::All) {
+        sql.push("contacts c");
+        return false;
+    }
+    let walk = source.walk().map(|(order, _)| order);
     sql.push("(SELECT DISTINCT f.contact_id FROM (");
     sql.push(if walk.is_some() { "SELECT contact_id FROM w" } else { "" });
     let push_unless_full = |sql: &mut SqlBuilder| {
@@ -107,11 +110,12 @@ fn push_source(
             sql.push(" WHERE (SELECT count(*) FROM w) < ").push_bind(request.limit + 1);
         }
     };
-    if !lookups.is_empty() {
-        sql.push(if walk.is_some() { " UNION ALL " } else { "" }).push("SELECT contact_id FROM (");
-        push_lookups(sql, context, lookups);
-        sql.push(") l");
-        push_unless_full(sql);
+    if let Some(found) = source.found() {
+        sql.push(if walk.is_some() { " UNION ALL " } else { "" });
+        match found.max {
+            Some(max) => push_found(sql, max, walk.is_some().then_some(request.limit + 1)),
+            None => push_lookups(sql, context, &found.lookups),
+        }
     }
     if source.uses_entries() {
         sql.push(" UNION ALL SELECT contact_id FROM (SELECT h.contact_id FROM changes h WHERE h.account_id = ");
@@ -137,13 +141,15 @@ fn push_lookups(sql: &mut SqlBuilder, context: SearchContext, lookups: &[Lookup<
     }
 }
 
-/// Returns the statement that counts the contacts that lookups find, up to this number.
-pub(super) fn count_statement(context: SearchContext, lookups: &[Lookup<'_>], max: i64) -> sqlx::Result<SqlBuilder> {
-    let mut sql = statement_about(context.account, "SELECT count(*) FROM (SELECT contact_id FROM (")?;
-    push_lookups(&mut sql, context, lookups);
-    // With "OFFSET 0", PostgreSQL chooses the same index as without the limit.
-    sql.push(" OFFSET 0) l LIMIT ").push_bind(max).push(") n");
-    Ok(sql)
+/// Appends the query for the ids that the lookups have found, unless a walk has found as many contacts as are `needed`. It fails
+/// with a division by zero if they have found more than `max`.
+fn push_found(sql: &mut SqlBuilder, max: i64, needed: Option<i64>) {
+    sql.push("SELECT contact_id FROM l WHERE CASE WHEN ");
+    match needed {
+        Some(needed) => sql.push("(SELECT count(*) FROM w) < ").push_bind(needed),
+        None => sql.push("TRUE"),
+    };
+    sql.push(" THEN (SELECT 1 / (count(*) <= ").push_bind(max).push(")::integer FROM l) = 1 ELSE FALSE END");
 }
 
 /// Appends the order by id of the contacts of a subquery `f`, and the condition that they are after the cursor.
