@@ -26,7 +26,7 @@ use crate::config::{
 };
 use crate::contacts::{ContactPatch, ListFilter, ListRequest, ListStart, Write};
 use crate::embedded::{Cluster, Durability};
-use crate::fields::{CustomSelection, NewField};
+use crate::fields::{CustomSelection, NewField, RegistryVersion};
 use crate::http::App;
 use crate::json::{self, Json, Object};
 use crate::repository::{AccountWrites, Atomicity, ContentMemory, Idempotent, Repository};
@@ -184,7 +184,7 @@ fn load_or_create_key(path: &Path) -> Result<Secret, CliError> {
 async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
     let failed =
         |error: &dyn std::fmt::Display| CliError::Other(format!("could not create the sample account: {error}"));
-    if repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?.version() == 0 {
+    if repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?.version() == RegistryVersion::default() {
         for field in SAMPLE_FIELDS {
             let field = NewField::parse(&parse_object(field)).map_err(|_| failed(&"a sample field is invalid"))?;
             repository.create_field(ACCOUNT, &field, None).await.map_err(|error| failed(&error))?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::database_url::DatabaseUrl;
 use super::environment::Environment;
 use super::redaction::redact_database_url;
 use super::secret::Secret;
@@ -11,7 +12,7 @@ use super::settings_reader::SettingsReader;
 /// The settings of the database.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
-    /// The URL: `postgres://user:password@host:port/database?…`
+    /// The URL: `postgres://user:password@host:port/database?…`, in the form of [`DatabaseUrl`].
     pub url: Secret,
     /// The maximum number of connections.
     pub max_connections: u32,
@@ -49,8 +50,8 @@ impl SettingsReader<'_> {
         let url = self.read_secret_with_redaction("DATABASE_URL", redact_database_url);
         if !self.has_any(&["DATABASE_URL", "DATABASE_URL_FILE"]) {
             self.add_problem("DATABASE_URL", "is not set: use postgres://user:password@host:5432/database");
-        } else if url.as_ref().is_some_and(|url| !is_database_url(url.expose())) {
-            self.add_problem("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
+        } else if let Some(Err(problem)) = url.as_ref().map(|url| DatabaseUrl::parse(url.expose())) {
+            self.add_problem("DATABASE_URL", &problem);
         }
         let batch_rule = "must be a number of writes from 1 to 1000";
         let connections_rule = "must be a number of connections from 1 to 1000";
@@ -79,13 +80,4 @@ impl SettingsReader<'_> {
             timeout: self.read_milliseconds("REQUEST_TIMEOUT_MS", 10_000),
         }
     }
-}
-
-/// Returns whether the text is a PostgreSQL URL with a host, or with the folder of a Unix socket in the parameter
-/// `host`.
-fn is_database_url(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| {
-        let has_host = url.has_host() || url.query_pairs().any(|(name, _)| name == "host");
-        ["postgres", "postgresql"].contains(&url.scheme()) && has_host
-    })
 }

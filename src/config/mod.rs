@@ -5,6 +5,7 @@
 mod cors;
 mod data_folders;
 mod database;
+mod database_url;
 mod environment;
 mod http;
 mod limits;
@@ -24,6 +25,7 @@ pub use data_folders::{EmbeddedSettings, data_dir};
 pub use database::{
     DEFAULT_CHANGE_RETENTION, DEFAULT_SEARCH_INDEX_MIN_CONTACTS, DEFAULT_WRITE_BATCH, DatabaseSettings,
 };
+pub use database_url::DatabaseUrl;
 pub use environment::{Environment, SettingOrigin};
 pub use http::HttpSettings;
 pub use limits::LimitSettings;

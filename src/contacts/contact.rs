@@ -159,14 +159,14 @@ mod tests {
     #[test]
     fn every_write_removes_the_values_of_deleted_fields() {
         let mut contact = Contact::new(&patch(r#"{"first_name": "Ada"}"#));
-        let (deleted, newer) = (FieldId(103), FieldId(104));
+        let (deleted, existing) = (FieldId(103), FieldId(100));
         contact.values.set(deleted, Some(Value::Checkbox(true)));
-        contact.values.set(newer, Some(Value::Checkbox(true)));
+        contact.values.set(existing, Some(Value::Checkbox(true)));
         let registry = fixtures::registry();
         let patched = contact.patched(&patch(r#"{"last_name": "L"}"#), &registry).expect("a change");
         for written in [patched, contact.archived(None, &registry), contact.restored(&registry)] {
             assert_eq!(written.values.get(deleted), None);
-            assert!(written.values.get(newer).is_some());
+            assert!(written.values.get(existing).is_some());
         }
     }
 

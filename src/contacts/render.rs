@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::Contact;
 use super::contact_size::MAX_CONTACT_BYTES;
-use crate::fields::{Field, Kind, Selection, Value, format_instant, system};
+use crate::fields::{Field, Selection, Value, format_instant, system};
 
 /// A contact with the fields that a response contains. Serializes to the flat object.
 #[derive(Debug)]
@@ -104,9 +104,11 @@ pub(super) struct RenderedValue<'a> {
 impl Serialize for RenderedValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.value {
-            Some(Value::Options(chosen)) if self.field.kind == Kind::MultiSelect => {
-                self.field.in_option_order(chosen).serialize(serializer)
+            Some(value) if !self.field.kind.has_values_like(value) => {
+                tracing::error!(field = self.field.id.0, "a stored value does not have the type of its field");
+                serializer.serialize_none()
             }
+            Some(Value::Options(chosen)) => self.field.in_option_order(chosen).serialize(serializer),
             value => value.serialize(serializer),
         }
     }
@@ -119,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::contacts::{Archival, ContactPatch};
-    use crate::fields::{FieldId, Values, registry_fixtures as fixtures};
+    use crate::fields::{FieldId, Kind, Values, registry_fixtures as fixtures};
 
     fn contact() -> Contact {
         let mut values = Values::default();

@@ -49,6 +49,19 @@ impl Kind {
         Self::User,
     ];
 
+    /// Returns whether a value has the form of the values of this type. A stored value always does, unless another program or
+    /// another history of the database has stored it.
+    #[must_use]
+    pub fn has_values_like(self, value: &Value) -> bool {
+        match value {
+            Value::Number(_) => self == Self::Number,
+            // A contact that is not archived has the value `false`.
+            Value::Checkbox(_) => [Self::Checkbox, Self::Archived].contains(&self),
+            Value::Options(_) => self == Self::MultiSelect,
+            Value::Text(_) => ![Self::Number, Self::Checkbox, Self::MultiSelect].contains(&self),
+        }
+    }
+
     /// Returns the name in requests, responses and the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {

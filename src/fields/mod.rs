@@ -31,7 +31,7 @@ pub(crate) use kinds::datetime::format as format_instant;
 pub use number::Number;
 #[cfg(test)]
 pub(crate) use registry::fixtures as registry_fixtures;
-pub use registry::{MAX_CUSTOM_FIELDS, MAX_UNIQUE_FIELDS, Registry, UnsupportedField};
+pub use registry::{MAX_CUSTOM_FIELDS, MAX_UNIQUE_FIELDS, Registry, RegistryVersion, UnsupportedField};
 pub use selection::Selection;
 pub use validation_issue::{InvalidValue, Issue, IssueCode};
 pub use value::{Value, Values};

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::internal_names::distinct_form;
 use super::{Field, FieldId, FieldOption, system};
+pub use version::RegistryVersion;
+
+mod version;
 
 /// The maximum number of custom fields of an account (`docs/api-reference.md#limits`).
 pub const MAX_CUSTOM_FIELDS: usize = 500;
@@ -28,8 +31,7 @@ pub struct UnsupportedField {
 /// Every field of an account at one version of its registry. It is an immutable snapshot.
 #[derive(Debug)]
 pub struct Registry {
-    version: i64,
-    last_custom_id: i32,
+    version: RegistryVersion,
     fields: Vec<Arc<Field>>,
     by_name: HashMap<String, usize>,
     by_id: HashMap<FieldId, usize>,
@@ -38,17 +40,16 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Creates the registry of an account with these custom fields. `version` counts the changes of the registry.
-    /// `last_custom_id` is the highest field id that the account has ever used.
+    /// Creates the registry of an account with these custom fields.
     #[must_use]
-    pub fn new(version: i64, last_custom_id: i32, mut custom: Vec<Field>) -> Self {
+    pub fn new(version: RegistryVersion, mut custom: Vec<Field>) -> Self {
         custom.sort_by(|a, b| a.internal_name.cmp(&b.internal_name));
         let system: Vec<_> = system::not_hidden_by(&custom).cloned().collect();
         let fields: Vec<_> = system.into_iter().chain(custom.into_iter().map(Arc::new)).collect();
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.internal_name.clone(), index)).collect();
         let by_id = fields.iter().enumerate().map(|(index, field)| (field.id, index)).collect();
         let unique = fields.iter().filter(|field| field.unique && field.writable).cloned().collect();
-        Self { version, last_custom_id, fields, by_name, by_id, unique, unsupported: vec![] }
+        Self { version, fields, by_name, by_id, unique, unsupported: vec![] }
     }
 
     /// Adds the fields of the account whose types this version does not know.
@@ -90,9 +91,9 @@ impl Registry {
             + self.unsupported.iter().map(unsupported).sum::<usize>()
     }
 
-    /// Returns the number of changes of this registry so far; 0 for an account that never had a custom field.
+    /// Returns the version; the default one for an account that never had a custom field.
     #[must_use]
-    pub fn version(&self) -> i64 {
+    pub fn version(&self) -> RegistryVersion {
         self.version
     }
 
@@ -128,12 +129,12 @@ impl Registry {
         self.by_id.get(&id).map(|index| &self.fields[*index])
     }
 
-    /// Returns whether this id belonged to a field that has been deleted. `false` for a field that is newer than this
-    /// snapshot.
+    /// Returns whether no field of the account has this id: it belonged to a field that has been deleted, if this registry is
+    /// the account's current one. A write is stored only if it is.
     #[must_use]
     pub fn is_deleted(&self, id: FieldId) -> bool {
         let is_unsupported = || self.unsupported.iter().any(|field| field.id == id);
-        id.is_custom() && id.0 <= self.last_custom_id && !self.by_id.contains_key(&id) && !is_unsupported()
+        id.is_custom() && !self.by_id.contains_key(&id) && !is_unsupported()
     }
 }
 
@@ -164,7 +165,7 @@ mod tests {
     #[test]
     fn custom_field_with_the_name_of_a_newer_system_field_hides_it() {
         let custom = fixtures::custom(100, "version", Kind::Text);
-        let registry = Registry::new(1, 100, vec![custom]);
+        let registry = Registry::new(RegistryVersion::default(), vec![custom]);
         assert_eq!(registry.get("version").map(|field| field.id), Some(FieldId(100)));
         assert!(registry.by_id(system::VERSION).is_none());
         assert_eq!(registry.fields().iter().filter(|field| field.internal_name == "version").count(), 1);
@@ -172,11 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn registry_distinguishes_deleted_fields_from_newer_fields() {
+    fn custom_field_that_the_registry_lacks_is_deleted() {
         let registry = fixtures::registry();
         assert!(registry.is_deleted(FieldId(103)));
         assert!(!registry.is_deleted(FieldId(100)));
-        assert!(!registry.is_deleted(FieldId(104)));
         assert!(!registry.is_deleted(FieldId(50)));
     }
 

@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Field, Issue, IssueCode, Issues, Registry};
+use super::{Field, Issue, IssueCode, Issues, Registry, RegistryVersion};
 
 /// The requested fields that are not default fields, in the requested order, once each.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     extra: Vec<Arc<Field>>,
-    registry_version: i64,
+    registry_version: RegistryVersion,
 }
 
 impl Selection {
@@ -48,7 +48,7 @@ impl Selection {
 
     /// Returns the version of the registry that describes the fields.
     #[must_use]
-    pub fn registry_version(&self) -> i64 {
+    pub fn registry_version(&self) -> RegistryVersion {
         self.registry_version
     }
 

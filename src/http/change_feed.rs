@@ -19,7 +19,7 @@ use super::openapi::responses::CursorExpired;
 use super::openapi::schemas;
 use super::query::{FeedQuery, HistoryQuery, QueryString};
 use crate::contacts::{FeedCursor, FeedEntry, FeedScope};
-use crate::fields::Registry;
+use crate::fields::{Registry, RegistryVersion};
 use crate::repository::StorageError;
 
 /// Read the change feed
@@ -36,7 +36,7 @@ pub(super) async fn read_changes(
 ) -> Result<JsonResponse, ApiError> {
     let FeedQuery { request, wait } = FeedQuery::parse(&query, caller.account, caller.actor.as_deref())?;
     let account = caller.account;
-    let mut registry = registry_at_least(&app, account, 0).await?;
+    let mut registry = registry_at_least(&app, account, RegistryVersion::default()).await?;
     let page = loop {
         let page = wait_for_changes(&app, account, request.clone(), wait).await?;
         match missing_version(&registry, page.registry_version) {
@@ -72,7 +72,7 @@ pub(super) async fn read_changes(
 /// Returns the entries of the change feed for one contact, newest first.
 #[utoipa::path(get, path = "/contacts/{contactId}/history", tag = "sync", operation_id = "readHistory", security(("bearer" = [])),
     params(ContactIdParameter, HistoryParameters),
-    responses((status = 200, description = "A page of the history", body = schemas::HistoryPage)))]
+    responses((status = 200, description = "A page of the history", body = schemas::HistoryPage), CursorExpired))]
 pub(super) async fn read_history(
     State(app): State<App>,
     caller: Caller,
@@ -83,7 +83,7 @@ pub(super) async fn read_history(
     let (account, contact) = (caller.account, path.id_or_nil());
     let HistoryQuery { before, limit } = HistoryQuery::parse(&query, account, contact)?;
     let contact = path.id()?;
-    let mut registry = registry_at_least(&app, account, 0).await?;
+    let mut registry = registry_at_least(&app, account, RegistryVersion::default()).await?;
     let page = loop {
         // Reads one entry more than requested, to know whether more entries follow.
         let page = app.repository().read_history(account, contact, before, limit + 1).await?;
@@ -111,13 +111,13 @@ pub(super) async fn read_history(
 /// If another instance has just created a field, the cached registry lacks this field. The response would leave out its
 /// values, and the caller would never get them. So the page is read again after the registry is loaded: the page holds a
 /// connection, and while it does, its request must not wait for another one.
-fn missing_version(registry: &Registry, needed: i64) -> Option<i64> {
-    (needed > registry.version()).then_some(needed)
+fn missing_version(registry: &Registry, needed: RegistryVersion) -> Option<RegistryVersion> {
+    (!registry.version().includes(needed)).then_some(needed)
 }
 
 /// Returns the account's registry, at this version or a later one.
 ///
 /// The future that may load it is large. Without the box, it would be part of every waiting long poll.
-async fn registry_at_least(app: &App, account: Uuid, version: i64) -> Result<Arc<Registry>, StorageError> {
+async fn registry_at_least(app: &App, account: Uuid, version: RegistryVersion) -> Result<Arc<Registry>, StorageError> {
     Box::pin(app.repository().registry_at_least(account, version)).await
 }

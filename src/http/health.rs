@@ -37,6 +37,9 @@ pub(super) struct Readiness {
     /// Always `ready`.
     #[schema(example = "ready")]
     status: &'static str,
+    /// Whether the database can write. If not, only reads succeed.
+    #[schema(example = true)]
+    writable: bool,
 }
 
 /// Is the service ready for requests?
@@ -50,5 +53,5 @@ pub(super) async fn readyz(State(app): State<App>, _: NoParameters) -> Result<Js
         return Err(ApiError::Unavailable("shutting down".into()));
     }
     app.database_readiness().check().await?;
-    Ok(Json(Readiness { status: "ready" }))
+    Ok(Json(Readiness { status: "ready", writable: app.repository().is_writable() }))
 }

@@ -29,7 +29,7 @@ pub(super) fn contact_tag(contact: &Contact, selection: &Selection) -> String {
 /// the version of the registry that describes them, and of the version of the service, which may render differently.
 fn representation_part(selection: &Selection) -> String {
     let mut hash = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
-    hash.update(selection.registry_version().to_be_bytes());
+    hash.update(selection.registry_version().stored().to_be_bytes());
     selection.extra().iter().for_each(|field| hash.update(field.id.0.to_be_bytes()));
     URL_SAFE_NO_PAD.encode(&hash.finalize()[..HASH_LENGTH])
 }
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(tag("email, ,id", &registry), default);
         assert_eq!(tag("phone,tags,phone", &registry), tag("phone,tags", &registry));
         let custom = || registry.fields().iter().filter(|field| !field.system).map(|field| (**field).clone());
-        let newer = Registry::new(registry.version() + 1, 103, custom().collect());
+        let newer = Registry::new(registry.version().next(), custom().collect());
         let tags = [
             default,
             tag("phone", &registry),

@@ -1,9 +1,8 @@
 //! Rows of accounts. An account needs no registration: its row is inserted with its first contact or custom field.
 
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::pool::Pool;
+use super::pool::{DatabaseConnection, Pool};
 
 /// The number of accounts that [`accounts_after`] returns at most.
 const ACCOUNTS_AT_A_TIME: i64 = 1_000;
@@ -12,12 +11,12 @@ const ACCOUNTS_AT_A_TIME: i64 = 1_000;
 pub(super) async fn accounts_after(pool: &Pool, last: Uuid) -> sqlx::Result<Vec<Uuid>> {
     const NEXT: &str = "SELECT account_id FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2";
     let next = sqlx::query_scalar(NEXT).bind(last).bind(ACCOUNTS_AT_A_TIME);
-    next.fetch_all(&mut *pool.acquire().await?).await
+    next.fetch_all(&mut pool.acquire().await?).await
 }
 
 /// Inserts a row for each account that has none yet.
 pub(super) async fn insert_accounts(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     accounts: &[Uuid],
     is_distributed: bool,
 ) -> sqlx::Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection, Postgres, Row, query, query_scalar};
+use sqlx::{Postgres, Row, query, query_scalar};
 use uuid::Uuid;
 
 use super::Repository;
@@ -18,7 +18,8 @@ use super::last_changes::last_position_sql;
 use super::pool::{AdmittedConnection, Pool};
 use super::row_stream::{RowStream, read_optional, stream_rows};
 use super::statement::sql;
-use crate::contacts::{ChangeKind, FeedCursor, FeedEntry, now};
+use crate::contacts::{ChangeKind, FeedCursor, FeedEntry};
+use crate::fields::RegistryVersion;
 
 /// The maximum number of entries that a read scans when it excludes the entries of an actor.
 const MAX_SCANNED: i64 = 5_000;
@@ -53,7 +54,7 @@ pub struct FeedPage {
     /// The cursor before `entries`: after the last entry that was read, even if that entry is excluded.
     pub next: FeedCursor,
     /// A version of the account's registry that has every field in the entries.
-    pub registry_version: i64,
+    pub registry_version: RegistryVersion,
     /// The position of the account's last change at the time of the read; 0 if the read found no entry at all. It is
     /// above the position of `next` if entries follow.
     pub account_position: i64,
@@ -72,7 +73,7 @@ pub struct HistoryPage {
     /// The entries, newest first.
     pub entries: RowStream<FeedEntry>,
     /// A version of the account's registry that has every field in the entries.
-    pub registry_version: i64,
+    pub registry_version: RegistryVersion,
 }
 
 /// The reason why the feed was not read.
@@ -120,7 +121,7 @@ fn feed_entry_from_row(row: &PgRow) -> sqlx::Result<FeedEntry> {
 /// An entry, and the state of its account at the time of the read.
 struct EntryRow {
     entry: FeedEntry,
-    registry_version: i64,
+    registry_version: RegistryVersion,
     account_position: i64,
     /// The position up to which entries have been deleted; 0 if none has.
     trimmed_position: i64,
@@ -131,7 +132,8 @@ impl EntryRow {
         // An account without a row has no entries.
         let state = |column: usize| row.try_get::<Option<i64>, _>(column).map(Option::unwrap_or_default);
         let entry = feed_entry_from_row(row)?;
-        Ok(Self { entry, registry_version: state(6)?, account_position: state(7)?, trimmed_position: state(8)? })
+        let registry_version = RegistryVersion::from_stored(state(6)?);
+        Ok(Self { entry, registry_version, account_position: state(7)?, trimmed_position: state(8)? })
     }
 }
 
@@ -154,7 +156,8 @@ impl Repository {
             FeedStart::Cursor(cursor) => cursor,
         };
         let mut rows = stream_rows(connection, select_entries(account, start.position(), request), EntryRow::from_row);
-        let mut page = FeedPage { entries: None, next: start, registry_version: 0, account_position: 0 };
+        let mut page =
+            FeedPage { entries: None, next: start, registry_version: RegistryVersion::default(), account_position: 0 };
         // The entry of the cursor is read, too: the cursor is valid if the entry is still the same.
         let mut cursor_entry = Some(start).filter(|start| *start != FeedCursor::START);
         while let Some(row) = rows.try_next().await? {
@@ -193,19 +196,19 @@ impl Repository {
         self.change_notifier.account_count()
     }
 
-    /// Reads the changes of a contact, newest first: all of them, or the changes before a position. Returns `None` when
+    /// Reads the changes of a contact, newest first: all of them, or the changes before one of them. Returns `None` when
     /// there is no such contact.
     ///
     /// # Errors
-    /// Returns a [`StorageError`] if the database fails or is overloaded.
+    /// [`FeedError::Expired`] if `before` belongs to another state of the database, or [`FeedError::Storage`].
     #[tracing::instrument(name = "read history", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn read_history(
         &self,
         account: Uuid,
         contact: Uuid,
-        before: Option<i64>,
+        before: Option<FeedCursor>,
         limit: i64,
-    ) -> Result<Option<HistoryPage>, StorageError> {
+    ) -> Result<Option<HistoryPage>, FeedError> {
         // Each entry refers to the previous entry of its contact. So the history needs no index, which every write
         // would have to update.
         let walk = sql!(
@@ -224,27 +227,45 @@ impl Repository {
         let newest: Option<i64> = newest.bind(account).bind(contact).fetch_optional(&mut *connection).await?;
         let Some(newest) = newest else { return Ok(None) };
         // The walk starts at the last entry of the previous page, which is read again and then removed.
-        let (start, repeated) = before.map_or((newest, 0), |before| (before, 1));
+        let (start, repeated) = before.map_or((newest, 0), |before| (before.position(), 1));
         let walk = query(walk).bind(account).bind(contact).bind(start).bind(limit + repeated);
         let mut rows = stream_rows(connection, walk, EntryRow::from_row);
+        let mut is_valid = before.is_none();
         while let Some(EntryRow { entry, registry_version, .. }) = rows.try_next().await? {
-            if Some(entry.position) != before {
-                return Ok(Some(HistoryPage { entries: chain(entry, rows), registry_version }));
+            match before {
+                Some(cursor) if cursor.position() == entry.position => is_valid = cursor == FeedCursor::after(&entry),
+                // The rest is read, because the connection would be closed otherwise.
+                Some(_) if !is_valid => {}
+                _ => return Ok(Some(HistoryPage { entries: chain(entry, rows), registry_version })),
             }
         }
-        Ok(Some(HistoryPage { entries: Box::pin(stream::empty()), registry_version: 0 }))
+        drop(rows);
+        if !is_valid && !self.is_trimmed(account, start).await? {
+            return Err(FeedError::Expired);
+        }
+        Ok(Some(HistoryPage { entries: Box::pin(stream::empty()), registry_version: RegistryVersion::default() }))
+    }
+
+    /// Whether the entry at a position, and all older ones, were deleted because of their age.
+    async fn is_trimmed(&self, account: Uuid, position: i64) -> Result<bool, StorageError> {
+        const TRIMMED: &str = "SELECT trimmed_position >= $2 FROM accounts WHERE account_id = $1";
+        let trimmed = query_scalar(TRIMMED).bind(account).bind(position);
+        let trimmed = trimmed.fetch_optional(&mut *self.pool.acquire_for(account).await?).await?;
+        Ok(trimmed.unwrap_or(false))
     }
 }
 
 /// Selects the entries from a position on, in order. Excluded entries are left out, except the entry at the position
 /// and the last one that was scanned.
 fn select_entries(account: Uuid, start: i64, request: &FeedRequest) -> Query<'static, Postgres, PgArguments> {
+    // The index begins with the deleted entries until they are vacuumed, which a snapshot can prevent for hours.
+    const FIRST: &str = "greatest($2, (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1))";
     let all = sql!(
-        "SELECT {} FROM changes h WHERE h.account_id = $1 AND h.position >= $2 ORDER BY h.position LIMIT $3",
+        "SELECT {} FROM changes h WHERE h.account_id = $1 AND h.position >= {FIRST} ORDER BY h.position LIMIT $3",
         entry_columns()
     );
     let not_excluded = sql!(
-        "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= $2 \
+        "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= {FIRST} \
          ORDER BY position LIMIT $3) SELECT {} FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 \
          OR h.position = (SELECT max(position) FROM h) ORDER BY h.position LIMIT $5",
         entry_columns()
@@ -266,7 +287,7 @@ async fn read_end_of_feed(connection: AdmittedConnection, account: Uuid) -> Resu
     let newest = read_optional(stream_rows(connection, query(newest).bind(account), EntryRow::from_row)).await?;
     let (next, account_position) =
         newest.map_or((FeedCursor::START, 0), |row| (FeedCursor::after(&row.entry), row.account_position));
-    Ok(FeedPage { entries: None, next, registry_version: 0, account_position })
+    Ok(FeedPage { entries: None, next, registry_version: RegistryVersion::default(), account_position })
 }
 
 /// Deletes up to 1,000 entries of an account's feed that are older than `retention`. Returns whether there may be more.
@@ -283,10 +304,6 @@ pub(super) async fn delete_expired_changes(
     const SET_TRIMMED_POSITION: &str =
         "UPDATE accounts SET trimmed_position = greatest(trimmed_position, $2 - 1) WHERE account_id = $1";
     const DELETE: &str = "DELETE FROM changes WHERE account_id = $1 AND position < $2";
-    // Usually there is nothing to delete. Reading two entries is enough to detect that.
-    if expired_positions(pool, account, retention, 2).await?.len() < 2 {
-        return Ok(false);
-    }
     let expired = expired_positions(pool, account, retention, MAX_DELETED).await?;
     let Some(newest_expired) = expired.last() else { return Ok(false) };
     let mut connection = pool.acquire().await?;
@@ -300,9 +317,10 @@ pub(super) async fn delete_expired_changes(
 
 /// Returns the positions of the entries older than `retention` among the `scanned` oldest entries of an account.
 async fn expired_positions(pool: &Pool, account: Uuid, retention: Duration, scanned: i64) -> sqlx::Result<Vec<i64>> {
-    const OLDEST: &str = "SELECT position, at < $2 FROM changes WHERE account_id = $1 ORDER BY position LIMIT $3";
-    let oldest = query(OLDEST).bind(account).bind(now() - retention).bind(scanned);
-    let rows = oldest.fetch_all(&mut *pool.acquire().await?).await?;
+    const OLDEST: &str = "SELECT position, at < now() - make_interval(secs => $2) FROM changes WHERE account_id = $1 \
+         AND position > (SELECT trimmed_position FROM accounts WHERE account_id = $1) ORDER BY position LIMIT $3";
+    let oldest = query(OLDEST).bind(account).bind(retention.as_secs_f64()).bind(scanned);
+    let rows = oldest.fetch_all(&mut pool.acquire().await?).await?;
     let oldest = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
     let oldest = oldest.collect::<sqlx::Result<Vec<(i64, bool)>>>()?;
     Ok(oldest.into_iter().take_while(|(_, is_expired)| *is_expired).map(|(position, _)| position).collect())

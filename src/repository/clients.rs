@@ -37,7 +37,7 @@ impl Repository {
         let id = ClientId::new(account);
         let insert = sqlx::query(INSERT).bind(account).bind(id.client).bind(name.as_str());
         let insert = insert.bind(scopes.map(|scopes| scopes.to_string())).bind(secret_hash.as_bytes()).bind(now());
-        insert.execute(&mut *self.pool.acquire().await?).await?;
+        insert.execute(&mut self.pool.acquire().await?).await?;
         Ok(id)
     }
 
@@ -53,8 +53,8 @@ impl Repository {
                                   WHERE account_id = $1 ORDER BY id";
         let mut connection = self.pool.acquire().await?;
         let rows = match account {
-            None => sqlx::query(ALL).fetch_all(&mut *connection).await?,
-            Some(account) => sqlx::query(BY_ACCOUNT).bind(account).fetch_all(&mut *connection).await?,
+            None => sqlx::query(ALL).fetch_all(&mut connection).await?,
+            Some(account) => sqlx::query(BY_ACCOUNT).bind(account).fetch_all(&mut connection).await?,
         };
         Ok(rows.iter().map(client_from_row).collect::<sqlx::Result<_>>()?)
     }
@@ -70,11 +70,11 @@ impl Repository {
         const EXISTS: &str = "SELECT EXISTS (SELECT FROM clients WHERE account_id = $1 AND id = $2)";
         let mut connection = self.pool.acquire().await?;
         let revoke = sqlx::query(REVOKE).bind(id.account).bind(id.client);
-        if revoke.execute(&mut *connection).await?.rows_affected() > 0 {
+        if revoke.execute(&mut connection).await?.rows_affected() > 0 {
             return Ok(true);
         }
         let exists = sqlx::query_scalar(EXISTS).bind(id.account).bind(id.client);
-        Ok(exists.fetch_one(&mut *connection).await?)
+        Ok(exists.fetch_one(&mut connection).await?)
     }
 
     /// Returns the credentials of a client; `None` when it does not exist or is revoked.

@@ -8,10 +8,11 @@
 
 use moka::sync::Cache;
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::types::chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::pool::DatabaseConnection;
 use super::statement::sql;
 
 /// The maximum number of accounts whose count is known.
@@ -51,7 +52,7 @@ impl ContactCounts {
     /// Returns the number of the active contacts of an account, or of all contacts.
     pub(super) async fn count(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut DatabaseConnection,
         account: Uuid,
         include_archived: bool,
     ) -> sqlx::Result<i64> {
@@ -69,7 +70,7 @@ impl ContactCounts {
 }
 
 /// Counts the contacts. The statement has one snapshot, which sees a contact and its entry together.
-async fn count_all(connection: &mut PgConnection, account: Uuid) -> sqlx::Result<Count> {
+async fn count_all(connection: &mut DatabaseConnection, account: Uuid) -> sqlx::Result<Count> {
     const COUNT: &str = "SELECT n.active, n.archived, h.position, h.contact_id, h.at \
          FROM (SELECT count(*) FILTER (WHERE c.archived_at IS NULL) AS active, count(c.archived_at) AS archived \
          FROM contacts c WHERE c.account_id = $1) n \
@@ -80,7 +81,11 @@ async fn count_all(connection: &mut PgConnection, account: Uuid) -> sqlx::Result
 }
 
 /// Adds the entries since a count to it. Returns `None` if they do not tell the difference.
-async fn add_new_entries(connection: &mut PgConnection, account: Uuid, known: Count) -> sqlx::Result<Option<Count>> {
+async fn add_new_entries(
+    connection: &mut DatabaseConnection,
+    account: Uuid,
+    known: Count,
+) -> sqlx::Result<Option<Count>> {
     // An archived contact cannot change before it is restored. So a purged contact was archived if that is its previous entry.
     let difference = sql!(
         "WITH h AS MATERIALIZED (SELECT position, contact_id, at, kind, previous_position FROM changes \

@@ -1,12 +1,13 @@
 //! Reads of contacts by id, by unique key, and as lists. (`batched_reads.rs` reads single contacts by id.)
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
 use super::Repository;
 use super::error::StorageError;
+use super::pool::DatabaseConnection;
 use super::row_mapping::{self, contact_columns, custom_parameter};
 use super::row_stream::{RowStream, read_optional, stream_rows};
 use super::statement::sql;
@@ -125,7 +126,7 @@ impl Repository {
     /// Counts all contacts that match a filter.
     async fn count_contacts(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut DatabaseConnection,
         account: Uuid,
         filter: &ListFilter,
     ) -> sqlx::Result<i64> {

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use futures_util::TryStreamExt;
-use sqlx::Connection;
 use uuid::Uuid;
 
 use super::Repository;
@@ -43,6 +42,7 @@ impl Repository {
         let mut connection = self.pool.acquire().await?;
         // If the export ends early, the rest of the rows must not be read only to use the connection again.
         connection.close_on_drop();
+        connection.remove_time_limit();
         let mut snapshot = connection.begin_with(BEGIN).await?;
         sqlx::query(CONFIGURE).execute(&mut *snapshot).await?;
         let registry = load_registry(&mut *snapshot, account).await?;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sqlx::Connection;
-use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::types::Json as Jsonb;
 use uuid::Uuid;
 
@@ -12,9 +10,13 @@ use super::Repository;
 use super::accounts::insert_accounts;
 use super::error::{FieldError, StorageError};
 use super::idempotency::{self, Idempotent, IdempotentRequest, NewStoredResponse};
+use super::option_search::OptionSearch;
+use super::pool::{DatabaseConnection, Transaction};
 use super::registry_cache::load_registry;
 use crate::contacts::now;
-use crate::fields::{Field, FieldPatch, Kind, MAX_CUSTOM_FIELDS, MAX_UNIQUE_FIELDS, NewField, Registry};
+use crate::fields::{
+    Field, FieldId, FieldPatch, MAX_CUSTOM_FIELDS, MAX_UNIQUE_FIELDS, NewField, Registry, RegistryVersion,
+};
 
 impl Repository {
     /// Returns the account's registry from the cache. The cached registry is at most 5 s older than the stored one.
@@ -25,14 +27,17 @@ impl Repository {
         self.registry_cache.get(account).await
     }
 
-    /// Returns the account's registry from the cache, or from the database when the cached version is lower than
-    /// `version`.
+    /// Returns the account's registry from the cache, or from the database when the cached one is older than `version`.
     ///
     /// # Errors
     /// Returns a [`StorageError`] if the database fails or is overloaded.
-    pub async fn registry_at_least(&self, account: Uuid, version: i64) -> Result<Arc<Registry>, StorageError> {
+    pub async fn registry_at_least(
+        &self,
+        account: Uuid,
+        version: RegistryVersion,
+    ) -> Result<Arc<Registry>, StorageError> {
         let cached = self.registry_cache.get(account).await?;
-        if cached.version() >= version { Ok(cached) } else { self.registry_cache.reload(account).await }
+        if cached.version().includes(version) { Ok(cached) } else { self.registry_cache.reload(account).await }
     }
 
     /// Returns the account's registry from the database.
@@ -53,8 +58,9 @@ impl Repository {
         new: &NewField,
         idempotent_request: Option<&IdempotentRequest<Registry>>,
     ) -> Result<Idempotent<Arc<Registry>>, FieldError> {
-        const NEXT_ID: &str =
-            "UPDATE accounts SET last_field_id = last_field_id + 1 WHERE account_id = $1 RETURNING last_field_id";
+        // A field that was deleted keeps its id until its values are removed.
+        const UNUSED_ID: &str = "SELECT n.id FROM unnest($2::integer[]) WITH ORDINALITY AS n (id, number) \
+            WHERE NOT EXISTS (SELECT FROM fields f WHERE f.account_id = $1 AND f.id = n.id) ORDER BY n.number LIMIT 1";
         const INSERT: &str = "INSERT INTO fields \
             (account_id, id, internal_name, label, kind, is_unique, options, created_at, updated_at) \
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
@@ -66,11 +72,14 @@ impl Repository {
             return Ok(Idempotent::Replayed(stored));
         }
         check_new_field(&registry, new)?;
-        let id: i32 = sqlx::query_scalar(NEXT_ID).bind(account).fetch_one(&mut *transaction).await?;
+        let candidates = std::array::from_fn::<_, 8, _>(|_| FieldId::random().0);
+        let id: i32 = sqlx::query_scalar(UNUSED_ID).bind(account).bind(candidates).fetch_one(&mut *transaction).await?;
         let insert = sqlx::query(INSERT).bind(account).bind(id).bind(&new.internal_name).bind(&new.label);
         let insert = insert.bind(new.kind.as_str()).bind(new.unique).bind(Jsonb(&new.options)).bind(now());
         insert.execute(&mut *transaction).await?;
-        self.commit_registry_change(transaction, account, idempotent_request).await.map(Idempotent::Fresh)
+        self.commit_registry_change(transaction, account, registry.version(), idempotent_request)
+            .await
+            .map(Idempotent::Fresh)
     }
 
     /// Updates a custom field. Returns the registry with the updated field.
@@ -87,6 +96,8 @@ impl Repository {
         const UPDATE: &str =
             "UPDATE fields SET label = $3, options = $4, updated_at = $5 WHERE account_id = $1 AND id = $2";
         let mut connection = self.pool.admit(account).await?;
+        // All contacts are read without the lock, for which every write of the account would wait.
+        let search = self.search_removed_options(&mut connection, account, internal_name, patch).await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
         if let Some(stored) = self.find_stored_response(&mut transaction, account, idempotent_request).await? {
@@ -100,16 +111,33 @@ impl Repository {
             transaction.commit().await?;
             return Ok(Idempotent::Fresh(Arc::new(registry)));
         }
-        let is_remaining = |name: &str| options.iter().any(|option| option.internal_name == name);
-        let names = field.options.iter().map(|option| option.internal_name.as_str());
-        let removed: Vec<_> = names.filter(|name| !is_remaining(name)).collect();
-        let used = used_options(&mut transaction, account, field, &removed).await?;
+        let removed = removed_options(field, patch);
+        let used = search.complete(&mut transaction, account, field, &removed).await?;
         if !used.is_empty() {
             return Err(FieldError::OptionsInUse(used));
         }
         let update = sqlx::query(UPDATE).bind(account).bind(field.id.0).bind(label).bind(Jsonb(options)).bind(now());
         update.execute(&mut *transaction).await?;
-        self.commit_registry_change(transaction, account, idempotent_request).await.map(Idempotent::Fresh)
+        self.commit_registry_change(transaction, account, registry.version(), idempotent_request)
+            .await
+            .map(Idempotent::Fresh)
+    }
+
+    /// Reads all contacts for options that a change of a field would remove.
+    async fn search_removed_options(
+        &self,
+        connection: &mut DatabaseConnection,
+        account: Uuid,
+        internal_name: &str,
+        patch: &FieldPatch,
+    ) -> Result<OptionSearch, StorageError> {
+        let registry = load_registry(&mut *connection, account).await?;
+        match registry.get(internal_name).map(|field| (field, removed_options(field, patch))) {
+            Some((field, removed)) if !removed.is_empty() => {
+                Ok(OptionSearch::run(connection, account, field, &removed).await?)
+            }
+            _ => Ok(OptionSearch::default()),
+        }
     }
 
     /// Deletes a custom field. Its values and keys become invisible at once; the cleanup deletes them later.
@@ -122,7 +150,7 @@ impl Repository {
         internal_name: &str,
         idempotent_request: Option<&IdempotentRequest<Registry>>,
     ) -> Result<Idempotent<Arc<Registry>>, FieldError> {
-        const DELETE: &str = "UPDATE fields SET deleted_at = $3 WHERE account_id = $1 AND id = $2";
+        const DELETE: &str = "UPDATE fields SET deleted_at = now() WHERE account_id = $1 AND id = $2";
         let mut connection = self.pool.admit(account).await?;
         let mut transaction = connection.begin().await?;
         let registry = lock_registry(&mut transaction, account).await?;
@@ -130,23 +158,26 @@ impl Repository {
             return Ok(Idempotent::Replayed(stored));
         }
         let field = registry.get(internal_name).filter(|field| !field.system).ok_or(FieldError::NotFound)?;
-        sqlx::query(DELETE).bind(account).bind(field.id.0).bind(now()).execute(&mut *transaction).await?;
-        self.commit_registry_change(transaction, account, idempotent_request).await.map(Idempotent::Fresh)
+        sqlx::query(DELETE).bind(account).bind(field.id.0).execute(&mut *transaction).await?;
+        self.commit_registry_change(transaction, account, registry.version(), idempotent_request)
+            .await
+            .map(Idempotent::Fresh)
     }
 
-    /// Commits a change to an account's fields as a new version of its registry, and adds the new version to the cache.
+    /// Commits a change to an account's fields as the version of its registry after this one, and adds it to the cache.
     async fn commit_registry_change(
         &self,
-        mut transaction: PgTransaction<'_>,
+        mut transaction: Transaction<'_>,
         account: Uuid,
+        version: RegistryVersion,
         idempotent_request: Option<&IdempotentRequest<Registry>>,
     ) -> Result<Arc<Registry>, FieldError> {
-        const INCREMENT: &str = "UPDATE accounts SET registry_version = registry_version + 1 WHERE account_id = $1";
-        sqlx::query(INCREMENT).bind(account).execute(&mut *transaction).await?;
+        const SET_VERSION: &str = "UPDATE accounts SET registry_version = $2 WHERE account_id = $1";
+        sqlx::query(SET_VERSION).bind(account).bind(version.next().stored()).execute(&mut *transaction).await?;
         let registry = Arc::new(load_registry(&mut *transaction, account).await?);
         self.store_response(&mut transaction, account, idempotent_request, &registry).await?;
         transaction.commit().await?;
-        self.registry_cache.insert_if_newer(account, &registry).await;
+        self.registry_cache.insert_changed(account, &registry).await;
         Ok(registry)
     }
 
@@ -157,7 +188,7 @@ impl Repository {
     /// [`FieldError::KeyReused`] when another request has used the key.
     async fn find_stored_response(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut DatabaseConnection,
         account: Uuid,
         request: Option<&IdempotentRequest<Registry>>,
     ) -> Result<Option<Bytes>, FieldError> {
@@ -173,7 +204,7 @@ impl Repository {
     /// Stores the response to a request under its idempotency key, if it has one.
     async fn store_response(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut DatabaseConnection,
         account: Uuid,
         request: Option<&IdempotentRequest<Registry>>,
         registry: &Registry,
@@ -203,28 +234,16 @@ fn check_new_field(registry: &Registry, new: &NewField) -> Result<(), FieldError
 }
 
 /// Locks the account's row and returns its registry, which no other transaction can change until this one ends.
-async fn lock_registry(connection: &mut PgConnection, account: Uuid) -> Result<Registry, StorageError> {
+async fn lock_registry(connection: &mut DatabaseConnection, account: Uuid) -> Result<Registry, StorageError> {
     const LOCK: &str = "SELECT 1 FROM accounts WHERE account_id = $1 FOR UPDATE";
     sqlx::query(LOCK).bind(account).execute(&mut *connection).await?;
     load_registry(connection, account).await
 }
 
-/// Returns the members of `options` that active or archived contacts of the account have in the field. Reads every
-/// contact of the account.
-async fn used_options(
-    connection: &mut PgConnection,
-    account: Uuid,
-    field: &Field,
-    options: &[&str],
-) -> sqlx::Result<Vec<String>> {
-    const IN_DROPDOWN: &str =
-        "SELECT DISTINCT custom ->> $2 FROM contacts WHERE account_id = $1 AND custom ->> $2 = ANY ($3) ORDER BY 1";
-    const IN_MULTI_SELECT: &str = "SELECT DISTINCT chosen \
-        FROM contacts, jsonb_array_elements_text(custom -> $2) AS chosen \
-        WHERE account_id = $1 AND custom -> $2 ?| $3 AND chosen = ANY ($3) ORDER BY 1";
-    if options.is_empty() {
-        return Ok(vec![]);
-    }
-    let select = if field.kind == Kind::MultiSelect { IN_MULTI_SELECT } else { IN_DROPDOWN };
-    sqlx::query_scalar(select).bind(account).bind(field.id.0.to_string()).bind(options).fetch_all(connection).await
+/// Returns the options of a field that a change would remove.
+fn removed_options<'f>(field: &'f Field, patch: &FieldPatch) -> Vec<&'f str> {
+    let Some(options) = &patch.options else { return vec![] };
+    let is_remaining = |name: &str| options.iter().any(|option| option.internal_name == name);
+    let names = field.options.iter().map(|option| option.internal_name.as_str());
+    names.filter(|name| !is_remaining(name)).collect()
 }

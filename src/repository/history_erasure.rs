@@ -4,24 +4,20 @@
 //! inserts a row into `pending_erasures`. The other entries are erased in steps, each in a transaction that also records
 //! the progress, so that a crash loses none of them. The response to the purge is sent after the last step.
 
-use std::time::Duration;
-
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
 use super::error::StorageError;
-use super::pool::Pool;
+use super::pool::{DatabaseConnection, Pool};
 use super::row_mapping;
 use super::statement::{ShardAccounts, join_accounts, shard_condition, sql};
-use crate::contacts::now;
 
 /// The number of entries that a purge erases in its own transaction, for which the other writes of the account wait.
 const ENTRIES_IN_PURGE: i32 = 200;
 /// The number of entries that a later step erases.
 const ENTRIES_IN_STEP: i32 = 1_000;
 /// The age from which on an erasure was abandoned by the instance that began it.
-const MIN_ABANDONED_AGE: Duration = Duration::from_secs(60);
+const MIN_ABANDONED_AGE: &str = "interval '1 minute'";
 
 /// A purged contact with entries in the change feed that still have its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +34,15 @@ pub(super) struct PendingErasure {
 /// # Errors
 /// Fails if the database fails.
 pub(super) async fn erase_first_entries(
-    transaction: &mut PgConnection,
+    transaction: &mut DatabaseConnection,
     histories: &[PendingErasure],
     shard: &ShardAccounts,
 ) -> Result<Vec<PendingErasure>, StorageError> {
     let insert = sql!(
         "INSERT INTO pending_erasures (account_id, contact_id, position, created_at) \
-         SELECT a.account_id, n.contact_id, n.position, $4 \
+         SELECT a.account_id, n.contact_id, n.position, now() \
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, contact_id, position) {}",
-        join_accounts(5)
+        join_accounts(4)
     );
     let pending = erase_entries(transaction, histories, shard, ENTRIES_IN_PURGE).await?;
     if !pending.is_empty() {
@@ -54,14 +50,14 @@ pub(super) async fn erase_first_entries(
             .bind(pending.iter().map(|erasure| erasure.account).collect::<Vec<_>>())
             .bind(pending.iter().map(|erasure| erasure.contact).collect::<Vec<_>>())
             .bind(pending.iter().map(|erasure| erasure.position).collect::<Vec<_>>());
-        insert.bind(now()).bind(shard).execute(transaction).await?;
+        insert.bind(shard).execute(transaction).await?;
     }
     Ok(pending)
 }
 
 /// Erases up to `limit` entries of each history, from its position backwards. Returns the histories with more entries.
 async fn erase_entries(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     histories: &[PendingErasure],
     shard: &ShardAccounts,
     limit: i32,
@@ -123,15 +119,28 @@ async fn erase_step(pool: &Pool, account: Uuid, contact: Uuid) -> Result<bool, S
     Ok(!pending.is_empty())
 }
 
-/// Finishes erasures that were interrupted, for example by a crash.
+/// Finishes erasures that were interrupted, for example by a crash. An erasure that fails is skipped.
 ///
 /// # Errors
 /// Fails if the database fails.
 pub(super) async fn resume_abandoned_erasures(pool: &Pool) -> Result<(), StorageError> {
-    const ABANDONED: &str = "SELECT account_id, contact_id FROM pending_erasures WHERE created_at <= $1 LIMIT 100";
-    let abandoned = sqlx::query(ABANDONED).bind(now() - MIN_ABANDONED_AGE);
-    for row in abandoned.fetch_all(&mut *pool.acquire().await?).await? {
-        erase_remaining_entries(pool, row_mapping::account_from_row(&row)?, row.try_get("contact_id")?).await?;
+    let abandoned = sql!(
+        "SELECT account_id, contact_id FROM pending_erasures WHERE created_at <= now() - {MIN_ABANDONED_AGE} \
+         AND (account_id, contact_id) > ($1, $2) ORDER BY account_id, contact_id LIMIT 100"
+    );
+    let mut last = (Uuid::nil(), Uuid::nil());
+    loop {
+        let next = sqlx::query(abandoned).bind(last.0).bind(last.1);
+        let rows = next.fetch_all(&mut pool.acquire().await?).await?;
+        for row in &rows {
+            let (account, contact) = (row_mapping::account_from_row(row)?, row.try_get("contact_id")?);
+            if let Err(error) = erase_remaining_entries(pool, account, contact).await {
+                tracing::warn!(%error, %account, "cannot resume the erasure of a purged history");
+            }
+            last = (account, contact);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
     }
-    Ok(())
 }

@@ -2,25 +2,24 @@
 //! (docs/api-reference.md#idempotency).
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
 use super::error::{StorageError, WriteError};
-use super::pool::Pool;
+use super::pool::{DatabaseConnection, Pool};
 use super::row_mapping;
 use super::statement::{
     ArrayColumn, ShardAccounts, column_names, join_accounts, rows_from_arrays, shard_condition, sql,
 };
-use crate::contacts::now;
 
-/// How long a repeated request gets the stored response of the first.
-const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The time up to which stored responses have expired, by the clock of the database: for 24 hours, a repeated request gets the
+/// response of the first.
+pub(super) const EXPIRED_UNTIL: &str = "now() - interval '24 hours'";
 
 /// An `Idempotency-Key`, and how to build the response that is stored under it.
 pub struct IdempotentRequest<T: ?Sized> {
@@ -103,7 +102,7 @@ impl NewStoredResponse {
 
 /// Returns the unexpired response stored under the key of a request.
 pub(super) async fn find_response<T: ?Sized>(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     account: Uuid,
     request: &IdempotentRequest<T>,
     shard: &ShardAccounts,
@@ -137,20 +136,18 @@ impl IdempotencyKeys {
     /// request is not read: it can be large.
     pub(super) fn find_responses<'c>(
         self,
-        connection: &'c mut PgConnection,
+        connection: &'c mut DatabaseConnection,
         shard: &'c ShardAccounts,
     ) -> impl Stream<Item = sqlx::Result<(Uuid, String, StoredResponse)>> + Unpin + 'c {
         let find = sql!(
             "SELECT s.account_id, s.key, s.fingerprint, \
              CASE WHEN s.fingerprint = k.fingerprint THEN s.response END AS response \
-             FROM unnest($1::uuid[], $2::text[], $4::bytea[]) AS k (account_id, key, fingerprint) CROSS JOIN LATERAL \
+             FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS k (account_id, key, fingerprint) CROSS JOIN LATERAL \
              (SELECT * FROM idempotency_keys t WHERE account_id = k.account_id AND key = k.key AND {} LIMIT 1) s \
-             WHERE s.created_at > $3",
-            shard_condition("t", 5)
+             WHERE s.created_at > {EXPIRED_UNTIL}",
+            shard_condition("t", 4)
         );
-        let find =
-            sqlx::query(find).bind(self.accounts).bind(self.keys).bind(now() - RETENTION).bind(self.fingerprints);
-        let find = find.bind(shard);
+        let find = sqlx::query(find).bind(self.accounts).bind(self.keys).bind(self.fingerprints).bind(shard);
         find.fetch(connection).map(|row| {
             let row = row?;
             let response: Option<Vec<u8>> = row.try_get("response")?;
@@ -167,27 +164,26 @@ impl IdempotencyKeys {
 /// # Errors
 /// [`StorageError::Stale`] when another request has stored a response under one of the keys meanwhile.
 pub(super) async fn store_responses(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     responses: &[(Uuid, &NewStoredResponse)],
     shard: &ShardAccounts,
 ) -> Result<(), StorageError> {
     // `xmax` is 0 in a row that was inserted, and this transaction in a row that was updated.
     let store = sql!(
         "WITH stored AS (INSERT INTO idempotency_keys AS k (account_id, key, fingerprint, response, created_at) \
-         SELECT a.account_id, n.key, n.fingerprint, n.response, $5 \
+         SELECT a.account_id, n.key, n.fingerprint, n.response, now() \
          FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS n (account_id, key, fingerprint, response) {} \
          ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= $6::timestamptz \
+         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= {EXPIRED_UNTIL} \
          RETURNING k.account_id, k.key, k.xmax <> 0 AS is_replaced), response_contacts AS ({}) \
          SELECT account_id, key, is_replaced FROM stored",
-        join_accounts(10),
-        insert_response_contacts_sql(7, "a", &join_accounts(10))
+        join_accounts(8),
+        insert_response_contacts_sql(5, "a", &join_accounts(8))
     );
     if responses.is_empty() {
         return Ok(());
     }
-    let now = now();
-    let store = bind_responses(sqlx::query(store), responses).bind(now).bind(now - RETENTION);
+    let store = bind_responses(sqlx::query(store), responses);
     let stored = bind_response_contacts(store, responses).bind(shard).fetch_all(&mut *connection).await?;
     if stored.len() != responses.len() {
         return Err(StorageError::Stale);
@@ -203,14 +199,9 @@ pub(super) async fn store_responses(
     replace_response_contacts(connection, &replaced, shard).await
 }
 
-/// The columns of responses to be stored, and the time at which they are stored.
-const RESPONSE_COLUMNS: [ArrayColumn; 5] = [
-    ("account_id", "uuid"),
-    ("key", "text"),
-    ("fingerprint", "bytea"),
-    ("response", "bytea"),
-    ("created_at", "timestamptz"),
-];
+/// The columns of responses to be stored.
+const RESPONSE_COLUMNS: [ArrayColumn; 4] =
+    [("account_id", "uuid"), ("key", "text"), ("fingerprint", "bytea"), ("response", "bytea")];
 
 /// Returns common table expressions that insert responses, and their contacts, with the parameters of
 /// [`bind_new_responses`] from `first` on. `join` restricts their rows `n`. `responses` returns a row for each response that
@@ -218,8 +209,8 @@ const RESPONSE_COLUMNS: [ArrayColumn; 5] = [
 pub(super) fn insert_new_responses_sql(first: usize, join: &str) -> String {
     let names = column_names(&RESPONSE_COLUMNS);
     format!(
-        "responses AS (INSERT INTO idempotency_keys ({names}) \
-         SELECT n.account_id, n.key, n.fingerprint, n.response, n.created_at FROM {} {join} ON CONFLICT DO NOTHING RETURNING 1), \
+        "responses AS (INSERT INTO idempotency_keys ({names}, created_at) \
+         SELECT n.account_id, n.key, n.fingerprint, n.response, now() FROM {} {join} ON CONFLICT DO NOTHING RETURNING 1), \
          response_contacts AS ({})",
         rows_from_arrays(first, &RESPONSE_COLUMNS),
         insert_response_contacts_sql(first + RESPONSE_COLUMNS.len(), "n", join)
@@ -231,9 +222,7 @@ pub(super) fn bind_new_responses<'a>(
     query: Query<'a, Postgres, PgArguments>,
     responses: &[(Uuid, &'a NewStoredResponse)],
 ) -> Query<'a, Postgres, PgArguments> {
-    let now = now();
-    let query = bind_responses(query, responses).bind(vec![now; responses.len()]);
-    bind_response_contacts(query, responses)
+    bind_response_contacts(bind_responses(query, responses), responses)
 }
 
 /// Binds the account, key, fingerprint and content of responses.
@@ -275,7 +264,7 @@ fn bind_response_contacts<'a>(
 /// Replaces the contacts of the expired responses under these keys by the contacts of the new responses. A single statement
 /// cannot do both, because a contact may be in the expired response and in the new one.
 async fn replace_response_contacts(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     responses: &[(Uuid, &NewStoredResponse)],
     shard: &ShardAccounts,
 ) -> Result<(), StorageError> {
@@ -300,7 +289,7 @@ async fn replace_response_contacts(
 /// Erases the stored responses that contain any of these contacts. Their keys stay in use: a late repetition of a
 /// request must not create the contact again.
 pub(super) async fn purge_responses(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     accounts: &[Uuid],
     contacts: &[Uuid],
     shard: &ShardAccounts,
@@ -325,19 +314,22 @@ pub(super) async fn purge_responses(
 /// Deletes up to 1,000 expired responses of an account. Returns whether there may be more.
 pub(super) async fn delete_expired_responses(pool: &Pool, account: Uuid) -> sqlx::Result<bool> {
     const MAX_DELETED: i64 = 1_000;
-    const EXPIRED: &str =
-        "SELECT key FROM idempotency_keys WHERE account_id = $1 AND created_at <= $2 ORDER BY created_at LIMIT $3";
-    const DELETE: &str = "WITH deleted AS (DELETE FROM idempotency_keys \
-         WHERE account_id = $1 AND key = ANY ($2) AND created_at <= $3 RETURNING key) \
+    let expired = sql!(
+        "SELECT key FROM idempotency_keys WHERE account_id = $1 AND created_at <= {EXPIRED_UNTIL} ORDER BY created_at LIMIT $2"
+    );
+    let delete = sql!(
+        "WITH deleted AS (DELETE FROM idempotency_keys k USING unnest($2::text[]) AS n (key) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM idempotency_keys WHERE account_id = $1 AND key = n.key \
+         AND created_at <= {EXPIRED_UNTIL} LIMIT 1) r WHERE k.ctid = r.row_id AND k.account_id = $1 RETURNING k.key) \
          DELETE FROM idempotency_key_contacts s USING deleted d CROSS JOIN LATERAL \
          (SELECT ctid AS row_id FROM idempotency_key_contacts WHERE account_id = $1 AND key = d.key OFFSET 0) r \
-         WHERE s.ctid = r.row_id AND s.account_id = $1";
-    let before = now() - RETENTION;
-    let expired = sqlx::query_scalar(EXPIRED).bind(account).bind(before).bind(MAX_DELETED);
-    let keys: Vec<String> = expired.fetch_all(&mut *pool.acquire().await?).await?;
+         WHERE s.ctid = r.row_id AND s.account_id = $1"
+    );
+    let expired = sqlx::query_scalar(expired).bind(account).bind(MAX_DELETED);
+    let keys: Vec<String> = expired.fetch_all(&mut pool.acquire().await?).await?;
     if keys.is_empty() {
         return Ok(false);
     }
-    sqlx::query(DELETE).bind(account).bind(&keys).bind(before).execute(&mut *pool.acquire().await?).await?;
+    sqlx::query(delete).bind(account).bind(&keys).execute(&mut pool.acquire().await?).await?;
     Ok(keys.len() as i64 == MAX_DELETED)
 }

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use super::pool::DatabaseConnection;
 use super::row_mapping;
 use super::statement::{ShardAccounts, shard_condition, shard_condition_of_newest, sql};
 use crate::contacts::LastChange;
@@ -30,7 +31,7 @@ pub(super) fn last_position_in_shard_sql(parameter: usize) -> String {
 /// Returns the newest changes of accounts. The accounts must be locked in the same transaction by an earlier statement:
 /// the snapshot of this statement is then newer than the locks.
 pub(super) async fn read_last_changes(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     accounts: &[Uuid],
     shard: &ShardAccounts,
 ) -> sqlx::Result<HashMap<Uuid, LastChange>> {

@@ -1,7 +1,7 @@
 //! The database schema: its migrations, which of them are pending, and how they are applied.
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgExecutor, Row};
 
 use super::Repository;
 use super::error::StorageError;
@@ -57,7 +57,7 @@ impl Repository {
     /// # Errors
     /// The database is unavailable.
     pub async fn schema_state(&self) -> Result<SchemaState, StorageError> {
-        read_schema_state(&mut *self.pool.acquire().await?).await
+        read_schema_state(&mut self.pool.acquire().await?).await
     }
 
     /// Applies pending migrations. An advisory lock lets one instance migrate at a time. If none is pending, no DDL
@@ -76,8 +76,7 @@ impl Repository {
         // Not a pooled connection, because those have a statement timeout. The lock timeout is short: a migration that
         // waits for a table lock blocks every later statement on the table, including statements of the previous
         // version.
-        let options = self.options.as_ref().clone().options([("lock_timeout", LOCK_TIMEOUT)]);
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut connection = self.connect(|options| options.options([("lock_timeout", LOCK_TIMEOUT)])).await?;
         let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
         // A newer version of the service may have migrated the database and may run beside this one.
         migrator.set_ignore_missing(true);
@@ -88,9 +87,9 @@ impl Repository {
 }
 
 /// Reads the state of the schema.
-pub(super) async fn read_schema_state(connection: &mut PgConnection) -> Result<SchemaState, StorageError> {
+pub(super) async fn read_schema_state(executor: impl PgExecutor<'_>) -> Result<SchemaState, StorageError> {
     const APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE success";
-    let applied = sqlx::query(APPLIED).fetch_all(connection).await;
+    let applied = sqlx::query(APPLIED).fetch_all(executor).await;
     let applied = match applied {
         // undefined_table: no migration was ever applied.
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => vec![],

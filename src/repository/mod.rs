@@ -36,6 +36,7 @@ mod history_erasure;
 mod idempotency;
 mod last_changes;
 mod migrations;
+mod option_search;
 mod pool;
 mod registry_cache;
 mod remote_changes;
@@ -51,14 +52,16 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::task::JoinSet;
 
 use crate::config::{DatabaseSettings, SettingsError};
 use batched_reads::ContactReader;
 use change_notifier::ChangeNotifier;
 use citus::{NodeCheck, ShardMap};
 use contact_counts::ContactCounts;
-use pool::{DedicatedConnections, HealthEpoch, Pool, open_pool};
+use pool::{DatabaseHealth, DatabaseProbe, DedicatedConnections, Pool, open_pool};
 use registry_cache::RegistryCache;
 use revoked_clients::RevokedClients;
 use search::SearchState;
@@ -86,6 +89,9 @@ pub struct Repository {
     pool: Pool,
     /// The options of connections outside the pools.
     options: Arc<PgConnectOptions>,
+    health: DatabaseHealth,
+    /// Ends when it is dropped.
+    _probe: Arc<JoinSet<()>>,
     registry_cache: Arc<RegistryCache>,
     revoked_clients: Arc<RevokedClients>,
     search_state: Arc<SearchState>,
@@ -106,17 +112,17 @@ impl Repository {
     /// Fails if `DATABASE_URL` cannot be parsed.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
         storage_metrics::describe_metrics();
-        let options = pool::connect_options(settings)?;
+        let hosts = pool::connect_options(settings)?;
+        let options = hosts[0].clone();
         let total = settings.max_connections;
         let writers = if settings.write_batch_max > 1 { writer::connection_count().min(total - 1) } else { 0 };
         let write_connections = if writers > 0 { writers } else { total / 4 * 3 };
         let has_readers = total - write_connections >= MIN_CONNECTIONS_FOR_READERS;
         let read_connections = if has_readers { batched_reads::WORKERS } else { 0 };
         let shared_connections = total - write_connections - read_connections;
-        let health_epoch = HealthEpoch::default();
+        let health = DatabaseHealth::new(hosts.len() > 1);
         let shard_map = ShardMap::default();
-        let open =
-            |name, options, connections| open_pool(name, settings, options, connections, (&health_epoch, &shard_map));
+        let open = |name, options, connections| open_pool(name, settings, options, connections, (&health, &shard_map));
         let pool = open("shared", options.clone(), shared_connections);
         // A pool hands out its connections in turn, and each connection has its own caches, such as the plans of
         // prepared statements. So every worker keeps one connection.
@@ -126,6 +132,9 @@ impl Repository {
         };
         let for_writes = dedicated("writer", pool::with_batch_timeouts(options.clone()), write_connections, writers);
         let for_reads = dedicated("reader", options.clone(), read_connections, batched_reads::WORKERS);
+        let pools = [&pool, for_writes.pool(), for_reads.pool()].map(Clone::clone).into();
+        let mut probe = JoinSet::new();
+        probe.spawn(DatabaseProbe::new(health.clone(), hosts, pools).run());
         let change_notifier = Arc::new(ChangeNotifier::default());
         let account_queues = AccountQueues::new(&pool, shared_connections, settings.timeout);
         Ok(Self {
@@ -139,6 +148,8 @@ impl Repository {
             contact_counts: Arc::default(),
             change_retention: settings.change_retention,
             options: Arc::new(options),
+            health,
+            _probe: Arc::new(probe),
             pool,
         })
     }
@@ -152,6 +163,20 @@ impl Repository {
             restart_on_panic(|| cleanup::run_periodically(self.clone())),
             restart_on_panic(|| self.clone().maintain_search_indexes()),
         );
+    }
+
+    /// Whether the database can write, as far as is known.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.health.is_writable()
+    }
+
+    /// Opens a connection outside the pools, without a statement timeout. `configure` changes its options.
+    async fn connect(
+        &self,
+        configure: impl FnOnce(PgConnectOptions) -> PgConnectOptions,
+    ) -> sqlx::Result<PgConnection> {
+        PgConnection::connect_with(&configure(self.pool.outside_options(&self.options).await?)).await
     }
 
     /// Closes the connections after the running statements.

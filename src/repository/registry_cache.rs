@@ -19,7 +19,7 @@ use super::pool::Pool;
 use super::row_mapping::{self, FIELD_COLUMNS, StoredField};
 use super::statement::{shard_condition, sql};
 use super::storage_metrics::RegistryLoad;
-use crate::fields::{FieldId, Registry};
+use crate::fields::{Registry, RegistryVersion};
 
 /// The interval at which the versions of the cached registries are compared with the stored ones.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ impl RegistryCache {
     pub(super) async fn get(&self, account: Uuid) -> Result<Arc<Registry>, StorageError> {
         let load = async {
             RegistryLoad::FirstUse.count(1);
-            load_registry(&mut *self.pool.acquire().await?, account).await.map(Arc::new)
+            load_registry(&mut self.pool.acquire().await?, account).await.map(Arc::new)
         };
         Ok(self.slot_or_insert(account, load).await?.load_full())
     }
@@ -56,8 +56,9 @@ impl RegistryCache {
     /// Loads the registry of an account and replaces the cached one.
     pub(super) async fn reload(&self, account: Uuid) -> Result<Arc<Registry>, StorageError> {
         RegistryLoad::Changed.count(1);
-        let registry = Arc::new(load_registry(&mut *self.pool.acquire().await?, account).await?);
-        self.insert_if_newer(account, &registry).await;
+        let replaced = self.slots.get(&account).await.map(|slot| slot.load().version());
+        let registry = Arc::new(load_registry(&mut self.pool.acquire().await?, account).await?);
+        self.insert(account, &registry, replaced).await;
         Ok(registry)
     }
 
@@ -67,14 +68,20 @@ impl RegistryCache {
         self.slots.iter().count()
     }
 
-    /// Caches the registry of an account, unless a newer one is cached.
-    pub(super) async fn insert_if_newer(&self, account: Uuid, registry: &Arc<Registry>) {
+    /// Caches the registry of an account that this instance has changed.
+    pub(super) async fn insert_changed(&self, account: Uuid, registry: &Arc<Registry>) {
+        self.insert(account, registry, None).await;
+    }
+
+    /// Caches the registry of an account, unless a newer one is cached. `replaced` is the version that was cached before the
+    /// registry was read: it is older in any case, or belongs to a lost history of the database.
+    async fn insert(&self, account: Uuid, registry: &Arc<Registry>, replaced: Option<RegistryVersion>) {
         loop {
             // This may join a load that began before `registry` was committed. The result of that load may be older, so
             // the versions are compared below.
             let slot = self.slot_or_insert(account, async { Ok(Arc::clone(registry)) }).await;
             let Ok(slot) = slot else { continue };
-            replace_older(&self.slots, account, &slot, registry).await;
+            replace_older(&self.slots, account, &slot, registry, replaced).await;
             return;
         }
     }
@@ -90,7 +97,7 @@ impl RegistryCache {
     }
 
     async fn refresh(&self) -> Result<(), StorageError> {
-        let versions = self.slots.iter().map(|(account, slot)| (*account, slot.load().version())).collect();
+        let versions = self.slots.iter().map(|(account, slot)| (*account, slot.load().version().stored())).collect();
         self.pool.for_each_shard(versions, |versions| self.refresh_shard(versions)).await
     }
 
@@ -108,8 +115,12 @@ impl RegistryCache {
         }
         let shard = self.pool.shard_accounts(accounts.iter().copied());
         let find_changed = sqlx::query(find_changed).bind(accounts).bind(versions).bind(shard);
-        for row in find_changed.fetch_all(&mut *self.pool.acquire().await?).await? {
-            self.reload(row_mapping::account_from_row(&row)?).await?;
+        for row in find_changed.fetch_all(&mut self.pool.acquire().await?).await? {
+            let account = row_mapping::account_from_row(&row)?;
+            // One registry that cannot be read must not keep the others from being refreshed.
+            if let Err(error) = self.reload(account).await {
+                tracing::warn!(%error, %account, "cannot reload a changed field registry");
+            }
         }
         Ok(())
     }
@@ -139,8 +150,12 @@ async fn replace_older(
     account: Uuid,
     slot: &RegistrySlot,
     registry: &Arc<Registry>,
+    replaced: Option<RegistryVersion>,
 ) {
-    let is_newer = |cached: &Arc<Registry>| cached.version() < registry.version();
+    let is_newer = |cached: &Arc<Registry>| {
+        let cached = cached.version();
+        cached != registry.version() && (cached.is_before(registry.version()) || Some(cached) == replaced)
+    };
     let previous = slot.rcu(|cached| Arc::clone(if is_newer(cached) { registry } else { cached }));
     if is_newer(&previous) {
         let reinsert = |entry: Option<Entry<Uuid, RegistrySlot>>| {
@@ -153,13 +168,13 @@ async fn replace_older(
 /// Loads the registry of an account. A single statement reads all fields, so they belong to the same version.
 pub(super) async fn load_registry(executor: impl PgExecutor<'_>, account: Uuid) -> Result<Registry, StorageError> {
     let select = sql!(
-        "SELECT a.registry_version, a.last_field_id, {FIELD_COLUMNS} \
+        "SELECT a.registry_version, {FIELD_COLUMNS} \
          FROM accounts a LEFT JOIN fields f ON f.account_id = a.account_id AND f.deleted_at IS NULL \
          WHERE a.account_id = $1"
     );
     let rows = sqlx::query(select).bind(account).fetch_all(executor).await?;
-    let Some(first) = rows.first() else { return Ok(Registry::new(0, FieldId::FIRST_CUSTOM - 1, vec![])) };
-    let (version, last_custom_id) = (first.try_get("registry_version")?, first.try_get("last_field_id")?);
+    let Some(first) = rows.first() else { return Ok(Registry::new(RegistryVersion::default(), vec![])) };
+    let version = RegistryVersion::from_stored(first.try_get("registry_version")?);
     let has_field = |row: &&_| Row::try_get::<Option<i32>, _>(*row, "id").is_ok_and(|id| id.is_some());
     let (mut custom, mut unsupported) = (vec![], vec![]);
     for row in rows.iter().filter(has_field) {
@@ -168,7 +183,7 @@ pub(super) async fn load_registry(executor: impl PgExecutor<'_>, account: Uuid) 
             StoredField::Unsupported(field) => unsupported.push(field),
         }
     }
-    Ok(Registry::new(version, last_custom_id, custom).with_unsupported(unsupported))
+    Ok(Registry::new(version, custom).with_unsupported(unsupported))
 }
 
 #[cfg(test)]
@@ -176,11 +191,15 @@ mod tests {
     use super::*;
     use crate::fields::{Field, FieldOption, Kind, registry_fixtures as fixtures};
 
+    fn first() -> RegistryVersion {
+        RegistryVersion::default()
+    }
+
     /// Returns a registry with this number of fields with 1,000 options each.
-    fn large_registry(version: i64, fields: i32) -> Arc<Registry> {
+    fn large_registry(version: RegistryVersion, fields: i32) -> Arc<Registry> {
         let options: Vec<_> = (0..1_000).map(|number| FieldOption::new(format!("o{number}"), "a label")).collect();
         let field = |id| Field { options: options.clone(), ..fixtures::custom(id, &format!("f_{id}"), Kind::Dropdown) };
-        Arc::new(Registry::new(version, 99 + fields, (100..100 + fields).map(field).collect()))
+        Arc::new(Registry::new(version, (100..100 + fields).map(field).collect()))
     }
 
     async fn insert(slots: &Cache<Uuid, RegistrySlot>, account: Uuid, registry: Arc<Registry>) -> RegistrySlot {
@@ -189,12 +208,12 @@ mod tests {
 
     #[tokio::test]
     async fn registries_together_stay_within_the_limit() {
-        let bytes = large_registry(1, 1).estimated_bytes();
+        let bytes = large_registry(first(), 1).estimated_bytes();
         assert!((50_000..500_000).contains(&bytes), "{bytes}");
         let max_bytes = 10 * (bytes + ENTRY_BYTES) as u64;
         let slots = new_slots(max_bytes);
         for _ in 0..30 {
-            insert(&slots, Uuid::now_v7(), large_registry(1, 1)).await;
+            insert(&slots, Uuid::now_v7(), large_registry(first(), 1)).await;
         }
         slots.run_pending_tasks().await;
         assert_eq!((slots.entry_count(), slots.weighted_size()), (10, max_bytes));
@@ -202,18 +221,22 @@ mod tests {
 
     #[tokio::test]
     async fn registry_that_grows_takes_more_of_the_limit() {
-        let bytes = large_registry(1, 1).estimated_bytes();
+        let bytes = large_registry(first(), 1).estimated_bytes();
         let slots = new_slots(10 * (bytes + ENTRY_BYTES) as u64);
         let accounts: Vec<_> = (0..10).map(|_| Uuid::now_v7()).collect();
         for account in &accounts {
-            let slot = insert(&slots, *account, large_registry(1, 1)).await;
-            replace_older(&slots, *account, &slot, &large_registry(2, 5)).await;
+            let slot = insert(&slots, *account, large_registry(first(), 1)).await;
+            replace_older(&slots, *account, &slot, &large_registry(first().next(), 5), None).await;
         }
         slots.run_pending_tasks().await;
         assert!(slots.entry_count() <= 2, "{} entries", slots.entry_count());
         // An older registry replaces nothing.
-        let slot = insert(&slots, accounts[0], large_registry(3, 1)).await;
-        replace_older(&slots, accounts[0], &slot, &large_registry(2, 5)).await;
-        assert!(slot.load().version() >= 2);
+        let (old, new) = (first().next(), first().next().next());
+        let slot = insert(&slots, Uuid::now_v7(), large_registry(new, 1)).await;
+        replace_older(&slots, accounts[0], &slot, &large_registry(old, 5), None).await;
+        assert_eq!(slot.load().version(), new);
+        // The database has another history than the cached registry.
+        replace_older(&slots, accounts[0], &slot, &large_registry(old, 5), Some(new)).await;
+        assert_eq!(slot.load().version(), old);
     }
 }

@@ -72,7 +72,7 @@ async fn notify_changes_of_shard(
     }
     let shard = pool.shard_accounts(accounts.iter().copied());
     let moved = sqlx::query(moved).bind(accounts).bind(positions).bind(shard);
-    for row in moved.fetch_all(&mut *pool.acquire().await?).await? {
+    for row in moved.fetch_all(&mut pool.acquire().await?).await? {
         notifier.notify_stored(row_mapping::account_from_row(&row)?, row.try_get(1)?, row.try_get(2)?);
     }
     Ok(())

@@ -46,7 +46,7 @@ impl RevokedClients {
             return Ok(revoked.contains(&id));
         }
         let is_revoked = sqlx::query_scalar(IS_REVOKED).bind(id.account).bind(id.client);
-        let is_revoked: Option<bool> = is_revoked.fetch_optional(&mut *self.pool.acquire().await?).await?;
+        let is_revoked: Option<bool> = is_revoked.fetch_optional(&mut self.pool.acquire().await?).await?;
         Ok(is_revoked.unwrap_or_default())
     }
 
@@ -77,7 +77,7 @@ impl RevokedClients {
             WHERE revoked_at > least($1, now()) - interval '10 minutes' OFFSET 0) r ON true";
         // No client was revoked before this time.
         let last_read_at = last_read_at.unwrap_or(DateTime::UNIX_EPOCH);
-        let rows = sqlx::query(SELECT).bind(last_read_at).fetch_all(&mut *self.pool.acquire().await?).await?;
+        let rows = sqlx::query(SELECT).bind(last_read_at).fetch_all(&mut self.pool.acquire().await?).await?;
         let read_at = rows.first().map_or(Ok(last_read_at), |row| row.try_get("read_at"))?;
         let revoked: Vec<_> =
             rows.iter().filter(|row| has_client(row)).map(row_mapping::client_id_from_row).collect::<Result<_, _>>()?;

@@ -40,7 +40,7 @@ async fn read_end(pool: &Pool) -> Result<Option<DateTime<Utc>>, StorageError> {
     const APPLIED: &str = "SELECT installed_on, installed_on - $2 > \
          (SELECT max(installed_on) FROM _sqlx_migrations WHERE version < $1) FROM _sqlx_migrations WHERE version = $1";
     let applied = sqlx::query(APPLIED).bind(MIGRATION).bind(FIRST_START);
-    let Some(row) = applied.fetch_optional(&mut *pool.acquire().await?).await? else { return Ok(None) };
+    let Some(row) = applied.fetch_optional(&mut pool.acquire().await?).await? else { return Ok(None) };
     let (applied_at, was_in_use): (DateTime<Utc>, Option<bool>) = (row.try_get(0)?, row.try_get(1)?);
     Ok(was_in_use.unwrap_or(false).then(|| applied_at + MAX_OVERLAP))
 }

@@ -21,6 +21,7 @@ const CONNECTIONS: &str = "contacts_database_connections";
 const CONNECTIONS_MAX: &str = "contacts_database_connections_max";
 const CONNECTIONS_WAITING: &str = "contacts_database_connections_waiting";
 const CONNECTION_WAIT: &str = "contacts_database_connection_wait_seconds";
+const WRITABLE: &str = "contacts_database_writable";
 const CONNECTION_FAILURES: &str = "contacts_database_connection_failures_total";
 
 /// Describes the metrics, and starts rarely incremented counters at zero.
@@ -38,6 +39,7 @@ pub(super) fn describe_metrics() {
     describe_gauge!(CONNECTIONS, "Open database connections, by pool and state.");
     describe_gauge!(CONNECTIONS_MAX, "Maximum number of database connections of a pool.");
     describe_gauge!(CONNECTIONS_WAITING, "Callers that wait for a database connection.");
+    describe_gauge!(WRITABLE, "Whether the database can write: 1, or 0 while it is read-only.");
     describe_histogram!(CONNECTION_WAIT, Unit::Seconds, "Time to acquire a database connection.");
     describe_counter!(
         CONNECTION_FAILURES,
@@ -53,6 +55,7 @@ impl Repository {
         self.pool.update_gauges(0);
         self.reader.update_gauges();
         self.writer.update_gauges();
+        gauge!(WRITABLE).set(f64::from(u8::from(self.is_writable())));
         gauge!(SUBSCRIBED_ACCOUNTS).set(self.subscribed_account_count() as f64);
         gauge!(REGISTRIES_CACHED).set(self.registry_cache.count() as f64);
     }

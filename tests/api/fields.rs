@@ -298,6 +298,7 @@ async fn cleanup_deletes_the_stored_values_of_a_deleted_field() {
     let account = Account::on_server(&server);
     account.define(json!({"label": "Badge", "type": "text", "unique": true})).await;
     account.define(json!({"label": "Other", "type": "text"})).await;
+    account.number_fields().await;
     let id = account.create(json!({"first_name": "A", "badge": "x", "other": "unchanged"})).await;
     account.delete("/fields/badge").await.expect(204);
     let before = account.get(&format!("/contacts/{id}?properties=other")).await;

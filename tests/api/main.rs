@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod changes;
+mod cleanup;
 mod contacts;
 mod content_encoding;
 mod cors;
@@ -14,6 +15,7 @@ mod fields;
 mod fixtures;
 mod fuzz;
 mod health;
+mod history_fork;
 mod idempotency;
 mod isolation;
 mod jwks;

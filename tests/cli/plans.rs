@@ -33,17 +33,17 @@ const EXCEPTIONS: [(&str, &str); 12] = [
     ("count(c.archived_at) AS archived", "counts the contacts of an account"),
     ("c.first_name, c.last_name, c.email, c.phone", "a text query reads the contacts of an account"),
     ("ORDER BY position LIMIT $3", "reads the first entries of the feed"),
-    ("SELECT DISTINCT", "looks for options in use in all contacts of an account"),
+    ("SELECT DISTINCT c", "looks for options in use in all contacts of an account"),
+    (
+        "SELECT DISTINCT f.contact_id",
+        "reads what a search finds in an index: how much that is depends on the search, and the service limits it",
+    ),
     ("FROM pending_erasures WHERE created_at", "the table holds only erasures in progress"),
     ("FROM fields WHERE deleted_at <", "reads the index of deleted fields"),
     ("FROM clients ORDER BY", "the command lists all clients"),
-    ("FROM contact_keys WHERE account_id = $1 AND field_id = $2 AND is_active", "reads the keys of a deleted field"),
+    ("FROM contact_keys WHERE account_id = $1 AND field_id = $2 AND", "reads the keys of a deleted field"),
     ("SELECT (SELECT count(*) - 1 FROM changes)", "is a statement of the test"),
     ("passed_at FROM search_indexes", "reads the states of all indexes"),
-    (
-        "SELECT count(*) FROM (SELECT contact_id FROM (SELECT c.contact_id",
-        "is planned for each search; in an empty table all indexes cost the same. The search that follows is checked",
-    ),
     ("_sqlx_migrations", "reads the table of migrations"),
 ];
 

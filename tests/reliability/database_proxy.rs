@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,6 +24,8 @@ pub enum NetworkState {
 pub struct DatabaseProxy {
     address: SocketAddr,
     network: watch::Sender<NetworkState>,
+    /// How often the open connections were frozen.
+    freezes: watch::Sender<u64>,
 }
 
 impl DatabaseProxy {
@@ -34,12 +37,23 @@ impl DatabaseProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (network, state) = watch::channel(NetworkState::Delayed(Duration::ZERO));
+        let (freezes, frozen) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(connect(stream, socket.clone(), state.clone()));
+                tokio::spawn(connect(stream, socket.clone(), state.clone(), frozen.clone()));
             }
         });
-        Self { address, network }
+        Self { address, network, freezes }
+    }
+
+    /// Returns the address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Freezes the connections that are open now: they stay open, but no data arrives any more.
+    pub fn freeze_connections(&self) {
+        self.freezes.send_modify(|freezes| *freezes += 1);
     }
 
     /// Returns the database's URL through the proxy.
@@ -54,14 +68,27 @@ impl DatabaseProxy {
 }
 
 /// Forwards both directions of a connection until it is closed or cut.
-async fn connect(stream: TcpStream, socket: PathBuf, mut state: watch::Receiver<NetworkState>) {
+async fn connect(
+    stream: TcpStream,
+    socket: PathBuf,
+    mut state: watch::Receiver<NetworkState>,
+    mut freezes: watch::Receiver<u64>,
+) {
+    freezes.mark_unchanged();
     let Ok(database) = UnixStream::connect(socket).await else { return };
     let (from_service, to_service) = stream.into_split();
     let (from_database, to_database) = database.into_split();
-    tokio::select! {
-        () = forward(from_service, to_database, state.clone()) => {}
-        () = forward(from_database, to_service, state.clone()) => {}
-        _ = state.wait_for(|network| *network == NetworkState::Cut) => {}
+    let mut requests = pin!(forward(from_service, to_database, state.clone()));
+    let mut responses = pin!(forward(from_database, to_service, state.clone()));
+    let is_frozen = tokio::select! {
+        () = &mut requests => false,
+        () = &mut responses => false,
+        _ = state.wait_for(|network| *network == NetworkState::Cut) => false,
+        Ok(()) = freezes.changed() => true,
+    };
+    if is_frozen {
+        // Both directions are still open.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -11,6 +11,7 @@ mod crash;
 mod database_proxy;
 mod linearizable;
 mod model;
+mod moved_database;
 mod overload;
 #[allow(dead_code, reason = "another program uses the rest")]
 mod service_process;
@@ -19,3 +20,4 @@ mod stopped_instance;
 #[path = "../api/support/mod.rs"]
 mod support;
 mod unavailable_database;
+mod wrong_clock;

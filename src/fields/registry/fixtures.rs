@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 
-use super::Registry;
+use super::{Registry, RegistryVersion};
 use crate::fields::{Field, FieldId, FieldOption, Kind};
 
 /// Returns a custom field that is not unique and has no options.
@@ -31,5 +31,5 @@ pub(crate) fn registry() -> Registry {
         ..custom(101, "tags", Kind::MultiSelect)
     };
     let badge = Field { unique: true, max_length: 255, ..custom(102, "badge", Kind::Text) };
-    Registry::new(3, 103, vec![custom(100, "shoe_size", Kind::Number), tags, badge])
+    Registry::new(RegistryVersion::default(), vec![custom(100, "shoe_size", Kind::Number), tags, badge])
 }

@@ -46,8 +46,8 @@ impl FeedQuery {
 
 /// The query of a contact's history.
 pub(in crate::http) struct HistoryQuery {
-    /// The feed position before which the page starts. `None`: the page starts with the newest entry.
-    pub before: Option<i64>,
+    /// The last entry of the page before. `None`: the page starts with the newest entry.
+    pub before: Option<FeedCursor>,
     /// The maximum number of entries.
     pub limit: i64,
 }
@@ -62,7 +62,7 @@ impl HistoryQuery {
                 .or_else(|_| decode_cursor(text, FeedScope::Feed(account)))
         }));
         issues.into_result()?;
-        Ok(Self { before: after.map(|cursor| cursor.position()), limit })
+        Ok(Self { before: after, limit })
     }
 }
 

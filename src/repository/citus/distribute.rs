@@ -91,7 +91,7 @@ impl Repository {
     /// Any [`DistributeError`].
     pub async fn distribute_tables(&self, shards: Option<u32>) -> Result<DistributedTables, DistributeError> {
         // Not a pooled connection, because those have a statement timeout.
-        let mut connection = PgConnection::connect_with(&self.options).await?;
+        let mut connection = self.connect(|options| options).await?;
         check_cluster(&mut connection).await?;
         check_not_in_use(&mut connection).await?;
         distribute_missing_tables(&mut connection, shards).await?;
@@ -110,7 +110,7 @@ impl Repository {
     /// # Errors
     /// Any [`DistributeError`].
     pub async fn distributed_tables(&self) -> Result<DistributedTables, DistributeError> {
-        let mut connection = PgConnection::connect_with(&self.options).await?;
+        let mut connection = self.connect(|options| options).await?;
         check_cluster(&mut connection).await?;
         let distributed = read_distributed_tables(&mut connection).await?;
         connection.close().await?;

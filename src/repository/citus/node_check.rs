@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::repository::pool::DatabaseConnection;
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::table_layout::TableLayout;
@@ -46,7 +46,7 @@ impl NodeCheck {
     async fn check(&self, pool: &Pool) -> Result<(), StorageError> {
         let accounts = match self.take_accounts() {
             known if !known.is_empty() => known,
-            _ => account_of_each_node(&mut *pool.acquire().await?).await?,
+            _ => account_of_each_node(&mut pool.acquire().await?).await?,
         };
         if !accounts.is_empty() {
             select_ok(accounts.iter().map(|account| read_account(pool, *account).boxed())).await?;
@@ -61,7 +61,7 @@ impl NodeCheck {
     }
 }
 
-async fn account_of_each_node(connection: &mut PgConnection) -> sqlx::Result<Vec<Uuid>> {
+async fn account_of_each_node(connection: &mut DatabaseConnection) -> sqlx::Result<Vec<Uuid>> {
     const ACCOUNTS: &str = "SELECT DISTINCT ON (p.groupid) n.account_id FROM unnest($1::uuid[]) AS n (account_id) \
          JOIN pg_dist_placement p ON p.shardid = get_shard_id_for_distribution_column('accounts', n.account_id)";
     let samples: Vec<_> = (0..SAMPLES).map(|_| Uuid::new_v4()).collect();
@@ -70,6 +70,6 @@ async fn account_of_each_node(connection: &mut PgConnection) -> sqlx::Result<Vec
 
 async fn read_account(pool: &Pool, account: Uuid) -> Result<(), StorageError> {
     const READ: &str = "SELECT 1 FROM accounts WHERE account_id = $1";
-    sqlx::query(READ).bind(account).execute(&mut *pool.acquire().await?).await?;
+    sqlx::query(READ).bind(account).execute(&mut pool.acquire().await?).await?;
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use sqlx::postgres::PgConnection;
+
+use crate::repository::pool::DatabaseConnection;
 use sqlx::{Executor, Row};
 use uuid::Uuid;
 
@@ -82,7 +84,7 @@ impl ShardMap {
     /// Looks up the shards of these accounts. Returns each account with its shard.
     pub(in crate::repository) async fn load(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut DatabaseConnection,
         accounts: &[Uuid],
     ) -> sqlx::Result<Vec<(Uuid, Shard)>> {
         const SHARDS: &str = "SELECT n.account_id, p.shardid, p.groupid FROM (SELECT account_id, \

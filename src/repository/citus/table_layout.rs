@@ -105,7 +105,7 @@ impl Repository {
     /// # Errors
     /// The database is unavailable.
     pub async fn table_layout(&self) -> Result<TableLayout, StorageError> {
-        Ok(read_table_layout(&mut *self.pool.acquire().await?).await?)
+        Ok(self.pool.acquire().await?.run(read_table_layout).await?)
     }
 }
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection, Executor, Postgres};
+use sqlx::{Connection, Executor};
 use uuid::Uuid;
 
-use super::health_epoch::HealthEpoch;
-use crate::config::{DatabaseSettings, SettingsError};
+use super::connection::DatabaseConnection;
+use super::database_health::DatabaseHealth;
+use crate::config::{DatabaseSettings, DatabaseUrl, Secret, SettingsError};
 use crate::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::repository::admission::AdmissionQueue;
 use crate::repository::citus::{Shard, ShardMap};
@@ -28,6 +28,9 @@ const MAX_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// discarded first.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the database may be silent after its own time limit of a statement.
+const STATEMENT_MARGIN: Duration = Duration::from_secs(1);
+
 /// How many shards [`Pool::for_each_shard`] works on at a time, and the time limit of each.
 const SHARDS_AT_A_TIME: usize = 2;
 const SHARD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,17 +42,23 @@ const IDLE_IN_TRANSACTION_TIMEOUT: &str = "idle_in_transaction_session_timeout";
 /// outside it.
 const BATCH_LOCK_TIMEOUT: &str = "100ms";
 
-/// Returns the options of connections to the database. The service relies on no session setting except those that
+/// Returns the options of connections to each host of the database. The service relies on no session setting except those that
 /// [`open_pool`] and [`with_batch_timeouts`] set.
 ///
 /// # Errors
 /// Fails if `DATABASE_URL` is malformed.
-pub(in crate::repository) fn connect_options(settings: &DatabaseSettings) -> Result<PgConnectOptions, SettingsError> {
-    let malformed =
-        |_| SettingsError::new("DATABASE_URL", "is malformed: use postgres://user:password@host:5432/database");
-    let options: PgConnectOptions = settings.url.expose().parse().map_err(malformed)?;
+pub(in crate::repository) fn connect_options(
+    settings: &DatabaseSettings,
+) -> Result<Vec<PgConnectOptions>, SettingsError> {
+    let url =
+        DatabaseUrl::parse(settings.url.expose()).map_err(|problem| SettingsError::new("DATABASE_URL", &problem))?;
+    let malformed = |_| SettingsError::new("DATABASE_URL", "is malformed: a parameter has a bad value");
     let idle_timeout = format!("{}ms", (settings.timeout * 2).as_millis());
-    Ok(options.application_name("contacts").options([(IDLE_IN_TRANSACTION_TIMEOUT, idle_timeout)]))
+    let options = |host: &Secret| {
+        let options: PgConnectOptions = host.expose().parse().map_err(malformed)?;
+        Ok(options.application_name("contacts").options([(IDLE_IN_TRANSACTION_TIMEOUT, &idle_timeout)]))
+    };
+    url.hosts.iter().map(options).collect()
 }
 
 /// Adds the timeouts of connections that write batches: 100 ms for a lock, and a second in which a transaction may do
@@ -68,7 +77,9 @@ pub(in crate::repository) struct Pool {
     /// A permit for each connection, which accounts share.
     permits: FairSemaphore,
     queue: Arc<AdmissionQueue>,
-    health_epoch: HealthEpoch,
+    health: DatabaseHealth,
+    /// How long the database may be silent during a statement.
+    time_limit: Duration,
     shard_map: ShardMap,
     metrics: PoolMetrics,
 }
@@ -101,7 +112,7 @@ impl Pool {
         let acquire = async {
             let permit = tokio::time::timeout(MAX_ACQUIRE_TIMEOUT, self.permits.acquire(account, 1)).await;
             let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
-            Ok(AdmittedConnection { connection: self.connections.acquire().await?, _permit: permit })
+            Ok(AdmittedConnection { connection: self.acquire_healthy().await?, _permit: permit })
         };
         self.measure(Box::pin(acquire)).await
     }
@@ -110,8 +121,14 @@ impl Pool {
     ///
     /// # Errors
     /// Fails if no connection was free within the timeout, or if the database is down.
-    pub(in crate::repository) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        self.measure(Box::pin(self.connections.acquire())).await
+    pub(in crate::repository) async fn acquire(&self) -> sqlx::Result<DatabaseConnection> {
+        self.measure(Box::pin(self.acquire_healthy())).await
+    }
+
+    async fn acquire_healthy(&self) -> sqlx::Result<DatabaseConnection> {
+        let mut loss = self.health.wait_until_reachable().await?;
+        let connection = loss.unless_lost(self.connections.acquire()).await?;
+        Ok(DatabaseConnection::new(connection, self.health.clone(), loss, self.time_limit))
     }
 
     /// Waits for the acquisition of a connection, and measures it.
@@ -183,10 +200,32 @@ impl Pool {
         let mut shards: HashMap<_, _> = accounts.iter().filter_map(known).collect();
         let unknown: Vec<_> = accounts.iter().copied().filter(|account| !shards.contains_key(account)).collect();
         if !unknown.is_empty() {
-            shards.extend(self.shard_map.load(&mut *self.acquire().await?, &unknown).await?);
+            shards.extend(self.shard_map.load(&mut self.acquire().await?, &unknown).await?);
         }
         let shards = accounts.iter().map(|account| shards.get(account).copied());
         shards.collect::<Option<_>>().ok_or_else(|| sqlx::Error::Protocol("a shard is on no node".into()))
+    }
+
+    /// Returns the options of a connection outside the pool, to the host of the pool's new connections.
+    ///
+    /// # Errors
+    /// Fails if the database is down.
+    pub(in crate::repository) async fn outside_options(
+        &self,
+        base: &PgConnectOptions,
+    ) -> sqlx::Result<PgConnectOptions> {
+        self.health.wait_until_reachable().await?;
+        let current = self.connections.connect_options();
+        Ok(base.clone().host(current.get_host()).port(current.get_port()))
+    }
+
+    /// Opens new connections to this host from now on.
+    pub(super) fn use_host(&self, host: &PgConnectOptions) {
+        let current = self.connections.connect_options();
+        let (name, port) = (host.get_host(), host.get_port());
+        if (current.get_host(), current.get_port()) != (name, port) {
+            self.connections.set_connect_options((*current).clone().host(name).port(port));
+        }
     }
 
     /// Returns the map of shards.
@@ -197,11 +236,6 @@ impl Pool {
     /// Forgets which shards the accounts are in, because a shard was split.
     pub(in crate::repository) fn forget_shards(&self) {
         self.shard_map.clear();
-    }
-
-    /// Whether a connection that was idle for this long must be tested before use.
-    pub(super) fn requires_test(&self, idle: Duration) -> bool {
-        self.health_epoch.requires_test(idle)
     }
 
     /// Whether the pool has been closed.
@@ -227,27 +261,20 @@ impl Pool {
 
 /// A connection for a request of an account.
 pub(in crate::repository) struct AdmittedConnection {
-    connection: PoolConnection<Postgres>,
+    connection: DatabaseConnection,
     _permit: FairPermit,
 }
 
-impl AdmittedConnection {
-    /// Closes the connection when it is dropped, instead of returning it to the pool.
-    pub(in crate::repository) fn close_on_drop(&mut self) {
-        self.connection.close_on_drop();
-    }
-}
-
 impl Deref for AdmittedConnection {
-    type Target = PgConnection;
+    type Target = DatabaseConnection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &DatabaseConnection {
         &self.connection
     }
 }
 
 impl DerefMut for AdmittedConnection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut DatabaseConnection {
         &mut self.connection
     }
 }
@@ -272,7 +299,7 @@ pub(in crate::repository) fn open_pool(
     settings: &DatabaseSettings,
     options: PgConnectOptions,
     max_connections: u32,
-    (health_epoch, shard_map): (&HealthEpoch, &ShardMap),
+    (health, shard_map): (&DatabaseHealth, &ShardMap),
 ) -> Pool {
     let milliseconds = |timeout: Duration| format!("{}ms", timeout.as_millis());
     let session_settings = [
@@ -285,7 +312,7 @@ pub(in crate::repository) fn open_pool(
         ("jit", "off".to_owned()),
         ("statement_timeout", milliseconds(settings.timeout)),
     ];
-    let (acquire_epoch, release_epoch) = (health_epoch.clone(), health_epoch.clone());
+    let (acquire_health, release_health) = (health.clone(), health.clone());
     let connections = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
@@ -301,16 +328,11 @@ pub(in crate::repository) fn open_pool(
             }
         })
         .before_acquire(move |connection, usage| {
-            let requires_test = acquire_epoch.requires_test(usage.idle_for);
-            Box::pin(async move {
-                if requires_test {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
+            let health = acquire_health.clone();
+            Box::pin(async move { health.test(connection, usage.age, usage.idle_for).await })
         })
         .after_release(move |connection, _| {
-            let health_epoch = release_epoch.clone();
+            let health = release_health.clone();
             // A batch of a thousand writes makes the buffers large, and every connection runs such a batch now and
             // then.
             connection.shrink_buffers();
@@ -320,12 +342,13 @@ pub(in crate::repository) fn open_pool(
                 // reporting the result; that ping cannot be turned off. Neither ping delays the caller.
                 let pinged = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
                 let pinged = pinged.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-                pinged.inspect_err(|_| health_epoch.record_broken_connection()).map(|()| true)
+                pinged.inspect_err(|_| health.record_broken_connection()).map(|()| true)
             })
         })
         .connect_lazy_with(options.options(session_settings));
     let queue = Arc::new(AdmissionQueue::new(max_connections));
     let permits = FairSemaphore::new(max_connections as usize);
-    let (health_epoch, shard_map) = (health_epoch.clone(), shard_map.clone());
-    Pool { connections, permits, queue, health_epoch, shard_map, metrics: PoolMetrics::new(name) }
+    let (health, shard_map) = (health.clone(), shard_map.clone());
+    let time_limit = settings.timeout + STATEMENT_MARGIN;
+    Pool { connections, permits, queue, health, time_limit, shard_map, metrics: PoolMetrics::new(name) }
 }

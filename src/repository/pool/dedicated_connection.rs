@@ -5,12 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use super::connection::DatabaseConnection;
 use super::connection_pool::Pool;
 use crate::repository::statement::ShardAccounts;
 
@@ -39,6 +37,11 @@ impl DedicatedConnections {
     fn new(pool: Pool, workers: u32, new_slot: impl Fn() -> Option<ConnectionSlot>) -> Self {
         let new_connection = |_| DedicatedConnection { pool: pool.clone(), slot: new_slot(), permits: None };
         Self { connections: (0..workers).map(new_connection).collect(), pool }
+    }
+
+    /// Returns the pool of the connections.
+    pub(in crate::repository) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Returns an additional connection, which returns to the pool after each use.
@@ -81,7 +84,7 @@ pub(in crate::repository) struct DedicatedConnection {
 /// A connection in use by a worker. It returns to the pool when it is dropped, unless it is passed to
 /// [`DedicatedConnection::put_back`].
 pub(in crate::repository) struct WorkerConnection {
-    connection: PoolConnection<Postgres>,
+    connection: DatabaseConnection,
     acquired_at: Instant,
     last_used: Instant,
     _permit: Option<OwnedSemaphorePermit>,
@@ -115,7 +118,7 @@ impl DedicatedConnection {
     /// Fails if no connection was free within the timeout, or if the database is down.
     pub(in crate::repository) async fn acquire(&self) -> sqlx::Result<WorkerConnection> {
         if let Some(mut idle) = self.take_idle()
-            && self.is_healthy(&mut idle).await
+            && idle.is_healthy().await
         {
             return Ok(idle);
         }
@@ -129,7 +132,7 @@ impl DedicatedConnection {
 
     /// Keeps a connection for the next use. It must be idle: no transaction or result is open.
     pub(in crate::repository) fn put_back(&self, connection: WorkerConnection) {
-        let may_keep = connection.acquired_at.elapsed() < MAX_KEEP;
+        let may_keep = connection.is_usable() && connection.acquired_at.elapsed() < MAX_KEEP;
         let idle = may_keep.then(|| WorkerConnection { last_used: Instant::now(), ..connection });
         if let Some(mut slot) = self.slot() {
             *slot = idle;
@@ -146,22 +149,27 @@ impl DedicatedConnection {
     fn slot(&self) -> Option<MutexGuard<'_, Option<WorkerConnection>>> {
         Some(self.slot.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    async fn is_healthy(&self, idle: &mut WorkerConnection) -> bool {
-        !self.pool.requires_test(idle.last_used.elapsed()) || idle.ping().await.is_ok()
+impl WorkerConnection {
+    /// Whether a connection that was kept can be used again.
+    async fn is_healthy(&mut self) -> bool {
+        // It may have been opened long before it was acquired, but it was tested then.
+        let (age, idle) = (self.acquired_at.elapsed(), self.last_used.elapsed());
+        self.connection.is_usable() && self.connection.test(age, idle).await
     }
 }
 
 impl Deref for WorkerConnection {
-    type Target = PgConnection;
+    type Target = DatabaseConnection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &DatabaseConnection {
         &self.connection
     }
 }
 
 impl DerefMut for WorkerConnection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut DatabaseConnection {
         &mut self.connection
     }
 }

@@ -1,9 +1,13 @@
 //! Connection pools, and the connections that workers keep between batches.
 
+mod connection;
 mod connection_pool;
+mod database_health;
 mod dedicated_connection;
-mod health_epoch;
+mod probe;
 
+pub(super) use connection::{DatabaseConnection, Transaction};
 pub(super) use connection_pool::{AdmittedConnection, Pool, connect_options, open_pool, with_batch_timeouts};
+pub(super) use database_health::DatabaseHealth;
 pub(super) use dedicated_connection::{DedicatedConnection, DedicatedConnections};
-pub(super) use health_epoch::HealthEpoch;
+pub(super) use probe::DatabaseProbe;

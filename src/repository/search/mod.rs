@@ -74,7 +74,7 @@ impl SearchState {
     }
 
     async fn collation(&self, pool: &Pool) -> Result<Collation, StorageError> {
-        let detect = async || Collation::detect(&mut *pool.acquire().await?).await;
+        let detect = async || Collation::detect(&mut pool.acquire().await?).await;
         Ok(*self.collation.get_or_try_init(detect).await?)
     }
 }
@@ -121,7 +121,8 @@ impl Repository {
         if source.is_scan(request.criteria.condition_count()) {
             return self.run_scan(context.account, statement).await;
         }
-        let contacts = run(&self.pool, context.account, statement).await?;
+        // While there are few entries, PostgreSQL may look up values through any index, so that plan is not kept.
+        let contacts = run(&self.pool, context.account, statement, !source.looks_up_values()).await?;
         // Before the first contact: the index was reset, or its lookups have found too many contacts (the sample is only a part of them).
         let mut contacts = Box::pin(contacts.peekable());
         match contacts.as_mut().next_if(Result::is_err).await {
@@ -161,7 +162,7 @@ impl Repository {
         }
         let mut probe = probe_statement(context, request, &branches, order)?;
         let mut connection = self.pool.acquire_for(account).await?;
-        let Some(row) = query(&mut probe)?.fetch_optional(&mut *connection).await? else {
+        let Some(row) = query(&mut probe, true)?.fetch_optional(&mut *connection).await? else {
             requests.add_without_index(account);
             return Ok(Source::All);
         };
@@ -186,7 +187,7 @@ impl Repository {
         self.search_state.scans.try_admit(account)?;
         let permit = timeout_at(deadline, self.search_state.scans.acquire(account)).await;
         let permit = permit.map_err(|_| StorageError::SlowSearch)?;
-        let mut contacts = run(&self.pool, account, statement).await?;
+        let mut contacts = run(&self.pool, account, statement, true).await?;
         let (sender, mut receiver) = mpsc::channel(MAX_QUEUED_CONTACTS);
         let task = tokio::spawn(async move {
             while let Some(contact) = contacts.next().await
@@ -204,17 +205,25 @@ impl Repository {
     }
 }
 
-/// Runs a statement.
-async fn run(pool: &Pool, account: Uuid, mut statement: SqlBuilder) -> Result<RowStream<Contact>, StorageError> {
-    let query = query(&mut statement)?;
+/// Runs a statement. `is_repeated`: most callers send searches of its form again and again.
+async fn run(
+    pool: &Pool,
+    account: Uuid,
+    mut statement: SqlBuilder,
+    is_repeated: bool,
+) -> Result<RowStream<Contact>, StorageError> {
+    let query = query(&mut statement, is_repeated)?;
     Ok(stream_rows(pool.acquire_for(account).await?, query, row_mapping::contact_from_row))
 }
 
-/// Returns the query of a statement. The connection keeps it as a prepared statement, because most callers send searches of one
-/// form again and again, and planning one takes as long as executing it. Long texts are rarely sent again.
-fn query(statement: &mut SqlBuilder) -> sqlx::Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
+/// Returns the query of a statement. If it is repeated, the connection keeps it as a prepared statement: planning it takes as long as
+/// executing it. Long texts are rarely sent again.
+fn query(
+    statement: &mut SqlBuilder,
+    is_repeated: bool,
+) -> sqlx::Result<sqlx::query::Query<'static, Postgres, PgArguments>> {
     let arguments = statement.build().take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
     let sql = std::mem::take(statement).into_sql();
-    let is_short = sql.as_str().len() <= MAX_PREPARED_LENGTH;
-    Ok(sqlx::query_with(sql, arguments).persistent(is_short))
+    let is_prepared = is_repeated && sql.as_str().len() <= MAX_PREPARED_LENGTH;
+    Ok(sqlx::query_with(sql, arguments).persistent(is_prepared))
 }

@@ -66,13 +66,16 @@ pub(super) fn push_column(sql: &mut SqlBuilder, field: &Field) {
         sql.push("c.").push(column);
         return;
     }
-    let (before, after) = match SqlType::from_field(field) {
-        SqlType::Numeric => ("(c.custom->", ")::numeric"),
-        SqlType::Boolean => ("(c.custom->", ")::boolean"),
-        SqlType::OptionSet => ("(c.custom->", ")"),
-        SqlType::Text | SqlType::Email | SqlType::Timestamp | SqlType::Uuid => ("(c.custom->>", ")"),
+    // A value of another type counts as unset. The cast would fail.
+    let (json_type, operator, cast) = match SqlType::from_field(field) {
+        SqlType::Numeric => ("number", "->", "::numeric"),
+        SqlType::Boolean => ("boolean", "->", "::boolean"),
+        SqlType::OptionSet => ("array", "->", ""),
+        SqlType::Text | SqlType::Email | SqlType::Timestamp | SqlType::Uuid => ("string", "->>", ""),
     };
-    sql.push(before).push_bind(field.id.0.to_string()).push(after);
+    sql.push("CASE jsonb_typeof(c.custom->").push_bind(field.id.0.to_string());
+    sql.push(") WHEN '").push(json_type).push("' THEN (c.custom").push(operator);
+    sql.push_bind(field.id.0.to_string()).push(")").push(cast).push(" END");
 }
 
 /// Returns the column of a system field, `None` for a custom field.

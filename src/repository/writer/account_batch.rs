@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::write_job::{JobResult, WriteJob};
 use crate::contacts::{Change, ChangeKind, Contact, Effects, LastChange, Lookups, UnitOfWork, Write};
-use crate::fields::{CustomSelection, Registry};
+use crate::fields::{CustomSelection, Registry, RegistryVersion};
 use crate::repository::idempotency::{NewStoredResponse, StoredResponse};
 use crate::repository::statement::ShardAccounts;
 
@@ -23,7 +23,7 @@ pub(super) const MAX_BOUND_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct AccountState {
     /// The version of its registry.
-    pub(super) registry: i64,
+    pub(super) registry: RegistryVersion,
     /// The position of its last change; `None` if it was not read, because the jobs do not depend on it.
     pub(super) position: Option<i64>,
 }

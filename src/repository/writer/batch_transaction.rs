@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sqlx::Connection;
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
@@ -20,6 +18,7 @@ use super::transaction_memory::{TransactionMemory, WriteMemory};
 use super::write_job::{WriteJob, fail_jobs};
 use crate::repository::accounts::insert_accounts;
 use crate::repository::error::StorageError;
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::pool::{DedicatedConnection, Pool};
 
 /// Jobs that were not written and have no reply yet, with the error.
@@ -222,7 +221,7 @@ async fn try_store(
 
 /// Stores batches of accounts of one shard on Citus, which does not support the statements that need no transaction.
 async fn store_in_transaction(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut [&mut AccountBatch],
     advances_accounts: bool,
 ) -> Result<StoredAccounts, StorageError> {
@@ -239,7 +238,7 @@ async fn store_in_transaction(
 
 /// Inserts the rows of accounts that are about to get their first contact.
 async fn insert_new_accounts(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: impl Iterator<Item = &AccountBatch>,
 ) -> Result<(), StorageError> {
     let new: Vec<_> = batches.filter(|batch| batch.state.is_none()).collect();
@@ -285,7 +284,7 @@ pub(super) async fn write_waiting(
 }
 
 async fn try_write_waiting(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     memory: &mut TransactionMemory,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     order: LockOrder,
@@ -328,7 +327,7 @@ async fn try_write_waiting(
 
 /// Loads the state that the jobs depend on, and applies them in memory.
 async fn load_and_apply(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 use sqlx::types::chrono::{DateTime, Utc};
 
-use crate::repository::error::StorageError;
+use crate::repository::pool::DatabaseConnection;
 
 /// The number of bytes at which the buffer is sent. The database processes these bytes while the next rows are encoded.
 const CHUNK_SIZE: usize = 32 * 1024;
@@ -27,11 +27,20 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 /// # Errors
 /// Fails if a row cannot be encoded or the database fails. No row was inserted.
 pub(super) async fn copy_rows<T>(
+    connection: &mut DatabaseConnection,
+    statement: &'static str,
+    rows: &[T],
+    encode: fn(&mut CopyRow<'_>, &T) -> sqlx::Result<()>,
+) -> sqlx::Result<()> {
+    connection.run(|connection| send_rows(connection, statement, rows, encode)).await
+}
+
+async fn send_rows<T>(
     connection: &mut PgConnection,
     statement: &'static str,
     rows: &[T],
-    encode: fn(&mut CopyRow<'_>, &T) -> Result<(), StorageError>,
-) -> Result<(), StorageError> {
+    encode: fn(&mut CopyRow<'_>, &T) -> sqlx::Result<()>,
+) -> sqlx::Result<()> {
     let mut copy = connection.copy_in_raw(statement).await?;
     let mut buffer = HEADER.to_vec();
     for row in rows {
@@ -58,17 +67,14 @@ pub(super) struct CopyRow<'b> {
 
 impl<'b> CopyRow<'b> {
     /// Appends a row to the buffer.
-    fn encode(
-        buffer: &'b mut Vec<u8>,
-        append_values: impl FnOnce(&mut Self) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+    fn encode(buffer: &'b mut Vec<u8>, append_values: impl FnOnce(&mut Self) -> sqlx::Result<()>) -> sqlx::Result<()> {
         let start = buffer.len();
         buffer.extend([0; 2]);
         let mut row = Self { buffer, values: 0, is_too_long: false };
         append_values(&mut row)?;
         let Self { buffer, values, is_too_long } = row;
         if is_too_long {
-            return Err(sqlx::Error::Encode("a value of 2 GiB or more".into()).into());
+            return Err(sqlx::Error::Encode("a value of 2 GiB or more".into()));
         }
         buffer[start..start + 2].copy_from_slice(&values.to_be_bytes());
         Ok(())
@@ -125,17 +131,17 @@ impl<'b> CopyRow<'b> {
     }
 
     /// Appends a value of type `json`.
-    pub(super) fn json(&mut self, value: &impl serde::Serialize) -> Result<&mut Self, StorageError> {
+    pub(super) fn json(&mut self, value: &impl serde::Serialize) -> sqlx::Result<&mut Self> {
         self.serialized(None, value)
     }
 
     /// Appends a value of type `jsonb`.
-    pub(super) fn jsonb(&mut self, value: &impl serde::Serialize) -> Result<&mut Self, StorageError> {
+    pub(super) fn jsonb(&mut self, value: &impl serde::Serialize) -> sqlx::Result<&mut Self> {
         self.serialized(Some(JSONB_VERSION), value)
     }
 
     /// Appends a value as JSON, after a version byte if there is one.
-    fn serialized(&mut self, version: Option<u8>, value: &impl serde::Serialize) -> Result<&mut Self, StorageError> {
+    fn serialized(&mut self, version: Option<u8>, value: &impl serde::Serialize) -> sqlx::Result<&mut Self> {
         let start = self.buffer.len();
         self.buffer.extend([0; 4]);
         self.buffer.extend(version);

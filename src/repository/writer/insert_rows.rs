@@ -4,8 +4,6 @@
 //! planned anew each time and needs a second round trip, but an import is a quarter faster. Changes of stored contacts take
 //! the same time either way.
 
-use sqlx::postgres::PgConnection;
-
 use super::account_batch::{AccountBatch, shard_accounts};
 use super::binary_copy::copy_rows;
 use super::bind_columns::{
@@ -14,6 +12,7 @@ use super::bind_columns::{
 };
 use crate::fields::system;
 use crate::repository::error::StorageError;
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::statement::{ArrayColumn, column_names, comma_separated, join_accounts, rows_from_arrays, sql};
 
 /// The minimum number of new contacts for `COPY`.
@@ -59,12 +58,12 @@ fn uses_copy(batches: &[&AccountBatch]) -> bool {
 
 /// Inserts new contacts.
 pub(super) async fn insert_contacts(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &[&AccountBatch],
 ) -> Result<(), StorageError> {
     let created: Vec<ContactRow<'_>> = created_contacts(batches, AccountBatch::known_last).collect();
     if uses_copy(batches) {
-        return copy_contacts(connection, &created).await;
+        return Ok(copy_contacts(connection, &created).await?);
     }
     let columns = ContactColumns::new(created)?;
     if columns.is_empty() {
@@ -103,7 +102,7 @@ pub(super) fn insert_contacts_sql(
     format!("INSERT INTO contacts ({}) SELECT {values} FROM {rows}", column_names(&columns))
 }
 
-async fn copy_contacts(connection: &mut PgConnection, created: &[ContactRow<'_>]) -> Result<(), StorageError> {
+async fn copy_contacts(connection: &mut DatabaseConnection, created: &[ContactRow<'_>]) -> sqlx::Result<()> {
     let statement = sql!("COPY contacts ({}) FROM STDIN (FORMAT binary)", column_names(&new_contact_columns()));
     copy_rows(connection, statement, created, |row, created| {
         let ContactRow { account, contact, .. } = created;
@@ -124,17 +123,20 @@ async fn copy_contacts(connection: &mut PgConnection, created: &[ContactRow<'_>]
 }
 
 /// Inserts the new unique keys of contacts.
-pub(super) async fn insert_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+pub(super) async fn insert_keys(
+    connection: &mut DatabaseConnection,
+    batches: &[&AccountBatch],
+) -> Result<(), StorageError> {
     let insert = sql!("{}", insert_keys_sql(1, "a", &join_accounts(1 + ADDED_KEY_COLUMNS)));
     const COPY: &str =
         "COPY contact_keys (account_id, contact_id, field_id, key, is_active) FROM STDIN (FORMAT binary)";
     let added = added_keys(batches);
     if uses_copy(batches) {
-        return copy_rows(connection, COPY, &added, |row, (account, contact, key, is_active)| {
+        let copied = copy_rows(connection, COPY, &added, |row, (account, contact, key, is_active)| {
             row.uuid(*account).uuid(*contact).integer(key.field.0).text(Some(&key.key)).boolean(*is_active);
             Ok(())
-        })
-        .await;
+        });
+        return Ok(copied.await?);
     }
     if !added.is_empty() {
         bind_added_keys(sqlx::query(insert), &added)
@@ -161,20 +163,20 @@ pub(super) fn insert_keys_sql(first: usize, account: &str, join: &str) -> String
 
 /// Inserts the entries of the change feed.
 pub(super) async fn insert_changes(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &[&AccountBatch],
 ) -> Result<(), StorageError> {
     let changes = ChangeRow::all(batches, AccountBatch::known_last);
     if uses_copy(batches) {
         let statement = sql!("COPY changes ({}) FROM STDIN (FORMAT binary)", column_names(&CHANGE_COLUMNS));
-        return copy_rows(connection, statement, &changes, |row, placed| {
+        let copied = copy_rows(connection, statement, &changes, |row, placed| {
             let ChangeRow { account, change, .. } = placed;
             row.uuid(*account).bigint(placed.position()).uuid(change.contact_id).bigint(placed.previous_position());
             row.text(Some(change.kind.as_str())).text(change.actor.as_deref()).timestamp(Some(placed.at()));
             row.json(&placed.placed_change().changed_values())?;
             Ok(())
-        })
-        .await;
+        });
+        return Ok(copied.await?);
     }
     if !changes.is_empty() {
         let insert = sql!("{} {}", insert_changes_sql(1, false), join_accounts(1 + CHANGE_COLUMNS.len()));

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::account_batch::{AccountBatch, AccountState, shard_accounts};
 use super::transaction_memory::{MAX_TRANSACTION_BYTES, TransactionMemory};
 use crate::contacts::{Contact, Lookups, UniqueKey};
-use crate::fields::{CustomSelection, FieldId};
+use crate::fields::{CustomSelection, FieldId, RegistryVersion};
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::IdempotencyKeys;
 use crate::repository::last_changes::last_position_in_shard_sql;
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
 use crate::repository::statement::{shard_condition, shard_condition_of_newest, sql};
 
@@ -34,7 +35,7 @@ const MAX_CONTACTS: usize = 512;
 /// The jobs whose data does not fit into the memory of the transaction are deferred. If there is only one batch, at least
 /// the data of its first write is loaded.
 pub(super) async fn load_state(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
@@ -65,7 +66,7 @@ pub(super) async fn load_state(
 
 /// Loads contacts and key holders until the jobs need no others or the memory of the transaction is full.
 async fn load_contacts_and_keys(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
@@ -135,7 +136,7 @@ const CUSTOM_BYTES: &str = "CASE WHEN c.custom_size_version = c.version THEN c.c
 /// Loads rows until the memory of the transaction is full. One statement loads most batches, so all rows are from one
 /// snapshot.
 async fn load_rows(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     required: RequiredRows,
     memory: &mut TransactionMemory,
@@ -195,7 +196,7 @@ fn select_sql(has_keys: bool) -> String {
 
 /// Loads rows with one statement. Returns the memory that their contacts take.
 async fn load_next_rows(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     required: &[RequiredRow],
     memory: &mut TransactionMemory,
@@ -253,7 +254,9 @@ async fn load_next_rows(
 /// Records the state of the account in a row.
 fn set_account_state(batch: &mut AccountBatch, row: &PgRow) -> sqlx::Result<()> {
     let registry: Option<i64> = row.try_get("registry_version")?;
-    let state = registry.map(|registry| Ok(AccountState { registry, position: row.try_get("position")? }));
+    let state = registry.map(|registry| {
+        Ok(AccountState { registry: RegistryVersion::from_stored(registry), position: row.try_get("position")? })
+    });
     batch.set_account_state(state.transpose().map_err(|error: sqlx::Error| error)?);
     let newest_id: Option<Uuid> = row.try_get("newest_id")?;
     newest_id.into_iter().for_each(|id| batch.unit_of_work.set_newest_id(id));
@@ -271,7 +274,7 @@ fn with_known_size(contact: Contact, row: &PgRow) -> sqlx::Result<Contact> {
 
 /// Loads the responses stored under the idempotency keys of all jobs, until the memory of the transaction is full.
 async fn load_stored_responses(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
     memory: &mut TransactionMemory,
 ) -> Result<(), StorageError> {
@@ -299,7 +302,7 @@ async fn load_stored_responses(
 /// Finds the contacts that earlier transactions of the jobs have written and that have been purged since. The response
 /// of such a job must not be stored: the purge could not erase it.
 async fn find_purged_contacts(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut BTreeMap<Uuid, AccountBatch>,
 ) -> Result<(), StorageError> {
     const EXISTING: &str = "SELECT id FROM contacts WHERE account_id = $1 AND id = ANY ($2)";

@@ -113,7 +113,7 @@ pub(super) fn locked_accounts_sql(first: usize, columns: &[ArrayColumn], variant
 pub(super) fn bind_accounts<'a>(query: Statement<'a>, batches: &[&AccountBatch]) -> Statement<'a> {
     query
         .bind(batches.iter().map(|batch| batch.account).collect::<Vec<_>>())
-        .bind(batches.iter().map(|batch| batch.state.unwrap_or_default().registry).collect::<Vec<_>>())
+        .bind(batches.iter().map(|batch| batch.state.unwrap_or_default().registry.stored()).collect::<Vec<_>>())
         .bind(batches.iter().map(|batch| batch.unit_of_work.changes().len() as i64).collect::<Vec<_>>())
 }
 

@@ -1,9 +1,9 @@
 //! Row locks: the lock of an account with the timeouts of the transaction, and the wait for the locks of others.
 
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::repository::error::StorageError;
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::pool::Pool;
 
 /// Whether jobs are loaded and applied before or after their account is locked.
@@ -21,7 +21,7 @@ pub(super) enum LockOrder {
 /// If the jobs are applied before, the transaction may do nothing for a second: an instance that is stopped must not hold its
 /// locks. Otherwise jobs with large contacts are applied meanwhile, which may take longer.
 pub(super) async fn lock_account(
-    transaction: &mut PgConnection,
+    transaction: &mut DatabaseConnection,
     account: Uuid,
     order: LockOrder,
     is_distributed: bool,
@@ -45,7 +45,7 @@ pub(super) async fn lock_account(
 
 /// Sets the timeouts of a transaction of a batch on Citus: 100 ms for a lock, and a second in which it may do nothing. On
 /// PostgreSQL, the connections have them (`with_batch_timeouts` in `pool`).
-pub(super) async fn set_batch_timeouts(transaction: &mut PgConnection) -> Result<(), StorageError> {
+pub(super) async fn set_batch_timeouts(transaction: &mut DatabaseConnection) -> Result<(), StorageError> {
     sqlx::raw_sql(SET_LOCK_TIMEOUT).execute(&mut *transaction).await?;
     sqlx::raw_sql(SET_IDLE_TIMEOUT).execute(transaction).await?;
     Ok(())
@@ -63,6 +63,6 @@ const SET_IDLE_TIMEOUT: &str = "SELECT set_config('idle_in_transaction_session_t
 /// Fails if the database fails or is overloaded, or if the statement timeout ends the wait.
 pub(super) async fn wait_for_row_locks(pool: &Pool, account: Uuid, contacts: &[Uuid]) -> Result<(), StorageError> {
     const WAIT: &str = "SELECT 1 FROM contacts WHERE account_id = $1 AND id = ANY ($2) ORDER BY id FOR NO KEY UPDATE";
-    sqlx::query(WAIT).bind(account).bind(contacts).execute(&mut *pool.acquire().await?).await?;
+    sqlx::query(WAIT).bind(account).bind(contacts).execute(&mut pool.acquire().await?).await?;
     Ok(())
 }

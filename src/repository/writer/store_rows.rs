@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
@@ -21,6 +20,7 @@ use super::lock_accounts::{
 use super::store_transaction::delete_keys_sql;
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::{bind_new_responses, insert_new_responses_sql};
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::statement::{ArrayColumn, rows_from_arrays};
 
 /// The columns of an account after [`ACCOUNT_COLUMNS`]: its last position as the batch expects it; the time before which
@@ -79,7 +79,7 @@ fn store_rows_sql(variant: Variant) -> String {
 /// # Errors
 /// Fails if the database fails or is overloaded. Nothing was stored then, unless the error leaves that unknown.
 pub(super) async fn store_rows(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut [&mut AccountBatch],
     locking: Locking,
     advances_accounts: bool,

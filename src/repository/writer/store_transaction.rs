@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::account_batch::{AccountBatch, MAX_BOUND_BYTES, shard_accounts};
@@ -21,6 +20,7 @@ use crate::repository::error::StorageError;
 use crate::repository::history_erasure::{self, PendingErasure};
 use crate::repository::idempotency;
 use crate::repository::last_changes::read_last_changes;
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::statement::{ShardAccounts, rows_from_arrays, shard_condition, sql};
 
 /// The result of [`store_all`].
@@ -38,7 +38,7 @@ pub(super) struct StoredAccounts {
 /// Fails if the database fails or is overloaded, and with [`StorageError::Stale`] when a contact has changed since it
 /// was read. The caller must then roll the transaction back.
 pub(super) async fn store_all(
-    transaction: &mut PgConnection,
+    transaction: &mut DatabaseConnection,
     batches: &mut [&mut AccountBatch],
     advances_accounts: bool,
 ) -> Result<StoredAccounts, StorageError> {
@@ -66,7 +66,7 @@ pub(super) async fn store_all(
 /// # Errors
 /// The errors of [`store_all`].
 async fn store_values_of_accounts(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut [&mut AccountBatch],
     advances_accounts: bool,
 ) -> Result<HashSet<Uuid>, StorageError> {
@@ -84,7 +84,7 @@ async fn store_values_of_accounts(
 /// Locks the accounts that no other transaction has locked, and places their batches. Returns the accounts to be stored:
 /// those whose contacts and keys have not changed since they were read. They stay locked until the transaction ends.
 async fn lock_and_place(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut [&mut AccountBatch],
     advances_accounts: bool,
 ) -> Result<HashSet<Uuid>, StorageError> {
@@ -127,7 +127,10 @@ async fn lock_and_place(
 /// Returns the accounts of which a contact that was read has another version or was purged, or of which a key that was claimed
 /// is held by a contact. A contact that stays the same counts, too: it can be in a response to be stored, which a purge could
 /// not erase any more, or be a precondition of an atomic request.
-async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<Vec<Uuid>, StorageError> {
+async fn find_outdated(
+    connection: &mut DatabaseConnection,
+    batches: &[&AccountBatch],
+) -> Result<Vec<Uuid>, StorageError> {
     let outdated = sql!(
         "SELECT n.account_id FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS n (account_id, id, version) \
          LEFT JOIN LATERAL (SELECT version FROM contacts t WHERE account_id = n.account_id AND id = n.id AND {} LIMIT 1) c ON true \
@@ -163,7 +166,7 @@ async fn find_outdated(connection: &mut PgConnection, batches: &[&AccountBatch])
 }
 
 /// Stores the new positions of accounts in their rows, for instances of an older build.
-async fn advance_accounts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+async fn advance_accounts(connection: &mut DatabaseConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
     let advance = sql!(
         "UPDATE accounts a SET last_position = n.position FROM unnest($1::uuid[], $2::bigint[]) \
          AS n (account_id, position) CROSS JOIN LATERAL \
@@ -182,7 +185,7 @@ async fn advance_accounts(connection: &mut PgConnection, batches: &[&AccountBatc
 }
 
 /// Updates contacts. Values that are too large to be bound together are divided among several statements.
-async fn update_contacts(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+async fn update_contacts(connection: &mut DatabaseConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
     let shard = shard_accounts(batches.iter().copied());
     let (large, other): (Vec<_>, Vec<_>) = batches.iter().copied().partition(|batch| batch.is_large());
     update_rows(connection, updated_contacts(&other, AccountBatch::known_last).collect(), &shard).await?;
@@ -200,7 +203,7 @@ async fn update_contacts(connection: &mut PgConnection, batches: &[&AccountBatch
 }
 
 async fn update_rows(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     rows: Vec<ContactRow<'_>>,
     shard: &ShardAccounts,
 ) -> Result<(), StorageError> {
@@ -229,7 +232,7 @@ async fn update_rows(
 }
 
 /// Deletes the unique keys that contacts no longer have.
-async fn delete_keys(connection: &mut PgConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
+async fn delete_keys(connection: &mut DatabaseConnection, batches: &[&AccountBatch]) -> Result<(), StorageError> {
     let deleted = KeyColumns::new(removed_keys(batches));
     if !deleted.is_empty() {
         let delete = sql!("{}", delete_keys_sql(1, "", &|table| format!(" AND {}", shard_condition(table, 5))));
@@ -254,7 +257,7 @@ pub(super) fn delete_keys_sql(first: usize, join: &str, condition: &dyn Fn(&str)
 /// Deletes purged contacts, and erases their values from the search index, from stored responses and, up to a limit, from the change feed.
 /// Returns the contacts whose history has more entries.
 async fn purge_contacts(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &[&AccountBatch],
 ) -> Result<Vec<PendingErasure>, StorageError> {
     let contacts = sql!(

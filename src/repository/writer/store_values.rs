@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::account_batch::AccountBatch;
@@ -19,6 +18,7 @@ use super::lock_accounts::{
     ACCOUNT_COLUMNS, Locking, Variant, bind_accounts, last_changes_from_rows, locked_accounts_sql, place_batches,
 };
 use crate::repository::error::StorageError;
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::statement::rows_from_arrays;
 
 /// The ids of an account and of one of its contacts.
@@ -52,7 +52,7 @@ fn store_values_sql(variant: Variant) -> String {
 /// # Errors
 /// Fails if the database fails or is overloaded.
 pub(super) async fn store_values(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     batches: &mut [&mut AccountBatch],
     locking: Locking,
     advances_accounts: bool,

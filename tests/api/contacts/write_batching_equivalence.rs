@@ -132,6 +132,7 @@ impl ComparedAccount {
         account.define(json!({"label": "badge", "type": "number", "unique": true})).await;
         let options = json!([{"label": "red"}, {"label": "blue"}]);
         account.define(json!({"label": "tags", "type": "multi_select", "options": options})).await;
+        account.number_fields().await;
         let taken = account.create(json!({"first_name": "N", "external_id": "taken"})).await;
         let labels = HashMap::from([(taken, "taken".to_owned())]);
         let mut compared = Self { account, ids_by_writer: vec![vec![]; WRITERS], labels, etags: HashMap::new() };

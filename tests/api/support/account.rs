@@ -105,6 +105,19 @@ impl Account {
         self.post("/fields", definition).await.expect(201);
     }
 
+    /// Gives the custom fields the ids from 100 on, in the order of their names, so that a test can compare or name stored values.
+    /// No contact may have values of them yet.
+    pub async fn number_fields(&self) {
+        let number = "UPDATE fields f SET id = 99 + n.number FROM (SELECT id, row_number() OVER (ORDER BY internal_name) AS number \
+                      FROM fields WHERE account_id = $1) n WHERE f.account_id = $1 AND f.id = n.id";
+        let change = "UPDATE accounts SET registry_version = registry_version + 1 WHERE account_id = $1";
+        let mut database = self.database().await;
+        for statement in [number, change] {
+            sqlx::query(statement).bind(self.id).execute(&mut database).await.unwrap();
+        }
+        self.server.app.repository().reload_registry(self.id).await.unwrap();
+    }
+
     /// Returns every row that the database stores for the account, so that a test can prove that nothing was written.
     pub async fn stored_rows(&self) -> Vec<String> {
         let rows = "SELECT r::text FROM accounts r WHERE account_id = $1 \

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use contacts::contacts::{Contact, ContactPatch};
-use contacts::fields::{Field, FieldId, FieldOption, Kind, NewField, Registry};
+use contacts::fields::{Field, FieldId, FieldOption, Kind, NewField, Registry, RegistryVersion};
 use uuid::Uuid;
 
 use super::parse_object;
@@ -17,7 +17,7 @@ pub static REGISTRY: LazyLock<Arc<Registry>> = LazyLock::new(|| {
     let unique = [field("badge", Kind::Text, true), field("serial", Kind::Number, true)];
     let fields = of_each_kind.into_iter().chain(unique).zip(FieldId::FIRST_CUSTOM..);
     let fields: Vec<_> = fields.map(|(field, id)| Field { id: FieldId(id), ..field }).collect();
-    Arc::new(Registry::new(1, FieldId::FIRST_CUSTOM + 99, fields))
+    Arc::new(Registry::new(RegistryVersion::default(), fields))
 });
 
 /// A contact of the account, with a value of nearly every field.

@@ -1,6 +1,6 @@
 //! The body of `POST` and `PATCH /fields`. Accepted fields follow the rules for names, labels and options.
 
-use contacts::fields::{FieldOption, FieldPatch, Kind, NewField, RESERVED_NAMES, Registry};
+use contacts::fields::{FieldOption, FieldPatch, Kind, NewField, RESERVED_NAMES, Registry, RegistryVersion};
 use serde_json::json;
 
 use super::account::REGISTRY;
@@ -39,7 +39,7 @@ fn expect_valid_field(new: NewField) {
     assert_eq!(new.options.is_empty(), !new.kind.has_options());
     expect_round_trip(&new);
     let name = new.internal_name.clone();
-    let registry = Registry::new(1, 100, vec![new.into_unsaved()]);
+    let registry = Registry::new(RegistryVersion::default(), vec![new.into_unsaved()]);
     assert!(registry.get(&name).is_some());
 }
 

@@ -1,7 +1,6 @@
 //! Takes the contacts that have changed from the feed.
 
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::super::collation::Collation;
@@ -9,13 +8,14 @@ use super::entries::{delete_entries, write_entries};
 use super::state::IndexState;
 use crate::fields::system;
 use crate::repository::error::StorageError;
+use crate::repository::pool::DatabaseConnection;
 
 /// The number of entries of the feed that are processed in one transaction. It is short, because a purge waits for it.
 const STEP_SIZE: i64 = 250;
 
 /// Processes the next changes of an account, in the caller's transaction, which has locked `state`.
 pub(super) async fn process_changes(
-    transaction: &mut PgConnection,
+    transaction: &mut DatabaseConnection,
     state: &IndexState,
     collation: Collation,
 ) -> Result<(), StorageError> {

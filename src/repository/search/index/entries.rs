@@ -1,13 +1,14 @@
 //! The entries of the index: the values and words of a contact.
 
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::super::collation::Collation;
 use super::super::sql_builder::{ACCOUNT, SqlBuilder, statement_about};
 use super::words::{MARK, Words};
 use crate::fields::{Field, FieldId, system};
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::statement::{comma_separated, sql};
 
 /// Returns the column of a field that searches look up and sort by, of the table `search_entries`; `None` if it has none.
@@ -29,7 +30,7 @@ fn folded(text: &str, collation: Collation) -> String {
 
 /// Writes the entries of contacts. An entry that exists is replaced.
 pub(super) async fn write_entries(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     account: Uuid,
     contacts: &[Uuid],
     collation: Collation,
@@ -53,7 +54,7 @@ pub(super) async fn write_entries(
 
 /// Returns the contacts that exist with their words, separated by [`MARK`].
 async fn read_words(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     account: Uuid,
     contacts: &[Uuid],
     collation: Collation,
@@ -80,7 +81,7 @@ async fn read_words(
 
 /// Deletes the entries of contacts.
 pub(super) async fn delete_entries(
-    connection: &mut PgConnection,
+    connection: &mut DatabaseConnection,
     account: Uuid,
     contacts: &[Uuid],
 ) -> sqlx::Result<()> {

@@ -19,7 +19,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
-use sqlx::Connection;
 use uuid::Uuid;
 
 use super::collation::Collation;
@@ -246,5 +245,5 @@ async fn changed_accounts(pool: &Pool, positions: Vec<(Uuid, i64)>) -> Result<Ve
     let (accounts, positions): (Vec<_>, Vec<_>) = positions.into_iter().unzip();
     let shard = pool.shard_accounts(accounts.iter().copied());
     let changed = sqlx::query_scalar(changed).bind(accounts).bind(positions).bind(shard);
-    Ok(changed.fetch_all(&mut *pool.acquire().await?).await?)
+    Ok(changed.fetch_all(&mut pool.acquire().await?).await?)
 }

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::super::collation::Collation;
@@ -13,6 +12,7 @@ use super::entries::{delete_entries, write_entries};
 use super::state::IndexState;
 use crate::contacts::now;
 use crate::repository::error::StorageError;
+use crate::repository::pool::DatabaseConnection;
 
 /// The number of contacts that are processed in one transaction. It is short, because a purge waits for it.
 const STEP_SIZE: i64 = 250;
@@ -29,7 +29,7 @@ impl IndexState {
 
 /// Visits the next contacts of an account whose pass has begun or is due, in the caller's transaction, which has locked `state`.
 pub(super) async fn visit_contacts(
-    transaction: &mut PgConnection,
+    transaction: &mut DatabaseConnection,
     state: &IndexState,
     collation: Collation,
 ) -> Result<(), StorageError> {

@@ -1,13 +1,14 @@
 //! The state of an account's search index.
 
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::types::chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::collation::Collation;
 use crate::repository::error::StorageError;
 use crate::repository::last_changes::last_position_sql;
+use crate::repository::pool::DatabaseConnection;
 use crate::repository::pool::Pool;
 use crate::repository::statement::sql;
 
@@ -39,12 +40,12 @@ impl IndexState {
     /// Reads the states of all indexes.
     pub(super) async fn read_all(pool: &Pool) -> Result<Vec<Self>, StorageError> {
         let read = sql!("SELECT {COLUMNS} FROM search_indexes");
-        let rows = sqlx::query(read).fetch_all(&mut *pool.acquire().await?).await?;
+        let rows = sqlx::query(read).fetch_all(&mut pool.acquire().await?).await?;
         Ok(rows.iter().map(Self::from_row).collect::<sqlx::Result<_>>()?)
     }
 
     /// Locks the state of an index until the transaction ends. Returns `None` if another instance has locked it.
-    pub(super) async fn lock(transaction: &mut PgConnection, account: Uuid) -> sqlx::Result<Option<Self>> {
+    pub(super) async fn lock(transaction: &mut DatabaseConnection, account: Uuid) -> sqlx::Result<Option<Self>> {
         let lock = sql!("SELECT {COLUMNS} FROM search_indexes WHERE account_id = $1 FOR UPDATE SKIP LOCKED");
         let row = sqlx::query(lock).bind(account).fetch_optional(transaction).await?;
         row.as_ref().map(Self::from_row).transpose()
@@ -67,13 +68,13 @@ pub(super) async fn insert_if_large(
         last_position_sql("account_id = $1")
     );
     let mut connection = pool.acquire().await?;
-    let exists: bool = sqlx::query_scalar(EXISTS).bind(account).fetch_one(&mut *connection).await?;
+    let exists: bool = sqlx::query_scalar(EXISTS).bind(account).fetch_one(&mut connection).await?;
     if exists {
         return Ok(());
     }
     let is_large = sqlx::query_scalar(IS_LARGE).bind(account).bind((min_contacts - 1).max(0));
-    if is_large.fetch_one(&mut *connection).await? {
-        let inserted = sqlx::query(insert).bind(account).bind(collation.name()).execute(&mut *connection).await?;
+    if is_large.fetch_one(&mut connection).await? {
+        let inserted = sqlx::query(insert).bind(account).bind(collation.name()).execute(&mut connection).await?;
         if inserted.rows_affected() > 0 {
             tracing::info!(%account, "building the search index of an account");
         }
@@ -84,7 +85,7 @@ pub(super) async fn insert_if_large(
 /// Marks an index as incomplete and starts a pass that writes all its entries again. The position moves to the account's newest
 /// change: the pass reads all contacts after it.
 pub(super) async fn start_again(
-    transaction: &mut PgConnection,
+    transaction: &mut DatabaseConnection,
     account: Uuid,
     collation: Collation,
 ) -> sqlx::Result<()> {

@@ -24,6 +24,7 @@ async fn account_with_every_type() -> Account {
     for field_type in ["dropdown", "multi_select"] {
         account.define(json!({"label": format!("My {field_type}"), "type": field_type, "options": options})).await;
     }
+    account.number_fields().await;
     account
 }
 

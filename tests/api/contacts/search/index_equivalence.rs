@@ -124,8 +124,35 @@ impl Accounts {
         }
     }
 
-    /// Changes a contact, or creates one.
+    /// Changes contacts with `contacts import`. A purged contact is created again.
+    fn import(&mut self) {
+        let numbers: Vec<_> = (0..50).map(|_| self.random.below(self.ids.len() as u64)).collect();
+        let mut line = |number: u64| {
+            let fields = self.random_fields(usize::try_from(number).unwrap());
+            let cell = |name: &str| format!("\"{}\"", fields[name].as_str().unwrap_or_default());
+            let cells = ["last_name", "company_name", "mobile_phone"].map(cell).join(",");
+            format!("{},{cells}\n", number + 1)
+        };
+        let lines: String = numbers.into_iter().map(&mut line).collect();
+        let csv = format!("external_id,last_name,company_name,mobile_phone\n{lines}");
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::write(folder.path().join("people.csv"), csv).unwrap();
+        for account in [&self.indexed, &self.scanned] {
+            let mut import = std::process::Command::new(env!("CARGO_BIN_EXE_contacts"));
+            import.args(["import", "people.csv", "--match", "external_id", "--account", &account.id.to_string()]);
+            import.env_clear().env("DATABASE_URL", &account.server.database_url).current_dir(folder.path());
+            let output = import.output().unwrap();
+            // A row without a name, of a purged contact, is rejected.
+            let is_expected = [Some(0), Some(1)].contains(&output.status.code());
+            assert!(is_expected, "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+
+    /// Changes contacts, or creates one.
     async fn write(&mut self) {
+        if self.random.one_in(60) {
+            return self.import();
+        }
         let contact = usize::try_from(self.random.below(self.ids.len() as u64)).unwrap();
         match self.random.below(10) {
             0 => self.create(1).await,
