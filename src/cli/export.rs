@@ -74,7 +74,7 @@ async fn write_contacts(
         };
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let read = repository.export_contacts(account, visit).await;
+    let read = repository.export_contacts(account, false, visit).await;
     read.map_err(|error| CliError::Other(format!("could not read the contacts: {error}")))?;
     Ok(written.and_then(|()| writer.finish()))
 }

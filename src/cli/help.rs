@@ -57,6 +57,11 @@ Examples:
   contacts client list --account \"$ACCOUNT\"
   contacts client revoke client_…";
 
+pub(super) const ACCOUNT: &str = "\
+Examples:
+  contacts account export 0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e > account.ndjson
+  contacts account purge 0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e";
+
 pub(super) const IMPORT: &str = "\
 Each row is created or updated by the `--match` field. Rejected rows are written to the report and do not \
 stop the others. You can stop an import at any time and run it again.

@@ -1,5 +1,6 @@
 //! The command line (`docs/api-reference.md#command-line`). Each command has a file of its own.
 
+mod account;
 mod client;
 mod completions;
 mod config;
@@ -63,6 +64,9 @@ enum Command {
     /// Create, list and revoke API clients, which request their own tokens. Requires DATABASE_URL
     #[command(subcommand, after_help = help::CLIENT)]
     Client(client::ClientCommand),
+    /// Export or remove an account with all its data. Requires DATABASE_URL
+    #[command(subcommand, after_help = help::ACCOUNT)]
+    Account(account::AccountCommand),
     /// Create and update contacts from a CSV file. Requires DATABASE_URL
     #[command(after_help = help::IMPORT)]
     Import(import::ImportArguments),
@@ -114,6 +118,7 @@ fn run_command(command: Command) -> Result<(), CliError> {
         Command::Health => health::run(&environment),
         Command::Token(arguments) => token::run(&environment, &arguments),
         Command::Client(command) => block_on(client::run(&environment, &command)),
+        Command::Account(command) => block_on(account::run(&environment, &command)),
         Command::Import(arguments) => block_on(import::run(&environment, &arguments)),
         Command::Export(arguments) => block_on(export::run(&environment, &arguments)),
         Command::Config(command) => config::run(&environment, &command),

@@ -147,7 +147,7 @@ fn field_response(status: StatusCode, registry: &Registry, name: &str) -> Result
 
 /// A field in a response.
 #[derive(Serialize)]
-struct FieldResponse<'a> {
+pub struct FieldResponse<'a> {
     internal_name: &'a str,
     label: &'a str,
     r#type: &'static str,
@@ -162,7 +162,9 @@ struct FieldResponse<'a> {
 }
 
 impl<'a> FieldResponse<'a> {
-    fn new(field: &'a Field) -> Self {
+    /// Returns the form of a field in responses.
+    #[must_use]
+    pub fn new(field: &'a Field) -> Self {
         let format = |instant: Option<DateTime<Utc>>| instant.map(format_instant);
         Self {
             internal_name: &field.internal_name,

@@ -47,5 +47,6 @@ mod static_content;
 mod write_request;
 
 pub use app::App;
+pub use fields::FieldResponse;
 pub use router::openapi_document;
 pub use server::{listen, listen_for_metrics};

@@ -305,7 +305,8 @@ pub(super) async fn delete_expired_changes(
         "UPDATE accounts SET trimmed_position = greatest(trimmed_position, $2 - 1) WHERE account_id = $1";
     const DELETE: &str = "DELETE FROM changes WHERE account_id = $1 AND position < $2";
     let expired = expired_positions(pool, account, retention, MAX_DELETED).await?;
-    let Some(newest_expired) = expired.last() else { return Ok(false) };
+    // A single one stays.
+    let [_, .., newest_expired] = expired.as_slice() else { return Ok(false) };
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     query(SET_LOCK_TIMEOUT).execute(&mut *transaction).await?;

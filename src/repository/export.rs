@@ -14,7 +14,7 @@ use crate::contacts::Contact;
 use crate::fields::Registry;
 
 impl Repository {
-    /// Passes the active contacts of an account to `visit`, with the account's registry: in order of creation, one at a
+    /// Passes the active contacts of an account, or all of them, to `visit`, with the account's registry: in order of creation, one at a
     /// time. Contacts and registry are read as of the start of the export. The first call of `visit` has no contact, and
     /// `Break` ends the export.
     ///
@@ -27,6 +27,7 @@ impl Repository {
     pub async fn export_contacts(
         &self,
         account: Uuid,
+        include_archived: bool,
         mut visit: impl FnMut(&Registry, Option<&Contact>) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -35,10 +36,12 @@ impl Repository {
         const CONFIGURE: &str = "SELECT set_config('statement_timeout', '0', true), \
                                  set_config('idle_in_transaction_session_timeout', '0', true), \
                                  set_config('enable_sort', 'off', true)";
-        let select = sql!(
+        let all = sql!("SELECT {} FROM contacts c WHERE c.account_id = $1 ORDER BY c.id", contact_columns("'*'"));
+        let active = sql!(
             "SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.archived_at IS NULL ORDER BY c.id",
             contact_columns("'*'")
         );
+        let select = if include_archived { all } else { active };
         let mut connection = self.pool.acquire().await?;
         // If the export ends early, the rest of the rows must not be read only to use the connection again.
         connection.close_on_drop();

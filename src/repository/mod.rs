@@ -11,6 +11,7 @@
 //! | `change_feed` | `read_changes`, `read_history`, `subscribe_to_changes`: reads the feed and the history, and waits for changes |
 //! | `fields` | `registry`, `registry_at_least`, `reload_registry`, `create_field`, `update_field`, `delete_field`: reads and changes custom fields |
 //! | `clients` | `create_client`, `list_clients`, `revoke_client`, `client_credentials`, `is_client_revoked`: manages API clients |
+//! | `account_purge` | `revoke_clients`, `purge_account`: removes an account |
 //! | `export` | `export_contacts`: reads all contacts of an account in one snapshot |
 //! | `citus` | `table_layout`, `distribute_tables`: distributes the tables over a Citus cluster |
 //! | `migrations` | `migrate`, `schema_state`: creates and checks the schema |
@@ -18,6 +19,7 @@
 //! | `storage_metrics` | `update_gauges`: updates the gauges of queues and pools |
 //! | this file | `new`, `run_background_work`, `close` |
 
+mod account_purge;
 mod accounts;
 mod admission;
 mod batched_reads;

@@ -102,7 +102,8 @@ fn in_dropdown(contacts: &str) -> String {
 
 fn in_multi_select(contacts: &str) -> String {
     format!(
-        "SELECT DISTINCT chosen FROM {contacts}, jsonb_array_elements_text(c.custom -> $2) AS chosen \
+        "SELECT DISTINCT chosen FROM {contacts}, \
+         jsonb_array_elements_text(CASE jsonb_typeof(c.custom -> $2) WHEN 'array' THEN c.custom -> $2 END) AS chosen \
          WHERE c.account_id = $1 AND c.custom -> $2 ?| $3 AND chosen = ANY ($3) ORDER BY 1"
     )
 }

@@ -200,6 +200,9 @@ impl OperationRecorder {
     }
 }
 
+/// An account that is removed.
+const ENDED_ACCOUNT: &str = "0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d40";
+
 /// Makes all stored data old enough for the background cleanup.
 const MAKE_ROWS_OLD: &str = "UPDATE changes SET at = now() - interval '90 days'; \
                    UPDATE idempotency_keys SET created_at = now() - interval '90 days'; \
@@ -245,6 +248,9 @@ pub fn run_every_operation(runtime: &Runtime, folder: &TempDir, app: &str, super
     assert!(run_command(folder, app, &["export", "--account", ACCOUNT, "--format", "csv"]).contains("Mary"));
     assert!(run_command(folder, app, &["client", "list"]).contains("Sync"));
     run_command(folder, app, &["client", "revoke", value("client_id: ")]);
+    assert!(run_command(folder, app, &["account", "export", ACCOUNT]).contains("Mary"));
+    run_command(folder, app, &["client", "create", "--account", ENDED_ACCOUNT, "--name", "Sync"]);
+    run_command(folder, app, &["account", "purge", ENDED_ACCOUNT, "--yes"]);
 
     // The cleanup runs soon after the start of the service, so this restarts the service.
     drop(running);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod access_log;
+mod account;
 mod client;
 mod config;
 mod descriptors;
