@@ -174,7 +174,8 @@ pub(super) async fn store_responses(
          SELECT a.account_id, n.key, n.fingerprint, n.response, now() \
          FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS n (account_id, key, fingerprint, response) {} \
          ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
-         response = excluded.response, created_at = excluded.created_at WHERE k.created_at <= {EXPIRED_UNTIL} \
+         response = excluded.response, created_at = excluded.created_at \
+         WHERE excluded.created_at - k.created_at >= interval '24 hours' \
          RETURNING k.account_id, k.key, k.xmax <> 0 AS is_replaced), response_contacts AS ({}) \
          SELECT account_id, key, is_replaced FROM stored",
         join_accounts(8),

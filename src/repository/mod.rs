@@ -134,9 +134,13 @@ impl Repository {
         };
         let for_writes = dedicated("writer", pool::with_batch_timeouts(options.clone()), write_connections, writers);
         let for_reads = dedicated("reader", options.clone(), read_connections, batched_reads::WORKERS);
-        let pools = [&pool, for_writes.pool(), for_reads.pool()].map(Clone::clone).into();
+        let pools = [&pool, for_writes.pool(), for_reads.pool()].map(Clone::clone).to_vec();
+        let new_probe = {
+            let health = health.clone();
+            move || DatabaseProbe::new(health.clone(), hosts.clone(), pools.clone()).run()
+        };
         let mut probe = JoinSet::new();
-        probe.spawn(DatabaseProbe::new(health.clone(), hosts, pools).run());
+        probe.spawn(restart_on_panic(new_probe));
         let change_notifier = Arc::new(ChangeNotifier::default());
         let account_queues = AccountQueues::new(&pool, shared_connections, settings.timeout);
         Ok(Self {

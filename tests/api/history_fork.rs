@@ -129,7 +129,8 @@ async fn history_cursor_of_a_lost_history_is_410() {
     assert_eq!(account.get(&next).await.expect(200).body["data"].as_array().unwrap().len(), 3);
     // The positions have other changes now.
     let mut database = account.database().await;
-    let shift = "UPDATE changes SET at = at + interval '1 second' WHERE account_id = $1";
+    let shift = "UPDATE changes SET at = (at AT TIME ZONE 'UTC' + make_interval(secs => 1)) AT TIME ZONE 'UTC' \
+                 WHERE account_id = $1";
     sqlx::query(shift).bind(account.id).execute(&mut database).await.unwrap();
     account.get(&next).await.expect_error(410, "cursor_expired");
     // The position does not exist yet.

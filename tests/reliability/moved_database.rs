@@ -174,7 +174,7 @@ async fn first_host_that_can_write_is_used() {
         first.address(),
         second.address()
     );
-    first.set_state(NetworkState::Cut);
+    first.set_state(NetworkState::Silent);
     let (service, account, contact) = start(url, &database.server()).await;
     for (down, up) in [(&second, &first), (&first, &second)] {
         up.set_state(NetworkState::Delayed(Duration::ZERO));

@@ -88,12 +88,18 @@ async fn write_feed(
     account: Uuid,
     output: &mut LineWriter<impl Write>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let registry = repository.reload_registry(account).await?;
+    let mut registry = repository.reload_registry(account).await?;
     let mut after = FeedStart::Oldest;
     loop {
         let request = FeedRequest { after, limit: ENTRIES_AT_A_TIME, exclude: None };
-        let Some(mut entries) = repository.read_changes(account, &request).await?.entries else { return Ok(()) };
-        while let Some(entry) = entries.try_next().await? {
+        let page = repository.read_changes(account, &request).await?;
+        let Some(entries) = page.entries else { return Ok(()) };
+        // The page is read before it is written: the output may be slow, and the database waits only for a time.
+        let entries: Vec<_> = entries.try_collect().await?;
+        if !registry.version().includes(page.registry_version) {
+            registry = repository.reload_registry(account).await?;
+        }
+        for entry in entries {
             let change = entry.render(FeedScope::Feed(account), &registry);
             if output.write(&Line::Change { change }).is_break() {
                 return Ok(());

@@ -19,12 +19,13 @@ pub(super) async fn run(repository: &Repository, account: Uuid, is_confirmed: bo
     let failed = |error: &dyn std::fmt::Display| {
         CliError::Other(format!("could not remove the whole account: {error}. Run the command again for the rest"))
     };
-    let revoked = repository.revoke_clients(account).await.map_err(|error| failed(&error))?;
-    if revoked > 0 {
+    let clients = repository.revoke_clients(account).await.map_err(|error| failed(&error))?;
+    if clients > 0 {
         tokio::time::sleep(REVOCATION_TIME).await;
     }
     let removed = repository.purge_account(account).await.map_err(|error| failed(&error))?;
-    let lines: String = removed.iter().map(|(table, rows)| format!("{rows}\t{table}\n")).collect();
+    let clients = (clients > 0).then_some(("clients (their ids stay, as revoked)", clients));
+    let lines: String = removed.into_iter().chain(clients).map(|(table, rows)| format!("{rows}\t{table}\n")).collect();
     print(&format!("Removed account {account}\n{lines}"))
 }
 

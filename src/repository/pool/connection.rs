@@ -69,7 +69,8 @@ impl DatabaseConnection {
         let (connection, supervision) = self.parts();
         let health = supervision.health.clone();
         let test = health.test(connection, age, idle);
-        let is_usable = supervision.run(test).await.unwrap_or(false);
+        // Often, nothing is sent for the test, so that its success is no response of the database.
+        let is_usable = supervision.loss.unless_lost(test).await.unwrap_or(false);
         supervision.must_close |= !is_usable;
         is_usable
     }

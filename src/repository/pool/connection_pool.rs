@@ -110,6 +110,8 @@ impl Pool {
     /// The errors of [`Pool::acquire`].
     pub(in crate::repository) async fn acquire_for(&self, account: Uuid) -> sqlx::Result<AdmittedConnection> {
         let acquire = async {
+            // Before the permit, for which others wait.
+            self.health.wait_until_reachable().await?;
             let permit = tokio::time::timeout(MAX_ACQUIRE_TIMEOUT, self.permits.acquire(account, 1)).await;
             let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
             Ok(AdmittedConnection { connection: self.acquire_healthy().await?, _permit: permit })
@@ -219,13 +221,15 @@ impl Pool {
         Ok(base.clone().host(current.get_host()).port(current.get_port()))
     }
 
-    /// Opens new connections to this host from now on.
-    pub(super) fn use_host(&self, host: &PgConnectOptions) {
+    /// Opens new connections to this host from now on. Returns whether it is another one than before.
+    pub(super) fn use_host(&self, host: &PgConnectOptions) -> bool {
         let current = self.connections.connect_options();
         let (name, port) = (host.get_host(), host.get_port());
-        if (current.get_host(), current.get_port()) != (name, port) {
+        let is_another = (current.get_host(), current.get_port()) != (name, port);
+        if is_another {
             self.connections.set_connect_options((*current).clone().host(name).port(port));
         }
+        is_another
     }
 
     /// Returns the map of shards.
@@ -312,7 +316,7 @@ pub(in crate::repository) fn open_pool(
         ("jit", "off".to_owned()),
         ("statement_timeout", milliseconds(settings.timeout)),
     ];
-    let (acquire_health, release_health) = (health.clone(), health.clone());
+    let (connect_health, acquire_health, release_health) = (health.clone(), health.clone(), health.clone());
     let connections = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
@@ -321,8 +325,10 @@ pub(in crate::repository) fn open_pool(
             let shard_map = shard_map.clone();
             move |connection, _| {
                 let shard_map = shard_map.clone();
+                let health = connect_health.clone();
                 Box::pin(async move {
                     cancel_statements_of_dropped_connections(connection).await?;
+                    health.record_response();
                     shard_map.set_up_connection(connection).await
                 })
             }

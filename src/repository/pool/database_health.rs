@@ -18,6 +18,8 @@ const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// The time that a caller waits for a lost database before its request fails.
 const MAX_WAIT_FOR_LOST: Duration = Duration::from_secs(1);
+/// The time that a caller waits for the first choice of a host.
+const MAX_WAIT_FOR_CHOICE: Duration = Duration::from_secs(5);
 
 /// The state of the database, as the probe ([`super::probe`]) and failed statements have found it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -84,8 +86,18 @@ impl DatabaseHealth {
 
     /// Records that a statement was rejected because its database cannot write. Returns whether a new connection may be able to.
     pub(super) fn record_read_only(&self) -> bool {
-        self.marks().read_only_at = Some(Instant::now());
+        self.suspect_connections();
         self.is_writable()
+    }
+
+    /// Records that connections which were opened before now may lead to a server that cannot write.
+    pub(super) fn suspect_connections(&self) {
+        self.marks().read_only_at = Some(Instant::now());
+    }
+
+    /// Records that the database responds, but rejects new connections. They are tried again.
+    pub(super) fn record_rejection(&self) {
+        self.0.status.send_if_modified(|status| std::mem::take(&mut status.is_lost));
     }
 
     /// Records that the database has responded.
@@ -128,7 +140,7 @@ impl DatabaseHealth {
     pub(super) fn record_status(&self, is_writable: bool) -> DatabaseStatus {
         let before = *self.0.status.borrow();
         if is_writable && !before.is_writable {
-            self.marks().read_only_at = Some(Instant::now());
+            self.suspect_connections();
         }
         let status = DatabaseStatus { is_lost: false, is_writable, ..before };
         self.0.status.send_if_modified(|last| std::mem::replace(last, status) != status);
@@ -144,8 +156,10 @@ impl DatabaseHealth {
             return Err(sqlx::Error::Protocol(bad_encoding_message(encoding)));
         }
         let mut status = self.0.status.subscribe();
-        if status.borrow().is_lost {
-            let waited = timeout(MAX_WAIT_FOR_LOST, status.wait_for(|status| !status.is_lost)).await;
+        let DatabaseStatus { is_lost, losses, .. } = *status.borrow();
+        if is_lost {
+            let limit = if losses == 0 { MAX_WAIT_FOR_CHOICE } else { MAX_WAIT_FOR_LOST };
+            let waited = timeout(limit, status.wait_for(|status| !status.is_lost)).await;
             waited.map_err(|_| lost()).map(drop)?;
         }
         let losses = status.borrow_and_update().losses;

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor, Row};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -16,8 +18,13 @@ use super::database_health::{DatabaseHealth, is_writable};
 /// The interval of the probes, and the time limit of each.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// The time limit for a new connection, which takes several round trips.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time limit for new connections, like that of the pools, and the interval at which further ones are tried meanwhile: one that was
+/// begun while the database did not respond may never end.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time without an answer after which a database without a connection of the probe counts as lost.
+const MAX_SILENCE: Duration = Duration::from_secs(2);
 
 /// The only encoding that can store every text of a request.
 const ENCODING: &str = "UTF8";
@@ -30,21 +37,23 @@ pub(in crate::repository) struct DatabaseProbe {
     /// The pools whose new connections go to the chosen host.
     pools: Vec<Pool>,
     connection: Option<PgConnection>,
+    /// The last error of a new connection.
+    last_error: Option<String>,
 }
 
 /// What a host has answered on a new connection.
 enum Answer {
     Writable(PgConnection),
     ReadOnly,
-    /// The host has refused the connection, or rejected it with an error.
-    Rejected,
-    /// The host has not answered in time.
-    Silent,
+    /// The host has refused the connection, or responded with an error.
+    Rejected(sqlx::Error),
 }
 
 impl DatabaseProbe {
     pub(in crate::repository) fn new(health: DatabaseHealth, hosts: Vec<PgConnectOptions>, pools: Vec<Pool>) -> Self {
-        Self { health, hosts, pools, connection: None }
+        // `contacts distribute` counts the connections of running instances by their name.
+        let hosts = hosts.into_iter().map(|host| host.application_name("contacts probe")).collect();
+        Self { health, hosts, pools, connection: None, last_error: None }
     }
 
     /// Probes the database, for as long as the future is polled.
@@ -66,8 +75,9 @@ impl DatabaseProbe {
                     self.connection = Some(connection);
                     return;
                 }
-                // A new connection may lead to another server.
-                Ok(_) => {}
+                // A new connection may lead to another server, and then the old ones do not.
+                Ok(Ok(false)) => self.health.suspect_connections(),
+                Ok(Err(_)) => {}
                 // The database responds to others: it is only busy.
                 Err(_) if self.health.has_responded_since(started) => return,
                 Err(_) => self.record_loss(),
@@ -76,32 +86,40 @@ impl DatabaseProbe {
         self.connect().await;
     }
 
-    /// Connects to the first host that can write, or else to the first one that can be read.
+    /// Connects to all hosts at once, and uses the one that can write, or else the first one that can be read.
     async fn connect(&mut self) {
         let started = Instant::now();
-        let (mut readable, mut is_silent) = (None, true);
-        for host in &self.hosts {
-            match ask(host, &self.health).await {
-                Answer::Writable(connection) => {
-                    self.use_host(host, true);
-                    self.connection = Some(connection);
-                    return;
+        let (mut answers, mut pending) = (Answers::default(), FuturesUnordered::new());
+        while started.elapsed() < CONNECT_TIMEOUT {
+            pending.extend(self.hosts.iter().enumerate().map(|(index, host)| ask(index, host, &self.health)));
+            match timeout(CONNECT_INTERVAL, answers.read_until_writable(&mut pending)).await {
+                Ok(Some((host, connection))) => {
+                    drop(pending);
+                    (self.connection, self.last_error) = (Some(connection), None);
+                    return self.use_host(host, true);
                 }
-                Answer::ReadOnly => readable = readable.or(Some(host)),
-                Answer::Rejected => is_silent = false,
-                Answer::Silent => {}
+                // All hosts have answered.
+                Ok(None) => break,
+                Err(_) => {
+                    let is_silent = answers.is_empty() && !self.health.has_responded_since(started);
+                    if is_silent && started.elapsed() >= MAX_SILENCE {
+                        self.record_loss();
+                    }
+                }
             }
         }
-        match readable {
-            Some(host) => self.use_host(host, false),
-            None if is_silent && !self.health.has_responded_since(started) => self.record_loss(),
-            None => {}
+        drop(pending);
+        match answers {
+            Answers { readable: Some(host), .. } => self.use_host(host, false),
+            Answers { rejection: Some(error), .. } => self.record_rejection(&error),
+            _ => {}
         }
     }
 
-    fn use_host(&self, host: &PgConnectOptions, is_writable: bool) {
-        if self.hosts.len() > 1 {
-            self.pools.iter().for_each(|pool| pool.use_host(host));
+    fn use_host(&self, host: usize, is_writable: bool) {
+        let is_another = |pool: &Pool| pool.use_host(&self.hosts[host]);
+        if self.hosts.len() > 1 && self.pools.iter().filter(|pool| is_another(pool)).count() > 0 {
+            self.health.suspect_connections();
         }
         let before = self.health.record_status(is_writable);
         if before.is_lost && before.losses > 0 {
@@ -114,6 +132,18 @@ impl DatabaseProbe {
         }
     }
 
+    fn record_rejection(&mut self, error: &sqlx::Error) {
+        // A refused connection is no response.
+        if self.hosts.len() == 1 && matches!(error, sqlx::Error::Database(_)) {
+            self.health.record_rejection();
+        }
+        let text = error.to_string();
+        if self.last_error.as_ref() != Some(&text) {
+            tracing::warn!(%error, "cannot connect to the database");
+            self.last_error = Some(text);
+        }
+    }
+
     fn record_loss(&self) {
         if self.health.record_loss() {
             tracing::error!("the database does not respond: all its connections are closed");
@@ -121,19 +151,47 @@ impl DatabaseProbe {
     }
 }
 
-/// Opens a connection to a host, and asks whether it can write.
-async fn ask(host: &PgConnectOptions, health: &DatabaseHealth) -> Answer {
+/// What the hosts have answered that cannot write.
+#[derive(Default)]
+struct Answers {
+    /// The first host that can be read.
+    readable: Option<usize>,
+    rejection: Option<sqlx::Error>,
+}
+
+impl Answers {
+    fn is_empty(&self) -> bool {
+        self.readable.is_none() && self.rejection.is_none()
+    }
+
+    /// Reads answers until a host can write, and returns this host and its connection. Returns `None` if no answer is pending any more.
+    async fn read_until_writable(
+        &mut self,
+        pending: &mut (impl Stream<Item = (usize, Answer)> + Unpin),
+    ) -> Option<(usize, PgConnection)> {
+        loop {
+            match pending.next().await? {
+                (host, Answer::Writable(connection)) => return Some((host, connection)),
+                (host, Answer::ReadOnly) => self.readable = Some(self.readable.map_or(host, |first| first.min(host))),
+                (_, Answer::Rejected(error)) => self.rejection = Some(error),
+            }
+        }
+    }
+}
+
+/// Opens a connection to a host, and asks whether it can write. Returns the answer with the number of the host.
+async fn ask(index: usize, host: &PgConnectOptions, health: &DatabaseHealth) -> (usize, Answer) {
     let connect = async {
         let mut connection = PgConnection::connect_with(host).await?;
         health.record_encoding(read_encoding(&mut connection).await?);
         Ok::<_, sqlx::Error>((is_writable(&mut connection).await?, connection))
     };
-    match timeout(CONNECT_TIMEOUT, connect).await {
-        Ok(Ok((true, connection))) => Answer::Writable(connection),
-        Ok(Ok((false, _))) => Answer::ReadOnly,
-        Ok(Err(_)) => Answer::Rejected,
-        Err(_) => Answer::Silent,
-    }
+    let answer = match connect.await {
+        Ok((true, connection)) => Answer::Writable(connection),
+        Ok((false, _)) => Answer::ReadOnly,
+        Err(error) => Answer::Rejected(error),
+    };
+    (index, answer)
 }
 
 /// Returns the encoding of the database if it is not [`ENCODING`].
