@@ -4,10 +4,11 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use super::error::CliError;
+use super::open_repository::open_repository;
 use super::output::print;
 use super::scope_argument::{parse_scopes, print_note_about_missing_scope};
 use crate::clients::{Client, ClientId, ClientName, Scopes, SecretHash, generate_secret};
-use crate::config::{DatabaseSettings, Environment, requires_scope};
+use crate::config::{Environment, requires_scope};
 use crate::fields::format_instant;
 use crate::repository::Repository;
 
@@ -45,7 +46,7 @@ pub(super) struct NewClient {
 
 pub(super) async fn run(environment: &Environment, command: &ClientCommand) -> Result<(), CliError> {
     let require_scope = requires_scope(environment)?;
-    let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
+    let repository = open_repository(environment).await?;
     match command {
         ClientCommand::Create(new) => create_client(&repository, new, require_scope).await,
         ClientCommand::List { account } => list_clients(&repository, *account).await,

@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use uuid::Uuid;
 
 use super::error::CliError;
-use crate::config::{DatabaseSettings, Environment};
+use super::open_repository::open_repository;
+use crate::config::Environment;
 use crate::contacts::Contact;
 use crate::fields::{Registry, Selection};
 use crate::import_export;
@@ -39,7 +40,7 @@ pub(super) async fn run(environment: &Environment, arguments: &ExportArguments) 
     if arguments.spreadsheet_safe && arguments.format != ExportFormat::Csv {
         return Err(CliError::Other("--spreadsheet-safe requires --format csv".to_owned()));
     }
-    let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
+    let repository = open_repository(environment).await?;
     let output = BufWriter::with_capacity(256 * 1024, io::stdout().lock());
     let written = match arguments.format {
         ExportFormat::Csv => {

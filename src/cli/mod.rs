@@ -15,6 +15,7 @@ mod help;
 mod import;
 mod migrate;
 mod open_browser;
+mod open_repository;
 mod output;
 mod run_server;
 mod scope_argument;

@@ -53,7 +53,7 @@ async fn try_prepare_database(repository: &Repository, migrate_on_start: bool) -
     if migrate_on_start {
         match repository.migrate().await {
             Ok(applied) => tracing::info!(applied, "the schema is up to date"),
-            Err(error @ MigrationError::OlderBuild) => {
+            Err(error @ (MigrationError::OlderBuild | MigrationError::TransactionPooler)) => {
                 return Err(PreparationError::Final(CliError::Other(error.to_string())));
             }
             Err(error) => {
@@ -61,6 +61,9 @@ async fn try_prepare_database(repository: &Repository, migrate_on_start: bool) -
                 return Err(PreparationError::Retry);
             }
         }
+    }
+    if !migrate_on_start && repository.has_transaction_pooler().await.unwrap_or_default() {
+        return Err(PreparationError::Final(CliError::Other(MigrationError::TransactionPooler.to_string())));
     }
     match repository.table_layout().await {
         Ok(TableLayout::PostgreSql | TableLayout::Distributed) => Ok(()),

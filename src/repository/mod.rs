@@ -63,7 +63,7 @@ use batched_reads::ContactReader;
 use change_notifier::ChangeNotifier;
 use citus::{NodeCheck, ShardMap};
 use contact_counts::ContactCounts;
-use pool::{DatabaseHealth, DatabaseProbe, DedicatedConnections, Pool, open_pool};
+use pool::{DatabaseHealth, DatabaseProbe, DedicatedConnections, Pool, SessionSettings, open_pool, share_sessions};
 use registry_cache::RegistryCache;
 use revoked_clients::RevokedClients;
 use search::SearchState;
@@ -124,16 +124,20 @@ impl Repository {
         let shared_connections = total - write_connections - read_connections;
         let health = DatabaseHealth::new(hosts.len() > 1);
         let shard_map = ShardMap::default();
-        let open = |name, options, connections| open_pool(name, settings, options, connections, (&health, &shard_map));
-        let pool = open("shared", options.clone(), shared_connections);
+        let session_settings = SessionSettings::of_pool(settings);
+        let open = |name, session_settings, connections| {
+            open_pool(name, settings, (options.clone(), session_settings), connections, (&health, &shard_map))
+        };
+        let pool = open("shared", session_settings.clone(), shared_connections);
         // A pool hands out its connections in turn, and each connection has its own caches, such as the plans of
         // prepared statements. So every worker keeps one connection.
-        let dedicated = |name, options, connections, workers| match connections {
+        let dedicated = |name, session_settings, connections, workers| match connections {
             0 => DedicatedConnections::with_shared_pool(pool.clone(), workers),
-            _ => DedicatedConnections::with_own_pool(open(name, options, connections), workers),
+            _ => DedicatedConnections::with_own_pool(open(name, session_settings, connections), workers),
         };
-        let for_writes = dedicated("writer", pool::with_batch_timeouts(options.clone()), write_connections, writers);
-        let for_reads = dedicated("reader", options.clone(), read_connections, batched_reads::WORKERS);
+        let for_writes =
+            dedicated("writer", session_settings.clone().with_batch_timeouts(), write_connections, writers);
+        let for_reads = dedicated("reader", session_settings, read_connections, batched_reads::WORKERS);
         let pools = [&pool, for_writes.pool(), for_reads.pool()].map(Clone::clone).to_vec();
         let new_probe = {
             let health = health.clone();
@@ -177,12 +181,25 @@ impl Repository {
         self.health.is_writable()
     }
 
-    /// Opens a connection outside the pools, without a statement timeout. `configure` changes its options.
-    async fn connect(
-        &self,
-        configure: impl FnOnce(PgConnectOptions) -> PgConnectOptions,
-    ) -> sqlx::Result<PgConnection> {
-        PgConnection::connect_with(&configure(self.pool.outside_options(&self.options).await?)).await
+    /// Opens a connection outside the pools, with these settings.
+    async fn connect(&self, session_settings: &SessionSettings) -> sqlx::Result<PgConnection> {
+        let options = self.pool.outside_options(&self.options).await?;
+        let mut connection = PgConnection::connect_with(&options).await?;
+        session_settings.apply(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Returns whether `DATABASE_URL` leads to a pooler in transaction mode, on which the service cannot run.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub async fn has_transaction_pooler(&self) -> Result<bool, StorageError> {
+        let (mut first, mut second) =
+            (self.connect(&SessionSettings::default()).await?, self.connect(&SessionSettings::default()).await?);
+        let is_shared = share_sessions(&mut first, &mut second).await?;
+        first.close().await?;
+        second.close().await?;
+        Ok(is_shared)
     }
 
     /// Closes the connections after the running statements.

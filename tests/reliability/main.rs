@@ -13,6 +13,7 @@ mod linearizable;
 mod model;
 mod moved_database;
 mod overload;
+mod pgbouncer;
 #[allow(dead_code, reason = "another program uses the rest")]
 mod service_process;
 mod soak;

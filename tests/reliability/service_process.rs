@@ -55,6 +55,11 @@ impl ServiceProcess {
         assert!(exit.is_none(), "the process exited: {exit:?}, {}", self.log());
     }
 
+    /// Whether the process has ended.
+    pub fn has_exited(&mut self) -> bool {
+        self.running.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Returns an entry of the status of the process, in KiB.
     fn status_kib(&self, entry: &str) -> u64 {
         let status = std::fs::read_to_string(self.proc_path("status")).unwrap();

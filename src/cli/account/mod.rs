@@ -7,8 +7,8 @@ use clap::Subcommand;
 use uuid::Uuid;
 
 use super::error::CliError;
-use crate::config::{DatabaseSettings, Environment};
-use crate::repository::Repository;
+use super::open_repository::open_repository;
+use crate::config::Environment;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AccountCommand {
@@ -31,7 +31,7 @@ pub(super) enum AccountCommand {
 }
 
 pub(super) async fn run(environment: &Environment, command: &AccountCommand) -> Result<(), CliError> {
-    let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
+    let repository = open_repository(environment).await?;
     match command {
         AccountCommand::Export { account } => export::run(&repository, *account).await,
         AccountCommand::Purge { account, yes } => purge::run(&repository, *account, *yes).await,

@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use super::error::CliError;
 use super::graceful_shutdown::wait_for_shutdown_signal;
-use crate::config::{DatabaseSettings, Environment};
+use super::open_repository::open_repository;
+use crate::config::Environment;
 use crate::import_export::{ColumnMapping, MappingOptions};
 use crate::repository::{FieldError, Repository};
 use csv_rows::CsvRows;
@@ -68,7 +69,7 @@ fn parse_map(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) async fn run(environment: &Environment, arguments: &ImportArguments) -> Result<(), CliError> {
-    let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
+    let repository = open_repository(environment).await?;
     let input = (arguments.file != Path::new("-")).then_some(&*arguments.file);
     let (source, size) = open_input(input).map_err(|error| unreadable(&arguments.file, &error))?;
     let mut rows = CsvRows::new(source);

@@ -9,6 +9,7 @@ use super::table_layout::{IS_DISTRIBUTED, MIGRATIONS_TABLE, TABLES, TableLayout,
 use crate::repository::Repository;
 use crate::repository::error::StorageError;
 use crate::repository::migrations::read_schema_state;
+use crate::repository::pool::SessionSettings;
 use crate::repository::statement::sql;
 
 /// The oldest major version of Citus that the service was tested with.
@@ -91,7 +92,7 @@ impl Repository {
     /// Any [`DistributeError`].
     pub async fn distribute_tables(&self, shards: Option<u32>) -> Result<DistributedTables, DistributeError> {
         // Not a pooled connection, because those have a statement timeout.
-        let mut connection = self.connect(|options| options).await?;
+        let mut connection = self.connect(&SessionSettings::default()).await?;
         check_cluster(&mut connection).await?;
         check_not_in_use(&mut connection).await?;
         distribute_missing_tables(&mut connection, shards).await?;
@@ -110,7 +111,7 @@ impl Repository {
     /// # Errors
     /// Any [`DistributeError`].
     pub async fn distributed_tables(&self) -> Result<DistributedTables, DistributeError> {
-        let mut connection = self.connect(|options| options).await?;
+        let mut connection = self.connect(&SessionSettings::default()).await?;
         check_cluster(&mut connection).await?;
         let distributed = read_distributed_tables(&mut connection).await?;
         connection.close().await?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::connection::DatabaseConnection;
 use super::database_health::DatabaseHealth;
+use super::session_settings::SessionSettings;
 use crate::config::{DatabaseSettings, DatabaseUrl, Secret, SettingsError};
 use crate::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::repository::admission::AdmissionQueue;
@@ -35,15 +36,7 @@ const STATEMENT_MARGIN: Duration = Duration::from_secs(1);
 const SHARDS_AT_A_TIME: usize = 2;
 const SHARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A setting of PostgreSQL.
-const IDLE_IN_TRANSACTION_TIMEOUT: &str = "idle_in_transaction_session_timeout";
-
-/// The time that a batch waits for a row lock of another transaction. After that, the writes of the batch are retried
-/// outside it.
-const BATCH_LOCK_TIMEOUT: &str = "100ms";
-
-/// Returns the options of connections to each host of the database. The service relies on no session setting except those that
-/// [`open_pool`] and [`with_batch_timeouts`] set.
+/// Returns the options of connections to each host of the database.
 ///
 /// # Errors
 /// Fails if `DATABASE_URL` is malformed.
@@ -53,18 +46,12 @@ pub(in crate::repository) fn connect_options(
     let url =
         DatabaseUrl::parse(settings.url.expose()).map_err(|problem| SettingsError::new("DATABASE_URL", &problem))?;
     let malformed = |_| SettingsError::new("DATABASE_URL", "is malformed: a parameter has a bad value");
-    let idle_timeout = format!("{}ms", (settings.timeout * 2).as_millis());
     let options = |host: &Secret| {
         let options: PgConnectOptions = host.expose().parse().map_err(malformed)?;
-        Ok(options.application_name("contacts").options([(IDLE_IN_TRANSACTION_TIMEOUT, &idle_timeout)]))
+        // Poolers reject the startup parameter `extra_float_digits`, and no statement reads a float.
+        Ok(options.application_name("contacts").extra_float_digits(None))
     };
     url.hosts.iter().map(options).collect()
-}
-
-/// Adds the timeouts of connections that write batches: 100 ms for a lock, and a second in which a transaction may do
-/// nothing. An instance that is stopped in the middle of a batch then releases its locks.
-pub(in crate::repository) fn with_batch_timeouts(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("lock_timeout", BATCH_LOCK_TIMEOUT), (IDLE_IN_TRANSACTION_TIMEOUT, "1s")])
 }
 
 /// Connections to the database, which are opened at their first use. Cheap to clone.
@@ -301,21 +288,10 @@ async fn cancel_statements_of_dropped_connections(connection: &mut PgConnection)
 pub(in crate::repository) fn open_pool(
     name: &'static str,
     settings: &DatabaseSettings,
-    options: PgConnectOptions,
+    (options, session_settings): (PgConnectOptions, SessionSettings),
     max_connections: u32,
     (health, shard_map): (&DatabaseHealth, &ShardMap),
 ) -> Pool {
-    let milliseconds = |timeout: Duration| format!("{}ms", timeout.as_millis());
-    let session_settings = [
-        // The generic plan is the right plan for every statement. Planning a batch's statement anew costs more than
-        // executing it.
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
-        // A plan made while a table was small must not read the whole table once it is large.
-        ("enable_seqscan", "off".to_owned()),
-        // A scan that cannot be avoided counts as very expensive then. Compiling its plan would take longer than the scan.
-        ("jit", "off".to_owned()),
-        ("statement_timeout", milliseconds(settings.timeout)),
-    ];
     let (connect_health, acquire_health, release_health) = (health.clone(), health.clone(), health.clone());
     let connections = PgPoolOptions::new()
         .max_connections(max_connections)
@@ -325,8 +301,9 @@ pub(in crate::repository) fn open_pool(
             let shard_map = shard_map.clone();
             move |connection, _| {
                 let shard_map = shard_map.clone();
-                let health = connect_health.clone();
+                let (health, session_settings) = (connect_health.clone(), session_settings.clone());
                 Box::pin(async move {
+                    session_settings.apply(connection).await?;
                     cancel_statements_of_dropped_connections(connection).await?;
                     health.record_response();
                     shard_map.set_up_connection(connection).await
@@ -351,7 +328,7 @@ pub(in crate::repository) fn open_pool(
                 pinged.inspect_err(|_| health.record_broken_connection()).map(|()| true)
             })
         })
-        .connect_lazy_with(options.options(session_settings));
+        .connect_lazy_with(options);
     let queue = Arc::new(AdmissionQueue::new(max_connections));
     let permits = FairSemaphore::new(max_connections as usize);
     let (health, shard_map) = (health.clone(), shard_map.clone());
