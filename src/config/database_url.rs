@@ -29,12 +29,12 @@ const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-c
 /// The databases of a URL.
 #[derive(Debug, Clone)]
 pub struct DatabaseUrl {
-    /// A URL for each host, in the order in which they are tried.
+    /// A URL for each host.
     pub hosts: Vec<Secret>,
 }
 
 impl DatabaseUrl {
-    /// Parses a URL. Several hosts need `target_session_attrs=read-write`: the service uses the first one that can write.
+    /// Parses a URL. Several hosts need `target_session_attrs=read-write`: the service uses the one that can write.
     ///
     /// # Errors
     /// Returns the problem, which continues the sentence that starts with the name of the setting. It names parameters, but

@@ -166,7 +166,7 @@ async fn calls_on_a_frozen_database_end_soon_and_its_successor_is_used_at_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn first_host_that_can_write_is_used() {
+async fn host_that_can_write_is_used() {
     let database = DedicatedCluster::new().await;
     let (first, second) = (DatabaseProxy::start(&database.url()).await, DatabaseProxy::start(&database.url()).await);
     let url = format!(

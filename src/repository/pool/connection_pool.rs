@@ -275,8 +275,7 @@ impl DerefMut for AdmittedConnection {
 /// Otherwise the database would notice the drop only when it sends the result. So each caller that disconnects while it
 /// waits for a lock would occupy a connection until the statement timeout.
 ///
-/// The setting does not exist before PostgreSQL 14, and some platforms reject it. So it is not a startup parameter,
-/// which would make the connection fail, and an error from the database is ignored.
+/// The setting does not exist before PostgreSQL 14, and some platforms reject it. So an error from the database is ignored.
 async fn cancel_statements_of_dropped_connections(connection: &mut PgConnection) -> sqlx::Result<()> {
     match connection.execute("SET client_connection_check_interval = '500ms'").await {
         Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),

@@ -32,7 +32,7 @@ const ENCODING: &str = "UTF8";
 /// Probes the database on a connection of its own.
 pub(in crate::repository) struct DatabaseProbe {
     health: DatabaseHealth,
-    /// The options of each host, in the order in which they are tried.
+    /// The options of each host.
     hosts: Vec<PgConnectOptions>,
     /// The pools whose new connections go to the chosen host.
     pools: Vec<Pool>,
