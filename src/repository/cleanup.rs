@@ -63,7 +63,7 @@ pub(super) async fn run_periodically(repository: Repository) {
     }
 }
 
-/// Returns how far the clock of this machine is ahead of that of the database.
+/// Returns how far the clock of this machine is ahead of the clock of the database.
 async fn read_clock_difference(pool: &Pool) -> sqlx::Result<TimeDelta> {
     let read = sqlx::query_scalar::<_, DateTime<Utc>>("SELECT clock_timestamp()");
     Ok(now() - read.fetch_one(&mut pool.acquire().await?).await?)
@@ -96,11 +96,11 @@ impl Repository {
         let with_expired = sql!(
             "SELECT a.account_id FROM accounts a \
              LEFT JOIN LATERAL (SELECT account_id FROM idempotency_keys WHERE account_id = a.account_id \
-             AND created_at <= {} ORDER BY created_at LIMIT 1) k ON TRUE \
+             AND created_at <= now() - {} ORDER BY created_at LIMIT 1) k ON TRUE \
              LEFT JOIN LATERAL (SELECT at FROM changes WHERE account_id = a.account_id \
              AND position > a.trimmed_position ORDER BY position OFFSET 1 LIMIT 1) h ON TRUE \
              WHERE a.account_id > $1 AND a.account_id <= $2 AND (k.account_id IS NOT NULL OR h.at < now() - make_interval(secs => $3))",
-            idempotency::EXPIRED_UNTIL
+            idempotency::RETENTION
         );
         let accounts =
             sqlx::query_scalar(with_expired).bind(first).bind(last).bind(self.change_retention.as_secs_f64());

@@ -17,9 +17,8 @@ use super::statement::{
     ArrayColumn, ShardAccounts, column_names, join_accounts, rows_from_arrays, shard_condition, sql,
 };
 
-/// The time up to which stored responses have expired, by the clock of the database: for 24 hours, a repeated request gets the
-/// response of the first.
-pub(super) const EXPIRED_UNTIL: &str = "now() - interval '24 hours'";
+/// How long a repeated request gets the stored response of the first, by the clock of the database.
+pub(super) const RETENTION: &str = "interval '24 hours'";
 
 /// An `Idempotency-Key`, and how to build the response that is stored under it.
 pub struct IdempotentRequest<T: ?Sized> {
@@ -144,7 +143,7 @@ impl IdempotencyKeys {
              CASE WHEN s.fingerprint = k.fingerprint THEN s.response END AS response \
              FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS k (account_id, key, fingerprint) CROSS JOIN LATERAL \
              (SELECT * FROM idempotency_keys t WHERE account_id = k.account_id AND key = k.key AND {} LIMIT 1) s \
-             WHERE s.created_at > {EXPIRED_UNTIL}",
+             WHERE s.created_at > now() - {RETENTION}",
             shard_condition("t", 4)
         );
         let find = sqlx::query(find).bind(self.accounts).bind(self.keys).bind(self.fingerprints).bind(shard);
@@ -175,7 +174,7 @@ pub(super) async fn store_responses(
          FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[]) AS n (account_id, key, fingerprint, response) {} \
          ON CONFLICT (account_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, \
          response = excluded.response, created_at = excluded.created_at \
-         WHERE excluded.created_at - k.created_at >= interval '24 hours' \
+         WHERE excluded.created_at - k.created_at >= {RETENTION} \
          RETURNING k.account_id, k.key, k.xmax <> 0 AS is_replaced), response_contacts AS ({}) \
          SELECT account_id, key, is_replaced FROM stored",
         join_accounts(8),
@@ -316,12 +315,12 @@ pub(super) async fn purge_responses(
 pub(super) async fn delete_expired_responses(pool: &Pool, account: Uuid) -> sqlx::Result<bool> {
     const MAX_DELETED: i64 = 1_000;
     let expired = sql!(
-        "SELECT key FROM idempotency_keys WHERE account_id = $1 AND created_at <= {EXPIRED_UNTIL} ORDER BY created_at LIMIT $2"
+        "SELECT key FROM idempotency_keys WHERE account_id = $1 AND created_at <= now() - {RETENTION} ORDER BY created_at LIMIT $2"
     );
     let delete = sql!(
         "WITH deleted AS (DELETE FROM idempotency_keys k USING unnest($2::text[]) AS n (key) CROSS JOIN LATERAL \
          (SELECT ctid AS row_id FROM idempotency_keys WHERE account_id = $1 AND key = n.key \
-         AND created_at <= {EXPIRED_UNTIL} LIMIT 1) r WHERE k.ctid = r.row_id AND k.account_id = $1 RETURNING k.key) \
+         AND created_at <= now() - {RETENTION} LIMIT 1) r WHERE k.ctid = r.row_id AND k.account_id = $1 RETURNING k.key) \
          DELETE FROM idempotency_key_contacts s USING deleted d CROSS JOIN LATERAL \
          (SELECT ctid AS row_id FROM idempotency_key_contacts WHERE account_id = $1 AND key = d.key OFFSET 0) r \
          WHERE s.ctid = r.row_id AND s.account_id = $1"

@@ -23,6 +23,5 @@ pub use distribute::{DistributeError, DistributedTables, NodeTables};
 pub(super) use node_check::NodeCheck;
 pub(super) use shard_map::{Shard, ShardMap};
 pub(super) use shard_queues::ShardQueues;
-#[cfg(test)]
 pub(super) use table_layout::TABLES;
 pub use table_layout::TableLayout;

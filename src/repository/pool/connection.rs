@@ -12,7 +12,7 @@ use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo
 use sqlx::{Describe, Either, Execute, Executor, Postgres, SqlStr};
 use tokio::time::{sleep, timeout};
 
-use super::database_health::{DatabaseHealth, LossWatch};
+use super::database_health::{DatabaseHealth, LossWatch, lost};
 
 /// The SQLSTATE code of a write on a database that is read-only.
 const READ_ONLY: &str = "25006";
@@ -135,7 +135,7 @@ impl Supervision {
             result = loss.unless_lost(operation) => result,
             () = async { sleep(time_limit.unwrap_or_default()).await }, if time_limit.is_some() => {
                 *must_close = true;
-                Err(super::database_health::lost())
+                Err(lost())
             }
         };
         match &result {

@@ -18,9 +18,9 @@ use super::database_health::{DatabaseHealth, is_writable};
 /// The interval of the probes, and the time limit of each.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// The time limit for new connections, like that of the pools, and the interval at which further ones are tried meanwhile: one that was
-/// begun while the database did not respond may never end.
+/// The time limit for new connections. The pools have the same.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The interval at which further connections are tried meanwhile: one that was begun while the database did not respond may never end.
 const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time without an answer after which a database without a connection of the probe counts as lost.

@@ -118,11 +118,15 @@ impl Repository {
         source: &Source<'_>,
     ) -> Result<RowStream<Contact>, StorageError> {
         let statement = page_statement(context, request, source)?;
-        if source.is_scan(request.criteria.condition_count()) {
-            return self.run_scan(context.account, statement).await;
+        let contacts = if source.is_scan(request.criteria.condition_count()) {
+            self.run_scan(context.account, statement).await?
+        } else {
+            // While there are few entries, PostgreSQL may look up values through any index, so that plan is not kept.
+            run(&self.pool, context.account, statement, !source.looks_up_values()).await?
+        };
+        if !source.uses_entries() {
+            return Ok(contacts);
         }
-        // While there are few entries, PostgreSQL may look up values through any index, so that plan is not kept.
-        let contacts = run(&self.pool, context.account, statement, !source.looks_up_values()).await?;
         // Before the first contact: the index was reset, or its lookups have found too many contacts (the sample is only a part of them).
         let mut contacts = Box::pin(contacts.peekable());
         match contacts.as_mut().next_if(Result::is_err).await {
