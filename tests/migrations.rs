@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use contacts::config::{DatabaseSettings, EmbeddedSettings, Environment, Secret};
 use contacts::embedded::{Cluster, Durability};
+use contacts::fields::CustomSelection;
 use contacts::repository::Repository;
 use futures_util::TryStreamExt;
 use sqlx::migrate::Migrator;
@@ -86,7 +87,8 @@ async fn migrations_preserve_existing_rows() {
         .unwrap();
     assert_eq!((contact.version, contact.values.iter().count()), (3, 3));
     assert!(repository.registry(account).await.unwrap().get("size").is_some_and(|field| field.unique));
-    let history = repository.read_history(account, contact.id, None, 10).await.unwrap().unwrap();
+    let history =
+        repository.read_history(account, contact.id, None, 10, &CustomSelection::default()).await.unwrap().unwrap();
     assert_eq!(history.entries.try_collect::<Vec<_>>().await.unwrap().len(), 1);
     assert_eq!(repository.list_clients(Some(account)).await.unwrap()[0].name, "sync");
     assert_eq!(repository.migrate().await.unwrap(), 0);

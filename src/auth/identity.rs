@@ -1,6 +1,7 @@
 //! The identity and the permissions that the claims of a token express (`docs/api-reference.md#authentication` and
 //! `docs/api-reference.md#scopes`).
 
+use chrono::{DateTime, Datelike, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ pub struct Identity {
     pub scopes: Option<Scopes>,
     /// The API client that this service issued the token to. The client may have been revoked since.
     pub client: Option<ClientId>,
+    /// The `exp` claim. `None` if it is later than any time that can be written in a response.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl Identity {
@@ -50,8 +53,14 @@ impl Identity {
             scopes: claims.get(&names.scope).map(parse_scopes),
             // Other issuers also use this claim, with ids in another format.
             client: claims.get(CLIENT_CLAIM).and_then(Value::as_str).and_then(ClientId::parse),
+            expires_at: claims.get("exp").and_then(Value::as_f64).and_then(parse_expiry),
         })
     }
+}
+
+/// Returns the time of an `exp` claim, in seconds since the Unix epoch, which may have a fraction.
+fn parse_expiry(seconds: f64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis((seconds * 1_000.0) as i64).filter(|time| time.year() <= 9999)
 }
 
 /// Parses an account id: a UUID in the 8-4-4-4-12 form.

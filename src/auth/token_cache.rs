@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn cached_token_is_valid_until_it_expires() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let identity = Identity { account: None, actor: Some("u1".into()), scopes: None, client: None };
+        let identity =
+            Identity { account: None, actor: Some("u1".into()), scopes: None, client: None, expires_at: None };
         let tokens = VerifiedTokenCache::new();
         tokens.insert("good", &identity, now + 60.0, None);
         tokens.insert("expired", &identity, now - 31.0, None);
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn cached_token_is_invalid_once_its_key_is_removed() {
-        let identity = Identity { account: None, actor: None, scopes: None, client: None };
+        let identity = Identity { account: None, actor: None, scopes: None, client: None, expires_at: None };
         let document = json!({"keys": [KeyPair::generate_ed25519().jwk("k1")]}).to_string();
         let keys = parse_key_set(document.as_bytes(), None, &[]).expect("a key");
         let tokens = VerifiedTokenCache::new();

@@ -100,11 +100,11 @@ struct CsvWriter<'a, W: Write> {
 
 impl<W: Write> ExportWriter for CsvWriter<'_, W> {
     fn start(&mut self, registry: &Registry) -> io::Result<()> {
-        self.output.write_record(import_export::export_header(registry)).map_err(from_csv_error)
+        self.output.write_record(import_export::export_header(registry.fields())).map_err(from_csv_error)
     }
 
     fn write_contact(&mut self, registry: &Registry, contact: &Contact) -> io::Result<()> {
-        for cell in import_export::export_cells(contact, registry, self.arguments.spreadsheet_safe) {
+        for cell in import_export::export_cells(contact, registry.fields(), self.arguments.spreadsheet_safe) {
             self.output.write_field(cell.as_bytes()).map_err(from_csv_error)?;
         }
         self.output.write_record(None::<&[u8]>).map_err(from_csv_error)

@@ -68,6 +68,11 @@ impl Scopes {
         self.0 & scope.bit() != 0
     }
 
+    /// Returns the scopes in this set.
+    pub fn iter(self) -> impl Iterator<Item = Scope> {
+        Scope::ALL.into_iter().filter(move |scope| self.contains(*scope))
+    }
+
     /// Returns whether every scope of this set is also in `other`.
     #[must_use]
     pub fn is_subset(self, other: Self) -> bool {
@@ -100,7 +105,7 @@ impl FromStr for Scopes {
 /// Writes the names separated by spaces, as in the claim.
 impl fmt::Display for Scopes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = Scope::ALL.into_iter().filter(|scope| self.contains(*scope)).map(Scope::as_str).collect();
+        let names: Vec<_> = self.iter().map(Scope::as_str).collect();
         formatter.write_str(&names.join(" "))
     }
 }

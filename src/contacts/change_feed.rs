@@ -1,6 +1,8 @@
 //! The change feed and the history of a contact, as responses contain them (`docs/api-reference.md#change-feed`,
 //! `docs/api-reference.md#history`).
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -9,9 +11,9 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::ChangeKind;
-use super::render::RenderedValue;
-use crate::fields::{FieldId, Registry, Value, format_instant};
+use super::render::{RenderedFields, RenderedValue};
+use super::{ChangeKind, Contact};
+use crate::fields::{FieldId, Registry, Selection, Value, format_instant, system};
 use crate::json::{self, Json};
 
 /// A stored entry of the change feed.
@@ -29,6 +31,8 @@ pub struct FeedEntry {
     pub at: DateTime<Utc>,
     /// The values that the change affects, as JSON by field id: `{"13": [old, new], …}`.
     pub changed: String,
+    /// The contact when the entry was read, with the custom fields that the caller reads; `None` if it was purged.
+    pub contact: Option<Arc<Contact>>,
 }
 
 /// The changes that a cursor pages through.
@@ -107,16 +111,26 @@ fn short_hash(parts: &[&[u8]]) -> FingerprintBytes {
 }
 
 impl FeedEntry {
-    /// Renders this entry for a response, with the current names of the fields. Values of deleted fields are omitted.
+    /// Renders this entry for a response, with the current names of the fields and the current values of `properties`.
+    /// Values of deleted fields are omitted.
     #[must_use]
-    pub fn render<'a>(&'a self, scope: FeedScope, registry: &'a Registry) -> RenderedEntry<'a> {
+    pub fn render<'a>(
+        &'a self,
+        scope: FeedScope,
+        registry: &'a Registry,
+        properties: &'a Selection,
+    ) -> RenderedEntry<'a> {
+        let contact = self.contact.as_deref();
+        let fields = Some(properties.named()).filter(|fields| !fields.is_empty());
         RenderedEntry {
             cursor: FeedCursor::after(self).encode(scope),
             r#type: self.kind.as_str(),
             contact_id: self.contact_id,
+            external_id: contact.and_then(|contact| contact.values.text(system::EXTERNAL_ID)),
             actor: self.actor.as_deref(),
             at: format_instant(self.at),
             changed: RenderedChanges { stored: &self.changed, registry },
+            properties: fields.map(|fields| contact.map(|contact| RenderedFields { contact, fields })),
         }
     }
 }
@@ -127,9 +141,13 @@ pub struct RenderedEntry<'a> {
     cursor: String,
     r#type: &'static str,
     contact_id: Uuid,
+    external_id: Option<&'a str>,
     actor: Option<&'a str>,
     at: String,
     changed: RenderedChanges<'a>,
+    /// The requested properties. The outer `None`: none are requested; the inner one: the contact was purged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    properties: Option<Option<RenderedFields<'a>>>,
 }
 
 /// The changed values of an entry. Serializes to `{name: {"old", "new"}, …}`.
@@ -176,13 +194,15 @@ mod tests {
             actor: Some("u1".into()),
             at: DateTime::UNIX_EPOCH,
             changed: r#"{"7":[false,"x"],"13":["Analyst",null],"101":[null,["blue","red"]],"103":[1,2]}"#.into(),
+            contact: None,
         }
     }
 
     #[test]
     fn rendered_entry_has_current_names_and_omits_deleted_fields() {
         let scope = FeedScope::Feed(Uuid::nil());
-        let rendered = serde_json::to_value(entry().render(scope, &fixtures::registry())).expect("entries serialize");
+        let (registry, properties) = (fixtures::registry(), Selection::default());
+        let rendered = serde_json::to_value(entry().render(scope, &registry, &properties)).expect("entries serialize");
         let expected = serde_json::json!({
             "archived": {"old": false, "new": "x"},
             "job_title": {"old": "Analyst", "new": null},
@@ -190,6 +210,25 @@ mod tests {
         });
         assert_eq!(rendered["changed"], expected);
         assert_eq!((&rendered["type"], &rendered["at"]), (&"updated".into(), &"1970-01-01T00:00:00.000Z".into()));
+        assert!(rendered["external_id"].is_null() && rendered.get("properties").is_none());
+    }
+
+    #[test]
+    fn rendered_entry_has_the_requested_properties_of_the_contact() {
+        let registry = fixtures::registry();
+        let properties = Selection::parse(["email", "tags"], &registry).expect("known names");
+        let render = |contact| {
+            let entry = FeedEntry { contact, ..entry() };
+            let rendered = entry.render(FeedScope::Feed(Uuid::nil()), &registry, &properties);
+            let rendered = serde_json::to_value(rendered).expect("entries serialize");
+            (rendered["external_id"].clone(), rendered["properties"].clone())
+        };
+        let patch =
+            [("email", "a@b.cd"), ("external_id", "k")].map(|(name, text)| (name.into(), Json::String(text.into())));
+        let patch = crate::contacts::ContactPatch::parse(&patch.into(), &registry).expect("valid fields");
+        let expected = serde_json::json!({"email": "a@b.cd", "tags": null});
+        assert_eq!(render(Some(Arc::new(Contact::new(&patch)))), ("k".into(), expected));
+        assert_eq!(render(None), (serde_json::Value::Null, serde_json::Value::Null));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 use super::UniqueKey;
-use crate::fields::{FieldId, Issue, IssueCode, Issues, Registry, Value, Values, system};
-use crate::json::Object;
+use crate::fields::{Field, FieldId, Issue, IssueCode, Issues, OptionChanges, Registry, Value, Values, system};
+use crate::json::{Json, Object};
 
 /// The fields of which a new contact needs at least one.
 const IDENTITY_FIELDS: [FieldId; 3] = [system::EMAIL, system::FIRST_NAME, system::LAST_NAME];
@@ -16,6 +16,9 @@ const IDENTITY_NAMES: [&str; 3] = ["email", "first_name", "last_name"];
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContactPatch {
     changes: Vec<(FieldId, Option<Value>)>,
+    /// The options that are added to `multi_select` fields and removed from them, of fields that `changes` does not
+    /// contain.
+    option_changes: Vec<(FieldId, OptionChanges)>,
     /// The id of a new contact; `None` for a generated id.
     id: Option<Uuid>,
 }
@@ -43,7 +46,7 @@ impl ContactPatch {
     /// Creates a patch from valid changes, at most one for each field.
     #[must_use]
     pub fn new(changes: Vec<(FieldId, Option<Value>)>) -> Self {
-        Self { changes, id: None }
+        Self { changes, ..Self::default() }
     }
 
     /// Parses the content of `fields` in a body.
@@ -51,14 +54,11 @@ impl ContactPatch {
     /// # Errors
     /// Returns an issue for each rejected key, in the order of the body.
     pub fn parse(fields: &Object<'_>, registry: &Registry) -> Result<Self, Issues> {
-        let mut changes = Vec::with_capacity(fields.len());
+        let mut patch = Self::new(Vec::with_capacity(fields.len()));
         let mut issues = Issues::default();
         for (name, json) in fields {
             let parsed = match registry.get(name) {
-                Some(field) if field.writable => field.parse(json).and_then(|value| {
-                    field.check_storable(value.as_ref())?;
-                    Ok((field.id, value))
-                }),
+                Some(field) if field.writable => patch.add_parsed(field, json),
                 _ if system::is_system_owned(name) => {
                     Err(Issue::new(&**name, IssueCode::ForbiddenField, "is set by the system: leave it out"))
                 }
@@ -68,12 +68,23 @@ impl ContactPatch {
                     Err(Issue::new(&**name, IssueCode::UnknownField, message))
                 }
             };
-            match parsed {
-                Ok(change) => changes.push(change),
-                Err(issue) => issues.push(issue),
+            if let Err(issue) = parsed {
+                issues.push(issue);
             }
         }
-        if issues.is_empty() { Ok(Self { changes, id: None }) } else { Err(issues) }
+        if issues.is_empty() { Ok(patch) } else { Err(issues) }
+    }
+
+    /// Parses the change of a field, and adds it.
+    fn add_parsed(&mut self, field: &Field, json: &Json<'_>) -> Result<(), Issue> {
+        if let Some(changes) = field.parse_option_changes(json)? {
+            self.option_changes.push((field.id, changes));
+            return Ok(());
+        }
+        let value = field.parse(json)?;
+        field.check_storable(value.as_ref())?;
+        self.changes.push((field.id, value));
+        Ok(())
     }
 
     /// Parses the content of `fields` for a new contact, which needs an email or a name.
@@ -134,18 +145,25 @@ impl ContactPatch {
 
     /// Returns the fields that the patch contains.
     pub fn fields(&self) -> impl Iterator<Item = FieldId> {
-        self.changes.iter().map(|(field, _)| *field)
+        self.changes.iter().map(|(field, _)| *field).chain(self.option_changes.iter().map(|(field, _)| *field))
     }
 
-    /// Returns the values that the patch sets.
+    /// Returns the values that the patch sets. Options to add to a field and to remove from it are not included.
     pub(super) fn values(&self) -> impl Iterator<Item = (FieldId, &Value)> {
         self.changes.iter().filter_map(|(field, value)| Some((*field, value.as_ref()?)))
     }
 
-    /// Returns the memory of the values that the patch sets, in bytes.
+    /// Returns the values that the patch sets, and for each field to which it adds options, these options.
+    pub(super) fn set_or_added_values(&self) -> impl Iterator<Item = (FieldId, Cow<'_, Value>)> {
+        let added = self.option_changes.iter();
+        let added = added.filter_map(|(field, changes)| Some((*field, Cow::Owned(changes.added_value()?))));
+        self.values().map(|(field, value)| (field, Cow::Borrowed(value))).chain(added)
+    }
+
+    /// Returns the memory of the values that the patch sets and adds, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.values().map(|(_, value)| value.memory_bytes()).sum()
+        self.set_or_added_values().map(|(_, value)| value.memory_bytes()).sum()
     }
 
     /// Returns this patch with a value for a field, unless the patch already contains the field.
@@ -168,6 +186,9 @@ impl ContactPatch {
     pub(super) fn apply(&self, values: &mut Values) {
         for (field, value) in &self.changes {
             values.set(*field, value.clone());
+        }
+        for (field, changes) in &self.option_changes {
+            values.set(*field, changes.apply(values.get(*field)));
         }
     }
 }

@@ -29,7 +29,7 @@ impl<'w> PatchesByContact<'w> {
     fn new(unit_of_work: &UnitOfWork, writes: &[(&'w Write, &Registry)]) -> Self {
         let mut patches = Self::default();
         for (write, registry) in writes {
-            let id = write.target().and_then(|target| unit_of_work.target_id(&target));
+            let id = unit_of_work.addressed_contact(write);
             if write.is_by_key() {
                 patches.by_key.extend(write.patch().map(|patch| (id, patch)));
             }
@@ -37,8 +37,7 @@ impl<'w> PatchesByContact<'w> {
             let of_contact = patches.by_contact.entry(id).or_default();
             of_contact.patches.extend(write.patch());
             let is_gained = |key| unit_of_work.key_holder(key) != Some(id);
-            of_contact.may_gain_keys |=
-                matches!(write, Write::Restore { .. }) || write.claimed_keys(registry).iter().any(is_gained);
+            of_contact.may_gain_keys |= write.restores() || write.claimed_keys(registry).iter().any(is_gained);
         }
         patches
     }
@@ -67,14 +66,14 @@ impl UnitOfWork {
         let may_exceed = |contact: &&Contact| may_exceed_limit(contact, &patches.of_contact(contact.id), registry);
         let mut incomplete: HashSet<_> = near_limit.into_iter().filter(may_exceed).map(|contact| contact.id).collect();
         // Only contacts that a write addresses are incomplete.
-        let ids = writes.iter().filter_map(|(write, _)| self.target_id(&write.target()?));
+        let ids = writes.iter().filter_map(|(write, _)| self.addressed_contact(write));
         ids.filter(|id| incomplete.remove(id)).collect()
     }
 }
 
 /// Returns an upper bound of the size that a patch adds to a contact.
 fn patch_bytes(patch: &ContactPatch) -> usize {
-    max_bytes(patch.values())
+    patch.set_or_added_values().map(|(field, value)| max_bytes(std::iter::once((field, &*value)))).sum()
 }
 
 /// Returns whether patches may make a contact that is not loaded completely too large and larger than before.

@@ -3,6 +3,7 @@
 //!
 //! This module has no I/O and uses neither axum nor sqlx.
 
+mod archived_holders;
 mod change;
 mod change_feed;
 mod contact;
@@ -16,11 +17,13 @@ mod list_request;
 mod precondition;
 mod render;
 mod search;
+mod source_times;
 mod unique_keys;
 mod unit_of_work;
 mod write;
 mod write_rules;
 
+pub use archived_holders::MAX_ARCHIVED_HOLDERS;
 pub use change::{Change, ChangeKind};
 pub use change_feed::{FeedCursor, FeedEntry, FeedScope, RenderedEntry};
 pub use contact::{Archival, Contact, now, parse_id};
@@ -34,6 +37,9 @@ pub use render::{RenderedContact, max_rendered_bytes};
 pub use search::{
     Comparison, Condition, Predicate, SearchCriteria, SearchCursor, SearchError, SearchRequest, Sort, ValueSet,
 };
+pub use source_times::{SourceKey, SourceTimes};
 pub use unique_keys::{Collision, KeyChanges, UniqueKey};
 pub use unit_of_work::{Effects, Lookups, UnitOfWork, UpdatedContact};
-pub use write::{ContactTarget, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact};
+pub use write::{
+    ContactTarget, OnArchived, RejectedWrite, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact,
+};

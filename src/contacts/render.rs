@@ -68,6 +68,21 @@ impl Serialize for RenderedContact<'_> {
     }
 }
 
+/// Some fields of a contact in a response. Serializes to an object.
+#[derive(Debug)]
+pub(super) struct RenderedFields<'a> {
+    pub(super) contact: &'a Contact,
+    pub(super) fields: &'a [Arc<Field>],
+}
+
+impl Serialize for RenderedFields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.fields.iter();
+        serializer
+            .collect_map(fields.map(|field| (&field.internal_name, RenderedField { contact: self.contact, field })))
+    }
+}
+
 /// One field of a contact in a response.
 struct RenderedField<'a> {
     contact: &'a Contact,

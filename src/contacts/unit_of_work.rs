@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Change, ChangeKind, Contact, ContactTarget, KeyChanges, UniqueKey, Write};
+use super::archived_holders::ArchivedHolders;
+use super::{Change, ChangeKind, Contact, ContactTarget, KeyChanges, SourceTimes, UniqueKey, Write};
 use crate::fields::Registry;
 
 /// The contacts and keys that the writes of one account affect: their state before the writes, and their current state.
@@ -21,6 +22,10 @@ pub struct UnitOfWork {
     contacts: BTreeMap<Uuid, ContactState>,
     /// The holder of each key that has been loaded or moved.
     holders: HashMap<UniqueKey, KeyHolder>,
+    /// The archived contacts that have the keys of upserts.
+    archived_holders: ArchivedHolders,
+    /// The newest `source_updated_at` of the contacts that the writes address.
+    pub source_times: SourceTimes,
     changes: Vec<Change>,
 }
 
@@ -124,20 +129,14 @@ impl UnitOfWork {
     pub fn collect_required_lookups(&self, writes: &[Write], registry: &Registry, required: &mut Lookups) {
         for write in writes {
             let mut keys = write.claimed_keys(registry);
-            let id = match write.target() {
-                None => None,
-                Some(ContactTarget::Id(id)) => Some(id),
-                Some(ContactTarget::Key(key)) => match self.holders.get(&key) {
-                    Some(holder) => holder.contact,
-                    None => {
-                        required.targets.push(key);
-                        None
-                    }
-                },
-            };
-            match id.map(|id| (id, self.contacts.get(&id))) {
+            if let Some(ContactTarget::Key(key)) = write.target()
+                && !self.holders.contains_key(&key)
+            {
+                required.targets.push(key);
+            }
+            match self.addressed_contact(write).map(|id| (id, self.contacts.get(&id))) {
                 Some((id, None)) => required.ids.push(id),
-                Some((_, Some(ContactState { now: Some(contact), .. }))) if matches!(write, Write::Restore { .. }) => {
+                Some((_, Some(ContactState { now: Some(contact), .. }))) if write.restores() => {
                     keys.extend(KeyChanges::for_new(&contact.values, registry).claimed);
                 }
                 _ => {}
@@ -161,6 +160,17 @@ impl UnitOfWork {
     pub fn add_loaded_key_holder(&mut self, key: UniqueKey, holder: Option<Uuid>) {
         let loaded = KeyHolder { contact: holder, is_moved: false, was_free: holder.is_none() };
         self.holders.entry(key).or_insert(loaded);
+    }
+
+    /// Adds the archived contacts that have the key of an upsert, the one archived last first.
+    pub fn add_archived_holders(&mut self, key: UniqueKey, contacts: Vec<Uuid>) {
+        self.archived_holders.add_loaded(key, contacts);
+    }
+
+    /// Returns whether an archived contact has the key of an upsert. The outcome of the upsert then depends on it.
+    #[must_use]
+    pub fn depends_on_archived_contacts(&self) -> bool {
+        !self.archived_holders.is_empty()
     }
 
     /// Returns the effects of the writes so far on the stored contacts and keys.
@@ -210,6 +220,30 @@ impl UnitOfWork {
         }
     }
 
+    /// Returns the id of the contact that a write currently addresses. If no active contact has the key of an upsert that
+    /// restores, it is the archived contact that has the key.
+    #[must_use]
+    pub fn addressed_contact(&self, write: &Write) -> Option<Uuid> {
+        match write.target()? {
+            ContactTarget::Key(key) if write.restores() => self.key_holder(&key).or_else(|| self.archived_holder(&key)),
+            target => self.target_id(&target),
+        }
+    }
+
+    /// Returns the contact with this key that was archived last, and still is archived.
+    pub(super) fn archived_holder(&self, key: &UniqueKey) -> Option<Uuid> {
+        self.archived_holders.newest(key, |id| match self.contacts.get(&id) {
+            // Its stored state is archived, and no write has changed it.
+            None => true,
+            Some(state) => state.now.as_ref().is_some_and(|contact| contact.archival.is_some()),
+        })
+    }
+
+    /// Records that a contact with these keys has been archived.
+    pub(super) fn record_archived_holder(&mut self, contact: Uuid, keys: impl IntoIterator<Item = UniqueKey>) {
+        self.archived_holders.record(contact, keys);
+    }
+
     /// Returns the current state of all loaded contacts.
     pub(super) fn loaded_contacts(&self) -> impl Iterator<Item = &Contact> {
         self.contacts.values().filter_map(|state| state.now.as_deref())
@@ -244,6 +278,7 @@ impl UnitOfWork {
     /// Removes a contact and records the purge. Also removes its values from the changes that are not stored yet. Returns
     /// the position of the change.
     pub(super) fn record_purge(&mut self, contact: &Contact, actor: Option<&Arc<str>>) -> i64 {
+        self.source_times.remove_contact(contact.id);
         for change in self.changes.iter_mut().filter(|change| change.contact_id == contact.id) {
             (change.before, change.after) = (None, None);
         }

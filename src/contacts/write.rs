@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -32,6 +33,9 @@ pub enum Write {
         patch: ContactPatch,
         /// The conditions on the current state of the contact.
         preconditions: Preconditions,
+        /// The time that the caller's system gave the change. A change that is older than another of the same actor
+        /// changes nothing.
+        source_updated_at: Option<DateTime<Utc>>,
     },
     /// Updates the contact that holds a key, or creates a contact with the key.
     Upsert(Upsert),
@@ -69,6 +73,35 @@ pub struct Upsert {
     pub patch: ContactPatch,
     /// The conditions on the current state of the contact.
     pub preconditions: Preconditions,
+    /// The time that the caller's system gave the change, as for an update.
+    pub source_updated_at: Option<DateTime<Utc>>,
+    /// What happens if only an archived contact has the key.
+    pub on_archived: OnArchived,
+}
+
+/// What an upsert does if no active contact has its key, but an archived contact does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnArchived {
+    /// Creates a new contact.
+    #[default]
+    Create,
+    /// Restores the archived contact, and updates it.
+    Restore,
+    /// Rejects the write.
+    Refuse,
+}
+
+impl OnArchived {
+    /// Returns the action with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "create" => Some(Self::Create),
+            "restore" => Some(Self::Restore),
+            "refuse" => Some(Self::Refuse),
+            _ => None,
+        }
+    }
 }
 
 impl Upsert {
@@ -108,7 +141,7 @@ impl Upsert {
         }
     }
 
-    /// Creates an upsert, without preconditions, of the contact that `value`, a value of `property`, identifies. The
+    /// Creates an upsert, without preconditions and without a time, of the contact that `value`, a value of `property`, identifies. The
     /// patch may contain the same field with an equal value.
     ///
     /// # Errors
@@ -124,7 +157,14 @@ impl Upsert {
             let message = "must equal the value that identifies the contact: leave it out, or send the same value";
             return Err(Issue::new(&*property.internal_name, IssueCode::ForbiddenField, message));
         }
-        Ok(Self { key, property_value: (property.id, value), patch, preconditions: Preconditions::default() })
+        Ok(Self {
+            key,
+            property_value: (property.id, value),
+            patch,
+            preconditions: Preconditions::default(),
+            source_updated_at: None,
+            on_archived: OnArchived::default(),
+        })
     }
 }
 
@@ -150,6 +190,26 @@ impl Write {
         }
     }
 
+    /// Returns the time that the caller's system gave the change.
+    #[must_use]
+    pub fn source_updated_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Update { source_updated_at, .. } => *source_updated_at,
+            Self::Upsert(upsert) => upsert.source_updated_at,
+            Self::Create(_) | Self::Archive { .. } | Self::Restore { .. } | Self::Purge { .. } => None,
+        }
+    }
+
+    /// Returns whether the write makes an archived contact active, if it addresses one.
+    #[must_use]
+    pub fn restores(&self) -> bool {
+        match self {
+            Self::Restore { .. } => true,
+            Self::Upsert(upsert) => upsert.on_archived == OnArchived::Restore,
+            Self::Create(_) | Self::Update { .. } | Self::Archive { .. } | Self::Purge { .. } => false,
+        }
+    }
+
     /// Returns the memory of the values that the write sets, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -169,13 +229,9 @@ impl Write {
     /// Adds the custom fields whose stored values the write depends on: those that it changes, and those whose unique
     /// keys it claims or releases.
     pub fn add_required_custom_fields(&self, registry: &Registry, required: &mut CustomSelection) {
-        match self {
-            Self::Create(_) => {}
-            Self::Update { patch, .. } => required.add(patch.fields()),
-            Self::Upsert(upsert) => required.add(upsert.patch.fields()),
-            Self::Archive { .. } | Self::Restore { .. } | Self::Purge { .. } => {
-                required.add(registry.unique_fields().iter().map(|field| field.id));
-            }
+        required.add(self.patch().into_iter().flat_map(ContactPatch::fields));
+        if self.restores() || matches!(self, Self::Archive { .. } | Self::Purge { .. }) {
+            required.add(registry.unique_fields().iter().map(|field| field.id));
         }
     }
 
@@ -207,18 +263,32 @@ pub struct WrittenContact {
     pub changed_at: Option<i64>,
     /// Whether `contact` has the default properties only, because the outcomes of the request take too much memory.
     pub has_omitted_properties: bool,
+    /// Whether the write was ignored, because its `source_updated_at` is older than that of an earlier one.
+    pub is_stale: bool,
+    /// The archived contact that has the key of an upsert that created a contact.
+    pub created_beside: Option<Uuid>,
 }
 
 impl WrittenContact {
     /// Returns the result of a write after which the contact has no new state: it is unchanged or purged.
-    pub(super) fn unchanged(contact: Arc<Contact>) -> Self {
+    #[must_use]
+    pub fn unchanged(contact: Arc<Contact>) -> Self {
         Self {
             before: Some(Arc::clone(&contact)),
             contact,
             created: false,
             changed_at: None,
             has_omitted_properties: false,
+            is_stale: false,
+            created_beside: None,
         }
+    }
+
+    /// Returns the result of a write that created this contact.
+    #[must_use]
+    pub fn created(contact: Arc<Contact>) -> Self {
+        let changed_at = Some(contact.position);
+        Self { before: None, created: true, changed_at, ..Self::unchanged(contact) }
     }
 
     /// Returns this outcome without the custom values that its caller does not read, and without `before`.
@@ -248,7 +318,16 @@ impl WrittenContact {
 }
 
 /// The result of a write.
-pub type WriteOutcome = Result<WrittenContact, WriteRejection>;
+pub type WriteOutcome = Result<WrittenContact, RejectedWrite>;
+
+/// A rejected write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedWrite {
+    /// The reason.
+    pub reason: WriteRejection,
+    /// The contact that the write addresses; `None` if there is no such contact.
+    pub contact: Option<Uuid>,
+}
 
 /// The reason why a write of a contact is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -259,6 +338,9 @@ pub enum WriteRejection {
     /// The contact is archived.
     #[error("the contact is archived")]
     Archived,
+    /// An archived contact has the key of an upsert, which refuses to create another one. `existing_id` is this contact.
+    #[error("an archived contact has the same unique value")]
+    ArchivedHolder(Collision),
     /// The contact does not meet the caller's preconditions.
     #[error("the contact does not meet the preconditions")]
     PreconditionFailed(UnmetPrecondition),
@@ -288,7 +370,7 @@ impl WriteRejection {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
-            Self::Archived => "contact_archived",
+            Self::Archived | Self::ArchivedHolder(_) => "contact_archived",
             Self::PreconditionFailed(_) => "precondition_failed",
             Self::Incomplete | Self::TooLarge => "validation_failed",
             Self::Duplicate(_) => "duplicate_contact",

@@ -1,7 +1,7 @@
 //! Parses the values of a field by the rules of its type.
 
 use super::kinds::{checkbox, date, datetime, dropdown, email, multi_select, number, phone, text, url};
-use super::{Field, Issue, IssueCode, Kind, Value};
+use super::{Field, Issue, IssueCode, Kind, OptionChanges, Value};
 use crate::json::{self, Json};
 
 impl Field {
@@ -26,6 +26,19 @@ impl Field {
             (Kind::Uuid | Kind::Archived, _) => Ok(None),
         };
         parsed.map_err(|invalid| invalid.for_field(&*self.internal_name))
+    }
+
+    /// Parses the options that a write adds and removes. Returns `None` if the JSON is a whole value.
+    ///
+    /// # Errors
+    /// Returns the problem of the options.
+    pub fn parse_option_changes(&self, json: &Json<'_>) -> Result<Option<OptionChanges>, Issue> {
+        match (self.kind, json) {
+            (Kind::MultiSelect, Json::Object(members)) => multi_select::parse_changes(members, &self.options)
+                .map(Some)
+                .map_err(|invalid| invalid.for_field(&*self.internal_name)),
+            _ => Ok(None),
+        }
     }
 
     /// Parses a value from text, such as a segment of a path. Text for a `number` or `checkbox` field is read as JSON.

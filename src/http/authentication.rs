@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::app::App;
@@ -17,7 +18,7 @@ use super::query::requested_wait;
 use super::request_metrics::AuthenticationFailure;
 use super::required_scope;
 use crate::auth::Identity;
-use crate::clients::Scopes;
+use crate::clients::{ClientId, Scopes};
 use crate::fair_semaphore::FairPermit;
 
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -31,6 +32,12 @@ pub(super) struct Caller {
     pub account: Uuid,
     /// The `sub` of the token.
     pub actor: Option<String>,
+    /// The API client that the token was issued to.
+    pub client: Option<ClientId>,
+    /// The scopes that limit the token. `None`: it may do everything.
+    pub scopes: Option<Scopes>,
+    /// When the token expires.
+    pub expires_at: Option<DateTime<Utc>>,
     /// Records the rate-limit status of the account for the response headers. `None` if there is no rate limit.
     rate_limit: Option<RateLimitRecorder>,
     /// The slot of the request, which is free again when the handler drops the caller.
@@ -57,9 +64,18 @@ impl FromRequestParts<App> for Caller {
         })?;
         record_caller(&identity, account);
         let slot = take_slot(account, parts, app)?;
-        let caller = Self { account, actor: identity.actor, rate_limit: parts.extensions.remove(), _slot: slot };
+        let required_claim = app.verifier().required_scope_claim();
+        let caller = Self {
+            account,
+            actor: identity.actor,
+            client: identity.client,
+            scopes: identity.scopes.or_else(|| required_claim.map(|_| Scopes::default())),
+            expires_at: identity.expires_at,
+            rate_limit: parts.extensions.remove(),
+            _slot: slot,
+        };
         caller.charge(app, RateLimits::charge_request)?;
-        check_scope(identity.scopes, app.verifier().required_scope_claim(), parts)?;
+        check_scope(identity.scopes, required_claim, parts)?;
         Ok(caller)
     }
 }
@@ -141,14 +157,11 @@ async fn reject_revoked_client(identity: &Identity, app: &App) -> Result<(), Api
 /// Checks that the scopes of the token, if it is limited to scopes, cover the request. A token without the scope claim
 /// may do nothing if the claim is required.
 fn check_scope(scopes: Option<Scopes>, required_claim: Option<&str>, parts: &Parts) -> Result<(), ApiError> {
-    let scopes = match (scopes, required_claim) {
-        (Some(scopes), _) => scopes,
-        (None, None) => return Ok(()),
-        (None, Some(claim)) => return Err(ApiError::MissingScopeClaim { claim: claim.to_owned() }),
-    };
     let route = parts.extensions.get::<MatchedPath>().map_or_else(|| parts.uri.path(), MatchedPath::as_str);
-    match required_scope::for_route(&parts.method, route) {
-        Some(needed) if !scopes.contains(needed) => Err(ApiError::InsufficientScope { needed }),
+    let Some(needed) = required_scope::for_route(&parts.method, route) else { return Ok(()) };
+    match (scopes, required_claim) {
+        (Some(scopes), _) if !scopes.contains(needed) => Err(ApiError::InsufficientScope { needed }),
+        (None, Some(claim)) => Err(ApiError::MissingScopeClaim { claim: claim.to_owned() }),
         _ => Ok(()),
     }
 }

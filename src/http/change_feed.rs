@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use futures_util::{TryStreamExt, stream};
 use uuid::Uuid;
 
@@ -14,12 +14,13 @@ use super::error::ApiError;
 use super::extractors::ContactPath;
 use super::json_response::JsonResponse;
 use super::long_poll::wait_for_changes;
-use super::openapi::parameters::{ContactIdParameter, FeedParameters, HistoryParameters};
+use super::next_link::next_link;
+use super::openapi::parameters::{ContactIdParameter, FeedParameters, FeedPropertiesParameter, HistoryParameters};
 use super::openapi::responses::CursorExpired;
 use super::openapi::schemas;
 use super::query::{FeedQuery, HistoryQuery, QueryString};
 use crate::contacts::{FeedCursor, FeedEntry, FeedScope};
-use crate::fields::{Registry, RegistryVersion};
+use crate::fields::{CustomSelection, Registry, RegistryVersion};
 use crate::repository::StorageError;
 
 /// Read the change feed
@@ -27,16 +28,18 @@ use crate::repository::StorageError;
 /// Returns every create, update, archive, restore and purge of the account in commit order, without gaps or duplicates.
 /// To continue, send `next`, which is never null, as `after`. With `wait`, the request waits if there is no change yet.
 #[utoipa::path(get, path = "/contacts/changes", tag = "sync", operation_id = "readChanges", security(("bearer" = [])),
-    params(FeedParameters),
+    params(FeedParameters, FeedPropertiesParameter),
     responses((status = 200, description = "A page of the feed", body = schemas::ChangePage), CursorExpired))]
 pub(super) async fn read_changes(
     State(app): State<App>,
     caller: Caller,
+    uri: Uri,
     query: QueryString,
 ) -> Result<JsonResponse, ApiError> {
-    let FeedQuery { request, wait } = FeedQuery::parse(&query, caller.account, caller.actor.as_deref())?;
     let account = caller.account;
     let mut registry = registry_at_least(&app, account, RegistryVersion::default()).await?;
+    let FeedQuery { request, wait, properties } =
+        FeedQuery::parse(&query, account, caller.actor.as_deref(), &registry)?;
     let page = loop {
         let page = wait_for_changes(&app, account, request.clone(), wait).await?;
         match missing_version(&registry, page.registry_version) {
@@ -57,36 +60,39 @@ pub(super) async fn read_changes(
     {
         next = FeedCursor::after(&entry);
         if request.includes(&entry) {
-            response.push(&entry.render(scope, &registry)).await?;
+            response.push(&entry.render(scope, &registry, &properties)).await?;
             count += 1;
         }
     }
     if count == request.limit {
         read_to_end(entries).await?;
     }
-    response.finish_with(StatusCode::OK, "next", &next.encode(scope))
+    let next = next.encode(scope);
+    Ok(response.finish_with(StatusCode::OK, "next", &next)?.with_link(next_link(&uri, &next)))
 }
 
 /// Read a contact's history
 ///
 /// Returns the entries of the change feed for one contact, newest first.
 #[utoipa::path(get, path = "/contacts/{contactId}/history", tag = "sync", operation_id = "readHistory", security(("bearer" = [])),
-    params(ContactIdParameter, HistoryParameters),
+    params(ContactIdParameter, HistoryParameters, FeedPropertiesParameter),
     responses((status = 200, description = "A page of the history", body = schemas::HistoryPage), CursorExpired))]
 pub(super) async fn read_history(
     State(app): State<App>,
     caller: Caller,
     path: ContactPath,
+    uri: Uri,
     query: QueryString,
 ) -> Result<JsonResponse, ApiError> {
     // The query is checked before the contact is looked up, even if the path does not hold an id.
     let (account, contact) = (caller.account, path.id_or_nil());
-    let HistoryQuery { before, limit } = HistoryQuery::parse(&query, account, contact)?;
-    let contact = path.id()?;
     let mut registry = registry_at_least(&app, account, RegistryVersion::default()).await?;
+    let HistoryQuery { before, limit, properties } = HistoryQuery::parse(&query, account, contact, &registry)?;
+    let contact = path.id()?;
+    let custom_fields = CustomSelection::from(&properties);
     let page = loop {
         // Reads one entry more than requested, to know whether more entries follow.
-        let page = app.repository().read_history(account, contact, before, limit + 1).await?;
+        let page = app.repository().read_history(account, contact, before, limit + 1, &custom_fields).await?;
         let page = page.ok_or(ApiError::ContactNotFound)?;
         match missing_version(&registry, page.registry_version) {
             None => break page,
@@ -98,12 +104,13 @@ pub(super) async fn read_history(
     };
     let mut response = ArrayResponse::new(&app.limits().responses, account, "data")?;
     let append = |response: &mut ArrayResponse<'_>, entry: &FeedEntry| {
-        response.append(&entry.render(FeedScope::Feed(account), &registry))
+        response.append(&entry.render(FeedScope::Feed(account), &registry, &properties))
     };
     let end = render_page(&mut response, page.entries, limit, append).await?;
     let scope = FeedScope::History(account, contact);
     let next = end.next_after().map(|last| FeedCursor::after(last).encode(scope));
-    response.finish_with(StatusCode::OK, "next", &next)
+    let link = next.as_deref().and_then(|next| next_link(&uri, next));
+    Ok(response.finish_with(StatusCode::OK, "next", &next)?.with_link(link))
 }
 
 /// Returns `needed` if a registry is older than this version.

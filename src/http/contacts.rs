@@ -2,7 +2,7 @@
 //! (`docs/api-reference.md#order-of-checks`).
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
@@ -12,12 +12,15 @@ use super::conditional_headers::ConditionalHeaders;
 use super::error::ApiError;
 use super::extractors::ContactPath;
 use super::json_response::JsonResponse;
+use super::next_link::next_link;
 use super::openapi::parameters::{
     ContactIdOrValue, ContactIdParameter, ContactValue, DryRun, IdProperty, IdempotencyKey, IfMatch, IfNoneMatch,
-    IfNoneMatchOnWrite, ListParameters, PropertiesParameter, PurgedContactId, RequiredIdProperty,
+    IfNoneMatchOnWrite, ListParameters, OnArchivedParameter, Prefer, PropertiesParameter, PurgedContactId,
+    RequiredIdProperty, SourceUpdatedAt,
 };
 use super::openapi::responses::{
-    Conflict, ContactResponse, CreatedResponse, DuplicateKey, KeyReused, NotModified, PreconditionFailed, Purged,
+    Conflict, ContactResponse, CreatedResponse, DuplicateKey, KeyReused, MinimalResponse, NotModified,
+    PreconditionFailed, Purged, UpsertConflict, UpsertCreatedResponse,
 };
 use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RouteParameters};
@@ -29,22 +32,20 @@ use crate::repository::ListPage;
 
 /// The parameters of a route that creates a contact, or identifies it by id.
 const ID_PARAMETERS: RouteParameters =
-    RouteParameters { lookup: ContactLookup::Id, has_properties: true, has_dry_run: true };
+    RouteParameters { lookup: ContactLookup::Id, has_properties: true, has_dry_run: true, has_source_time: false };
 /// The parameters of a route that identifies a contact by its id or a unique property.
 const ID_OR_PROPERTY_PARAMETERS: RouteParameters =
-    RouteParameters { lookup: ContactLookup::IdOrProperty, has_properties: true, has_dry_run: true };
-const UPSERT_PARAMETERS: RouteParameters =
-    RouteParameters { lookup: ContactLookup::Property, has_properties: true, has_dry_run: true };
-const READ_PARAMETERS: RouteParameters =
-    RouteParameters { lookup: ContactLookup::IdOrProperty, has_properties: true, has_dry_run: false };
-const PURGE_PARAMETERS: RouteParameters =
-    RouteParameters { lookup: ContactLookup::Id, has_properties: false, has_dry_run: true };
+    RouteParameters { lookup: ContactLookup::IdOrProperty, ..ID_PARAMETERS };
+const UPDATE_PARAMETERS: RouteParameters = RouteParameters { has_source_time: true, ..ID_OR_PROPERTY_PARAMETERS };
+const UPSERT_PARAMETERS: RouteParameters = RouteParameters { lookup: ContactLookup::Property, ..UPDATE_PARAMETERS };
+const READ_PARAMETERS: RouteParameters = RouteParameters { has_dry_run: false, ..ID_OR_PROPERTY_PARAMETERS };
+const PURGE_PARAMETERS: RouteParameters = RouteParameters { has_properties: false, ..ID_PARAMETERS };
 
 /// Create a contact
 ///
 /// At least one of `email`, `first_name` and `last_name` is required.
 #[utoipa::path(post, path = "/contacts", tag = "contacts", operation_id = "createContact", security(("bearer" = [])),
-    params(PropertiesParameter, DryRun, IdempotencyKey), request_body = ContactInput,
+    params(PropertiesParameter, DryRun, IdempotencyKey, Prefer), request_body = ContactInput,
     responses(CreatedResponse, DuplicateKey, KeyReused))]
 pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
@@ -62,16 +63,18 @@ pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, Ap
 /// Only the fields in the body change; `null` clears a field. Values that equal the stored values change neither
 /// `updated_at` nor the `ETag`.
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
-    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
-    request_body = ContactInput, responses(ContactResponse, Conflict, PreconditionFailed, KeyReused))]
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, SourceUpdatedAt, DryRun, IdempotencyKey, IfMatch,
+        IfNoneMatchOnWrite, Prefer), request_body = ContactInput,
+    responses(ContactResponse, MinimalResponse, Conflict, PreconditionFailed, KeyReused))]
 pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
-            let query = attempt.contact_query(ID_OR_PROPERTY_PARAMETERS)?;
+            let query = attempt.contact_query(UPDATE_PARAMETERS)?;
             let parse = |fields: &Object<'_>| ContactPatch::parse(fields, attempt.registry());
             let patch = attempt.parse_fields(parse, ContactPatch::memory_bytes).await?;
             let target = attempt.target(query.id_property.as_deref())?;
-            let write = Write::Update { target, patch, preconditions: attempt.preconditions() };
+            let (preconditions, source_updated_at) = (attempt.preconditions(), query.source_updated_at);
+            let write = Write::Update { target, patch, preconditions, source_updated_at };
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })
         .await
@@ -83,8 +86,9 @@ pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, Ap
 /// this value. Safe to repeat, and safe under concurrent calls. `If-Match: *` only updates, `If-None-Match: *` only
 /// creates.
 #[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
-    params(ContactValue, RequiredIdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
-    request_body = ContactInput, responses(ContactResponse, CreatedResponse, DuplicateKey, PreconditionFailed, KeyReused))]
+    params(ContactValue, RequiredIdProperty, OnArchivedParameter, PropertiesParameter, SourceUpdatedAt, DryRun,
+        IdempotencyKey, IfMatch, IfNoneMatchOnWrite, Prefer), request_body = ContactInput,
+    responses(ContactResponse, UpsertCreatedResponse, MinimalResponse, UpsertConflict, PreconditionFailed, KeyReused))]
 pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
@@ -93,7 +97,12 @@ pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, Ap
             let value = attempt.path()?.value(property);
             let parse = |fields: &Object<'_>| Upsert::parse(property, value, fields, attempt.registry());
             let upsert = attempt.parse_fields(parse, Upsert::memory_bytes).await?;
-            let write = Write::Upsert(Upsert { preconditions: attempt.preconditions(), ..upsert });
+            let write = Write::Upsert(Upsert {
+                preconditions: attempt.preconditions(),
+                source_updated_at: query.source_updated_at,
+                on_archived: query.on_archived,
+                ..upsert
+            });
             attempt.commit_contact(query, write, JsonResponse::from_written_contact).await
         })
         .await
@@ -134,8 +143,8 @@ pub(super) async fn read_contact(
 ///
 /// The contact releases its unique values and can be restored. Archiving an archived contact is 404.
 #[utoipa::path(delete, path = "/contacts/{contactId}", tag = "contacts", operation_id = "archiveContact", security(("bearer" = [])),
-    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
-    responses(ContactResponse, PreconditionFailed, KeyReused))]
+    params(ContactIdOrValue, IdProperty, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite,
+        Prefer), responses(ContactResponse, MinimalResponse, PreconditionFailed, KeyReused))]
 pub(super) async fn archive_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
@@ -151,8 +160,8 @@ pub(super) async fn archive_contact(request: WriteRequest) -> Result<Response, A
 ///
 /// Restoring an active contact changes nothing.
 #[utoipa::path(post, path = "/contacts/{contactId}/restore", tag = "contacts", operation_id = "restoreContact", security(("bearer" = [])),
-    params(ContactIdParameter, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite),
-    responses(ContactResponse, DuplicateKey, PreconditionFailed, KeyReused))]
+    params(ContactIdParameter, PropertiesParameter, DryRun, IdempotencyKey, IfMatch, IfNoneMatchOnWrite, Prefer),
+    responses(ContactResponse, MinimalResponse, DuplicateKey, PreconditionFailed, KeyReused))]
 pub(super) async fn restore_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
@@ -190,6 +199,7 @@ pub(super) async fn purge_contact(request: WriteRequest) -> Result<Response, Api
 pub(super) async fn list_contacts(
     State(app): State<App>,
     caller: Caller,
+    uri: Uri,
     query: QueryString,
 ) -> Result<JsonResponse, ApiError> {
     let account = caller.account;
@@ -202,10 +212,11 @@ pub(super) async fn list_contacts(
         end.check_offset()?;
     }
     let next = end.next_after().map(|last| ListCursor::encode_after(last.id, account, &request.filter));
+    let link = next.as_deref().and_then(|next| next_link(&uri, next));
     let offset = match request.start {
         ListStart::Offset(offset) => Some(offset),
         ListStart::After(_) => None,
     };
     let pagination = Pagination { limit: request.limit, offset, count, next };
-    response.finish_with(StatusCode::OK, "pagination", &pagination)
+    Ok(response.finish_with(StatusCode::OK, "pagination", &pagination)?.with_link(link))
 }

@@ -29,18 +29,24 @@ pub(super) fn cors_layer(origins: &AllowedOrigins) -> CorsLayer {
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             name("idempotency-key"),
+            name("prefer"),
             name("traceparent"),
             name("x-request-id"),
         ])
         .expose_headers([
             header::ETAG,
+            header::LINK,
             header::LOCATION,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
+            name("changes-cursor"),
+            name("created-beside-archived"),
             name("idempotency-replayed"),
+            name("preference-applied"),
             name("ratelimit-limit"),
             name("ratelimit-remaining"),
             name("ratelimit-reset"),
+            name("stale-write"),
             name("x-request-id"),
         ])
         .max_age(MAX_AGE);

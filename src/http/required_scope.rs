@@ -6,7 +6,7 @@ use crate::clients::Scope;
 
 /// Returns the scope that a token needs for this method on this route, given as the route's template.
 ///
-/// Returns `None` for routes that give access to neither contacts nor fields. `/openapi.json` called with a token needs
+/// Returns `None` for routes that give access to neither contacts nor fields, such as `/me`. `/openapi.json` called with a token needs
 /// `contacts:read`, because it then describes the account's custom fields.
 ///
 /// Exceptions are listed, and a general rule covers all other routes, so that a new route that writes requires a write
@@ -52,6 +52,7 @@ mod tests {
     #[case("POST", "/fields", "fields:write")]
     #[case("DELETE", "/fields/{internalName}", "fields:write")]
     #[case("GET", "/openapi.json", "contacts:read")]
+    #[case("GET", "/me", "")]
     #[case("GET", "/healthz", "")]
     fn scope_follows_from_method_and_route(#[case] method: &str, #[case] route: &str, #[case] scope: &str) {
         let method = method.parse().expect("a valid method");

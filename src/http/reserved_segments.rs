@@ -10,7 +10,7 @@ use axum::http::Uri;
 
 use super::query::QueryString;
 
-const RESERVED: [&str; 3] = ["search", "changes", "batch"];
+const RESERVED: [&str; 4] = ["search", "changes", "batch", "export"];
 
 /// Rewrites the path before routing.
 ///

@@ -15,8 +15,8 @@ use super::openapi::endpoint::PublicDocument;
 use super::openapi::{base_document, endpoint, shared_parts};
 use super::query::DeclaredParameters;
 use super::{
-    batch, change_feed, contacts, cors, docs, fallbacks, fields, health, metrics_endpoint, oauth, request_context,
-    request_timeout, reserved_segments, search,
+    batch, change_feed, contacts, cors, docs, export, fallbacks, fields, health, me, metrics_endpoint, oauth,
+    request_context, request_timeout, reserved_segments, search,
 };
 
 /// The HTTP service: a router, and the preparation of requests that runs before it.
@@ -96,8 +96,10 @@ fn permanent_routes() -> OpenApiRouter<App> {
         .routes(routes!(change_feed::read_changes))
         .routes(routes!(change_feed::read_history))
         .routes(routes!(search::search_contacts))
+        .routes(routes!(export::export_contacts))
         .routes(routes!(fields::list_fields, fields::create_field))
         .routes(routes!(fields::read_field, fields::update_field, fields::delete_field))
+        .routes(routes!(me::read_me))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
 }

@@ -21,6 +21,7 @@ use super::idempotency::{self, IdempotencyHeader, RequestFingerprint};
 use super::json_response::JsonResponse;
 use super::limits::ResponseMemory;
 use super::query::{ContactQuery, QueryString, RouteParameters};
+use super::return_preference::ReturnPreference;
 use crate::contacts::{ContactTarget, Preconditions, Write, WriteOutcome, WrittenContact, max_rendered_bytes};
 use crate::fields::{CustomSelection, Field, Issues, Registry, Selection};
 use crate::json::{ArrayLimit, Json, Object};
@@ -36,6 +37,7 @@ pub(super) struct WriteRequest {
     query: QueryString,
     conditional_headers: ConditionalHeaders,
     idempotency_header: IdempotencyHeader,
+    return_preference: ReturnPreference,
     /// The body, until it is read.
     payload: Mutex<Option<Payload>>,
     /// The bytes of the body, once it is read.
@@ -52,6 +54,7 @@ impl FromRequest<App> for WriteRequest {
         let query: QueryString = parts.extract_with_state(app).await?;
         let Ok(conditional_headers) = parts.extract_with_state::<ConditionalHeaders, _>(app).await;
         let Ok(idempotency_header) = parts.extract_with_state::<IdempotencyHeader, _>(app).await;
+        let Ok(return_preference) = parts.extract_with_state::<ReturnPreference, _>(app).await;
         let payload = Payload::from_request(Request::from_parts(parts, body), app).await?;
         Ok(Self {
             app: app.clone(),
@@ -60,6 +63,7 @@ impl FromRequest<App> for WriteRequest {
             query,
             conditional_headers,
             idempotency_header,
+            return_preference,
             payload: Mutex::new(Some(payload)),
             body: OnceCell::new(),
         })
@@ -147,8 +151,8 @@ pub(super) struct ValidatedWrites {
     pub custom_fields: CustomSelection,
 }
 
-/// Builds the response to a write from the contact, the fields to return, and whether the write is a dry run.
-pub(super) type BuildResponse = fn(&WrittenContact, &Selection, bool) -> Result<JsonResponse, ApiError>;
+/// Builds the response to a write from the contact, the query, and what the caller wants to be returned.
+pub(super) type BuildResponse = fn(&WrittenContact, &ContactQuery, ReturnPreference) -> Result<JsonResponse, ApiError>;
 
 impl WriteAttempt {
     fn new(request: Arc<WriteRequest>, registry: Arc<Registry>, is_retry: bool) -> Self {
@@ -219,6 +223,11 @@ impl WriteAttempt {
         Ok(converted)
     }
 
+    /// Returns what the caller wants to be returned.
+    pub(super) fn return_preference(&self) -> ReturnPreference {
+        self.request.return_preference
+    }
+
     /// Returns the conditions of `If-Match` and `If-None-Match`.
     pub(super) fn preconditions(&self) -> Preconditions {
         self.request.conditional_headers.preconditions().clone()
@@ -247,12 +256,12 @@ impl WriteAttempt {
         // The memory for the response is reserved before the write, so that a write without a response is not applied.
         let (responses, account) = self.response_memory();
         let memory = responses.reserve(account, max_rendered_bytes(&query.selection)).await?;
-        let (is_dry_run, custom_fields) = (query.is_dry_run, CustomSelection::from(&query.selection));
-        let registry = Arc::clone(&self.registry);
+        let (registry, preference) = (Arc::clone(&self.registry), self.return_preference());
+        let (is_dry_run, custom_fields) = (query.is_dry_run, preference.custom_fields(&query.selection));
         let build_response = move |outcomes: &[WriteOutcome]| {
             let outcome = outcomes.first().ok_or(ApiError::Internal("the write has no outcome".into()))?;
-            let written = outcome.as_ref().map_err(|rejection| ApiError::from_rejection(rejection, &registry))?;
-            build_response(written, &query.selection, query.is_dry_run)
+            let written = outcome.as_ref().map_err(|rejected| ApiError::from_rejection(&rejected.reason, &registry))?;
+            build_response(written, &query, preference)
         };
         let atomicity = Atomicity::Independent;
         let writes = ValidatedWrites { writes: vec![write], atomicity, is_dry_run, fingerprint, custom_fields };

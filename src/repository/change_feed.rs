@@ -1,14 +1,16 @@
-//! Reads of the change feed and of histories, and the deletion of expired entries.
+//! Reads of the change feed, and the deletion of expired entries.
 //!
 //! Positions are assigned under the account's row lock, which is held until the commit. So a reader that sees an entry
 //! sees every entry before it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{Postgres, Row, query, query_scalar};
+use sqlx::{Postgres, Row, query};
 use uuid::Uuid;
 
 use super::Repository;
@@ -16,10 +18,11 @@ use super::change_notifier::ChangeSubscription;
 use super::error::StorageError;
 use super::last_changes::last_position_sql;
 use super::pool::{AdmittedConnection, Pool};
+use super::row_mapping::{contact_columns, custom_parameter, optional_contact_from_row};
 use super::row_stream::{RowStream, read_optional, stream_rows};
 use super::statement::sql;
 use crate::contacts::{ChangeKind, FeedCursor, FeedEntry};
-use crate::fields::RegistryVersion;
+use crate::fields::{CustomSelection, RegistryVersion};
 
 /// The maximum number of entries that a read scans when it excludes the entries of an actor.
 const MAX_SCANNED: i64 = 5_000;
@@ -33,6 +36,8 @@ pub enum FeedStart {
     Newest,
     /// After the position of a cursor.
     Cursor(FeedCursor),
+    /// At the first entry of this time or later; after the newest entry if there is none.
+    Since(DateTime<Utc>),
 }
 
 /// A request for a page of the feed.
@@ -44,6 +49,8 @@ pub struct FeedRequest {
     pub limit: i64,
     /// The actor whose entries are excluded. `Some(None)` excludes the entries without an actor.
     pub exclude: Option<Option<String>>,
+    /// The custom fields of the contacts of the entries.
+    pub custom_fields: CustomSelection,
 }
 
 /// A page of the feed.
@@ -68,14 +75,6 @@ impl FeedRequest {
     }
 }
 
-/// A page of a contact's history.
-pub struct HistoryPage {
-    /// The entries, newest first.
-    pub entries: RowStream<FeedEntry>,
-    /// A version of the account's registry that has every field in the entries.
-    pub registry_version: RegistryVersion,
-}
-
 /// The reason why the feed was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
@@ -95,50 +94,65 @@ impl From<sqlx::Error> for FeedError {
 }
 
 /// Returns the columns that [`EntryRow`] reads. The account is the first parameter of the statement.
-fn entry_columns() -> String {
+pub(super) fn entry_columns() -> String {
     format!(
-        "h.position, h.contact_id, h.kind, h.actor, h.at, h.changed::text, \
-         (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1), \
-         (SELECT {} FROM accounts s WHERE s.account_id = $1), \
-         (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1)",
+        "h.position AS entry_position, h.contact_id, h.kind, h.actor, h.at, h.changed::text AS changed, \
+         (SELECT a.registry_version FROM accounts a WHERE a.account_id = $1) AS registry_version, \
+         (SELECT {} FROM accounts s WHERE s.account_id = $1) AS account_position, \
+         (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1) AS trimmed_position",
         last_position_sql("account_id = $1")
     )
 }
 
+/// Joins the contacts `c` of entries `h`.
+const JOIN_CONTACTS: &str =
+    "LEFT JOIN LATERAL (SELECT * FROM contacts t WHERE account_id = $1 AND id = h.contact_id LIMIT 1) c ON true";
+
 /// Returns the entry in a row with the columns of [`entry_columns`].
 fn feed_entry_from_row(row: &PgRow) -> sqlx::Result<FeedEntry> {
-    let kind: String = row.try_get(2)?;
+    let kind: &str = row.try_get("kind")?;
     Ok(FeedEntry {
-        position: row.try_get(0)?,
-        contact_id: row.try_get(1)?,
-        kind: ChangeKind::from_name(&kind).ok_or_else(|| sqlx::Error::Decode("unknown kind of change".into()))?,
-        actor: row.try_get(3)?,
-        at: row.try_get(4)?,
-        changed: row.try_get(5)?,
+        position: row.try_get("entry_position")?,
+        contact_id: row.try_get("contact_id")?,
+        kind: ChangeKind::from_name(kind).ok_or_else(|| sqlx::Error::Decode("unknown kind of change".into()))?,
+        actor: row.try_get("actor")?,
+        at: row.try_get("at")?,
+        changed: row.try_get("changed")?,
+        contact: None,
     })
 }
 
 /// An entry, and the state of its account at the time of the read.
-struct EntryRow {
-    entry: FeedEntry,
-    registry_version: RegistryVersion,
+pub(super) struct EntryRow {
+    pub(super) entry: FeedEntry,
+    pub(super) registry_version: RegistryVersion,
     account_position: i64,
     /// The position up to which entries have been deleted; 0 if none has.
     trimmed_position: i64,
 }
 
 impl EntryRow {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+    pub(super) fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         // An account without a row has no entries.
-        let state = |column: usize| row.try_get::<Option<i64>, _>(column).map(Option::unwrap_or_default);
-        let entry = feed_entry_from_row(row)?;
-        let registry_version = RegistryVersion::from_stored(state(6)?);
-        Ok(Self { entry, registry_version, account_position: state(7)?, trimmed_position: state(8)? })
+        let state = |column: &str| row.try_get::<Option<i64>, _>(column).map(Option::unwrap_or_default);
+        Ok(Self {
+            entry: feed_entry_from_row(row)?,
+            registry_version: RegistryVersion::from_stored(state("registry_version")?),
+            account_position: state("account_position")?,
+            trimmed_position: state("trimmed_position")?,
+        })
+    }
+
+    /// Reads a row that begins with the columns of the entry's contact.
+    fn from_row_with_contact(row: &PgRow) -> sqlx::Result<Self> {
+        let mut entry = Self::from_row(row)?;
+        entry.entry.contact = optional_contact_from_row(row)?.map(Arc::new);
+        Ok(entry)
     }
 }
 
 /// Returns an entry that has been read, and the entries that follow it.
-fn chain(first: FeedEntry, rest: RowStream<EntryRow>) -> RowStream<FeedEntry> {
+pub(super) fn chain(first: FeedEntry, rest: RowStream<EntryRow>) -> RowStream<FeedEntry> {
     Box::pin(stream::once(async { Ok(first) }).chain(rest.map_ok(|row| row.entry)))
 }
 
@@ -149,13 +163,19 @@ impl Repository {
     /// [`FeedError::Expired`], or [`FeedError::Storage`].
     #[tracing::instrument(name = "read changes", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
     pub async fn read_changes(&self, account: Uuid, request: &FeedRequest) -> Result<FeedPage, FeedError> {
-        let connection = self.pool.admit(account).await?;
-        let start = match request.after {
+        let mut connection = self.pool.admit(account).await?;
+        let (mut start, mut first_position) = (FeedCursor::START, None);
+        match request.after {
             FeedStart::Newest => return Ok(read_end_of_feed(connection, account).await?),
-            FeedStart::Oldest => FeedCursor::START,
-            FeedStart::Cursor(cursor) => cursor,
-        };
-        let mut rows = stream_rows(connection, select_entries(account, start.position(), request), EntryRow::from_row);
+            FeedStart::Oldest => {}
+            FeedStart::Cursor(cursor) => start = cursor,
+            FeedStart::Since(time) => match find_first_since(&mut connection, account, time).await? {
+                None => return Ok(read_end_of_feed(connection, account).await?),
+                found => first_position = found,
+            },
+        }
+        let entries = select_entries(account, first_position.unwrap_or(start.position()), request);
+        let mut rows = stream_rows(connection, entries, EntryRow::from_row_with_contact);
         let mut page =
             FeedPage { entries: None, next: start, registry_version: RegistryVersion::default(), account_position: 0 };
         // The entry of the cursor is read, too: the cursor is valid if the entry is still the same.
@@ -165,7 +185,9 @@ impl Repository {
             let cursor = FeedCursor::after(&row.entry);
             let is_expired = match cursor_entry {
                 Some(expected) => expected != cursor,
-                None => request.after == FeedStart::Cursor(FeedCursor::START) && row.trimmed_position > 0,
+                None if request.after == FeedStart::Cursor(FeedCursor::START) => row.trimmed_position > 0,
+                // The first entry was deleted after it was found.
+                None => first_position.is_some_and(|first| row.trimmed_position >= first),
             };
             if is_expired {
                 return Err(FeedError::Expired);
@@ -195,64 +217,6 @@ impl Repository {
     pub fn subscribed_account_count(&self) -> usize {
         self.change_notifier.account_count()
     }
-
-    /// Reads the changes of a contact, newest first: all of them, or the changes before one of them. Returns `None` when
-    /// there is no such contact.
-    ///
-    /// # Errors
-    /// [`FeedError::Expired`] if `before` belongs to another state of the database, or [`FeedError::Storage`].
-    #[tracing::instrument(name = "read history", skip_all, fields(otel.kind = "client", db.system.name = "postgresql"))]
-    pub async fn read_history(
-        &self,
-        account: Uuid,
-        contact: Uuid,
-        before: Option<FeedCursor>,
-        limit: i64,
-    ) -> Result<Option<HistoryPage>, FeedError> {
-        // Each entry refers to the previous entry of its contact. So the history needs no index, which every write
-        // would have to update.
-        let walk = sql!(
-            "WITH RECURSIVE walk AS ( \
-                 SELECT h.position, h.previous_position, 1 AS step FROM changes h \
-                 WHERE h.account_id = $1 AND h.position = $3 AND h.contact_id = $2 \
-                 UNION ALL SELECT h.position, h.previous_position, w.step + 1 FROM walk w \
-                 CROSS JOIN LATERAL (SELECT position, previous_position FROM changes \
-                 WHERE account_id = $1 AND position = w.previous_position LIMIT 1) h WHERE w.step < $4) \
-             SELECT {} FROM walk w CROSS JOIN LATERAL \
-             (SELECT * FROM changes WHERE account_id = $1 AND position = w.position LIMIT 1) h ORDER BY h.position DESC",
-            entry_columns()
-        );
-        let newest = query_scalar("SELECT position FROM contacts WHERE account_id = $1 AND id = $2");
-        let mut connection = self.pool.admit(account).await?;
-        let newest: Option<i64> = newest.bind(account).bind(contact).fetch_optional(&mut *connection).await?;
-        let Some(newest) = newest else { return Ok(None) };
-        // The walk starts at the last entry of the previous page, which is read again and then removed.
-        let (start, repeated) = before.map_or((newest, 0), |before| (before.position(), 1));
-        let walk = query(walk).bind(account).bind(contact).bind(start).bind(limit + repeated);
-        let mut rows = stream_rows(connection, walk, EntryRow::from_row);
-        let mut is_valid = before.is_none();
-        while let Some(EntryRow { entry, registry_version, .. }) = rows.try_next().await? {
-            match before {
-                Some(cursor) if cursor.position() == entry.position => is_valid = cursor == FeedCursor::after(&entry),
-                // The rest is read, because the connection would be closed otherwise.
-                Some(_) if !is_valid => {}
-                _ => return Ok(Some(HistoryPage { entries: chain(entry, rows), registry_version })),
-            }
-        }
-        drop(rows);
-        if !is_valid && !self.is_trimmed(account, start).await? {
-            return Err(FeedError::Expired);
-        }
-        Ok(Some(HistoryPage { entries: Box::pin(stream::empty()), registry_version: RegistryVersion::default() }))
-    }
-
-    /// Whether the entry at a position, and all older ones, were deleted because of their age.
-    async fn is_trimmed(&self, account: Uuid, position: i64) -> Result<bool, StorageError> {
-        const TRIMMED: &str = "SELECT trimmed_position >= $2 FROM accounts WHERE account_id = $1";
-        let trimmed = query_scalar(TRIMMED).bind(account).bind(position);
-        let trimmed = trimmed.fetch_optional(&mut *self.pool.acquire_for(account).await?).await?;
-        Ok(trimmed.unwrap_or(false))
-    }
 }
 
 /// Selects the entries from a position on, in order. Excluded entries are left out, except the entry at the position
@@ -261,22 +225,58 @@ fn select_entries(account: Uuid, start: i64, request: &FeedRequest) -> Query<'st
     // The index begins with the deleted entries until they are vacuumed, which a snapshot can prevent for hours.
     const FIRST: &str = "greatest($2, (SELECT a.trimmed_position FROM accounts a WHERE a.account_id = $1))";
     let all = sql!(
-        "SELECT {} FROM changes h WHERE h.account_id = $1 AND h.position >= {FIRST} ORDER BY h.position LIMIT $3",
+        "SELECT {}, {} FROM changes h {JOIN_CONTACTS} WHERE h.account_id = $1 AND h.position >= {FIRST} \
+         ORDER BY h.position LIMIT $3",
+        contact_columns("$4"),
         entry_columns()
     );
     let not_excluded = sql!(
         "WITH h AS MATERIALIZED (SELECT * FROM changes WHERE account_id = $1 AND position >= {FIRST} \
-         ORDER BY position LIMIT $3) SELECT {} FROM h WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 \
+         ORDER BY position LIMIT $3) SELECT {}, {} FROM h {JOIN_CONTACTS} WHERE h.actor IS DISTINCT FROM $4 OR h.position = $2 \
          OR h.position = (SELECT max(position) FROM h) ORDER BY h.position LIMIT $5",
+        contact_columns("$6"),
         entry_columns()
     );
+    let custom = custom_parameter(&request.custom_fields);
     match &request.exclude {
-        None => query(all).bind(account).bind(start).bind(request.limit + 1),
+        None => query(all).bind(account).bind(start).bind(request.limit + 1).bind(custom),
         Some(actor) => {
             let query = query(not_excluded).bind(account).bind(start).bind(MAX_SCANNED).bind(actor);
             // Two more than requested: the entry at the position and the last scanned entry.
-            query.bind(request.limit + 2)
+            query.bind(request.limit + 2).bind(custom)
         }
+    }
+}
+
+/// Returns the position of the first entry of an account whose time is `since` or later; `None` if all entries are older.
+///
+/// Times never decrease along the feed, so a binary search finds the entry. An index by time would slow down every write.
+///
+/// # Errors
+/// [`FeedError::Expired`] if the first entry is not known, because entries were deleted and all others are `since` or later.
+async fn find_first_since(
+    connection: &mut AdmittedConnection,
+    account: Uuid,
+    since: DateTime<Utc>,
+) -> Result<Option<i64>, FeedError> {
+    // All entries up to `low` are older, and `found` is the first one from `high` on.
+    let search = sql!(
+        "WITH RECURSIVE search (low, high, found) AS ( \
+             SELECT s.trimmed_position, {} + 1, NULL::bigint FROM accounts s WHERE s.account_id = $1 \
+             UNION ALL SELECT CASE WHEN p.at < $2 THEN p.position ELSE s.low END, \
+             CASE WHEN p.at < $2 THEN s.high ELSE m.middle END, CASE WHEN p.at >= $2 THEN p.position ELSE s.found END \
+             FROM search s CROSS JOIN LATERAL (SELECT s.low + (s.high - s.low) / 2 AS middle) m \
+             LEFT JOIN LATERAL (SELECT h.position, h.at FROM changes h WHERE h.account_id = $1 \
+             AND h.position >= m.middle AND h.position < s.high ORDER BY h.position LIMIT 1) p ON true \
+             WHERE s.high - s.low > 1) \
+         SELECT s.found, a.trimmed_position > 0 AND s.low = a.trimmed_position AS is_expired FROM search s \
+         CROSS JOIN (SELECT trimmed_position FROM accounts WHERE account_id = $1) a ORDER BY s.high - s.low LIMIT 1",
+        last_position_sql("account_id = $1")
+    );
+    let row = query(search).bind(account).bind(since).fetch_optional(&mut **connection).await?;
+    match row.map(|row| Ok::<_, sqlx::Error>((row.try_get("found")?, row.try_get("is_expired")?))).transpose()? {
+        Some((_, true)) => Err(FeedError::Expired),
+        found => Ok(found.and_then(|(found, _)| found)),
     }
 }
 

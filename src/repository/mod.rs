@@ -8,7 +8,8 @@
 //! | `contacts` | `contacts_by_id`, `contacts_by_key`, `list_contacts`: reads several contacts |
 //! | `search` | `search_contacts`: reads a page of search results |
 //! | `writer` | `write_contacts`: creates, updates, upserts, archives, restores and purges contacts |
-//! | `change_feed` | `read_changes`, `read_history`, `subscribe_to_changes`: reads the feed and the history, and waits for changes |
+//! | `change_feed` | `read_changes`, `subscribe_to_changes`: reads the feed, and waits for changes |
+//! | `history` | `read_history`: reads the changes of a contact |
 //! | `fields` | `registry`, `registry_at_least`, `reload_registry`, `create_field`, `update_field`, `delete_field`: reads and changes custom fields |
 //! | `clients` | `create_client`, `list_clients`, `revoke_client`, `client_credentials`, `is_client_revoked`: manages API clients |
 //! | `account_purge` | `revoke_clients`, `purge_account`: removes an account |
@@ -34,6 +35,7 @@ mod contacts;
 mod error;
 mod export;
 mod fields;
+mod history;
 mod history_erasure;
 mod idempotency;
 mod last_changes;
@@ -47,6 +49,7 @@ mod rolling_upgrade;
 mod row_mapping;
 mod row_stream;
 mod search;
+mod source_times;
 mod statement;
 mod storage_metrics;
 mod writer;
@@ -70,12 +73,13 @@ use search::SearchState;
 use writer::{AccountQueues, Writer};
 
 pub use crate::memory_budget::ContentMemory;
-pub use change_feed::{FeedError, FeedPage, FeedRequest, FeedStart, HistoryPage};
+pub use change_feed::{FeedError, FeedPage, FeedRequest, FeedStart};
 pub use change_notifier::ChangeSubscription;
 pub use citus::{DistributeError, DistributedTables, NodeTables, TableLayout};
 pub use clients::StoredCredentials;
 pub use contacts::ListPage;
 pub use error::{FieldError, StorageError, WriteError};
+pub use history::HistoryPage;
 pub use idempotency::{Idempotent, IdempotentRequest};
 pub use migrations::{MigrationError, SchemaState};
 pub use row_stream::RowStream;

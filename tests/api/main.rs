@@ -9,6 +9,7 @@ mod content_encoding;
 mod cors;
 mod docs;
 mod errors;
+mod export;
 mod field_names;
 mod fields;
 #[path = "../../src/auth/fixtures.rs"]
@@ -20,7 +21,9 @@ mod idempotency;
 mod isolation;
 mod jwks;
 mod limits;
+mod me;
 mod metrics;
+mod next_links;
 mod oauth;
 mod openapi;
 mod order_of_checks;

@@ -154,8 +154,12 @@ async fn document_with_a_token_has_the_custom_fields_of_the_account() {
             ("multi_select", json!({"type": ["array", "null"], "items": {"type": "string", "enum": ["red", "green"]}})),
             ("user", json!({"type": ["string", "null"], "format": "email"})),
         ] {
+            let written = schema(kind);
+            // A write of a multi_select field can also send the options to add and to remove.
+            let is_written_set = (schema_name, kind) == ("ContactFields", "multi_select");
+            let value_schema = if is_written_set { &written["anyOf"][0] } else { &written };
             for (keyword, value) in expected.as_object().unwrap() {
-                assert_eq!(schema(kind)[keyword], *value, "{schema_name} {kind} {keyword}");
+                assert_eq!(value_schema[keyword], *value, "{schema_name} {kind} {keyword}");
             }
         }
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::{Account, ApiResponse, Server, sign, timestamp_in, token_settings};
 
 /// Every documented route that takes a token, with the scope that it requires. Add each new route here.
-const ROUTES: [(&str, &str, &str); 23] = [
+const ROUTES: [(&str, &str, &str); 24] = [
     ("GET", "/contacts", "contacts:read"),
     ("POST", "/contacts", "contacts:write"),
     ("GET", "/contacts/{contactId}", "contacts:read"),
@@ -18,6 +18,7 @@ const ROUTES: [(&str, &str, &str); 23] = [
     ("POST", "/contacts/{contactId}/purge", "contacts:purge"),
     ("GET", "/contacts/{contactId}/history", "contacts:read"),
     ("GET", "/contacts/changes", "contacts:read"),
+    ("GET", "/contacts/export", "contacts:read"),
     ("POST", "/contacts/search", "contacts:read"),
     ("POST", "/contacts/batch/create", "contacts:write"),
     ("POST", "/contacts/batch/read", "contacts:read"),
@@ -192,6 +193,10 @@ async fn openapi_document_states_the_scope_of_every_route() {
         for (method, operation) in item.as_object().unwrap() {
             let mut requirements = operation["security"].as_array().into_iter().flatten();
             let Some(documented) = requirements.find_map(|requirement| requirement.get("bearer")) else { continue };
+            if path == "/me" {
+                assert_eq!(*documented, json!([]));
+                continue;
+            }
             let route = (method.to_uppercase(), path);
             let entry = ROUTES.iter().find(|(method, path, _)| (*method, *path) == (&*route.0, &**route.1));
             let (_, _, needed) = entry.unwrap_or_else(|| panic!("{route:?} is missing in ROUTES"));

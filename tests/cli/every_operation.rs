@@ -62,7 +62,7 @@ impl OperationRecorder {
             let definition = json!({"internal_name": field, "label": field, "type": "text", "unique": true});
             self.call(Method::POST, "/fields", "/fields", Some(definition), 201).await;
         }
-        for path in ["/fields", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
+        for path in ["/fields", "/healthz", "/readyz", "/metrics", "/openapi.json", "/me"] {
             self.call(Method::GET, path, path, None, 200).await;
         }
         let field = "/fields/{internalName}";
@@ -106,7 +106,12 @@ impl OperationRecorder {
         }
         let changes = self.call(Method::GET, "/contacts/changes", "/contacts/changes", None, 200).await;
         let next = changes["next"].as_str().unwrap();
-        for query in ["?after=now".to_owned(), format!("?after={next}&exclude_actor=me&wait=1")] {
+        for query in [
+            "?after=now".to_owned(),
+            format!("?after={next}&exclude_actor=me&wait=1"),
+            "?since=2020-01-01T00:00:00Z&properties=*".to_owned(),
+            "?since=2999-01-01T00:00:00Z".to_owned(),
+        ] {
             self.call(Method::GET, "/contacts/changes", &format!("/contacts/changes{query}"), None, 200).await;
         }
         self.call_variants(id.as_str().unwrap()).await;
@@ -176,6 +181,17 @@ impl OperationRecorder {
         let create = "/contacts/batch/create";
         self.call(Method::POST, create, create, Some(json!({"inputs": many})), 200).await;
         let read = "/contacts/batch/read";
+        for format in ["csv", "ndjson"] {
+            let path = format!("/contacts/export?format={format}");
+            self.call(Method::GET, "/contacts/export", &path, None, 200).await;
+        }
+        let timed = "/contacts/n5?id_property=external_id&on_archived=restore&source_updated_at=2026-05-01T10:00:00Z";
+        for (method, path) in
+            [(Method::PUT, timed), (Method::DELETE, "/contacts/n5?id_property=external_id"), (Method::PUT, timed)]
+        {
+            let body = Some(json!({"fields": {"last_name": "T"}}));
+            self.call(method, "/contacts/{contactId}", path, body, 200).await;
+        }
         let keys = json!({"id_property": "external_id", "inputs": [{"id": "n1"}, {"id": "n2"}]});
         self.call(Method::POST, read, read, Some(keys), 200).await;
         let restore = format!("/contacts/{archived_id}/restore");

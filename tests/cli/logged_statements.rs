@@ -11,7 +11,7 @@ use super::every_operation::{connect, run_every_operation};
 use super::start_database;
 
 /// The tables with rows of accounts.
-pub const TABLES: [&str; 11] = [
+pub const TABLES: [&str; 12] = [
     "accounts",
     "fields",
     "contacts",
@@ -23,6 +23,7 @@ pub const TABLES: [&str; 11] = [
     "clients",
     "search_indexes",
     "search_entries",
+    "source_times",
 ];
 
 /// Returns the distinct prepared statements about [`TABLES`] in a log of PostgreSQL.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::cli::error::CliError;
 use crate::clients::Client;
 use crate::contacts::{Contact, FeedCursor, FeedScope, RenderedContact, RenderedEntry};
-use crate::fields::{Registry, Selection, format_instant};
+use crate::fields::{CustomSelection, Registry, Selection, format_instant};
 use crate::http::FieldResponse;
 use crate::repository::{FeedRequest, FeedStart, Repository};
 
@@ -89,9 +89,10 @@ async fn write_feed(
     output: &mut LineWriter<impl Write>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut registry = repository.reload_registry(account).await?;
-    let mut after = FeedStart::Oldest;
+    let (mut after, no_properties) = (FeedStart::Oldest, Selection::default());
     loop {
-        let request = FeedRequest { after, limit: ENTRIES_AT_A_TIME, exclude: None };
+        let request =
+            FeedRequest { after, limit: ENTRIES_AT_A_TIME, exclude: None, custom_fields: CustomSelection::default() };
         let page = repository.read_changes(account, &request).await?;
         let Some(entries) = page.entries else { return Ok(()) };
         // The page is read before it is written: the output may be slow, and the database waits only for a time.
@@ -100,7 +101,7 @@ async fn write_feed(
             registry = repository.reload_registry(account).await?;
         }
         for entry in entries {
-            let change = entry.render(FeedScope::Feed(account), &registry);
+            let change = entry.render(FeedScope::Feed(account), &registry, &no_properties);
             if output.write(&Line::Change { change }).is_break() {
                 return Ok(());
             }

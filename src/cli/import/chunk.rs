@@ -101,8 +101,10 @@ impl CheckedRows {
                 Ok(written) if written.created => tally.created += 1,
                 Ok(written) if written.changed_at.is_none() => tally.unchanged += 1,
                 Ok(_) => tally.updated += 1,
-                Err(rejection) => {
-                    tally.rejected.push((*line, RejectedRow::from_write_rejection(rejection, self.columns.registry())));
+                Err(rejected) => {
+                    tally
+                        .rejected
+                        .push((*line, RejectedRow::from_write_rejection(&rejected.reason, self.columns.registry())));
                 }
             }
         }

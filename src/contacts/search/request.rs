@@ -8,7 +8,7 @@ use crate::fields::{CustomSelection, InvalidValue, Issue, IssueCode, Issues, Reg
 use crate::json::{Json, Object};
 
 const DEFAULT_LIMIT: i64 = 10;
-const MAX_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1_000;
 const MAX_FILTERS: usize = 50;
 const MAX_GROUPS: usize = 5;
 /// The maximum number of names in `properties`. It exceeds the number of fields that an account can have.
@@ -138,7 +138,7 @@ fn parse_bool(json: &Json<'_>) -> Result<bool, InvalidValue> {
 }
 
 fn parse_limit(json: &Json<'_>) -> Result<i64, InvalidValue> {
-    let rule = "must be an integer from 1 to 100";
+    let rule = "must be an integer from 1 to 1000";
     let Json::Number(digits) = json else { return Err(InvalidValue::new(IssueCode::InvalidType, rule)) };
     let limit = digits.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| InvalidValue::new(IssueCode::OutOfRange, rule))
@@ -220,7 +220,7 @@ mod tests {
 
     #[rstest]
     #[case(r#"{"limit": 0}"#, &["limit"])]
-    #[case(r#"{"limit": 101}"#, &["limit"])]
+    #[case(r#"{"limit": 1001}"#, &["limit"])]
     #[case(r#"{"limit": 1.5}"#, &["limit"])]
     #[case(r#"{"limit": "10", "archived": 1, "query": [], "after": 1}"#, &["query", "archived", "limit", "after"])]
     #[case(r#"{"after": ""}"#, &["after"])]

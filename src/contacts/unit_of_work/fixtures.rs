@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{Lookups, UnitOfWork};
 use crate::contacts::{
-    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, Preconditions, UniqueKey, Upsert, Write,
-    WriteOutcome, WriteRejection,
+    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, OnArchived, Preconditions, UniqueKey,
+    Upsert, Write, WriteOutcome, WriteRejection,
 };
 use crate::fields::{FieldId, Registry, Value, registry_fixtures as fixtures};
 use crate::json::{self, Json};
@@ -47,12 +47,16 @@ impl AccountFixture {
                 self.unit_of_work.add_loaded_contact(id, self.stored.iter().find(|contact| contact.id == id).cloned());
             }
             for key in required.targets.iter().chain(&required.keys) {
-                let is_holder = |contact: &&Contact| {
-                    let keys = KeyChanges::for_new(&contact.values, &self.registry).claimed;
-                    contact.archival.is_none() && keys.contains(key)
-                };
-                let holder = self.stored.iter().find(is_holder).cloned();
+                let has_key =
+                    |contact: &Contact| KeyChanges::for_new(&contact.values, &self.registry).claimed.contains(key);
+                let holder = self.stored.iter().find(|contact| has_key(contact) && contact.archival.is_none()).cloned();
                 self.unit_of_work.add_loaded_key_holder(key.clone(), holder.as_ref().map(|contact| contact.id));
+                let mut archived: Vec<_> =
+                    self.stored.iter().filter(|contact| has_key(contact) && contact.archival.is_some()).collect();
+                archived
+                    .sort_by_key(|contact| std::cmp::Reverse(contact.archival.as_ref().map(|archival| archival.at)));
+                let archived = archived.into_iter().map(|contact| contact.id).collect();
+                self.unit_of_work.add_archived_holders(key.clone(), archived);
                 if let Some(holder) = holder.filter(|_| required.targets.contains(key)) {
                     self.unit_of_work.add_loaded_contact(holder.id, Some(holder));
                 }
@@ -90,7 +94,7 @@ pub(in crate::contacts) fn create(fields: &str) -> Write {
 }
 
 pub(in crate::contacts) fn update(target: ContactTarget, fields: &str) -> Write {
-    Write::Update { target, patch: patch(fields), preconditions: Preconditions::default() }
+    Write::Update { target, patch: patch(fields), preconditions: Preconditions::default(), source_updated_at: None }
 }
 
 pub(in crate::contacts) fn upsert(badge: &str, fields: &str) -> Write {
@@ -99,6 +103,8 @@ pub(in crate::contacts) fn upsert(badge: &str, fields: &str) -> Write {
         property_value: (BADGE, Value::Text(badge.into())),
         patch: patch(fields),
         preconditions: Preconditions::default(),
+        source_updated_at: None,
+        on_archived: OnArchived::default(),
     })
 }
 
@@ -119,7 +125,11 @@ pub(in crate::contacts) fn by_badge(badge: &str) -> ContactTarget {
 }
 
 pub(in crate::contacts) fn rejections(outcomes: &[WriteOutcome]) -> Vec<Option<&WriteRejection>> {
-    outcomes.iter().map(|outcome| outcome.as_ref().err()).collect()
+    outcomes.iter().map(rejection).collect()
+}
+
+pub(in crate::contacts) fn rejection(outcome: &WriteOutcome) -> Option<&WriteRejection> {
+    outcome.as_ref().err().map(|rejected| &rejected.reason)
 }
 
 pub(in crate::contacts) fn duplicate_rejection(field: FieldId, holder: Uuid) -> WriteRejection {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{Effects, Lookups, UnitOfWork};
 use crate::contacts::{
-    Change, ChangeKind, Contact, ContactPatch, ContactTarget, KeyChanges, LastChange, Preconditions, UniqueKey, Upsert,
-    Write,
+    Change, ChangeKind, Contact, ContactPatch, ContactTarget, KeyChanges, LastChange, OnArchived, Preconditions,
+    UniqueKey, Upsert, Write,
 };
 use crate::fields::{Registry, Value, registry_fixtures as fixtures, system};
 use crate::json::{self, Json};
@@ -74,6 +74,7 @@ impl Step {
             target,
             patch: patch(fields, registry),
             preconditions: Preconditions::default(),
+            source_updated_at: None,
         };
         match self {
             Self::Create(fields) => Write::Create(patch(fields, registry)),
@@ -84,6 +85,8 @@ impl Step {
                 property_value: (system::EXTERNAL_ID, Value::Text((*text).into())),
                 patch: patch(fields, registry),
                 preconditions: Preconditions::default(),
+                source_updated_at: None,
+                on_archived: OnArchived::default(),
             }),
             Self::Archive(index) => {
                 Write::Archive { target: ContactTarget::Id(id(index)), preconditions: Preconditions::default() }

@@ -2,8 +2,8 @@
 
 use crate::contacts::unit_of_work::fixtures::*;
 use crate::contacts::{
-    ChangeKind, Collision, ContactPatch, ContactTarget, Precondition, Preconditions, UnmetPrecondition, Upsert, Write,
-    WriteRejection, version_part,
+    ChangeKind, Collision, ContactPatch, ContactTarget, OnArchived, Precondition, Preconditions, UnmetPrecondition,
+    Upsert, Write, WriteOutcome, WriteRejection, version_part,
 };
 use crate::fields::{Value, system};
 
@@ -31,12 +31,12 @@ fn duplicate_keys_are_rejected_with_every_holder_and_change_nothing() {
         .expect_err("two keys are taken");
     let expected = [(system::EMAIL, account.id(0)), (BADGE, account.id(1))];
     let expected = expected.map(|(field, existing_id)| Collision { field, existing_id: Some(existing_id) });
-    assert_eq!(rejection, WriteRejection::Duplicate(expected.into()));
+    assert_eq!(rejection.reason, WriteRejection::Duplicate(expected.into()));
+    assert_eq!(rejection.contact, None);
     let target = ContactTarget::Id(account.id(1));
-    assert_eq!(
-        account.apply_one(update(target, r#"{"email": "a@b.cd"}"#)).err(),
-        Some(duplicate_rejection(system::EMAIL, account.id(0)))
-    );
+    let rejected = account.apply_one(update(target, r#"{"email": "a@b.cd"}"#)).expect_err("the email is taken");
+    assert_eq!(rejected.reason, duplicate_rejection(system::EMAIL, account.id(0)));
+    assert_eq!(rejected.contact, Some(account.id(1)));
     assert!(account.unit_of_work.changes().is_empty());
     // The rejected creation has not claimed the free key either.
     assert!(account.apply_one(create(r#"{"first_name": "C", "external_id": "free"}"#)).is_ok());
@@ -97,7 +97,7 @@ fn upsert_creates_once_and_then_updates() {
         upsert("k", r#"{"last_name": "B", "badge": "k"}"#),
         upsert("k", "{}"),
     ]);
-    assert_eq!(outcomes[0].as_ref().err(), Some(&WriteRejection::Incomplete));
+    assert_eq!(rejection(&outcomes[0]), Some(&WriteRejection::Incomplete));
     let written: Vec<_> = outcomes.iter().flatten().collect();
     assert_eq!(written.iter().map(|written| written.created).collect::<Vec<_>>(), [true, false, false]);
     assert!(written.iter().all(|other| other.contact.id == written[0].contact.id));
@@ -115,6 +115,8 @@ fn upsert_by_email_needs_no_other_identity() {
         property_value: (system::EMAIL, Value::Text("A@b.cd".into())),
         patch: ContactPatch::default(),
         preconditions: Preconditions::default(),
+        source_updated_at: None,
+        on_archived: OnArchived::default(),
     };
     let mut account = AccountFixture::with_contacts(&[]);
     let written = account.apply_one(Write::Upsert(upsert.clone())).expect("the contact is created");
@@ -150,8 +152,8 @@ fn preconditions_limit_an_upsert_to_creation_or_update() {
         let outcome = AccountFixture::with_contacts(contacts)
             .apply_one(with_preconditions(if_match.clone(), if_none_match.clone()));
         assert_eq!(
-            outcome.err(),
-            expected.map(WriteRejection::PreconditionFailed),
+            rejection(&outcome),
+            expected.map(WriteRejection::PreconditionFailed).as_ref(),
             "{} existing, If-Match {if_match:?}, If-None-Match {if_none_match:?}",
             contacts.len()
         );
@@ -221,8 +223,12 @@ fn preconditions_are_checked_against_the_state_after_earlier_writes() {
     let preconditions = Preconditions { if_match, ..Preconditions::default() };
     let preconditions = || preconditions.clone();
     let target = || ContactTarget::Id(id);
-    let update =
-        |fields: &str| Write::Update { target: target(), patch: patch(fields), preconditions: preconditions() };
+    let update = |fields: &str| Write::Update {
+        target: target(),
+        patch: patch(fields),
+        preconditions: preconditions(),
+        source_updated_at: None,
+    };
     let outcomes = account.apply(&[
         update("{}"),
         update(r#"{"last_name": "B"}"#),
@@ -279,4 +285,102 @@ fn contact_created_and_purged_in_one_batch_leaves_only_two_changes() {
     assert!(effects.created.is_empty() && effects.purged.is_empty());
     assert!(effects.keys_added.is_empty() && effects.keys_removed.is_empty());
     assert!(account.apply_one(create(r#"{"first_name": "B", "badge": "k"}"#)).is_ok());
+}
+
+fn upsert_on_archived(badge: &str, fields: &str, on_archived: OnArchived) -> Write {
+    let Write::Upsert(upsert) = upsert(badge, fields) else { panic!("expected an upsert") };
+    Write::Upsert(Upsert { on_archived, ..upsert })
+}
+
+/// An account with a contact that was archived and another one that was archived later, both with the badge `k`.
+fn account_with_archived_contacts() -> AccountFixture {
+    let contact = r#"{"first_name": "A", "badge": "k", "email": "a@b.cd"}"#;
+    let mut account = AccountFixture::with_contacts(&[contact, contact]);
+    for contact in &mut account.stored {
+        *contact = contact.archived(None, &account.registry);
+    }
+    let archival = account.stored[1].archival.as_mut().expect("an archival");
+    archival.at += chrono::TimeDelta::seconds(1);
+    account
+}
+
+#[test]
+fn upsert_beside_an_archived_contact_creates_restores_or_is_refused() {
+    let fields = r#"{"last_name": "B"}"#;
+    let mut account = account_with_archived_contacts();
+    let newest = account.id(1);
+    let refused = account.apply_one(upsert_on_archived("k", fields, OnArchived::Refuse)).expect_err("it is refused");
+    let holder = Collision { field: BADGE, existing_id: Some(newest) };
+    assert_eq!(refused.reason, WriteRejection::ArchivedHolder(holder));
+    let restored = account.apply_one(upsert_on_archived("k", fields, OnArchived::Restore)).expect("it is restored");
+    assert_eq!((restored.contact.id, restored.created, restored.contact.version), (newest, false, 4));
+    assert!(restored.contact.archival.is_none() && restored.before.is_some_and(|before| before.archival.is_some()));
+    assert_eq!(account.change_kinds(), [ChangeKind::Restored, ChangeKind::Updated]);
+    let effects = account.unit_of_work.effects(&account.registry);
+    assert_eq!((effects.updated.len(), effects.keys_added.len()), (1, 2));
+    // The contact that was archived first is beside the next one.
+    let mut account = account_with_archived_contacts();
+    let outcomes = account.apply(&[
+        purge(account.id(1)),
+        upsert_on_archived("k", r#"{"first_name": "C"}"#, OnArchived::Create),
+        upsert_on_archived("k", "{}", OnArchived::Refuse),
+    ]);
+    let created = outcomes[1].as_ref().expect("it is created");
+    assert_eq!((created.created, created.created_beside), (true, Some(account.id(0))));
+    assert_eq!(outcomes[2].as_ref().expect("an active contact has the key").created_beside, None);
+    // A contact that an earlier write of the batch archives was archived last.
+    let mut account = AccountFixture::with_contacts(&[r#"{"first_name": "A", "badge": "k"}"#]);
+    let outcomes = account.apply(&[
+        archive(by_badge("k")),
+        upsert_on_archived("k", "{}", OnArchived::Restore),
+        archive(by_badge("k")),
+    ]);
+    let ids: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().expect("accepted").contact.id).collect();
+    assert_eq!(ids, [account.id(0); 3]);
+    assert_eq!(account.change_kinds(), [ChangeKind::Archived, ChangeKind::Restored, ChangeKind::Archived]);
+}
+
+#[test]
+fn restoring_upsert_claims_only_the_keys_that_the_contact_has_afterwards() {
+    let mut account = account_with_archived_contacts();
+    account.apply_one(create(r#"{"email": "a@b.cd"}"#)).expect("the email is free");
+    let restore = |fields| upsert_on_archived("k", fields, OnArchived::Restore);
+    let rejected = account.apply_one(restore("{}")).expect_err("the email is taken");
+    assert!(matches!(rejected.reason, WriteRejection::Duplicate(_)));
+    assert_eq!(rejected.contact, Some(account.id(1)));
+    let restored = account.apply_one(restore(r#"{"email": "b@b.cd"}"#)).expect("the new email is free");
+    assert_eq!(restored.contact.values.text(system::EMAIL), Some("b@b.cd"));
+}
+
+#[test]
+fn change_that_is_older_than_the_newest_of_its_source_is_ignored() {
+    let at = |seconds| chrono::DateTime::from_timestamp(seconds, 0);
+    let mut account = AccountFixture::with_contacts(&[r#"{"first_name": "A", "badge": "k"}"#]);
+    let id = account.id(0);
+    let update = |seconds, fields: &str, if_match| Write::Update {
+        target: ContactTarget::Id(id),
+        patch: patch(fields),
+        preconditions: Preconditions { if_match, ..Preconditions::default() },
+        source_updated_at: at(seconds),
+    };
+    let any = || Precondition::None;
+    let outcomes = account.apply(&[
+        update(10, r#"{"last_name": "10"}"#, any()),
+        update(9, r#"{"last_name": "9"}"#, any()),
+        update(10, r#"{"last_name": "10 again"}"#, any()),
+        // Equal values are a change of this time, too.
+        update(12, "{}", any()),
+        update(11, r#"{"last_name": "11"}"#, any()),
+        update(1, "{}", Precondition::Version(1)),
+        archive(ContactTarget::Id(id)),
+        update(1, "{}", any()),
+    ]);
+    let is_stale = |outcome: &WriteOutcome| outcome.as_ref().map(|written| written.is_stale).ok();
+    let expected = [Some(false), Some(true), Some(false), Some(false), Some(true), None, Some(false), None];
+    assert_eq!(outcomes.iter().map(is_stale).collect::<Vec<_>>(), expected);
+    assert_eq!(account.unit_of_work.changes().len(), 3);
+    let contact = &outcomes[4].as_ref().expect("accepted").contact;
+    assert_eq!(contact.values.text(system::LAST_NAME), Some("10 again"));
+    let times: Vec<_> = account.unit_of_work.source_times.changes().map(|(_, time)| time).collect();
+    assert_eq!(times, [at(12).expect("a time")]);
 }

@@ -12,14 +12,18 @@ pub(in crate::fields) fn parse(json: &Json<'_>) -> Parsed {
     if text.is_empty() {
         return Ok(None);
     }
+    Ok(Some(Value::Text(format(parse_instant(text)?).into())))
+}
+
+/// Parses an instant in the format of RFC 3339, truncated to microseconds.
+pub(crate) fn parse_instant(text: &str) -> Result<DateTime<Utc>, InvalidValue> {
     let sent = DateTime::parse_from_rfc3339(text).ok().filter(|sent| is_strict(text, sent)).ok_or_else(|| {
         let message = "must be a date and time with an offset (RFC 3339), for example 2026-05-01T10:00:00Z";
         InvalidValue::new(IssueCode::InvalidFormat, message)
     })?;
-    let instant = DateTime::<Utc>::from_timestamp_millis(sent.timestamp_millis())
+    DateTime::<Utc>::from_timestamp_micros(sent.timestamp_micros())
         .filter(|instant| (1..=9999).contains(&instant.year()))
-        .ok_or_else(|| InvalidValue::new(IssueCode::OutOfRange, "year must be between 0001 and 9999 (UTC)"))?;
-    Ok(Some(Value::Text(format(instant).into())))
+        .ok_or_else(|| InvalidValue::new(IssueCode::OutOfRange, "year must be between 0001 and 9999 (UTC)"))
 }
 
 /// Returns whether the text conforms to RFC 3339. The parser of chrono also accepts a space instead of the `T`, the

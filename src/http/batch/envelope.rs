@@ -1,20 +1,29 @@
-//! The body of a batch: `{"inputs": [{"id"?, "fields"?, "if_match"?}…], "id_property"?, "properties"?, "atomic"?}`.
+//! The body of a batch: `{"inputs": [{"id"?, "fields"?, "if_match"?, "source_updated_at"?, "ref"?}…], "id_property"?,
+//! "properties"?, "atomic"?, "on_archived"?}`.
 //!
 //! An error in the envelope rejects the whole call. An error in an input rejects only that input.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::contacts::{ContactPatch, ContactTarget, Precondition, Preconditions, UniqueKey, Upsert, Write, parse_id};
-use crate::fields::{Field, Issue, IssueCode, Number, Registry, Selection, Value, system};
+use chrono::{DateTime, Utc};
+
+use crate::contacts::{
+    ContactPatch, ContactTarget, OnArchived, Precondition, Preconditions, UniqueKey, Upsert, Write, parse_id,
+};
+use crate::fields::{Field, InvalidValue, Issue, IssueCode, Number, Registry, Selection, Value, parse_instant, system};
 use crate::http::error::ApiError;
 use crate::http::query::unique_property;
 use crate::json::{ArrayLimit, Json, Object};
 
 /// The inputs of a batch. Parsing ends at the limit, so that more of them take no memory.
-pub(super) const INPUTS_LIMIT: ArrayLimit = ArrayLimit { key: "inputs", max: 1_000 };
+pub(super) const INPUTS_LIMIT: ArrayLimit = ArrayLimit { key: "inputs", max: MAX_INPUTS };
+/// The maximum number of inputs of a batch.
+pub(in crate::http) const MAX_INPUTS: usize = 1_000;
 /// The number of characters of an unknown key that a message repeats.
 const MAX_QUOTED_CHARACTERS: usize = 100;
+/// The maximum number of characters of `ref`.
+const MAX_REFERENCE_CHARACTERS: usize = 255;
 
 /// The operation that a batch applies to each of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +39,10 @@ impl BatchAction {
     /// Returns the keys of an input.
     fn input_keys(self) -> &'static [&'static str] {
         match self {
-            Self::Create => &["fields"],
-            Self::Read => &["id"],
-            Self::Archive => &["id", "if_match"],
-            Self::Update | Self::Upsert => &["id", "fields", "if_match"],
+            Self::Create => &["fields", "ref"],
+            Self::Read => &["id", "ref"],
+            Self::Archive => &["id", "if_match", "ref"],
+            Self::Update | Self::Upsert => &["id", "fields", "if_match", "source_updated_at", "ref"],
         }
     }
 }
@@ -48,12 +57,42 @@ pub(super) struct BatchEnvelope<'b, 'a> {
     id_property: Option<Arc<Field>>,
     pub selection: Selection,
     pub is_atomic: bool,
+    /// What an upsert does if only an archived contact has its key.
+    on_archived: OnArchived,
+}
+
+/// An input, parsed for its action.
+pub(super) struct ParsedInput<T> {
+    /// The caller's own label of the input, which its result repeats.
+    pub reference: Option<String>,
+    pub parsed: Result<T, ApiError>,
+}
+
+impl<T> ParsedInput<T> {
+    /// Parses an input with `parse`, after its label.
+    pub(super) fn new(input: &BatchInput<'_>, parse: impl FnOnce() -> Result<T, ApiError>) -> Self {
+        match parse_reference(input) {
+            Ok(reference) => Self { reference, parsed: parse() },
+            Err(error) => Self { reference: None, parsed: Err(error) },
+        }
+    }
+
+    /// Returns the memory in addition to the size of this type and of the parsed value, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let reference = self.reference.as_ref().map_or(0, String::capacity);
+        reference + self.parsed.as_ref().err().map_or(0, ApiError::memory_bytes)
+    }
 }
 
 impl<'b, 'a> BatchEnvelope<'b, 'a> {
     pub(super) fn parse(body: &'b Object<'a>, action: BatchAction, registry: &Registry) -> Result<Self, ApiError> {
-        let mut envelope =
-            Self { inputs: vec![], id_property: None, selection: Selection::default(), is_atomic: false };
+        let mut envelope = Self {
+            inputs: vec![],
+            id_property: None,
+            selection: Selection::default(),
+            is_atomic: false,
+            on_archived: OnArchived::default(),
+        };
         for (name, value) in body {
             match (&**name, value) {
                 ("inputs", inputs) => envelope.inputs = parse_inputs(inputs)?,
@@ -67,8 +106,15 @@ impl<'b, 'a> BatchEnvelope<'b, 'a> {
                 ("properties", value) => envelope.selection = parse_properties(value, registry)?,
                 ("atomic", Json::Bool(is_atomic)) => envelope.is_atomic = *is_atomic,
                 ("atomic", _) => return Err(invalid_body("atomic must be true or false")),
+                ("on_archived", Json::Null) if action == BatchAction::Upsert => {}
+                ("on_archived", value) if action == BatchAction::Upsert => {
+                    envelope.on_archived = parse_on_archived(value)?;
+                }
                 (unknown, _) => {
-                    let keys = "inputs, id_property, properties and atomic";
+                    let keys = match action {
+                        BatchAction::Upsert => "inputs, id_property, properties, atomic and on_archived",
+                        _ => "inputs, id_property, properties and atomic",
+                    };
                     return Err(invalid_body(format!("Unknown key \"{}\". A batch takes {keys}", shorten(unknown))));
                 }
             }
@@ -101,13 +147,16 @@ impl<'b, 'a> BatchEnvelope<'b, 'a> {
             BatchAction::Update => {
                 let id = self.input_id(input)?;
                 let patch = ContactPatch::parse(input_fields(input)?, registry).map_err(ApiError::ValidationFailed)?;
-                Write::Update { target: self.parse_target(id)?, patch, preconditions }
+                let source_updated_at = parse_source_time(input)?;
+                Write::Update { target: self.parse_target(id)?, patch, preconditions, source_updated_at }
             }
             BatchAction::Upsert => {
                 let id = self.input_id(input)?;
                 let property = self.id_property.as_deref().ok_or(ApiError::NotFound)?;
                 let upsert = Upsert::parse(property, parse_value(property, id), input_fields(input)?, registry);
-                Write::Upsert(Upsert { preconditions, ..upsert.map_err(ApiError::ValidationFailed)? })
+                let (source_updated_at, on_archived) = (parse_source_time(input)?, self.on_archived);
+                let upsert = upsert.map_err(ApiError::ValidationFailed)?;
+                Write::Upsert(Upsert { preconditions, source_updated_at, on_archived, ..upsert })
             }
             BatchAction::Archive | BatchAction::Read => {
                 Write::Archive { target: self.parse_target(self.input_id(input)?)?, preconditions }
@@ -128,8 +177,7 @@ impl<'b, 'a> BatchEnvelope<'b, 'a> {
             Json::String(text) => text.is_empty() || (self.id_property.is_none() && text.trim().is_empty()),
             _ => false,
         };
-        let id = input.iter().find(|(name, _)| name == "id").map(|(_, id)| id);
-        id.filter(|id| !is_missing(id)).ok_or(ApiError::MissingContactId)
+        member(input, "id").filter(|id| !is_missing(id)).ok_or(ApiError::MissingContactId)
     }
 
     fn parse_target(&self, id: &Json<'_>) -> Result<ContactTarget, ApiError> {
@@ -172,17 +220,47 @@ fn parse_value(property: &Field, id: &Json<'_>) -> Result<Value, Issue> {
     parsed.ok_or_else(|| Issue::new(&*property.internal_name, IssueCode::Required, "must not be blank in id"))
 }
 
+fn parse_on_archived(json: &Json<'_>) -> Result<OnArchived, ApiError> {
+    let on_archived = if let Json::String(name) = json { OnArchived::from_name(name) } else { None };
+    on_archived.ok_or(invalid_body("on_archived must be create, restore or refuse"))
+}
+
+/// Parses `ref`, the caller's own label of an input.
+fn parse_reference(input: &BatchInput<'_>) -> Result<Option<String>, ApiError> {
+    match member(input, "ref") {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) if text.chars().count() <= MAX_REFERENCE_CHARACTERS => Ok(Some(text.to_string())),
+        Some(_) => Err(invalid_body("ref must be a string of at most 255 characters")),
+    }
+}
+
+/// Parses `source_updated_at` of an input.
+fn parse_source_time(input: &BatchInput<'_>) -> Result<Option<DateTime<Utc>>, ApiError> {
+    let wrong_type = || InvalidValue::new(IssueCode::InvalidType, "must be a string");
+    let parsed = match member(input, "source_updated_at") {
+        None | Some(Json::Null) => return Ok(None),
+        Some(Json::String(text)) => parse_instant(text),
+        Some(_) => Err(wrong_type()),
+    };
+    let invalid = |invalid: InvalidValue| ApiError::ValidationFailed([invalid.for_field("source_updated_at")].into());
+    parsed.map(Some).map_err(invalid)
+}
+
+/// Returns a member of an input.
+fn member<'i, 'a>(input: &'i BatchInput<'a>, name: &str) -> Option<&'i Json<'a>> {
+    input.iter().find(|(key, _)| key == name).map(|(_, json)| json)
+}
+
 fn input_fields<'i, 'a>(input: &'i BatchInput<'a>) -> Result<&'i Object<'a>, ApiError> {
-    match input.iter().find(|(name, _)| name == "fields") {
-        Some((_, Json::Object(fields))) => Ok(fields),
+    match member(input, "fields") {
+        Some(Json::Object(fields)) => Ok(fields),
         _ => Err(invalid_body("The input must have \"fields\": {internal_name: value, …}")),
     }
 }
 
 /// Parses `if_match` of an input: entity tags as in the header, or the version of the contact.
 fn parse_preconditions(input: &BatchInput<'_>) -> Result<Preconditions, ApiError> {
-    let sent = input.iter().find(|(name, _)| name == "if_match").map(|(_, json)| json);
-    let if_match = match sent {
+    let if_match = match member(input, "if_match") {
         None => Some(Precondition::None),
         Some(Json::String(text)) => Precondition::parse(text),
         Some(Json::Number(digits)) => parse_version(digits).map(Precondition::Version),

@@ -6,7 +6,6 @@ mod results;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 use uuid::Uuid;
@@ -18,7 +17,7 @@ use super::error::ApiError;
 use super::extractors::{Payload, object_from_json};
 use super::idempotency;
 use super::json_response::JsonResponse;
-use super::openapi::parameters::{DryRun, IdempotencyKey};
+use super::openapi::parameters::{DryRun, IdempotencyKey, Prefer};
 use super::openapi::responses::{self, KeyReused, PartialBatchResponse};
 use super::openapi::schemas::{BatchArchivals, BatchIds, BatchNew, BatchUpdates, BatchUpserts};
 use super::query::QueryString;
@@ -27,14 +26,15 @@ use crate::contacts::{Contact, ContactTarget, Write, WriteOutcome};
 use crate::fields::{CustomSelection, Selection};
 use crate::json::{Json, JsonError, Object};
 use crate::repository::{Atomicity, Idempotent, Outcomes, Repository, RowStream, StorageError};
-use envelope::{BatchAction, BatchEnvelope, INPUTS_LIMIT, invalid_input_count};
-use results::{BatchResponse, BatchResult, ValidatedBatch};
+pub(super) use envelope::MAX_INPUTS;
+use envelope::{BatchAction, BatchEnvelope, INPUTS_LIMIT, ParsedInput, invalid_input_count};
+use results::{BatchResponse, BatchResult, InputLabel, ValidatedBatch};
 
 /// Create contacts
 ///
 /// Like `POST /contacts` for each input, one after another, but at far lower cost.
 #[utoipa::path(post, path = "/contacts/batch/create", tag = "batch", operation_id = "batchCreate", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchNew,
+    params(DryRun, IdempotencyKey, Prefer), request_body = BatchNew,
     responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn create_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Create).await
@@ -44,7 +44,7 @@ pub(super) async fn create_batch(request: WriteRequest) -> Result<Response, ApiE
 ///
 /// Like `PATCH /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/update", tag = "batch", operation_id = "batchUpdate", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchUpdates,
+    params(DryRun, IdempotencyKey, Prefer), request_body = BatchUpdates,
     responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn update_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Update).await
@@ -54,7 +54,7 @@ pub(super) async fn update_batch(request: WriteRequest) -> Result<Response, ApiE
 ///
 /// Like `PUT /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/upsert", tag = "batch", operation_id = "batchUpsert", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchUpserts,
+    params(DryRun, IdempotencyKey, Prefer), request_body = BatchUpserts,
     responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn upsert_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Upsert).await
@@ -64,7 +64,7 @@ pub(super) async fn upsert_batch(request: WriteRequest) -> Result<Response, ApiE
 ///
 /// Like `DELETE /contacts/{contactId}` for each input, one after another.
 #[utoipa::path(post, path = "/contacts/batch/archive", tag = "batch", operation_id = "batchArchive", security(("bearer" = [])),
-    params(DryRun, IdempotencyKey), request_body = BatchArchivals,
+    params(DryRun, IdempotencyKey, Prefer), request_body = BatchArchivals,
     responses(responses::BatchResponse, PartialBatchResponse, KeyReused))]
 pub(super) async fn archive_batch(request: WriteRequest) -> Result<Response, ApiError> {
     write_batch(request, BatchAction::Archive).await
@@ -89,54 +89,52 @@ pub(super) async fn read_batch(
     let parse = |body: &Object<'_>| {
         let envelope = BatchEnvelope::parse(body, BatchAction::Read, &registry)?;
         caller.charge_batch(&app, envelope.inputs.len())?;
-        let targets: Vec<_> = envelope.inputs.iter().map(|input| envelope.parse_id_only(input)).collect();
-        Ok((targets, envelope.selection, envelope.is_atomic))
+        let parse = |input| ParsedInput::new(input, || envelope.parse_id_only(input));
+        let inputs: Vec<_> = envelope.inputs.iter().copied().map(parse).collect();
+        Ok((inputs, envelope.selection, envelope.is_atomic))
     };
     let convert = |json: Json<'_>| parse(&object_from_json(json)?);
     let parser = &app.limits().body_parser;
-    let parsed =
-        parser.parse_counted(account, &body, Some(INPUTS_LIMIT), convert, |(targets, ..)| error_bytes(targets));
-    let ((targets, selection, is_atomic), _memory) = parsed.await.map_err(name_input_limit)?;
+    let parsed = parser.parse_counted(account, &body, Some(INPUTS_LIMIT), convert, |(inputs, ..)| input_bytes(inputs));
+    let ((inputs, selection, is_atomic), _memory) = parsed.await.map_err(name_input_limit)?;
     let custom_fields = CustomSelection::from(&selection);
-    let contacts = read_targets(app.repository(), account, &targets, &custom_fields).await?;
+    let contacts = read_targets(app.repository(), account, &inputs, &custom_fields).await?;
     let mut response = BatchResponse::new(&app.limits().responses, account)?;
-    let results = render_contacts(&mut response, targets, contacts, &selection).await?;
-    if is_atomic && results.iter().any(Result::is_err) {
+    let results = render_contacts(&mut response, &inputs, contacts, &selection).await?;
+    if is_atomic && results.iter().any(|(_, error)| error.is_some()) {
         response.clear();
-        for result in results {
-            let error = result.err().unwrap_or(ApiError::NotApplied);
-            response.push(&BatchResult::from_error(&error)).await?;
+        for (label, (id, error)) in labels(&inputs).zip(results) {
+            response.push(&BatchResult::from_error(label, id, error.unwrap_or(&ApiError::NotApplied))).await?;
         }
     }
     response.finish()
 }
 
-/// Renders the result of each target: its contact as it arrives, or its error. From the first contact that does not fit
-/// into the response on, every result is an error. Returns all results.
-async fn render_contacts(
+/// Renders the result of each input: its contact as it arrives, or its error. From the first contact that does not fit
+/// into the response on, every result is an error. Returns the contact and the error of each input.
+async fn render_contacts<'i>(
     response: &mut BatchResponse<'_>,
-    targets: Vec<Result<ContactTarget, ApiError>>,
+    inputs: &'i [ParsedInput<ContactTarget>],
     mut contacts: RowStream<Option<Contact>>,
     selection: &Selection,
-) -> Result<Vec<Result<(), ApiError>>, ApiError> {
+) -> Result<Vec<(Option<Uuid>, Option<&'i ApiError>)>, ApiError> {
     let (mut results, mut is_full) = (vec![], false);
-    for target in targets {
-        let result = match target {
-            _ if is_full => Err(ApiError::ResponseTooLarge),
-            Err(error) => Err(error),
+    for (label, input) in labels(inputs).zip(inputs) {
+        let (id, error) = match &input.parsed {
+            _ if is_full => (None, Some(&ApiError::ResponseTooLarge)),
+            Err(error) => (None, Some(error)),
             Ok(_) => match contacts.try_next().await?.flatten() {
-                None => Err(ApiError::ContactNotFound),
+                None => (None, Some(&ApiError::ContactNotFound)),
                 Some(contact) => {
-                    let result = BatchResult::from_contact(StatusCode::OK, contact.render(selection));
-                    is_full = !response.push_if_fits(&result).await?;
-                    if is_full { Err(ApiError::ResponseTooLarge) } else { Ok(()) }
+                    is_full = !response.push_if_fits(&BatchResult::from_contact(label, &contact, selection)).await?;
+                    (Some(contact.id), is_full.then_some(&ApiError::ResponseTooLarge))
                 }
             },
         };
-        if let Err(error) = &result {
-            response.push(&BatchResult::from_error(error)).await?;
+        if let Some(error) = error {
+            response.push(&BatchResult::from_error(label, id, error)).await?;
         }
-        results.push(result);
+        results.push((id, error));
     }
     if !is_full {
         read_to_end(contacts).await?;
@@ -144,15 +142,20 @@ async fn render_contacts(
     Ok(results)
 }
 
-/// Reads the contacts that the valid targets identify, in order. All targets are ids, or all are unique keys.
+/// Returns the label of each input.
+fn labels<T>(inputs: &[ParsedInput<T>]) -> impl Iterator<Item = InputLabel<'_>> {
+    inputs.iter().enumerate().map(|(index, input)| InputLabel { index, reference: input.reference.as_deref() })
+}
+
+/// Reads the contacts that the valid inputs identify, in order. All targets are ids, or all are unique keys.
 async fn read_targets(
     repository: &Repository,
     account: Uuid,
-    targets: &[Result<ContactTarget, ApiError>],
+    inputs: &[ParsedInput<ContactTarget>],
     custom_fields: &CustomSelection,
 ) -> Result<RowStream<Option<Contact>>, StorageError> {
     let (mut ids, mut keys) = (vec![], vec![]);
-    for target in targets.iter().flatten() {
+    for target in inputs.iter().flat_map(|input| &input.parsed) {
         match target {
             ContactTarget::Id(id) => ids.push(*id),
             ContactTarget::Key(key) => keys.push(key.clone()),
@@ -209,16 +212,16 @@ fn parse_batch(
     let envelope = BatchEnvelope::parse(body, action, registry)?;
     let fingerprint = attempt.fingerprint(&envelope.selection)?;
     attempt.charge_batch(envelope.inputs.len())?;
-    let inputs = envelope.inputs.iter().map(|input| envelope.parse_write(input, action, registry));
-    let (validity, writes) = split_validity(inputs);
-    let atomicity = match (envelope.is_atomic, validity.iter().all(Result::is_ok)) {
+    let parse = |input| ParsedInput::new(input, || envelope.parse_write(input, action, registry));
+    let (inputs, writes) = split_writes(envelope.inputs.iter().copied().map(parse));
+    let atomicity = match (envelope.is_atomic, inputs.iter().all(|input| input.parsed.is_ok())) {
         (false, _) => Atomicity::Independent,
         (true, true) => Atomicity::AllOrNothing,
         (true, false) => Atomicity::RejectAll,
     };
-    let (selection, registry) = (envelope.selection, Arc::clone(registry));
-    let custom_fields = CustomSelection::from(&selection);
-    let batch = Arc::new(ValidatedBatch { validity, selection, registry, is_dry_run });
+    let (selection, registry, preference) = (envelope.selection, Arc::clone(registry), attempt.return_preference());
+    let custom_fields = preference.custom_fields(&selection);
+    let batch = Arc::new(ValidatedBatch { inputs, selection, registry, is_dry_run, preference });
     Ok((ValidatedWrites { writes, atomicity, is_dry_run, fingerprint, custom_fields }, batch))
 }
 
@@ -232,19 +235,20 @@ fn name_input_limit(error: ApiError) -> ApiError {
 
 /// Returns the memory of a validated batch of writes, in bytes.
 fn batch_bytes((validated, batch): &(ValidatedWrites, Arc<ValidatedBatch>)) -> usize {
-    error_bytes(&batch.validity) + validated.writes.iter().map(Write::memory_bytes).sum::<usize>()
+    input_bytes(&batch.inputs) + validated.writes.iter().map(Write::memory_bytes).sum::<usize>()
 }
 
-/// Returns the memory of the errors of the inputs, in bytes.
-fn error_bytes<T>(inputs: &[Result<T, ApiError>]) -> usize {
-    inputs.iter().filter_map(|input| input.as_ref().err()).map(ApiError::memory_bytes).sum()
+/// Returns the memory of the labels and errors of the inputs, in bytes.
+fn input_bytes<T>(inputs: &[ParsedInput<T>]) -> usize {
+    inputs.iter().map(ParsedInput::memory_bytes).sum()
 }
 
-/// Splits the results of parsing into the validity of each input and the values of the valid inputs.
-fn split_validity<T>(inputs: impl Iterator<Item = Result<T, ApiError>>) -> (Vec<Result<(), ApiError>>, Vec<T>) {
-    let (mut validity, mut values) = (vec![], vec![]);
-    for input in inputs {
-        validity.push(input.map(|value| values.push(value)));
-    }
-    (validity, values)
+/// Splits the writes from the inputs.
+fn split_writes(inputs: impl Iterator<Item = ParsedInput<Write>>) -> (Vec<ParsedInput<()>>, Vec<Write>) {
+    let mut writes = vec![];
+    let inputs = inputs.map(|ParsedInput { reference, parsed }| {
+        let parsed = parsed.map(|write| writes.push(write));
+        ParsedInput { reference, parsed }
+    });
+    (inputs.collect(), writes)
 }

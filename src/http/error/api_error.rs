@@ -82,6 +82,9 @@ pub(in crate::http) enum ApiError {
     /// The contact is archived.
     #[error("Object is archived — cannot update")]
     ContactArchived,
+    /// An archived contact has the key of an upsert that refuses to create another contact.
+    #[error("an archived contact has the same unique key")]
+    ArchivedHolder(Duplicate),
     /// Unique keys belong to other active contacts.
     #[error("unique keys belong to other contacts")]
     DuplicateContact(Vec<Duplicate>),
@@ -155,7 +158,7 @@ pub(in crate::http) enum ApiError {
     Unavailable(Cow<'static, str>),
 }
 
-/// A unique key of a request that belongs to another active contact.
+/// A unique key of a request that another contact has.
 #[derive(Debug)]
 pub(in crate::http) struct Duplicate {
     /// The internal name of the field.
@@ -204,7 +207,7 @@ impl ApiError {
             }
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::ContactArchived => (StatusCode::CONFLICT, "contact_archived"),
+            Self::ContactArchived | Self::ArchivedHolder(_) => (StatusCode::CONFLICT, "contact_archived"),
             Self::DuplicateContact(_) => (StatusCode::CONFLICT, "duplicate_contact"),
             Self::DuplicateField => (StatusCode::CONFLICT, "duplicate_field"),
             Self::OptionInUse(_) => (StatusCode::CONFLICT, "option_in_use"),

@@ -35,6 +35,11 @@ impl<'a> ErrorDetail<'a> {
         Self { field: &duplicate.field, code: "duplicate", message, existing_id: duplicate.existing_id }
     }
 
+    fn from_archived_holder(holder: &'a Duplicate) -> Self {
+        let message = Cow::Borrowed("belongs to an archived contact");
+        Self { field: &holder.field, code: "archived", message, existing_id: holder.existing_id }
+    }
+
     fn from_used_option(option: &str) -> Self {
         let message = Cow::Owned(format!("contacts still use the option \"{option}\". Change these contacts first"));
         Self { field: "options", code: "option_in_use", message, existing_id: None }
@@ -119,6 +124,11 @@ impl ApiError {
                 "unique field is taken",
                 "unique fields are taken",
             ),
+            Self::ArchivedHolder(holder) => format!(
+                "An archived contact has this {}. Restore it, or send on_archived=create or on_archived=restore",
+                holder.field
+            )
+            .into(),
             Self::DuplicateField => {
                 "A field with this internal_name, or one that differs only in underscores before digits, already exists. \
                  Choose another name"
@@ -188,6 +198,7 @@ impl ApiError {
                 (issues.iter().map(ErrorDetail::from_issue).collect(), issues.omitted())
             }
             Self::DuplicateContact(duplicates) => (duplicates.iter().map(ErrorDetail::from_duplicate).collect(), 0),
+            Self::ArchivedHolder(holder) => (vec![ErrorDetail::from_archived_holder(holder)], 0),
             Self::OptionInUse(options) => {
                 let listed = options.iter().take(MAX_ISSUES).map(|option| ErrorDetail::from_used_option(option));
                 (listed.collect(), options.len().saturating_sub(MAX_ISSUES))

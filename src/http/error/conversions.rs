@@ -16,6 +16,7 @@ impl ApiError {
         match rejection {
             WriteRejection::NotFound => Self::ContactNotFound,
             WriteRejection::Archived => Self::ContactArchived,
+            WriteRejection::ArchivedHolder(collision) => Self::ArchivedHolder(duplicate(collision)),
             WriteRejection::PreconditionFailed(unmet) => Self::PreconditionFailed(*unmet),
             WriteRejection::Incomplete => Self::ValidationFailed(missing_identity_issues().into()),
             WriteRejection::TooLarge => Self::ValidationFailed([contact_too_large_issue()].into()),
@@ -79,13 +80,14 @@ impl From<FieldError> for ApiError {
 mod tests {
     use super::*;
     use crate::contacts::UnmetPrecondition;
-    use crate::fields::registry_fixtures as fixtures;
+    use crate::fields::{registry_fixtures as fixtures, system};
 
     #[test]
     fn rejection_and_its_api_error_have_the_same_code() {
         for rejection in [
             WriteRejection::NotFound,
             WriteRejection::Archived,
+            WriteRejection::ArchivedHolder(Collision { field: system::EMAIL, existing_id: None }),
             WriteRejection::PreconditionFailed(UnmetPrecondition::Missing),
             WriteRejection::Incomplete,
             WriteRejection::TooLarge,

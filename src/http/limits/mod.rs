@@ -7,6 +7,7 @@ mod body_memory;
 mod body_parser;
 mod body_wait;
 mod decoded_body;
+mod export_slots;
 mod rate_limit;
 mod request_slots;
 mod response_memory;
@@ -21,6 +22,7 @@ use crate::fair_semaphore::FairSemaphore;
 pub(super) use body_memory::BodyMemory;
 pub(super) use body_parser::BodyParser;
 pub(super) use body_wait::BodyWait;
+pub(super) use export_slots::{ExportSlot, ExportSlots};
 pub(super) use rate_limit::{RateLimitRecorder, RateLimitStatus, RateLimits};
 pub(super) use request_slots::RequestSlots;
 pub(super) use response_memory::{MAX_RESPONSE_BYTES, ResponseBuffer, ResponseMemory};
@@ -33,6 +35,8 @@ pub(super) struct Limits {
     pub(super) rates: Option<RateLimits>,
     /// The slots for concurrent requests.
     pub(super) slots: RequestSlots,
+    /// The slots for exports.
+    pub(super) exports: ExportSlots,
     /// The slots for requests to the token endpoint.
     pub(super) token_slots: TokenSlots,
     /// The limits on wrong secrets at the token endpoint.
@@ -55,6 +59,7 @@ impl Limits {
         Self {
             rates: limits.rate_per_minute.map(RateLimits::new),
             slots: RequestSlots::new(limits.concurrent_requests, limits.long_polls),
+            exports: ExportSlots::default(),
             token_slots: TokenSlots::new(),
             wrong_secrets: WrongSecrets::new(),
             bodies: BodyMemory::new(limits.buffered_body_bytes, limits.body_read_timeout),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::fields::{Field, Kind, Registry, system};
+use crate::fields::{Field, Kind, Registry, SELECTION_WORDS, system};
 
 /// A new value of a unique text field is empty, or not only white space.
 const UNIQUE_TEXT_PATTERN: &str = r"^([^\u0000]*[^\s\u0085\u0000][^\u0000]*)?$";
@@ -37,12 +37,13 @@ impl<'a> ContactSchemas<'a> {
     }
 
     /// Returns every schema that depends on the fields, with its name.
-    pub(super) fn schemas(self) -> [(&'static str, Value); 7] {
+    pub(super) fn schemas(self) -> [(&'static str, Value); 8] {
         [
             ("Contact", self.contact()),
             ("NewContact", self.new_contact()),
             ("ContactFields", self.contact_fields()),
             ("PropertyName", self.property_name()),
+            ("SelectedProperty", self.selected_property()),
             ("UniqueProperty", self.unique_property()),
             ("KeyProperty", self.key_property()),
             ("SortKey", self.sort_key()),
@@ -83,6 +84,10 @@ impl<'a> ContactSchemas<'a> {
         for field in unique_texts.filter(|field| field.writable) {
             properties[&field.internal_name]["pattern"] = json!(UNIQUE_TEXT_PATTERN);
         }
+        for field in self.fields.iter().filter(|field| field.kind == Kind::MultiSelect) {
+            let value = properties[&field.internal_name].take();
+            properties[&field.internal_name] = with_option_changes(value);
+        }
         json!({
             "type": "object",
             "description": description,
@@ -94,6 +99,15 @@ impl<'a> ContactSchemas<'a> {
     /// Returns the schema of the name of a field.
     pub(super) fn property_name(self) -> Value {
         self.field_name("The internal name of a field", "phone", |_| true)
+    }
+
+    /// Returns the schema of an item of a list of properties: the name of a field, or a word for several fields.
+    pub(super) fn selected_property(self) -> Value {
+        let names = self.names(|_| true);
+        let words = SELECTION_WORDS.into_iter().filter(|word| !names.contains(word));
+        let items: Vec<_> = words.chain(names.iter().copied()).collect();
+        let description = "The internal name of a field, or `*` for all fields, `custom` for the custom fields, `system` for the system fields";
+        self.string_schema(r"^([a-z][a-z0-9_]{0,62}|\*)$", json!(items), description, "phone")
     }
 
     /// Returns the schema of the name of a unique field, including `id`.
@@ -140,6 +154,23 @@ impl<'a> ContactSchemas<'a> {
         };
         fields.map(schema).collect()
     }
+}
+
+/// Returns the schema of what a write sends for a `multi_select` field: a value, or the options to add and to remove.
+fn with_option_changes(mut value: Value) -> Value {
+    let description = value["description"].take();
+    let options = json!({"type": "array", "items": value["items"]});
+    let changes = json!({
+        "type": "object",
+        "properties": {"add": options, "remove": options},
+        "minProperties": 1,
+        "additionalProperties": false
+    });
+    let examples = value["examples"].take();
+    if let Value::Object(members) = &mut value {
+        members.retain(|_, member| !member.is_null());
+    }
+    json!({"description": description, "anyOf": [value, changes], "examples": examples})
 }
 
 /// Returns a contact that consists of the examples of the system fields.

@@ -20,7 +20,7 @@ pub(super) fn problem_schema() -> Value {
                         "field": {"type": "string"},
                         "code": {"type": "string", "enum": DETAIL_CODES},
                         "message": {"type": "string"},
-                        "existing_id": {"type": "string", "format": "uuid", "description": "The active contact that has this value of a unique field"}
+                        "existing_id": {"type": "string", "format": "uuid", "description": "The contact that has this value of a unique field"}
                     }
                 }
             },
@@ -79,7 +79,7 @@ const CODES: [&str; 31] = [
     "headers_too_large",
 ];
 /// The codes of `details` (`docs/api-reference.md#detail-codes`).
-const DETAIL_CODES: [&str; 12] = [
+const DETAIL_CODES: [&str; 13] = [
     "unknown_field",
     "unknown_parameter",
     "forbidden_field",
@@ -91,5 +91,6 @@ const DETAIL_CODES: [&str; 12] = [
     "out_of_range",
     "required",
     "duplicate",
+    "archived",
     "option_in_use",
 ];

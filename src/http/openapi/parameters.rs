@@ -1,17 +1,30 @@
 //! The parameters of the operations.
 
+use chrono::{DateTime, Utc};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::schemas::{KeyProperty, PropertyName, UniqueProperty};
+use super::schemas::{ExportFormat, KeyProperty, OnArchived, SelectedProperty, UniqueProperty};
 
 /// `?properties=`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct PropertiesParameter {
-    /// Names of fields to return in addition to the default fields, separated by commas.
-    #[param(style = Form, explode = false, value_type = Option<Vec<PropertyName>>, nullable = false, example = json!(["phone", "job_title"]))]
+    /// Names of fields to return in addition to the default fields, separated by commas. `*` stands for all fields,
+    /// `custom` for the custom fields, `system` for the system fields.
+    #[param(style = Form, explode = false, value_type = Option<Vec<SelectedProperty>>, nullable = false, example = json!(["phone", "job_title"]))]
+    properties: Option<Vec<String>>,
+}
+
+/// `?properties=` of the change feed and of a history.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
+pub(in crate::http) struct FeedPropertiesParameter {
+    /// Names of fields whose current values each entry has as `properties`, separated by commas. `*` stands for all fields,
+    /// `custom` for the custom fields, `system` for the system fields.
+    #[param(style = Form, explode = false, value_type = Option<Vec<SelectedProperty>>, nullable = false, example = json!(["phone", "job_title"]))]
     properties: Option<Vec<String>>,
 }
 
@@ -21,7 +34,7 @@ pub(in crate::http) struct PropertiesParameter {
 #[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct ListParameters {
     /// The maximum number of contacts in the response.
-    #[param(minimum = 1, maximum = 100, default = 10, nullable = false)]
+    #[param(minimum = 1, maximum = 1000, default = 10, nullable = false)]
     limit: Option<i64>,
     /// The number of contacts to skip. Cannot be combined with `after`.
     #[param(minimum = 0, default = 0, nullable = false)]
@@ -83,6 +96,38 @@ pub(in crate::http) struct DryRun {
     dry_run: Option<bool>,
 }
 
+/// `?source_updated_at=`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
+pub(in crate::http) struct SourceUpdatedAt {
+    /// When the calling system made this change. If the same actor has already sent a newer change of this contact, the
+    /// write changes nothing: the response has the contact and the header `Stale-Write: ignored`.
+    #[param(nullable = false, example = "2026-05-01T10:00:00Z")]
+    source_updated_at: Option<DateTime<Utc>>,
+}
+
+/// `?on_archived=`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
+pub(in crate::http) struct OnArchivedParameter {
+    /// What happens if no active contact has the value, but an archived contact does: `create` creates a new contact,
+    /// `restore` restores and updates the archived one, `refuse` answers 409 `contact_archived`.
+    #[param(value_type = Option<OnArchived>, nullable = false)]
+    on_archived: Option<String>,
+}
+
+/// `Prefer`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes the input that http/return_preference.rs parses")]
+pub(in crate::http) struct Prefer {
+    /// `return=minimal`: leave the contact out of the response (RFC 7240).
+    #[param(rename = "Prefer", nullable = false, example = "return=minimal")]
+    prefer: Option<String>,
+}
+
 /// `?id_property=`
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -113,6 +158,10 @@ pub(in crate::http) struct FeedParameters {
     /// Default: from the oldest entry that is stored.
     #[param(nullable = false)]
     after: Option<String>,
+    /// Start at the first entry whose `at` is this time or later. Cannot be combined with `after`. A later time than all
+    /// entries is the same as `after=now`.
+    #[param(nullable = false, example = "2026-05-01T10:00:00Z")]
+    since: Option<DateTime<Utc>>,
     /// The maximum number of entries in the response.
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     limit: Option<i64>,
@@ -135,6 +184,22 @@ pub(in crate::http) struct HistoryParameters {
     /// The maximum number of entries in the response.
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     limit: Option<i64>,
+}
+
+/// The parameters of an export.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query that http/query parses")]
+pub(in crate::http) struct ExportParameters {
+    /// The format: `csv`, with a header row, or `ndjson`, one contact a line.
+    #[param(value_type = ExportFormat)]
+    format: String,
+    /// Names of fields to return in addition to the default fields, separated by commas. Default: all fields.
+    #[param(style = Form, explode = false, value_type = Option<Vec<SelectedProperty>>, nullable = false, example = json!(["phone", "job_title"]))]
+    properties: Option<Vec<String>>,
+    /// Put an apostrophe before each cell that a spreadsheet could run as a formula. Only with `csv`.
+    #[param(default = false, nullable = false)]
+    spreadsheet_safe: Option<bool>,
 }
 
 /// `Idempotency-Key`

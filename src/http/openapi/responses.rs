@@ -36,12 +36,16 @@ responses! {
     /// One contact.
     ContactResponse: "200" => contact_response("The whole contact", "Contact").build();
     /// A contact that was created.
-    CreatedResponse: "201" => contact_response("The new contact", "NewContact")
-        .header("Location", text_header("The path of the contact"))
-        .link("read", link_by_id("readContact"))
-        .link("update", link_by_id("updateContact"))
-        .link("archive", link_by_id("archiveContact"))
-        .link("history", link_by_id("readHistory"))
+    CreatedResponse: "201" => created_response().build();
+    /// A contact that an upsert created.
+    UpsertCreatedResponse: "201" => created_response()
+        .header("Created-Beside-Archived", text_header("The archived contact that has the same value of `id_property`, if there is one"))
+        .build();
+    /// A write of which the caller wants no contact back.
+    MinimalResponse: "204" => ResponseBuilder::new()
+        .description("The write succeeded. Only with `Prefer: return=minimal`; a creation is then 201 without a body")
+        .header("ETag", text_header("The entity tag of the contact"))
+        .header("Preference-Applied", text_header("`return=minimal`"))
         .build();
     /// The contact has not changed.
     NotModified: "304" => ResponseBuilder::new()
@@ -62,8 +66,20 @@ responses! {
     DuplicateKey: "409" => error_response("Another active contact has the value of a unique field", &[
         ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Some(uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")) }]),
     ]);
+    /// An upsert with unique values of other contacts, or with the value of an archived contact that it refuses.
+    UpsertConflict: "409" => error_response("Another active contact has the value of a unique field, or an archived contact has the value of `id_property` and `on_archived` is `refuse`", &[
+        ApiError::DuplicateContact(vec![Duplicate { field: "email".into(), existing_id: Some(uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")) }]),
+        ApiError::ArchivedHolder(Duplicate { field: "external_id".into(), existing_id: Some(uuid!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")) }),
+    ]);
     /// A contact that was permanently deleted.
     Purged: "204" => ResponseBuilder::new().description("The contact and all its values are permanently deleted").build();
+    /// All contacts.
+    ExportResponse: "200" => ResponseBuilder::new()
+        .description("All active contacts, in order of creation")
+        .content("text/csv", text_content())
+        .content("application/x-ndjson", text_content())
+        .header("Changes-Cursor", text_header("The position of the change feed before the first contact was read, for `after`"))
+        .build();
     /// A batch in which every input succeeded.
     BatchResponse: "200" => batch_response("Every input succeeded").build();
     /// A batch in which some inputs failed.
@@ -96,6 +112,19 @@ responses! {
     NotReady: "503" => error_response("The database is unreachable, migrations are pending, or the service is shutting down", &[
         ApiError::Unavailable("".into()),
     ]);
+}
+
+fn created_response() -> ResponseBuilder {
+    contact_response("The new contact", "NewContact")
+        .header("Location", text_header("The path of the contact"))
+        .link("read", link_by_id("readContact"))
+        .link("update", link_by_id("updateContact"))
+        .link("archive", link_by_id("archiveContact"))
+        .link("history", link_by_id("readHistory"))
+}
+
+fn text_content() -> utoipa::openapi::Content {
+    ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String).build())).build()
 }
 
 fn batch_response(description: &str) -> ResponseBuilder {

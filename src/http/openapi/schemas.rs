@@ -57,12 +57,22 @@ schemas! {
     ContactFields => ContactSchemas::for_system_fields().contact_fields(), uses [];
     /// The name of a field.
     PropertyName => ContactSchemas::for_system_fields().property_name(), uses [];
+    /// An item of a list of properties.
+    SelectedProperty => ContactSchemas::for_system_fields().selected_property(), uses [];
     /// The name of a unique field.
     UniqueProperty => ContactSchemas::for_system_fields().unique_property(), uses [];
     /// The name of a unique field whose values callers set.
     KeyProperty => ContactSchemas::for_system_fields().key_property(), uses [];
     /// A sort key of a search.
     SortKey => ContactSchemas::for_system_fields().sort_key(), uses [];
+    /// What an upsert does if only an archived contact has its key.
+    OnArchived => json!({
+        "type": "string",
+        "enum": ["create", "restore", "refuse"],
+        "description": "What happens if no active contact has the key, but an archived contact does. Default: create"
+    }), uses [];
+    /// The format of an export.
+    ExportFormat => json!({"type": "string", "enum": ["csv", "ndjson"], "examples": ["ndjson"]}), uses [];
     /// The body of a write.
     ContactInput => json!({
         "type": "object",
@@ -90,19 +100,19 @@ schemas! {
         }
     }), uses [Contact];
     /// Contacts to create.
-    BatchNew => batch_schema(json!({"fields": {"$ref": "#/components/schemas/ContactFields"}}), &["fields"], false,
-        json!({"inputs": [{"fields": {"first_name": "Grace"}}, {"fields": {"first_name": "Alan"}}]})), uses [ContactFields, PropertyName];
+    BatchNew => batch_schema(json!({"fields": {"$ref": "#/components/schemas/ContactFields"}, "ref": ref_schema()}), &["fields"], false,
+        json!({"inputs": [{"fields": {"first_name": "Grace"}}, {"fields": {"first_name": "Alan"}}]})), uses [ContactFields, SelectedProperty];
     /// Contacts to update.
-    BatchUpdates => batch_schema(json!({"id": batch_id_schema(), "fields": {"$ref": "#/components/schemas/ContactFields"}, "if_match": if_match_schema()}), &["id", "fields"], true,
-        json!({"inputs": [{"id": "sample-1", "fields": {"job_title": "Analyst"}}], "id_property": "external_id"})), uses [ContactFields, PropertyName, UniqueProperty];
+    BatchUpdates => batch_schema(json!({"id": batch_id_schema(), "fields": {"$ref": "#/components/schemas/ContactFields"}, "if_match": if_match_schema(), "source_updated_at": source_time_schema(), "ref": ref_schema()}), &["id", "fields"], true,
+        json!({"inputs": [{"id": "sample-1", "fields": {"job_title": "Analyst"}}], "id_property": "external_id"})), uses [ContactFields, SelectedProperty, UniqueProperty];
     /// Contacts to create or update.
-    BatchUpserts => upserts_schema(), uses [ContactFields, PropertyName, KeyProperty];
+    BatchUpserts => upserts_schema(), uses [ContactFields, SelectedProperty, KeyProperty, OnArchived];
     /// Contacts to archive.
-    BatchArchivals => batch_schema(json!({"id": batch_id_schema(), "if_match": if_match_schema()}), &["id"], true,
-        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [PropertyName, UniqueProperty];
+    BatchArchivals => batch_schema(json!({"id": batch_id_schema(), "if_match": if_match_schema(), "ref": ref_schema()}), &["id"], true,
+        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [SelectedProperty, UniqueProperty];
     /// Contacts to read.
-    BatchIds => batch_schema(json!({"id": batch_id_schema()}), &["id"], true,
-        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [PropertyName, UniqueProperty];
+    BatchIds => batch_schema(json!({"id": batch_id_schema(), "ref": ref_schema()}), &["id"], true,
+        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [SelectedProperty, UniqueProperty];
     /// The results of a batch.
     BatchResults => json!({
         "type": "object",
@@ -110,11 +120,16 @@ schemas! {
         "properties": {
             "results": {"type": "array", "description": "One result for each input, in input order", "items": {
                 "type": "object",
-                "required": ["status"],
+                "required": ["index", "id", "ref", "status"],
                 "properties": {
+                    "index": {"type": "integer", "description": "The position of the input, from 0 on", "examples": [0]},
+                    "id": {"type": ["string", "null"], "format": "uuid", "description": "The contact's id. null if there is no contact"},
+                    "ref": {"type": ["string", "null"], "description": "The `ref` of the input"},
                     "status": {"type": "integer", "description": "The status that a separate call for this input would have", "examples": [200]},
                     "contact": {"$ref": "#/components/schemas/NewContact"},
                     "properties_omitted": {"type": "boolean", "enum": [true], "description": "Present if `contact` has the default properties only, because the results together would be too large. Read the contact to get the others"},
+                    "stale": {"type": "boolean", "description": "Present and true if the input was ignored, because its `source_updated_at` is older than that of an earlier change"},
+                    "created_beside_archived": {"type": "string", "format": "uuid", "description": "The archived contact that has the key of an upsert that created a contact"},
                     "error": {"$ref": "#/components/schemas/Problem"}
                 }
             }},
@@ -128,11 +143,12 @@ schemas! {
     /// An entry of the change feed.
     Change => json!({
         "type": "object",
-        "required": ["cursor", "type", "contact_id", "actor", "at", "changed"],
+        "required": ["cursor", "type", "contact_id", "external_id", "actor", "at", "changed"],
         "properties": {
             "cursor": {"type": "string", "description": "The position after this entry"},
             "type": {"type": "string", "enum": ["created", "updated", "archived", "restored", "purged"], "description": "Later versions can add types. If the type is unknown, read the contact again: 404 and 410 mean that it is gone"},
             "contact_id": {"type": "string", "format": "uuid"},
+            "external_id": {"type": ["string", "null"], "description": "The contact's `external_id` when the entry is read. null if it is unset, or the contact was purged"},
             "actor": {"type": ["string", "null"], "description": "The `sub` of the token that made the change"},
             "at": {"type": "string", "format": "date-time", "description": "The `updated_at` of the contact after the change"},
             "changed": {
@@ -143,11 +159,16 @@ schemas! {
                     "required": ["old", "new"],
                     "properties": {"old": any_value_schema("null if the field had no value"), "new": any_value_schema("null if the value was cleared")}
                 }
+            },
+            "properties": {
+                "type": ["object", "null"],
+                "description": "Only with the parameter `properties`: the values of these fields when the entry is read. null after the contact is purged",
+                "additionalProperties": any_value_schema("null if the field has no value")
             }
         },
         "examples": [{
             "cursor": "AAAAAAAAAAcW0T3xk2vUQg", "type": "updated", "contact_id": "01980000-0000-7000-8000-000000000001",
-            "actor": "developer", "at": "2026-05-01T10:00:00.000Z", "changed": {"job_title": {"old": "Analyst", "new": "Countess"}}
+            "external_id": "sample-1", "actor": "developer", "at": "2026-05-01T10:00:00.000Z", "changed": {"job_title": {"old": "Analyst", "new": "Countess"}}
         }]
     }), uses [];
     /// A page of the change feed.
@@ -234,6 +255,35 @@ schemas! {
         "additionalProperties": false,
         "examples": [{"label": "Shoe size (EU)"}]
     }), uses [OptionInput];
+    /// The account, the scopes and the limits of a token.
+    Me => json!({
+        "type": "object",
+        "required": ["account_id", "actor", "client_id", "scopes", "expires_at", "limits"],
+        "properties": {
+            "account_id": {"type": "string", "format": "uuid"},
+            "actor": {"type": ["string", "null"], "description": "The `sub` of the token: the actor of its changes in the change feed"},
+            "client_id": {"type": ["string", "null"], "description": "The API client that the token was issued to"},
+            "scopes": {"type": ["array", "null"], "items": {"type": "string"}, "description": "The scopes that limit the token. null: it may do everything"},
+            "expires_at": {"type": ["string", "null"], "format": "date-time"},
+            "limits": {"$ref": "#/components/schemas/MeLimits"}
+        }
+    }), uses [MeLimits];
+    /// The limits of a token's account.
+    MeLimits => json!({
+        "type": "object",
+        "required": ["requests_per_minute", "body_bytes", "batch_body_bytes", "batch_inputs", "page_contacts", "page_changes", "contact_bytes", "custom_fields", "unique_fields"],
+        "properties": {
+            "requests_per_minute": {"type": ["integer", "null"], "description": "The rate limit of the account. null: there is none"},
+            "body_bytes": {"type": "integer", "description": "The largest body"},
+            "batch_body_bytes": {"type": "integer", "description": "The largest body of a batch"},
+            "batch_inputs": {"type": "integer", "description": "The maximum number of inputs of a batch"},
+            "page_contacts": {"type": "integer", "description": "The largest `limit` of a list and of a search"},
+            "page_changes": {"type": "integer", "description": "The largest `limit` of the change feed and of a history"},
+            "contact_bytes": {"type": "integer", "description": "The largest size of the values of a contact together"},
+            "custom_fields": {"type": "integer", "description": "The maximum number of custom fields"},
+            "unique_fields": {"type": "integer", "description": "The maximum number of unique custom fields"}
+        }
+    }), uses [];
     /// The body of an error response.
     Error => error_schema(), uses [];
     /// An OpenAPI document.
@@ -248,7 +298,7 @@ fn batch_schema(members: Value, required: &[&str], has_ids: bool, example: Value
         "required": ["inputs"],
         "properties": {
             "inputs": {"type": "array", "items": input, "minItems": 1, "maxItems": 1_000},
-            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to return in addition to the default fields"},
+            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/SelectedProperty"}, "description": "Names of fields to return in addition to the default fields"},
             "atomic": {"type": "boolean", "default": false, "description": "Apply all inputs or none. If an input fails, the others are 424 not_applied"}
         },
         "additionalProperties": false,
@@ -264,7 +314,8 @@ fn batch_schema(members: Value, required: &[&str], has_ids: bool, example: Value
 
 fn upserts_schema() -> Value {
     let fields = json!({"$ref": "#/components/schemas/ContactFields"});
-    let members = json!({"id": batch_id_schema(), "fields": fields, "if_match": if_match_schema()});
+    let members = json!({"id": batch_id_schema(), "fields": fields, "if_match": if_match_schema(),
+        "source_updated_at": source_time_schema(), "ref": ref_schema()});
     let input = json!({"id": "crm-1815", "fields": {"first_name": "Ada"}});
     let mut schema =
         batch_schema(members, &["id", "fields"], true, json!({"inputs": [input], "id_property": "external_id"}));
@@ -273,6 +324,7 @@ fn upserts_schema() -> Value {
         "$ref": "#/components/schemas/KeyProperty",
         "description": "The unique property whose values are the `id` of each input"
     });
+    schema["properties"]["on_archived"] = json!({"$ref": "#/components/schemas/OnArchived"});
     schema
 }
 
@@ -290,6 +342,16 @@ fn if_match_schema() -> Value {
     let tags = json!({"type": "string", "description": "`ETag`s as in the header `If-Match`, or `*`"});
     let version = json!({"type": "integer", "minimum": 1, "description": "The contact's `version`"});
     json!({"description": "Write only if the contact still has this `ETag` or version", "anyOf": [tags, version], "examples": ["*"]})
+}
+
+fn source_time_schema() -> Value {
+    let description =
+        "When the calling system made this change. Ignored if the same actor has sent a newer change of the contact";
+    json!({"type": ["string", "null"], "format": "date-time", "description": description})
+}
+
+fn ref_schema() -> Value {
+    json!({"type": ["string", "null"], "maxLength": 255, "description": "The caller's own label of the input. The result repeats it"})
 }
 
 fn name_schema() -> Value {

@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::schemas::{PropertyName, SortKey, schemas};
+use super::schemas::{PropertyName, SelectedProperty, SortKey, schemas};
 
 schemas! {
     /// A filter of a search.
@@ -69,8 +69,8 @@ schemas! {
                 "maxLength": 1_000,
                 "description": "At most 20 words. Each must be the beginning of a word in a name, the email, a phone number or the company name. Ignores case"
             },
-            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/PropertyName"}, "description": "Names of fields to return in addition to the default fields"},
-            "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 100, "default": 10},
+            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/SelectedProperty"}, "description": "Names of fields to return in addition to the default fields"},
+            "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000, "default": 10},
             "after": {"type": ["string", "null"], "description": "The `next` cursor of the previous page. The search must be the same"},
             "archived": {"type": ["boolean", "null"], "default": false, "description": "Include archived contacts"}
         },
@@ -93,7 +93,7 @@ schemas! {
             },
             {"query": "ada love"}
         ]
-    }), uses [SearchFilter, SortKey, PropertyName];
+    }), uses [SearchFilter, SortKey, SelectedProperty];
 }
 
 const OPERATORS: [&str; 13] = [

@@ -46,7 +46,7 @@ fn add_errors(operation: &mut Operation, path: &str) {
         add("The account has no such field", &[ApiError::FieldNotFound]);
     }
     let mut invalid_requests = vec![ApiError::InvalidQuery(
-        [Issue::new("limit", IssueCode::OutOfRange, "must be a number from 1 to 100")].into(),
+        [Issue::new("limit", IssueCode::OutOfRange, "must be a number from 1 to 1000")].into(),
     )];
     if path.starts_with("/contacts") {
         let unknown = Issue::new("nope", IssueCode::UnknownField, "is not a property of this account's contacts");

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::query_issues::QueryIssues;
 use super::query_string::{QueryString, parse_bool};
-use crate::fields::{Field, InvalidValue, IssueCode, Registry, Selection, system};
+use crate::contacts::OnArchived;
+use crate::fields::{Field, InvalidValue, IssueCode, Registry, Selection, parse_instant, system};
 use crate::http::error::ApiError;
 
 /// The query parameters that a route for one contact supports.
@@ -16,6 +19,8 @@ pub(in crate::http) struct RouteParameters {
     pub has_properties: bool,
     /// Whether the route writes, and so supports `dry_run`.
     pub has_dry_run: bool,
+    /// Whether the route changes values, and so supports `source_updated_at`.
+    pub has_source_time: bool,
 }
 
 /// How a route identifies its contact.
@@ -38,6 +43,10 @@ pub(in crate::http) struct ContactQuery {
     pub selection: Selection,
     /// Whether the write is a dry run, which is validated but not saved.
     pub is_dry_run: bool,
+    /// The time that the caller's system gave the change.
+    pub source_updated_at: Option<DateTime<Utc>>,
+    /// What an upsert does if only an archived contact has its key.
+    pub on_archived: OnArchived,
 }
 
 impl ContactQuery {
@@ -61,9 +70,12 @@ impl ContactQuery {
                 issues.required("id_property", "is required, for example ?id_property=external_id", property)
             }
         };
+        let source_updated_at = query.single("source_updated_at", |text| parse_time(query, "source_updated_at", text));
+        let source_updated_at = issues.optional(source_updated_at).filter(|_| parameters.has_source_time);
+        let on_archived = issues.or_default(OnArchived::Create, query.single("on_archived", parse_on_archived));
         let selection = if parameters.has_properties { query.selection(registry) } else { Ok(Selection::default()) };
         let selection = issues.into_result_with(selection)?;
-        Ok(Self { id_property, selection, is_dry_run })
+        Ok(Self { id_property, selection, is_dry_run, source_updated_at, on_archived })
     }
 }
 
@@ -74,6 +86,20 @@ impl QueryString {
         let is_dry_run = issues.or_default(false, self.single("dry_run", parse_bool));
         issues.into_result().map(|()| is_dry_run)
     }
+}
+
+/// Parses a time in the format of RFC 3339. A raw `+` in a query is a space.
+pub(super) fn parse_time(query: &QueryString, name: &str, text: &str) -> Result<DateTime<Utc>, InvalidValue> {
+    parse_instant(text).map_err(|invalid| match query.has_plus(name) {
+        true => InvalidValue::new(IssueCode::InvalidFormat, "contains a space: send the + of the offset as %2B"),
+        false => invalid,
+    })
+}
+
+/// Parses `on_archived`.
+pub(in crate::http) fn parse_on_archived(text: &str) -> Result<OnArchived, InvalidValue> {
+    let message = "must be create, restore or refuse";
+    OnArchived::from_name(text).ok_or_else(|| InvalidValue::new(IssueCode::InvalidOption, message))
 }
 
 /// Returns the unique field with this name.

@@ -7,15 +7,17 @@ use axum::http::{Extensions, Uri};
 
 use uuid::Uuid;
 
+use super::contact_query::parse_time;
 use super::query_issues::QueryIssues;
 use super::query_string::{QueryString, parse_number};
 use crate::contacts::{FeedCursor, FeedScope};
-use crate::fields::{InvalidValue, Issue, IssueCode};
+use crate::fields::{CustomSelection, InvalidValue, Issue, IssueCode, Registry, Selection};
 use crate::http::error::ApiError;
 use crate::repository::{FeedRequest, FeedStart};
 
 const DEFAULT_LIMIT: i64 = 100;
-const MAX_LIMIT: i64 = 1_000;
+/// The maximum number of entries of a page.
+pub(in crate::http) const MAX_CHANGES_LIMIT: i64 = 1_000;
 /// The longest `wait`, in seconds.
 const MAX_WAIT: i64 = 30;
 
@@ -24,11 +26,18 @@ pub(in crate::http) struct FeedQuery {
     pub request: FeedRequest,
     /// How long to wait for a change if there is none.
     pub wait: Duration,
+    /// The properties of contacts to return.
+    pub properties: Selection,
 }
 
 impl FeedQuery {
     /// Parses the query. `actor` is the caller's actor, which `exclude_actor=me` excludes.
-    pub(in crate::http) fn parse(query: &QueryString, account: Uuid, actor: Option<&str>) -> Result<Self, ApiError> {
+    pub(in crate::http) fn parse(
+        query: &QueryString,
+        account: Uuid,
+        actor: Option<&str>,
+        registry: &Registry,
+    ) -> Result<Self, ApiError> {
         let mut issues = QueryIssues::for_query(query);
         let limit = issues.or_default(DEFAULT_LIMIT, parse_limit(query));
         let wait = query.single("wait", |text| parse_wait(text, "must be a number of seconds from 0 to 30"));
@@ -37,10 +46,16 @@ impl FeedQuery {
             "now" => Ok(FeedStart::Newest),
             text => decode_cursor(text, FeedScope::Feed(account)).map(FeedStart::Cursor),
         });
-        let after = issues.or_default(FeedStart::Oldest, after);
+        let since = query.single("since", |text| parse_time(query, "since", text).map(FeedStart::Since));
+        if query.contains("since") && query.contains("after") {
+            issues.push(Issue::new("since", IssueCode::InvalidFormat, "cannot be combined with after"));
+        }
+        let (after, since) = (issues.optional(after), issues.optional(since));
         let exclude = issues.optional(query.single("exclude_actor", |text| parse_excluded_actor(text, actor)));
-        issues.into_result()?;
-        Ok(Self { request: FeedRequest { after, limit, exclude }, wait })
+        let properties = issues.into_result_with(query.selection(registry))?;
+        let after = after.or(since).unwrap_or(FeedStart::Oldest);
+        let custom_fields = CustomSelection::from(&properties);
+        Ok(Self { request: FeedRequest { after, limit, exclude, custom_fields }, wait, properties })
     }
 }
 
@@ -50,10 +65,17 @@ pub(in crate::http) struct HistoryQuery {
     pub before: Option<FeedCursor>,
     /// The maximum number of entries.
     pub limit: i64,
+    /// The properties of the contact to return.
+    pub properties: Selection,
 }
 
 impl HistoryQuery {
-    pub(in crate::http) fn parse(query: &QueryString, account: Uuid, contact: Uuid) -> Result<Self, ApiError> {
+    pub(in crate::http) fn parse(
+        query: &QueryString,
+        account: Uuid,
+        contact: Uuid,
+        registry: &Registry,
+    ) -> Result<Self, ApiError> {
         let mut issues = QueryIssues::for_query(query);
         let limit = issues.or_default(DEFAULT_LIMIT, parse_limit(query));
         // The entries of a history are entries of the feed, so the `cursor` of an entry is a cursor of the feed.
@@ -61,8 +83,8 @@ impl HistoryQuery {
             decode_cursor(text, FeedScope::History(account, contact))
                 .or_else(|_| decode_cursor(text, FeedScope::Feed(account)))
         }));
-        issues.into_result()?;
-        Ok(Self { before: after, limit })
+        let properties = issues.into_result_with(query.selection(registry))?;
+        Ok(Self { before: after, limit, properties })
     }
 }
 
@@ -77,7 +99,7 @@ pub(in crate::http) fn requested_wait(extensions: &Extensions, uri: &Uri) -> Dur
 }
 
 fn parse_limit(query: &QueryString) -> Result<Option<i64>, Issue> {
-    query.single("limit", |text| parse_number(text, 1, MAX_LIMIT, "must be a number from 1 to 1000"))
+    query.single("limit", |text| parse_number(text, 1, MAX_CHANGES_LIMIT, "must be a number from 1 to 1000"))
 }
 
 fn parse_wait(text: &str, message: &'static str) -> Result<Duration, InvalidValue> {

@@ -9,7 +9,8 @@ use crate::fields::{CustomSelection, InvalidValue, Issue, IssueCode, Registry, S
 use crate::http::error::ApiError;
 
 const DEFAULT_LIMIT: i64 = 10;
-const MAX_LIMIT: i64 = 100;
+/// The maximum number of contacts of a page.
+pub(in crate::http) const MAX_CONTACTS_LIMIT: i64 = 1_000;
 
 /// The query of a list of contacts.
 pub(in crate::http) struct ListQuery {
@@ -21,7 +22,8 @@ pub(in crate::http) struct ListQuery {
 impl ListQuery {
     pub(in crate::http) fn parse(query: &QueryString, account: Uuid, registry: &Registry) -> Result<Self, ApiError> {
         let mut issues = QueryIssues::for_query(query);
-        let limit = query.single("limit", |text| parse_number(text, 1, MAX_LIMIT, "must be a number from 1 to 100"));
+        let limit =
+            query.single("limit", |text| parse_number(text, 1, MAX_CONTACTS_LIMIT, "must be a number from 1 to 1000"));
         let limit = issues.or_default(DEFAULT_LIMIT, limit);
         let include_archived = issues.or_default(false, query.single("archived", parse_bool));
         let email = query.single("email", |text| parse_email_filter(text, query.has_plus("email")));
@@ -114,7 +116,7 @@ mod tests {
     #[rstest]
     #[case("limit=abc", &["limit"])]
     #[case("limit=0", &["limit"])]
-    #[case("limit=101", &["limit"])]
+    #[case("limit=1001", &["limit"])]
     #[case("limit=", &["limit"])]
     #[case("limit=%2B5", &["limit"])]
     #[case("limit=1&limit=2", &["limit"])]

@@ -3,6 +3,7 @@
 
 mod contact_query;
 mod declared_parameters;
+mod export_query;
 mod feed_query;
 mod list_query;
 mod no_parameters;
@@ -11,7 +12,8 @@ mod query_string;
 
 pub(super) use contact_query::{ContactLookup, ContactQuery, RouteParameters, unique_property};
 pub(super) use declared_parameters::DeclaredParameters;
-pub(super) use feed_query::{FeedQuery, HistoryQuery, requested_wait};
-pub(super) use list_query::ListQuery;
+pub(super) use export_query::{ExportFormat, ExportQuery};
+pub(super) use feed_query::{FeedQuery, HistoryQuery, MAX_CHANGES_LIMIT, requested_wait};
+pub(super) use list_query::{ListQuery, MAX_CONTACTS_LIMIT};
 pub(super) use no_parameters::NoParameters;
 pub(super) use query_string::{QueryString, decode_form_component};

@@ -10,7 +10,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::write_job::{JobResult, WriteJob};
-use crate::contacts::{Change, ChangeKind, Contact, Effects, LastChange, Lookups, UnitOfWork, Write};
+use crate::contacts::{
+    Change, ChangeKind, Contact, Effects, LastChange, Lookups, SourceKey, SourceTimes, UnitOfWork, Write,
+};
 use crate::fields::{CustomSelection, Registry, RegistryVersion};
 use crate::repository::idempotency::{NewStoredResponse, StoredResponse};
 use crate::repository::statement::ShardAccounts;
@@ -186,9 +188,11 @@ impl AccountBatch {
         }
     }
 
-    /// Whether the jobs change a contact or store a response.
+    /// Whether the jobs change a contact, or store a response or a time.
     pub(super) fn has_effects(&self) -> bool {
-        !self.unit_of_work.changes().is_empty() || !self.new_responses.is_empty()
+        !self.unit_of_work.changes().is_empty()
+            || !self.new_responses.is_empty()
+            || self.unit_of_work.source_times.has_changes()
     }
 
     /// Whether the changed values are too large to be bound to one statement.
@@ -201,6 +205,7 @@ impl AccountBatch {
     pub(super) fn is_values_only(&self) -> bool {
         let is_small = self.new_responses.is_empty() && !self.is_large;
         is_small
+            && !self.unit_of_work.source_times.has_changes()
             && !self.is_distributed
             && !self.unit_of_work.changes().is_empty()
             && self.unit_of_work.is_values_only()
@@ -234,6 +239,23 @@ impl AccountBatch {
         let is_archiving = |change: &Change| change.kind == ChangeKind::Archived;
         let has_texts = !self.new_responses.is_empty() || changes.iter().any(is_archiving);
         changes.iter().map(|change| change.at).min().filter(|_| has_texts)
+    }
+
+    /// Returns the contacts and actors whose newest times the jobs need.
+    pub(super) fn required_source_times(&self) -> Vec<(Uuid, SourceKey)> {
+        let mut required = vec![];
+        for (job, writes) in self.jobs_with_writes() {
+            let writes = writes.iter().filter(|write| write.source_updated_at().is_some());
+            let contacts = writes.filter_map(|write| self.unit_of_work.addressed_contact(write));
+            let key = |contact| (self.account, SourceTimes::key(contact, job.request.actor.as_ref()));
+            required.extend(contacts.map(key));
+        }
+        required
+    }
+
+    /// Returns the times to be stored, each with its account.
+    pub(super) fn source_times(&self) -> impl Iterator<Item = (Uuid, &SourceKey, DateTime<Utc>)> {
+        self.unit_of_work.source_times.changes().map(|(key, time)| (self.account, key, time))
     }
 
     /// Returns the responses to be stored, each with its account.

@@ -269,6 +269,7 @@ pub(super) async fn write_waiting(
         Ok(connection) => connection,
         Err(error) => return Err(FailedBatch { error: error.into(), jobs, contacts: vec![] }),
     };
+    let order = if jobs.iter().any(WriteJob::has_source_times) { LockOrder::LockFirst } else { order };
     let mut batches = BTreeMap::from([(account, AccountBatch::new(account, jobs, pool.is_distributed()))]);
     let mut memory = memory.for_account(account);
     let stored = try_write_waiting(&mut connection, &mut memory, &mut batches, order, advances_accounts).await;

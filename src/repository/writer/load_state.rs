@@ -15,13 +15,14 @@ use uuid::Uuid;
 
 use super::account_batch::{AccountBatch, AccountState, shard_accounts};
 use super::transaction_memory::{MAX_TRANSACTION_BYTES, TransactionMemory};
-use crate::contacts::{Contact, Lookups, UniqueKey};
+use crate::contacts::{Contact, Lookups, MAX_ARCHIVED_HOLDERS, UniqueKey};
 use crate::fields::{CustomSelection, FieldId, RegistryVersion};
 use crate::repository::error::StorageError;
 use crate::repository::idempotency::IdempotencyKeys;
 use crate::repository::last_changes::last_position_in_shard_sql;
 use crate::repository::pool::DatabaseConnection;
 use crate::repository::row_mapping::{self, contact_columns, custom_parameter};
+use crate::repository::source_times;
 use crate::repository::statement::{shard_condition, shard_condition_of_newest, sql};
 
 /// The number of contacts that are read first. If all of them have the maximum size, they do not fit into the memory of a
@@ -57,6 +58,7 @@ pub(super) async fn load_state(
             memory.clear();
         }
     }
+    load_source_times(connection, batches).await?;
     // Responses are loaded last. If the response of an earlier attempt of the same request is not stored yet, then its
     // effects were not visible above either. In the other order, the response could be missing while the effects are
     // visible, and the job would be rejected as a duplicate of itself.
@@ -176,7 +178,15 @@ fn select_sql(has_keys: bool) -> String {
     } else {
         ("", "", String::new(), "k.id")
     };
-    let key_columns = if has_keys { ", k.field_id, k.key, h.contact_id AS holder" } else { "" };
+    let key_columns = if has_keys {
+        format!(
+            ", k.field_id, k.key, h.contact_id AS holder, \
+             CASE WHEN k.custom IS NOT NULL AND h.contact_id IS NULL THEN {} END AS archived_holders",
+            archived_holders_sql(shard_parameter)
+        )
+    } else {
+        String::new()
+    };
     format!(
         "WITH a AS MATERIALIZED (SELECT s.account_id, s.registry_version, CASE WHEN $5 THEN {} END AS position, \
          CASE WHEN $5 THEN (SELECT id FROM contacts t WHERE account_id = s.account_id AND {} ORDER BY id DESC LIMIT 1) END \
@@ -191,6 +201,18 @@ fn select_sql(has_keys: bool) -> String {
         shard("s"),
         contact_columns("k.custom"),
         of_shard = shard("t"),
+    )
+}
+
+/// Returns the archived contacts that have a key `k`, as an array. The one archived last is first.
+fn archived_holders_sql(shard_parameter: usize) -> String {
+    format!(
+        "ARRAY(SELECT r.contact_id FROM (SELECT contact_id FROM contact_keys t WHERE account_id = k.account_id \
+         AND field_id = k.field_id AND key = k.key AND NOT is_active AND {} OFFSET 0) r CROSS JOIN LATERAL \
+         (SELECT archived_at FROM contacts t WHERE account_id = k.account_id AND id = r.contact_id AND {} LIMIT 1) s \
+         ORDER BY s.archived_at DESC, r.contact_id DESC LIMIT {MAX_ARCHIVED_HOLDERS})",
+        shard_condition("t", shard_parameter),
+        shard_condition("t", shard_parameter),
     )
 }
 
@@ -240,6 +262,10 @@ async fn load_next_rows(
         let key: Option<String> = if has_keys { row.try_get("key")? } else { None };
         if let Some(key) = key {
             let key = UniqueKey { field: FieldId(row.try_get("field_id")?), key };
+            let archived: Option<Vec<Uuid>> = row.try_get("archived_holders")?;
+            if let Some(archived) = archived.filter(|archived| !archived.is_empty()) {
+                batch.unit_of_work.add_archived_holders(key.clone(), archived);
+            }
             batch.unit_of_work.add_loaded_key_holder(key, row.try_get("holder")?);
         }
         match (contact, row.try_get("required_id")?) {
@@ -270,6 +296,24 @@ fn with_known_size(contact: Contact, row: &PgRow) -> sqlx::Result<Contact> {
     }
     let custom_bytes: Option<i32> = row.try_get("custom_bytes")?;
     Ok(contact.with_custom_bytes(custom_bytes.and_then(|bytes| usize::try_from(bytes).ok())))
+}
+
+/// Loads the newest times of the contacts that jobs with a `source_updated_at` address. Such jobs run under the lock of
+/// their account ([`WriteJob::has_source_times`]), so the times fit to the contacts.
+async fn load_source_times(
+    connection: &mut DatabaseConnection,
+    batches: &mut BTreeMap<Uuid, AccountBatch>,
+) -> Result<(), StorageError> {
+    let required: Vec<_> = batches.values().flat_map(AccountBatch::required_source_times).collect();
+    if required.is_empty() {
+        return Ok(());
+    }
+    let shard = shard_accounts(batches.values());
+    for (account, key, time) in source_times::load_source_times(connection, &required, &shard).await? {
+        let Some(batch) = batches.get_mut(&account) else { continue };
+        batch.unit_of_work.source_times.add_loaded(key, Some(time));
+    }
+    Ok(())
 }
 
 /// Loads the responses stored under the idempotency keys of all jobs, until the memory of the transaction is full.

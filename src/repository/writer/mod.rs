@@ -148,8 +148,9 @@ impl Writer {
         let (account, is_single) =
             (writes.account, matches!(&*writes.writes, [write] if !matches!(write, Write::Purge { .. })));
         let (job, reply) = WriteJob::new(writes, &self.change_notifier);
+        let needs_lock = !is_single || job.has_source_times();
         // The writes run on their own tasks, so that a caller that disconnects does not interrupt them.
-        if !is_single || self.account_queues.contains(account) {
+        if needs_lock || self.account_queues.contains(account) {
             self.account_queues.add(account, vec![job]);
         } else if self.queues.is_empty() {
             let writer = BatchWriter::new(self.connections.additional_connection(), None, &self.account_queues);

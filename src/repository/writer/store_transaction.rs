@@ -21,6 +21,7 @@ use crate::repository::history_erasure::{self, PendingErasure};
 use crate::repository::idempotency;
 use crate::repository::last_changes::read_last_changes;
 use crate::repository::pool::DatabaseConnection;
+use crate::repository::source_times;
 use crate::repository::statement::{ShardAccounts, rows_from_arrays, shard_condition, sql};
 
 /// The result of [`store_all`].
@@ -57,6 +58,8 @@ pub(super) async fn store_all(
     let responses = other.iter().flat_map(|batch| batch.account_responses());
     let shard = shard_accounts(other.iter().copied());
     idempotency::store_responses(transaction, &responses.collect::<Vec<_>>(), &shard).await?;
+    let times: Vec<_> = other.iter().flat_map(|batch| batch.source_times()).collect();
+    source_times::store_source_times(transaction, &times, &shard).await?;
     let pending_erasures = purge_contacts(transaction, &other).await?;
     Ok(StoredAccounts { accounts, pending_erasures })
 }
@@ -114,7 +117,9 @@ async fn lock_and_place(
     for account in find_outdated(connection, &moved).await? {
         accounts.remove(&account);
     }
-    moved.iter().filter(|batch| batch.completes_started_request()).for_each(|batch| {
+    let must_not_move =
+        |batch: &&&AccountBatch| batch.completes_started_request() || batch.unit_of_work.depends_on_archived_contacts();
+    moved.iter().filter(must_not_move).for_each(|batch| {
         accounts.remove(&batch.account);
     });
     if advances_accounts {
@@ -287,6 +292,13 @@ async fn purge_contacts(
         shard_condition("t", 3),
         shard_condition("e", 3)
     );
+    let times = sql!(
+        "DELETE FROM source_times s USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM source_times t WHERE account_id = n.account_id AND contact_id = n.id AND {} OFFSET 0) r \
+         WHERE s.ctid = r.row_id AND {}",
+        shard_condition("t", 3),
+        shard_condition("s", 3)
+    );
     let histories: Vec<_> = batches
         .iter()
         .flat_map(|batch| {
@@ -300,7 +312,7 @@ async fn purge_contacts(
     }
     let (accounts, ids): (Vec<_>, Vec<_>) = histories.iter().map(|history| (history.account, history.contact)).unzip();
     let shard = shard_accounts(batches.iter().copied());
-    for statement in [index_lock, contacts, keys, entries] {
+    for statement in [index_lock, contacts, keys, entries, times] {
         sqlx::query(statement).bind(&accounts).bind(&ids).bind(&shard).execute(&mut *connection).await?;
     }
     idempotency::purge_responses(connection, &accounts, &ids, &shard).await?;

@@ -155,6 +155,12 @@ impl WriteJob {
         request.idempotent_request.is_some() || !request.writes.iter().all(is_by_id)
     }
 
+    /// Whether a write has a `source_updated_at`. The job then depends on times that change without a change of the account,
+    /// so it is loaded, applied and stored under the lock of the account.
+    pub(super) fn has_source_times(&self) -> bool {
+        self.request.writes.iter().any(|write| write.source_updated_at().is_some())
+    }
+
     /// Counts an attempt that did not store the job. Returns whether the next attempt should wait for other writers of the
     /// account.
     pub(super) fn count_lost_attempt(&mut self) -> bool {

@@ -115,7 +115,7 @@ mod tests {
 
     use super::super::transaction_memory::WriteMemory;
     use super::*;
-    use crate::contacts::{Contact, ContactPatch, WriteRejection};
+    use crate::contacts::{Contact, ContactPatch, RejectedWrite, WriteRejection};
     use crate::fields::{FieldId, Value, system};
 
     const ACCOUNT: Uuid = Uuid::from_u128(1);
@@ -130,7 +130,7 @@ mod tests {
         contact.values.set(system::PHONE, text(3));
         [SHOWN, HIDDEN].into_iter().for_each(|field| contact.values.set(field, text(mib * MIB)));
         let contact = Arc::new(contact);
-        Ok(WrittenContact { contact, before: None, created: false, changed_at: Some(1), has_omitted_properties: false })
+        Ok(WrittenContact { before: None, changed_at: Some(1), ..WrittenContact::unchanged(contact) })
     }
 
     #[test]
@@ -138,7 +138,8 @@ mod tests {
         let memory = WriteMemory::new().for_account(ACCOUNT);
         let shown = CustomSelection::Only([SHOWN].into());
         let mut outcomes = WriteOutcomes::default();
-        for outcome in [written(10), written(5), Err(WriteRejection::NotFound), written(2), written(0)] {
+        let rejected = RejectedWrite { reason: WriteRejection::NotFound, contact: None };
+        for outcome in [written(10), written(5), Err(rejected), written(2), written(0)] {
             outcomes.push(outcome, ACCOUNT, &shown, &memory);
         }
         let fields = |index: usize| {

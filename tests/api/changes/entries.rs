@@ -21,25 +21,25 @@ async fn acknowledged_change_is_in_the_feed_at_once_with_old_and_new_values() {
     let (id, at) = (created.id(), &created.body["created_at"]);
     let set = |value: Value| json!({"old": null, "new": value});
     let changed = json!({"first_name": set(json!("Ada")), "phone": set(json!("555")), "size": set(json!(38))});
-    let expected = json!({"type": "created", "contact_id": id, "actor": "tester", "at": at, "changed": changed});
+    let expected = json!({"type": "created", "contact_id": id, "external_id": null, "actor": "tester", "at": at, "changed": changed});
     assert_eq!(newest_entry(&account).await, expected);
 
     let patched = account.patch(&id, json!({"size": null, "first_name": "Ada", "phone": "556"})).await.expect(200);
     let changed = json!({"phone": {"old": "555", "new": "556"}, "size": {"old": 38, "new": null}});
     let at = &patched.body["updated_at"];
-    let expected = json!({"type": "updated", "contact_id": id, "actor": "tester", "at": at, "changed": changed});
+    let expected = json!({"type": "updated", "contact_id": id, "external_id": null, "actor": "tester", "at": at, "changed": changed});
     assert_eq!(newest_entry(&account).await, expected);
 
     let archived = account.delete(&format!("/contacts/{id}")).await.expect(200);
     let at = &archived.body["archived"];
     let changed = json!({"archived": {"old": false, "new": at}, "archived_by": {"old": null, "new": "tester"}});
-    let expected = json!({"type": "archived", "contact_id": id, "actor": "tester", "at": at, "changed": changed});
+    let expected = json!({"type": "archived", "contact_id": id, "external_id": null, "actor": "tester", "at": at, "changed": changed});
     assert_eq!(newest_entry(&account).await, expected);
 
     let restored = account.post(&format!("/contacts/{id}/restore"), json!({})).await.expect(200);
     let changed = json!({"archived": {"old": at, "new": false}, "archived_by": {"old": "tester", "new": null}});
     let at = &restored.body["updated_at"];
-    let expected = json!({"type": "restored", "contact_id": id, "actor": "tester", "at": at, "changed": changed});
+    let expected = json!({"type": "restored", "contact_id": id, "external_id": null, "actor": "tester", "at": at, "changed": changed});
     assert_eq!(newest_entry(&account).await, expected);
 
     account.post(&format!("/contacts/{id}/purge"), json!({})).await.expect(204);

@@ -9,3 +9,5 @@ mod interfering_transactions;
 mod long_poll;
 mod replay;
 mod retention;
+mod since;
+mod values;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{AccountBatch, MAX_BOUND_BYTES};
-use crate::contacts::{Change, Collision, Write, WriteOutcome, WriteRejection};
+use crate::contacts::{Change, RejectedWrite, Write, WriteOutcome, WriteRejection};
 use crate::repository::error::{StorageError, WriteError};
 use crate::repository::idempotency::NewStoredResponse;
 use crate::repository::writer::transaction_memory::TransactionMemory;
@@ -167,20 +167,23 @@ fn reject_accepted_writes(atomicity: Atomicity, outcomes: &mut [WriteOutcome]) -
         Atomicity::RejectAll => true,
     };
     if is_rejected {
-        outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| {
-            *outcome = Err(WriteRejection::NotApplied);
-        });
+        for outcome in outcomes {
+            if let Ok(written) = outcome {
+                let contact = Some(written.contact.id);
+                *outcome = Err(RejectedWrite { reason: WriteRejection::NotApplied, contact });
+            }
+        }
     }
     is_rejected
 }
 
-/// Removes rolled-back contact ids from the conflict details of other writes.
+/// Removes rolled-back contact ids from the rejections of other writes.
 fn redact_rolled_back(created: &[Uuid], outcomes: &mut [WriteOutcome]) {
-    for outcome in outcomes {
-        if let Err(WriteRejection::Duplicate(collisions)) = outcome {
-            let is_rolled_back =
-                |collision: &&mut Collision| collision.existing_id.is_some_and(|id| created.contains(&id));
-            collisions.iter_mut().filter(is_rolled_back).for_each(|collision| collision.existing_id = None);
+    let redact = |id: &mut Option<Uuid>| *id = id.filter(|id| !created.contains(id));
+    for rejected in outcomes.iter_mut().filter_map(|outcome| outcome.as_mut().err()) {
+        redact(&mut rejected.contact);
+        if let WriteRejection::Duplicate(collisions) = &mut rejected.reason {
+            collisions.iter_mut().for_each(|collision| redact(&mut collision.existing_id));
         }
     }
 }

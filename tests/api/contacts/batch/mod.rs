@@ -8,6 +8,7 @@ mod if_match;
 mod input_errors;
 mod input_order;
 mod large_contacts;
+mod references;
 mod request_errors;
 
 use serde_json::{Value, json};

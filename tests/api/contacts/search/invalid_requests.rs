@@ -122,7 +122,7 @@ async fn search_beyond_its_limits_is_400() {
         (json!({"sorts": ["email", "-email"]}), "sorts[1]"),
         (json!({"query": "x".repeat(1_001)}), "query"),
         (json!({"query": "a\u{0}"}), "query"),
-        (json!({"limit": 101}), "limit"),
+        (json!({"limit": 1001}), "limit"),
         (json!({"limit": -1}), "limit"),
         (json!({"limit": 1.5}), "limit"),
         (json!({"limit": "10"}), "limit"),

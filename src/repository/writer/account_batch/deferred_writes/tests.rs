@@ -25,7 +25,7 @@ fn target(id: u128) -> ContactTarget {
 /// Returns a write that sets a name of this length.
 fn update(id: u128, length: usize) -> Write {
     let patch = ContactPatch::new(vec![(system::LAST_NAME, Some(Value::Text("x".repeat(length).into())))]);
-    Write::Update { target: target(id), patch, preconditions: Preconditions::default() }
+    Write::Update { target: target(id), patch, preconditions: Preconditions::default(), source_updated_at: None }
 }
 
 fn archive(id: u128) -> Write {
