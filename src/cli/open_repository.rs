@@ -2,17 +2,17 @@
 
 use super::error::CliError;
 use crate::config::{DatabaseSettings, Environment};
-use crate::repository::{MigrationError, Repository};
+use crate::repository::{Repository, StorageError};
 
 /// Opens the repository on the database at `DATABASE_URL`, which may be down.
 ///
 /// # Errors
-/// Fails if a setting is malformed, or if `DATABASE_URL` leads to a pooler in transaction mode.
+/// Fails if a setting is malformed, or if `DATABASE_URL` leads to a pooler that cannot be used.
 pub(super) async fn open_repository(environment: &Environment) -> Result<Repository, CliError> {
     let repository = Repository::new(&DatabaseSettings::read(environment)?)?;
     // While the database is down, the command itself says so.
-    match repository.has_transaction_pooler().await {
-        Ok(true) => Err(CliError::Other(MigrationError::TransactionPooler.to_string())),
-        Ok(false) | Err(_) => Ok(repository),
+    match repository.schema_state().await {
+        Err(error @ StorageError::Pooler(_)) => Err(CliError::Other(error.to_string())),
+        _ => Ok(repository),
     }
 }

@@ -7,7 +7,7 @@ use super::{file_descriptors, run_server};
 use crate::auth::{Signer, Verifier};
 use crate::config::{Environment, ServeSettings};
 use crate::http::App;
-use crate::repository::{DistributeError, MigrationError, Repository, TableLayout};
+use crate::repository::{DistributeError, MigrationError, Repository, StorageError, TableLayout};
 
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -53,7 +53,7 @@ async fn try_prepare_database(repository: &Repository, migrate_on_start: bool) -
     if migrate_on_start {
         match repository.migrate().await {
             Ok(applied) => tracing::info!(applied, "the schema is up to date"),
-            Err(error @ (MigrationError::OlderBuild | MigrationError::TransactionPooler)) => {
+            Err(error @ (MigrationError::OlderBuild | MigrationError::Storage(StorageError::Pooler(_)))) => {
                 return Err(PreparationError::Final(CliError::Other(error.to_string())));
             }
             Err(error) => {
@@ -61,9 +61,6 @@ async fn try_prepare_database(repository: &Repository, migrate_on_start: bool) -
                 return Err(PreparationError::Retry);
             }
         }
-    }
-    if !migrate_on_start && repository.has_transaction_pooler().await.unwrap_or_default() {
-        return Err(PreparationError::Final(CliError::Other(MigrationError::TransactionPooler.to_string())));
     }
     match repository.table_layout().await {
         Ok(TableLayout::PostgreSql | TableLayout::Distributed) => Ok(()),
@@ -76,6 +73,7 @@ async fn try_prepare_database(repository: &Repository, migrate_on_start: bool) -
         Ok(TableLayout::Incomplete { missing }) => {
             Err(PreparationError::Final(CliError::Other(DistributeError::Incomplete(missing).to_string())))
         }
+        Err(error @ StorageError::Pooler(_)) => Err(PreparationError::Final(CliError::Other(error.to_string()))),
         Err(error) => {
             tracing::warn!(%error, "could not read the layout of the tables, retrying");
             Err(PreparationError::Retry)

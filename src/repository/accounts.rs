@@ -14,21 +14,29 @@ pub(super) async fn accounts_after(pool: &Pool, last: Uuid) -> sqlx::Result<Vec<
     next.fetch_all(&mut pool.acquire().await?).await
 }
 
-/// Inserts a row for each account that has none yet.
+/// Inserts the row of an account if it has none yet.
+pub(super) async fn insert_account(connection: &mut DatabaseConnection, account: Uuid) -> sqlx::Result<()> {
+    const INSERT: &str = "INSERT INTO accounts (account_id) VALUES ($1) ON CONFLICT DO NOTHING";
+    sqlx::query(INSERT).bind(account).execute(connection).await?;
+    Ok(())
+}
+
+/// Inserts a row for each account of a batch that has none yet. The transaction waits 100 ms for the lock of another one that
+/// inserts the same row, so that the other accounts need not wait for it.
 pub(super) async fn insert_accounts(
     connection: &mut DatabaseConnection,
     accounts: &[Uuid],
     is_distributed: bool,
 ) -> sqlx::Result<()> {
-    const ALL: &str = "INSERT INTO accounts (account_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING";
-    const ONE: &str = "INSERT INTO accounts (account_id) VALUES ($1) ON CONFLICT DO NOTHING";
+    const INSERT: &str = "INSERT INTO accounts (account_id) SELECT unnest($1::uuid[]) \
+         FROM (SELECT set_config('lock_timeout', '100ms', true) OFFSET 0) t ON CONFLICT DO NOTHING";
     if !is_distributed {
-        sqlx::query(ALL).bind(accounts).execute(connection).await?;
+        sqlx::query(INSERT).bind(accounts).execute(connection).await?;
         return Ok(());
     }
     // Citus would insert the rows of a query with a two-phase commit.
     for account in accounts {
-        sqlx::query(ONE).bind(account).execute(&mut *connection).await?;
+        insert_account(connection, *account).await?;
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::pool::UnsupportedPooler;
+
 /// A failed operation of the database.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
@@ -30,6 +32,9 @@ pub enum StorageError {
     /// The tables were distributed while the service was running, or are not distributed any more.
     #[error("the tables were distributed, or are not distributed any more, since the service started: restart it")]
     LayoutChanged,
+    /// `DATABASE_URL` leads to a pooler that cannot be used.
+    #[error(transparent)]
+    Pooler(UnsupportedPooler),
     /// Another transaction has changed the data since it was read. An immediate retry helps.
     #[error("the data has changed since it was read")]
     Stale,
@@ -56,7 +61,15 @@ impl StorageError {
     /// Whether an immediate retry is safe and may help. Returns false when the write may have been committed, and when
     /// the database is down or overloaded.
     pub(super) fn is_retryable(&self) -> bool {
-        !matches!(self, Self::Unavailable(_) | Self::Lost | Self::Overloaded | Self::SlowSearch | Self::LayoutChanged)
+        !matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::Lost
+                | Self::Overloaded
+                | Self::SlowSearch
+                | Self::LayoutChanged
+                | Self::Pooler(_)
+        )
     }
 }
 
@@ -69,6 +82,11 @@ impl From<sqlx::Error> for StorageError {
 impl StorageError {
     fn from_shared(error: &Arc<sqlx::Error>) -> Self {
         use sqlx::Error::{BeginFailed, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        if let sqlx::Error::Configuration(source) = &**error
+            && let Some(pooler) = source.downcast_ref::<UnsupportedPooler>()
+        {
+            return Self::Pooler(pooler.clone());
+        }
         let classify = match &**error {
             Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed | BeginFailed | Protocol(_) => Self::Unavailable,
             sqlx::Error::Database(database) => match database.code().as_deref() {

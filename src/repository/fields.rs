@@ -7,7 +7,7 @@ use sqlx::types::Json as Jsonb;
 use uuid::Uuid;
 
 use super::Repository;
-use super::accounts::insert_accounts;
+use super::accounts::insert_account;
 use super::error::{FieldError, StorageError};
 use super::idempotency::{self, Idempotent, IdempotentRequest, NewStoredResponse};
 use super::option_search::OptionSearch;
@@ -66,7 +66,7 @@ impl Repository {
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
         let mut connection = self.pool.admit(account).await?;
         let mut transaction = connection.begin().await?;
-        insert_accounts(&mut transaction, &[account], self.pool.is_distributed()).await?;
+        insert_account(&mut transaction, account).await?;
         let registry = lock_registry(&mut transaction, account).await?;
         if let Some(stored) = self.find_stored_response(&mut transaction, account, idempotent_request).await? {
             return Ok(Idempotent::Replayed(stored));

@@ -27,12 +27,6 @@ pub enum MigrationError {
          (contacts export), set DATABASE_URL to an empty database, start this build, and import (contacts import)"
     )]
     OlderBuild,
-    /// `DATABASE_URL` leads to a pooler in transaction mode.
-    #[error(
-        "DATABASE_URL leads to a pooler in transaction mode, which gives the statements of a connection to several sessions \
-         of the database. Use session mode, or connect to the database directly"
-    )]
-    TransactionPooler,
 }
 
 impl From<sqlx::Error> for MigrationError {
@@ -73,10 +67,6 @@ impl Repository {
     /// # Errors
     /// The database is unavailable, its schema comes from an older build, or a migration failed.
     pub async fn migrate(&self) -> Result<usize, MigrationError> {
-        // Such a pooler would keep the lock of the migrations.
-        if self.has_transaction_pooler().await? {
-            return Err(MigrationError::TransactionPooler);
-        }
         let SchemaState { pending, is_from_older_build } = self.schema_state().await?;
         if is_from_older_build {
             return Err(MigrationError::OlderBuild);
@@ -86,8 +76,9 @@ impl Repository {
         }
         // Not a pooled connection, because those have a statement timeout. The lock timeout is short: a migration that
         // waits for a table lock blocks every later statement on the table, including statements of the previous
-        // version.
-        let mut connection = self.connect(&SessionSettings::default().with("lock_timeout", LOCK_TIMEOUT)).await?;
+        // version. A session of its own holds the advisory lock, and ends with the connection.
+        let settings = SessionSettings::without_time_limits().with("lock_timeout", LOCK_TIMEOUT);
+        let mut connection = self.connect(&settings).await?;
         let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
         // A newer version of the service may have migrated the database and may run beside this one.
         migrator.set_ignore_missing(true);

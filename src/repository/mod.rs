@@ -66,7 +66,7 @@ use batched_reads::ContactReader;
 use change_notifier::ChangeNotifier;
 use citus::{NodeCheck, ShardMap};
 use contact_counts::ContactCounts;
-use pool::{DatabaseHealth, DatabaseProbe, DedicatedConnections, Pool, SessionSettings, open_pool, share_sessions};
+use pool::{DatabaseHealth, DatabaseProbe, DedicatedConnections, Pool, SessionSettings, Sessions, open_pool};
 use registry_cache::RegistryCache;
 use revoked_clients::RevokedClients;
 use search::SearchState;
@@ -82,6 +82,7 @@ pub use error::{FieldError, StorageError, WriteError};
 pub use history::HistoryPage;
 pub use idempotency::{Idempotent, IdempotentRequest};
 pub use migrations::{MigrationError, SchemaState};
+pub use pool::UnsupportedPooler;
 pub use row_stream::RowStream;
 pub use writer::{AccountWrites, Atomicity, Outcomes, WriteOutcomes};
 
@@ -128,20 +129,19 @@ impl Repository {
         let shared_connections = total - write_connections - read_connections;
         let health = DatabaseHealth::new(hosts.len() > 1);
         let shard_map = ShardMap::default();
-        let session_settings = SessionSettings::of_pool(settings);
-        let open = |name, session_settings, connections| {
-            open_pool(name, settings, (options.clone(), session_settings), connections, (&health, &shard_map))
+        let sessions = Sessions::new(SessionSettings::of_pool(settings));
+        let open = |name, connections| {
+            open_pool(name, settings, (options.clone(), &sessions), connections, (&health, &shard_map))
         };
-        let pool = open("shared", session_settings.clone(), shared_connections);
+        let pool = open("shared", shared_connections);
         // A pool hands out its connections in turn, and each connection has its own caches, such as the plans of
         // prepared statements. So every worker keeps one connection.
-        let dedicated = |name, session_settings, connections, workers| match connections {
+        let dedicated = |name, connections, workers| match connections {
             0 => DedicatedConnections::with_shared_pool(pool.clone(), workers),
-            _ => DedicatedConnections::with_own_pool(open(name, session_settings, connections), workers),
+            _ => DedicatedConnections::with_own_pool(open(name, connections), workers),
         };
-        let for_writes =
-            dedicated("writer", session_settings.clone().with_batch_timeouts(), write_connections, writers);
-        let for_reads = dedicated("reader", session_settings, read_connections, batched_reads::WORKERS);
+        let for_writes = dedicated("writer", write_connections, writers);
+        let for_reads = dedicated("reader", read_connections, batched_reads::WORKERS);
         let pools = [&pool, for_writes.pool(), for_reads.pool()].map(Clone::clone).to_vec();
         let new_probe = {
             let health = health.clone();
@@ -170,6 +170,10 @@ impl Repository {
 
     /// Refreshes the caches, notifies long polls of other instances' changes, and deletes expired data, for as long as the future is polled.
     pub async fn run_background_work(&self) {
+        // The start of the service reports once why a database cannot be used.
+        while self.pool.shares_sessions().await.is_err() {
+            tokio::time::sleep(RESTART_INTERVAL).await;
+        }
         tokio::join!(
             restart_on_panic(|| Arc::clone(&self.registry_cache).refresh_periodically()),
             restart_on_panic(|| Arc::clone(&self.revoked_clients).refresh_periodically()),
@@ -185,25 +189,15 @@ impl Repository {
         self.health.is_writable()
     }
 
-    /// Opens a connection outside the pools, with these settings.
+    /// Opens a connection outside the pools, with a session of its own and these settings.
     async fn connect(&self, session_settings: &SessionSettings) -> sqlx::Result<PgConnection> {
+        if self.pool.shares_sessions().await? {
+            return Err(UnsupportedPooler::NeedsOwnSession.into());
+        }
         let options = self.pool.outside_options(&self.options).await?;
         let mut connection = PgConnection::connect_with(&options).await?;
         session_settings.apply(&mut connection).await?;
         Ok(connection)
-    }
-
-    /// Returns whether `DATABASE_URL` leads to a pooler in transaction mode, on which the service cannot run.
-    ///
-    /// # Errors
-    /// The database is unavailable.
-    pub async fn has_transaction_pooler(&self) -> Result<bool, StorageError> {
-        let (mut first, mut second) =
-            (self.connect(&SessionSettings::default()).await?, self.connect(&SessionSettings::default()).await?);
-        let is_shared = share_sessions(&mut first, &mut second).await?;
-        first.close().await?;
-        second.close().await?;
-        Ok(is_shared)
     }
 
     /// Closes the connections after the running statements.
@@ -214,12 +208,15 @@ impl Repository {
     }
 }
 
+/// The pause before background work begins again.
+const RESTART_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Runs a task that never returns, and restarts it a second after a panic. A bug in one task must not end the others.
 async fn restart_on_panic<F: Future<Output = ()> + Send + 'static>(work: impl Fn() -> F) {
     loop {
         let mut task = tokio::task::JoinSet::new();
         task.spawn(work());
         task.join_next().await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(RESTART_INTERVAL).await;
     }
 }

@@ -12,6 +12,7 @@ use super::every_operation::{connect, run_every_operation};
 use super::{program, start_database, stderr_lines};
 
 const ROLES: &str = include_str!("../../ops/database/10-roles.sql");
+const ROLE_SETTINGS: &str = include_str!("../../ops/database/30-role-settings.sql");
 /// The SQLSTATE `insufficient_privilege`.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
@@ -40,7 +41,11 @@ async fn assert_forbidden(url: &str, statements: &[&str]) {
 fn application_role_runs_every_operation_and_may_only_read_and_write_rows() {
     let (cluster, url) = start_database("roles");
     let runtime = Runtime::new().unwrap();
-    runtime.block_on(async { sqlx::raw_sql(ROLES).execute(&mut connect(&url).await).await.unwrap() });
+    runtime.block_on(async {
+        for script in [ROLES, ROLE_SETTINGS] {
+            sqlx::raw_sql(script).execute(&mut connect(&url).await).await.unwrap();
+        }
+    });
     let (owner, app) = (as_role(&url, "contacts_owner"), as_role(&url, "contacts_app"));
     migrate(&owner);
 

@@ -92,7 +92,7 @@ impl Repository {
     /// Any [`DistributeError`].
     pub async fn distribute_tables(&self, shards: Option<u32>) -> Result<DistributedTables, DistributeError> {
         // Not a pooled connection, because those have a statement timeout.
-        let mut connection = self.connect(&SessionSettings::default()).await?;
+        let mut connection = self.connect(&SessionSettings::without_time_limits()).await?;
         check_cluster(&mut connection).await?;
         check_not_in_use(&mut connection).await?;
         distribute_missing_tables(&mut connection, shards).await?;

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use sqlx::postgres::PgConnection;
-
-use crate::repository::pool::DatabaseConnection;
 use sqlx::{Executor, Row};
 use uuid::Uuid;
 
 use super::table_layout::{TableLayout, read_table_layout};
+use crate::repository::pool::{DatabaseConnection, UnsupportedPooler};
 
 /// The maximum number of accounts whose shard is known.
 const MAX_ACCOUNTS: u64 = 100_000;
@@ -59,13 +58,20 @@ impl ShardMap {
         self.0.layout.get() == Some(&TableLayout::Distributed)
     }
 
-    /// Detects whether the tables are distributed, and sets up a new connection for that.
-    pub(in crate::repository) async fn set_up_connection(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+    /// Detects whether the tables are distributed, and sets up a new connection for that. `is_shared`: it shares sessions with others.
+    pub(in crate::repository) async fn set_up_connection(
+        &self,
+        connection: &mut PgConnection,
+        is_shared: bool,
+    ) -> sqlx::Result<()> {
         if self.0.layout.get().is_none() {
             let layout = read_table_layout(connection).await?;
             self.0.layout.get_or_init(|| layout);
         }
         if self.is_distributed() {
+            if is_shared {
+                return Err(UnsupportedPooler::Citus.into());
+            }
             connection.execute(SETTINGS).await?;
         }
         Ok(())

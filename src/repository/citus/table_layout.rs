@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use sqlx::Row;
 use sqlx::postgres::PgConnection;
+use sqlx::{Executor, Row};
 
 use crate::repository::Repository;
 use crate::repository::error::StorageError;
@@ -57,12 +57,13 @@ pub(super) async fn read_table_layout(connection: &mut PgConnection) -> sqlx::Re
          FROM unnest($1::text[]) AS t (name) LEFT JOIN pg_dist_partition p ON p.logicalrelid = to_regclass(t.name) \
          WHERE to_regclass(t.name) IS NOT NULL"
     );
-    let has_citus = sqlx::query_scalar(HAS_CITUS).persistent(false);
-    if !has_citus.fetch_one(&mut *connection).await? {
+    // As a simple query, because connections can share sessions (`pool/sessions.rs`).
+    let has_citus: bool = (&mut *connection).fetch_one(HAS_CITUS).await?.try_get(0)?;
+    if !has_citus {
         return Ok(TableLayout::PostgreSql);
     }
     let names: Vec<_> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
-    let rows = sqlx::query(distributed).bind(names).persistent(false).fetch_all(connection).await?;
+    let rows = sqlx::query(distributed).bind(names).fetch_all(connection).await?;
     let tables = rows.iter().map(|row| {
         Ok(StoredTable {
             name: row.try_get("name")?,

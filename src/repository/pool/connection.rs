@@ -24,12 +24,16 @@ pub(in crate::repository) struct DatabaseConnection {
     /// `None` only while it is dropped.
     inner: Option<PoolConnection<Postgres>>,
     supervision: Supervision,
+    /// Whether statements outside transactions run in several sessions of the database. A statement that is not kept prepared would
+    /// be prepared in one and executed in another.
+    shares_sessions: bool,
+    is_in_transaction: bool,
     /// Whether a transaction was abandoned. It is rolled back before the next statement.
     needs_rollback: bool,
 }
 
 /// Ends the operations on a connection that take too long.
-struct Supervision {
+pub(super) struct Supervision {
     health: DatabaseHealth,
     loss: LossWatch,
     /// How long the database may be silent during an operation. `None` is no limit.
@@ -39,14 +43,9 @@ struct Supervision {
 }
 
 impl DatabaseConnection {
-    pub(super) fn new(
-        connection: PoolConnection<Postgres>,
-        health: DatabaseHealth,
-        loss: LossWatch,
-        time_limit: Duration,
-    ) -> Self {
-        let supervision = Supervision { health, loss, time_limit: Some(time_limit), must_close: false };
-        Self { inner: Some(connection), supervision, needs_rollback: false }
+    pub(super) fn new(connection: PoolConnection<Postgres>, supervision: Supervision, shares_sessions: bool) -> Self {
+        let inner = Some(connection);
+        Self { inner, supervision, shares_sessions, is_in_transaction: false, needs_rollback: false }
     }
 
     /// Lets statements take as long as they need.
@@ -91,6 +90,7 @@ impl DatabaseConnection {
         // Before the statement: its caller can drop the future after the database has received it.
         let transaction = Transaction { connection: self, is_open: true };
         transaction.connection.execute(begin).await?;
+        transaction.connection.is_in_transaction = true;
         Ok(transaction)
     }
 
@@ -119,6 +119,11 @@ impl DatabaseConnection {
         Ok(())
     }
 
+    /// Whether a statement needs a transaction, so that it is executed where it was prepared.
+    fn needs_transaction<'q>(&self, query: &impl Execute<'q, Postgres>) -> bool {
+        self.shares_sessions && !self.is_in_transaction && !query.persistent()
+    }
+
     fn parts(&mut self) -> (&mut PgConnection, &mut Supervision) {
         let Some(connection) = &mut self.inner else { unreachable!("the connection is not dropped yet") };
         (connection, &mut self.supervision)
@@ -126,6 +131,10 @@ impl DatabaseConnection {
 }
 
 impl Supervision {
+    pub(super) fn new(health: DatabaseHealth, loss: LossWatch, time_limit: Duration) -> Self {
+        Self { health, loss, time_limit: Some(time_limit), must_close: false }
+    }
+
     /// Returns the result of an operation, unless the database is lost or silent for too long.
     async fn run<T>(&mut self, operation: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
         let Self { health, loss, time_limit, must_close } = self;
@@ -168,10 +177,22 @@ impl<'c> Executor<'c> for &'c mut DatabaseConnection {
     {
         Box::pin(try_stream! {
             self.end_abandoned_transaction().await?;
+            let needs_transaction = self.needs_transaction(&query);
+            if needs_transaction {
+                // Before the statement, as in `begin_with`.
+                self.needs_rollback = true;
+                let (connection, supervision) = self.parts();
+                supervision.run(connection.execute("BEGIN")).await?;
+            }
             let (connection, supervision) = self.parts();
             let mut items = connection.fetch_many(query);
             while let Some(item) = supervision.run(async { items.next().await.transpose() }).await? {
                 yield item;
+            }
+            drop(items);
+            if needs_transaction {
+                supervision.run(connection.execute("COMMIT")).await?;
+                self.needs_rollback = false;
             }
         })
     }
@@ -181,7 +202,17 @@ impl<'c> Executor<'c> for &'c mut DatabaseConnection {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(self.run(|connection| connection.fetch_optional(query)))
+        if !self.needs_transaction(&query) {
+            return Box::pin(self.run(|connection| connection.fetch_optional(query)));
+        }
+        let mut items = self.fetch_many(query);
+        Box::pin(async move {
+            let mut first = None;
+            while let Some(item) = items.next().await {
+                first = first.or(item?.right());
+            }
+            Ok(first)
+        })
     }
 
     fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
@@ -252,6 +283,7 @@ impl std::ops::DerefMut for Transaction<'_> {
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
+        self.connection.is_in_transaction = false;
         self.connection.needs_rollback |= self.is_open;
     }
 }

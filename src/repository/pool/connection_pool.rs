@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection, Executor};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use uuid::Uuid;
 
-use super::connection::DatabaseConnection;
+use super::connection::{DatabaseConnection, Supervision};
 use super::database_health::DatabaseHealth;
-use super::session_settings::SessionSettings;
+use super::sessions::{SessionMode, Sessions};
 use crate::config::{DatabaseSettings, DatabaseUrl, Secret, SettingsError};
 use crate::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::repository::admission::AdmissionQueue;
@@ -65,6 +65,7 @@ pub(in crate::repository) struct Pool {
     permits: FairSemaphore,
     queue: Arc<AdmissionQueue>,
     health: DatabaseHealth,
+    sessions: Sessions,
     /// How long the database may be silent during a statement.
     time_limit: Duration,
     shard_map: ShardMap,
@@ -116,8 +117,30 @@ impl Pool {
 
     async fn acquire_healthy(&self) -> sqlx::Result<DatabaseConnection> {
         let mut loss = self.health.wait_until_reachable().await?;
-        let connection = loss.unless_lost(self.connections.acquire()).await?;
-        Ok(DatabaseConnection::new(connection, self.health.clone(), loss, self.time_limit))
+        let acquire = async {
+            let mode = self.session_mode().await?;
+            Ok((self.connections.acquire().await?, mode.is_shared))
+        };
+        let (connection, is_shared) = loss.unless_lost(acquire).await?;
+        let supervision = Supervision::new(self.health.clone(), loss, self.time_limit);
+        Ok(DatabaseConnection::new(connection, supervision, is_shared))
+    }
+
+    /// Returns the mode of the sessions of all pools.
+    async fn session_mode(&self) -> sqlx::Result<&SessionMode> {
+        match self.sessions.mode() {
+            Some(mode) => Ok(mode),
+            None => self.sessions.detect(&self.connections.connect_options()).await,
+        }
+    }
+
+    /// Returns whether connections share sessions, because of a pooler in transaction mode.
+    ///
+    /// # Errors
+    /// The database is unavailable, or the pooler cannot be used.
+    pub(in crate::repository) async fn shares_sessions(&self) -> sqlx::Result<bool> {
+        let mut loss = self.health.wait_until_reachable().await?;
+        Ok(loss.unless_lost(self.session_mode()).await?.is_shared)
     }
 
     /// Waits for the acquisition of a connection, and measures it.
@@ -270,24 +293,11 @@ impl DerefMut for AdmittedConnection {
     }
 }
 
-/// Lets the database cancel a statement whose client connection was dropped.
-///
-/// Otherwise the database would notice the drop only when it sends the result. So each caller that disconnects while it
-/// waits for a lock would occupy a connection until the statement timeout.
-///
-/// The setting does not exist before PostgreSQL 14, and some platforms reject it. So an error from the database is ignored.
-async fn cancel_statements_of_dropped_connections(connection: &mut PgConnection) -> sqlx::Result<()> {
-    match connection.execute("SET client_connection_check_interval = '500ms'").await {
-        Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 /// Opens a pool of up to `max_connections` connections. Its metrics have the label `pool="<name>"`.
 pub(in crate::repository) fn open_pool(
     name: &'static str,
     settings: &DatabaseSettings,
-    (options, session_settings): (PgConnectOptions, SessionSettings),
+    (options, sessions): (PgConnectOptions, &Sessions),
     max_connections: u32,
     (health, shard_map): (&DatabaseHealth, &ShardMap),
 ) -> Pool {
@@ -297,15 +307,13 @@ pub(in crate::repository) fn open_pool(
         .acquire_timeout(settings.timeout.min(MAX_ACQUIRE_TIMEOUT))
         .test_before_acquire(false)
         .after_connect({
-            let shard_map = shard_map.clone();
+            let (shard_map, sessions) = (shard_map.clone(), sessions.clone());
             move |connection, _| {
-                let shard_map = shard_map.clone();
-                let (health, session_settings) = (connect_health.clone(), session_settings.clone());
+                let (shard_map, sessions, health) = (shard_map.clone(), sessions.clone(), connect_health.clone());
                 Box::pin(async move {
-                    session_settings.apply(connection).await?;
-                    cancel_statements_of_dropped_connections(connection).await?;
+                    let is_shared = sessions.set_up_connection(connection).await?;
                     health.record_response();
-                    shard_map.set_up_connection(connection).await
+                    shard_map.set_up_connection(connection, is_shared).await
                 })
             }
         })
@@ -332,5 +340,6 @@ pub(in crate::repository) fn open_pool(
     let permits = FairSemaphore::new(max_connections as usize);
     let (health, shard_map) = (health.clone(), shard_map.clone());
     let time_limit = settings.timeout + STATEMENT_MARGIN;
-    Pool { connections, permits, queue, health, time_limit, shard_map, metrics: PoolMetrics::new(name) }
+    let sessions = sessions.clone();
+    Pool { connections, permits, queue, health, sessions, time_limit, shard_map, metrics: PoolMetrics::new(name) }
 }

@@ -24,8 +24,7 @@ pub(super) const ACCOUNT_COLUMNS: [ArrayColumn; 3] =
 pub(super) enum Locking {
     /// It skips them: other accounts must not wait.
     SkipLocked,
-    /// It waits for the only account. From then on it waits 100 ms for any other lock: a row that another transaction holds
-    /// must not block the other writes of the account.
+    /// It waits for the only account.
     Wait,
 }
 
@@ -66,15 +65,20 @@ impl Variant {
 /// Returns a query that locks the accounts of [`bind_accounts`], whose parameters begin with `first`, and returns their
 /// columns and `position`, a lower bound of the position of their last change. It skips accounts whose registry has changed.
 /// There may be more columns than [`ACCOUNT_COLUMNS`].
-/// `condition` may restrict the accounts `s`.
-pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn], locking: Locking, condition: &str) -> String {
-    // The timeout is set when the subquery has the lock.
-    let (skip, set_timeout) = match locking {
-        Locking::SkipLocked => (" SKIP LOCKED", ""),
-        Locking::Wait => ("", ", set_config('lock_timeout', '100ms', true)"),
+/// `condition` may restrict the accounts `s`. `more` may be expressions, which are evaluated when the account is locked.
+pub(super) fn lock_accounts_sql(
+    first: usize,
+    columns: &[ArrayColumn],
+    locking: Locking,
+    condition: &str,
+    more: &str,
+) -> String {
+    let skip = match locking {
+        Locking::SkipLocked => " SKIP LOCKED",
+        Locking::Wait => "",
     };
     format!(
-        "SELECT n.*, greatest(a.last_position, a.trimmed_position) AS position{set_timeout} FROM {} CROSS JOIN LATERAL \
+        "SELECT n.*, greatest(a.last_position, a.trimmed_position) AS position{more} FROM {} CROSS JOIN LATERAL \
          (SELECT * FROM accounts s WHERE account_id = n.account_id AND registry_version = n.registry{condition} LIMIT 1 \
          FOR NO KEY UPDATE{skip}) a",
         rows_from_arrays(first, columns)
@@ -82,7 +86,8 @@ pub(super) fn lock_accounts_sql(first: usize, columns: &[ArrayColumn], locking: 
 }
 
 /// Returns common table expressions, of which the last is `l`: the rows of [`lock_accounts_sql`] that meet `condition`, each
-/// with the position and the time of its newest change, `newest_position` and `newest_at`.
+/// with the position and the time of its newest change, `newest_position` and `newest_at`. From then on, the transaction waits
+/// 100 ms for any other lock: a row that another transaction holds must not block other writes.
 ///
 /// An account whose position is to be stored must not have changed since the snapshot of the statement: otherwise its row
 /// cannot be updated, and `l` does not contain it.
@@ -96,7 +101,7 @@ pub(super) fn locked_accounts_sql(first: usize, columns: &[ArrayColumn], variant
     let placed = format!(
         "locked AS MATERIALIZED ({}), {name} AS MATERIALIZED (SELECT * FROM (SELECT k.*, \
          greatest(k.position, c.newest_position) AS newest_position, c.newest_at FROM locked k {newest_changes}) p{condition})",
-        lock_accounts_sql(first, columns, variant.locking, ""),
+        lock_accounts_sql(first, columns, variant.locking, "", ", set_config('lock_timeout', '100ms', true)"),
     );
     if !variant.advances_accounts {
         return placed;

@@ -44,7 +44,7 @@ pub(super) async fn lock_account(
 }
 
 /// Sets the timeouts of a transaction of a batch on Citus: 100 ms for a lock, and a second in which it may do nothing. On
-/// PostgreSQL, the connections have them (`with_batch_timeouts` in `pool/session_settings.rs`).
+/// PostgreSQL, a batch is single statements, which set the timeout for locks themselves (`lock_accounts.rs`).
 pub(super) async fn set_batch_timeouts(transaction: &mut DatabaseConnection) -> Result<(), StorageError> {
     sqlx::raw_sql(SET_LOCK_TIMEOUT).execute(&mut *transaction).await?;
     sqlx::raw_sql(SET_IDLE_TIMEOUT).execute(transaction).await?;

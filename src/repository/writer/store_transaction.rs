@@ -97,7 +97,7 @@ async fn lock_and_place(
     let lock = {
         let lock = sql!("{}", {
             let condition = format!(" AND {}", shard_condition("s", 1 + ACCOUNT_COLUMNS.len()));
-            lock_accounts_sql(1, &ACCOUNT_COLUMNS, Locking::SkipLocked, &condition)
+            lock_accounts_sql(1, &ACCOUNT_COLUMNS, Locking::SkipLocked, &condition, "")
         });
         let batches: Vec<&AccountBatch> = batches.iter().map(|batch| &**batch).collect();
         bind_accounts(sqlx::query(lock), &batches)

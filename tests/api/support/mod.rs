@@ -7,6 +7,7 @@
 mod account;
 mod cluster;
 mod feed;
+mod pgbouncer;
 mod random;
 mod server;
 mod stopwatch;
@@ -16,10 +17,12 @@ mod test_server;
 pub use account::{Account, ApiRequest, ApiResponse, NO_RESPONSE};
 pub use cluster::DedicatedCluster;
 pub use feed::{FeedReader, FeedReplay, percent_encoded};
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use random::SeededRandom;
 pub use server::{SECRET, Server, sign, timestamp_in, token_for, token_settings};
 pub use stopwatch::Stopwatch;
 pub use test_seed::{proptest_config, test_seed};
+pub use test_server::set_up_role;
 
 use std::future::Future;
 

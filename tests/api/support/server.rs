@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+use super::pgbouncer::url_of_service;
 use super::test_server::{TestServer, database_settings, start_cluster};
 
 pub const SECRET: &str = "a secret for tests that is long enough";
@@ -139,6 +140,7 @@ impl Server {
         configure: impl Fn(&mut HttpSettings) + Send + Sync,
     ) -> Self {
         let url = database.url.expose().to_owned();
+        let database = DatabaseSettings { url: Secret::new(url_of_service(&url)), ..database };
         let mut settings = HttpSettings::read(&Environment::default()).unwrap();
         configure(&mut settings);
         let (verifier, signer) = (Verifier::new(tokens).unwrap(), Signer::for_clients(tokens));

@@ -9,6 +9,8 @@ use contacts::repository::Repository;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use url::Url;
 
+use super::pgbouncer::{PoolMode, pool_mode_of_tests};
+
 /// The number of shards of a test database.
 const SHARDS: u32 = 4;
 
@@ -56,6 +58,16 @@ pub async fn create_template_database(cluster: &Cluster) {
     let template = Repository::new(&database_settings(cluster.url("template"))).unwrap();
     template.migrate().await.unwrap();
     template.close().await;
+    if pool_mode_of_tests() == Some(PoolMode::Transaction) {
+        set_up_role(cluster.url("template").expose()).await;
+    }
+}
+
+/// Gives the role of this URL the settings that it needs behind a pooler in transaction mode.
+pub async fn set_up_role(url: &str) {
+    const SCRIPT: &str = include_str!("../../../ops/database/30-role-settings.sql");
+    let url = Url::parse(url).unwrap();
+    run(&url, &SCRIPT.replace("contacts_app", url.username())).await;
 }
 
 /// Returns the database settings of a test server: write batching is on, migrations are off.
