@@ -13,6 +13,9 @@ pub struct Contact {
     pub id: Uuid,
     /// The version, which starts at 1 and increases with each change. No two states of a contact have the same version.
     pub version: i64,
+    /// A random number that each change draws, part of the entity tag: after the database has lost changes, later ones have the same
+    /// versions. `None` if an older build has created the contact, and no newer one has changed it.
+    pub tag: Option<i32>,
     /// The position of its last change in the account's change feed; 0 before the first change is recorded. Negative while
     /// that change is not stored (`last_change.rs`).
     pub position: i64,
@@ -49,6 +52,7 @@ impl Contact {
         Self {
             id,
             version: 1,
+            tag: Some(random_tag()),
             position: 0,
             values,
             unloaded_bytes: Some(0),
@@ -100,8 +104,14 @@ impl Contact {
     fn next_version(&self, mut values: Values, registry: &Registry) -> Self {
         values.retain(|field| !registry.is_deleted(field));
         let updated_at = self.next_updated_at();
-        Self { version: self.version + 1, values, archival: None, updated_at, ..*self }
+        let tag = Some(random_tag());
+        Self { version: self.version + 1, tag, values, archival: None, updated_at, ..*self }
     }
+}
+
+fn random_tag() -> i32 {
+    let [first, second, third, fourth, ..] = Uuid::new_v4().into_bytes();
+    i32::from_be_bytes([first, second, third, fourth])
 }
 
 /// Returns the current time, truncated to milliseconds like all stored times.

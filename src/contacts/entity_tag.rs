@@ -17,13 +17,20 @@ const APACHE_SUFFIX: &str = "-gzip";
 /// Returns the version part of the entity tags of a contact. It changes exactly when the contact changes, and no two
 /// contacts have the same version part.
 ///
-/// It contains `updated_at`: if a failover loses the last writes, a later write gives their versions to other states of
-/// the contact, but not their times.
+/// It contains a random number: if a failover loses the last writes, a later write gives their versions to other states of
+/// the contact, and also their times if the clocks of two instances differ.
 #[must_use]
 pub fn version_part(contact: &Contact) -> String {
+    version_part_with_tag(contact, contact.tag)
+}
+
+fn version_part_with_tag(contact: &Contact, tag: Option<i32>) -> String {
     let mut hash = Sha256::new_with_prefix(contact.id.as_bytes());
     hash.update(contact.version.to_be_bytes());
     hash.update(contact.updated_at.timestamp_millis().to_be_bytes());
+    if let Some(tag) = tag {
+        hash.update(tag.to_be_bytes());
+    }
     URL_SAFE_NO_PAD.encode(&hash.finalize()[..HASH_LENGTH])
 }
 
@@ -48,12 +55,12 @@ impl EntityTag {
 
     /// Returns whether this is a tag of `contact` in its current state, for any representation.
     ///
-    /// Also accepts the tags of the build before this format, so that tags stay valid during a rolling upgrade. The
+    /// Also accepts the tags of the builds before this format, so that tags stay valid during a rolling upgrade. The
     /// release after the first one with this format drops them.
     #[must_use]
     pub(super) fn identifies(&self, contact: &Contact) -> bool {
         match self.0.split_once('.') {
-            Some((sent, _)) => sent == version_part(contact),
+            Some((sent, _)) => sent == version_part(contact) || sent == version_part_with_tag(contact, None),
             None => {
                 let sent = self.0.strip_suffix(APACHE_SUFFIX).unwrap_or(&self.0);
                 sent == format!("{}-{}", contact.id.simple(), contact.version)
@@ -87,7 +94,8 @@ mod tests {
         let contact = Contact::new(&ContactPatch::default());
         let version = version_part(&contact);
         let old_form = format!("{}-{}", contact.id.simple(), contact.version);
-        for opaque in [version.clone() + ".x", version.clone() + ".", version.clone() + ".x.gzip"] {
+        let before_tags = version_part(&Contact { tag: None, ..contact.clone() });
+        for opaque in [version.clone() + ".x", version.clone() + ".", version.clone() + ".x.gzip", before_tags + ".x"] {
             for form in [format!("\"{opaque}\""), format!("W/\"{opaque}\""), format!("\"{opaque}-gzip\"")] {
                 assert!(tag(&form).identifies(&contact), "{form}");
             }
@@ -101,13 +109,15 @@ mod tests {
     }
 
     #[test]
-    fn version_part_depends_on_id_version_and_time() {
+    fn version_part_depends_on_id_version_time_and_tag() {
         let contact = Contact::new(&ContactPatch::default());
         let version = version_part(&contact);
         assert_eq!(version.len(), 16);
         for other in [
             Contact { id: uuid::Uuid::nil(), ..contact.clone() },
             Contact { version: 2, ..contact.clone() },
+            Contact { tag: contact.tag.map(|tag| tag ^ 1), ..contact.clone() },
+            Contact { tag: None, ..contact.clone() },
             Contact { updated_at: contact.updated_at + TimeDelta::milliseconds(1), ..contact.clone() },
         ] {
             assert_ne!(version_part(&other), version);

@@ -28,7 +28,9 @@ pub(super) fn contact_columns(selected: &str) -> String {
          FROM (SELECT s.id, c.custom -> s.id AS value FROM unnest(string_to_array({selected}, ',')) AS s (id) OFFSET 0) f \
          WHERE f.value IS NOT NULL) END"
     );
-    format!("c.id, c.version, {stored}, {custom}, c.archived_at, c.archived_by, c.created_at, c.updated_at, c.position")
+    format!(
+        "c.id, c.version, {stored}, {custom}, c.archived_at, c.archived_by, c.created_at, c.updated_at, c.position, c.tag"
+    )
 }
 
 /// Returns the parameter that selects custom fields in [`contact_columns`]: empty for none, `*` for all, or their ids,
@@ -71,6 +73,7 @@ pub(super) fn contact_from_row(row: &PgRow) -> sqlx::Result<Contact> {
         created_at: row.try_get(first_after_stored + 3)?,
         updated_at: row.try_get(first_after_stored + 4)?,
         position: row.try_get(first_after_stored + 5)?,
+        tag: row.try_get(first_after_stored + 6)?,
     })
 }
 

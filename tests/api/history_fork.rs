@@ -140,3 +140,34 @@ async fn history_cursor_of_a_lost_history_is_410() {
         .unwrap();
     account.get(&next).await.expect_error(410, "cursor_expired");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entity_tag_of_a_lost_change_does_not_match_a_later_one_with_the_same_version_and_time() {
+    let account = Account::new().await;
+    let id = account.create(json!({"first_name": "Ada"})).await;
+    let mut database = account.database().await;
+    // The last change was made by an instance whose clock is ahead: later changes get its time, until other clocks have reached it.
+    let ahead =
+        "UPDATE changes SET at = date_trunc('milliseconds', now() + make_interval(secs => 60)) WHERE account_id = $1";
+    sqlx::query(ahead).bind(account.id).execute(&mut database).await.unwrap();
+    let backup = "SELECT to_jsonb(c) FROM contacts c WHERE account_id = $1";
+    let backup: serde_json::Value = sqlx::query_scalar(backup).bind(account.id).fetch_one(&mut database).await.unwrap();
+
+    let lost = account.patch(&id, json!({"last_name": "Lovelace"})).await.expect(200);
+    for statement in [
+        "DELETE FROM changes WHERE account_id = $1 AND position > ($2 ->> 'position')::bigint",
+        "DELETE FROM contacts WHERE account_id = $1 AND $2::jsonb IS NOT NULL",
+        "INSERT INTO contacts SELECT (jsonb_populate_record(NULL::contacts, $2)).* WHERE $1::uuid IS NOT NULL",
+    ] {
+        sqlx::query(statement).bind(account.id).bind(&backup).execute(&mut database).await.unwrap();
+    }
+    let later = account.patch(&format!("{id}?properties=last_name,version"), json!({"last_name": "Byron"})).await;
+    let later = later.expect(200);
+    let read = account.get(&format!("/contacts/{id}?properties=updated_at,version")).await.expect(200).body;
+    assert_eq!((&read["version"], &read["updated_at"]), (&json!(2), &lost.body["updated_at"]), "{read}");
+    assert_ne!(later.version_part(), lost.version_part());
+    for (tag, status) in [(lost.etag(), 412), (later.etag(), 200)] {
+        let patch = account.call("PATCH", &format!("/contacts/{id}")).header("if-match", &tag);
+        patch.json(&json!({"fields": {"job_title": "Countess"}})).send().await.expect(status);
+    }
+}

@@ -50,6 +50,7 @@ pub(super) fn contact_value_columns() -> Vec<ArrayColumn> {
         ("custom_set", "text"),
         ("custom_removed", "text"),
         ("custom_size", "integer"),
+        ("tag", "integer"),
     ];
     columns.extend(system::stored().iter().map(|field| (field.internal_name.as_str(), "text")));
     columns
@@ -67,7 +68,7 @@ pub(super) fn assignments_sql(position: &str, updated_at: &str) -> String {
     let stored = system::stored().iter().map(|field| format!("{0} = n.{0}", field.internal_name));
     format!(
         "version = n.version, position = {position}, updated_at = {updated_at}, {CUSTOM_ASSIGNMENT}, \
-         custom_size = n.custom_size, custom_size_version = n.version, {}",
+         custom_size = n.custom_size, custom_size_version = n.version, tag = n.tag, {}",
         comma_separated(stored)
     )
 }
@@ -183,7 +184,8 @@ impl<'a> ContactColumns<'a> {
             .bind(self.map_rows(|row| row.placed(row.contact.updated_at)))
             .bind(&self.custom_set)
             .bind(&self.custom_removed)
-            .bind(self.map_contacts(stored_custom_size));
+            .bind(self.map_contacts(stored_custom_size))
+            .bind(self.map_contacts(|contact| contact.tag));
         system::stored()
             .iter()
             .fold(query, |query, field| query.bind(self.map_contacts(|contact| contact.values.text(field.id))))

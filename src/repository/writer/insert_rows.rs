@@ -108,7 +108,7 @@ async fn copy_contacts(connection: &mut DatabaseConnection, created: &[ContactRo
         let ContactRow { account, contact, .. } = created;
         row.uuid(*account).uuid(contact.id).bigint(contact.version).bigint(created.position());
         row.timestamp(Some(created.placed(contact.updated_at))).jsonb(&contact.values.custom())?;
-        row.optional_integer(stored_custom_size(contact));
+        row.optional_integer(stored_custom_size(contact)).optional_integer(contact.tag);
         for field in system::stored() {
             row.text(contact.values.text(field.id));
         }
