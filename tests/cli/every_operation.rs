@@ -266,6 +266,9 @@ pub fn run_every_operation(runtime: &Runtime, folder: &TempDir, app: &str, super
     run_command(folder, app, &["client", "revoke", value("client_id: ")]);
     assert!(run_command(folder, app, &["account", "export", ACCOUNT]).contains("Mary"));
     run_command(folder, app, &["client", "create", "--account", ENDED_ACCOUNT, "--name", "Sync"]);
+    // The first contact of an account.
+    fs::write(folder.path().join("first.csv"), "external_id,first_name\nx1,Mary\n").unwrap();
+    run_command(folder, app, &["import", "first.csv", "--account", ENDED_ACCOUNT, "--match", "external_id"]);
     run_command(folder, app, &["account", "purge", ENDED_ACCOUNT, "--yes"]);
 
     // The cleanup runs soon after the start of the service, so this restarts the service.

@@ -28,7 +28,7 @@ use super::schemas;
         (name = "clients", description = "Tokens for API clients"),
         (name = "operations", description = "Health, metrics and this document, for operators")
     ),
-    components(schemas(schemas::Error, schemas::BatchResults))
+    components(schemas(schemas::Error, schemas::BatchResults, schemas::ExportFormat))
 )]
 struct Base;
 

@@ -247,7 +247,8 @@ impl ComparedAccount {
                 let compared = members.iter().filter(|(name, _)| is_equal_on_both(name));
                 compared
                     .map(|(name, value)| {
-                        let is_id = ["id", "existing_id", "contact_id", "created_beside_archived"].contains(&name.as_str());
+                        let is_id =
+                            ["id", "existing_id", "contact_id", "created_beside_archived"].contains(&name.as_str());
                         let value = match value {
                             Value::String(id) if is_id => {
                                 json!(self.labels.get(id).map_or("unknown contact", |label| label))

@@ -59,7 +59,7 @@ fn input(number: usize) -> Value {
 
 /// Creates `count` contacts in batches of `batch_size`. Returns the stored rows and the entries of the change feed.
 ///
-/// Leaves out the values that differ between accounts: ids, times and cursors.
+/// Leaves out the values that differ between accounts: ids, random tags, times and cursors.
 async fn create_and_read_stored(count: usize, batch_size: usize) -> (Vec<String>, Vec<Value>) {
     let account = account_with_every_type().await;
     let inputs: Vec<_> = (0..count).map(input).collect();
@@ -67,8 +67,8 @@ async fn create_and_read_stored(count: usize, batch_size: usize) -> (Vec<String>
         expect_summary(&account.batch("create", json!({"inputs": inputs})).await, inputs.len(), 0);
     }
     let rows = "WITH own AS (SELECT * FROM contacts WHERE account_id = $1) \
-                SELECT 'contact ' || (to_jsonb(c) - '{account_id, id, created_at, updated_at}'::text[] \
-                       || jsonb_build_object('is_new', c.created_at = c.updated_at, 'is_now', c.created_at > now() - interval '1 hour'))::text \
+                SELECT 'contact ' || (to_jsonb(c) - '{account_id, id, tag, created_at, updated_at}'::text[] \
+                       || jsonb_build_object('is_new', c.tag IS NOT NULL AND c.created_at = c.updated_at, 'is_now', c.created_at > now() - interval '1 hour'))::text \
                 FROM own c \
                 UNION ALL SELECT 'key ' || c.external_id || (to_jsonb(k) - '{account_id, contact_id}'::text[])::text \
                 FROM own c JOIN contact_keys k USING (account_id) WHERE k.contact_id = c.id \
