@@ -6,17 +6,9 @@ use super::{Field, Kind, system};
 
 impl Field {
     /// Returns the JSON schema of this field's values, with an example. The schema conforms to draft 2020-12, which
-    /// OpenAPI 3.1 uses. With `lists_options`, it enumerates the options.
+    /// OpenAPI 3.1 uses. `option` is the schema of one option, for fields with options.
     #[must_use]
-    pub fn json_schema(&self, lists_options: bool) -> Value {
-        let option = || {
-            let names = self.options.iter().map(|option| option.internal_name.as_str());
-            if lists_options {
-                json!({"type": "string", "enum": names.collect::<Vec<_>>()})
-            } else {
-                json!({"type": "string"})
-            }
-        };
+    pub fn json_schema(&self, option: &Value) -> Value {
         let mut schema = match self.kind {
             Kind::Uuid => json!({"type": "string", "format": "uuid"}),
             Kind::Text => {
@@ -32,11 +24,10 @@ impl Field {
             Kind::Date => json!({"type": ["string", "null"], "format": "date"}),
             Kind::Datetime if self.system => json!({"type": "string", "format": "date-time"}),
             Kind::Datetime => json!({"type": ["string", "null"], "format": "date-time"}),
-            Kind::Dropdown => json!({"anyOf": [option(), {"type": "null"}]}),
-            Kind::MultiSelect => json!({"type": ["array", "null"], "items": option()}),
-            Kind::Archived => {
-                json!({"oneOf": [{"type": "boolean", "enum": [false]}, {"type": "string", "format": "date-time"}]})
-            }
+            Kind::Dropdown => json!({"anyOf": [option, {"type": "null"}]}),
+            Kind::MultiSelect => json!({"type": ["array", "null"], "items": option}),
+            // Not `oneOf`, nor an enumeration of `false`: some generated clients do not compile with them.
+            Kind::Archived => json!({"anyOf": [{"type": "boolean"}, {"type": "string", "format": "date-time"}]}),
         };
         if self.id == system::ARCHIVED_BY {
             schema = json!({"type": ["string", "null"]});
@@ -52,7 +43,9 @@ impl Field {
         schema
     }
 
-    fn example(&self) -> Option<Value> {
+    /// Returns an example of a value, if the type of the field has one.
+    #[must_use]
+    pub fn example(&self) -> Option<Value> {
         Some(match self.id {
             system::ID => json!("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e"),
             system::FIRST_NAME => json!("Ada"),
@@ -91,9 +84,11 @@ fn escape_markdown(label: &str) -> String {
     let mut escaped = String::with_capacity(label.len());
     let mut characters = label.chars().map(|character| if character.is_control() { ' ' } else { character }).peekable();
     while let Some(character) = characters.next() {
-        // Markup characters, the colon of a URL (which would become a link), and the start of a heading or list.
+        // Markup characters, the colon of a URL (which would become a link), and the start of a heading or list. And the
+        // slash of `*/`, which would end a comment in a generated client.
         let is_markup = "\\`*_[]<>&~|".contains(character)
             || (character == ':' && characters.peek() == Some(&'/'))
+            || (character == '/' && escaped.ends_with('*'))
             || (escaped.is_empty() && "#-+=".contains(character));
         escaped.extend(Some('\\').filter(|_| is_markup));
         escaped.push(character);
@@ -108,20 +103,21 @@ mod tests {
     use crate::fields::registry_fixtures as fixtures;
 
     #[test]
-    fn schema_of_an_option_field_lists_its_options() {
-        let options = ["red", "green"].map(|name| FieldOption::new(name, "Any label")).to_vec();
+    fn schema_of_an_option_field_refers_to_its_options() {
+        let options = vec![FieldOption::new("red", "Any label")];
         let field = |kind| Field { options: options.clone(), ..fixtures::custom(100, "colour", kind) };
-        assert_eq!(field(Kind::Dropdown).json_schema(true)["anyOf"][0]["enum"], json!(["red", "green"]));
-        assert_eq!(field(Kind::MultiSelect).json_schema(true)["items"]["enum"], json!(["red", "green"]));
-        assert_eq!(field(Kind::Dropdown).json_schema(false)["anyOf"], json!([{"type": "string"}, {"type": "null"}]));
+        let option = json!({"$ref": "#/components/schemas/ColourOption"});
+        assert_eq!(field(Kind::Dropdown).json_schema(&option)["anyOf"], json!([option, {"type": "null"}]));
+        assert_eq!(field(Kind::MultiSelect).json_schema(&option)["items"], option);
+        assert_eq!(field(Kind::MultiSelect).json_schema(&option)["examples"], json!([["red"]]));
     }
 
     #[test]
     fn markup_in_a_label_is_escaped_in_the_description() {
-        let label = "# <img src=x> [a](javascript:b) `c` *d*\n_e_\u{7} http://x Größe: 5";
+        let label = "*/ # <img src=x> [a](javascript:b) `c` *d*\n_e_\u{7} http://x Größe: 5";
         let field = Field { label: label.into(), ..fixtures::custom(100, "odd", Kind::Text) };
-        let expected = r"\# \<img src=x\> \[a\](javascript:b) \`c\` \*d\* \_e\_  http\://x Größe: 5";
-        assert_eq!(field.json_schema(true)["description"], expected);
-        assert_eq!(field.json_schema(true)["title"], Value::Null);
+        let expected = r"\*\/ # \<img src=x\> \[a\](javascript:b) \`c\` \*d\* \_e\_  http\://x Größe: 5";
+        assert_eq!(field.json_schema(&json!({}))["description"], expected);
+        assert_eq!(field.json_schema(&json!({}))["title"], Value::Null);
     }
 }

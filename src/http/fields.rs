@@ -14,7 +14,7 @@ use super::idempotency::{self, IdempotencyHeader};
 use super::json_response::JsonResponse;
 use super::openapi::parameters::IdempotencyKey;
 use super::openapi::responses::{FieldConflict, KeyReused};
-use super::openapi::schemas::{Field as FieldSchema, FieldChange, FieldInput, FieldList};
+use super::openapi::schemas::{FieldChange, FieldDefinition, FieldInput, FieldList};
 use super::query::NoParameters;
 use crate::fields::{
     Field, FieldOption, FieldPatch, Issue, IssueCode, NewField, Registry, Selection, format_instant,
@@ -43,7 +43,7 @@ pub(super) async fn list_fields(
 /// Create a custom field
 #[utoipa::path(post, path = "/fields", tag = "fields", operation_id = "createField", security(("bearer" = [])),
     params(IdempotencyKey), request_body = FieldInput,
-    responses((status = 201, description = "The new field", body = FieldSchema), FieldConflict, KeyReused))]
+    responses((status = 201, description = "The new field", body = FieldDefinition), FieldConflict, KeyReused))]
 pub(super) async fn create_field(
     State(app): State<App>,
     caller: Caller,
@@ -65,7 +65,7 @@ pub(super) async fn create_field(
 /// Read a field
 #[utoipa::path(get, path = "/fields/{internalName}", tag = "fields", operation_id = "readField", security(("bearer" = [])),
     params(("internalName" = String, Path, description = "The field's internal name", example = "email")),
-    responses((status = 200, description = "The field", body = FieldSchema)))]
+    responses((status = 200, description = "The field", body = FieldDefinition)))]
 pub(super) async fn read_field(
     State(app): State<App>,
     caller: Caller,
@@ -81,7 +81,7 @@ pub(super) async fn read_field(
 #[utoipa::path(patch, path = "/fields/{internalName}", tag = "fields", operation_id = "updateField", security(("bearer" = [])),
     params(("internalName" = String, Path, description = "The field's internal name", example = "shoe_size"), IdempotencyKey),
     request_body = FieldChange,
-    responses((status = 200, description = "The changed field", body = FieldSchema), FieldConflict, KeyReused))]
+    responses((status = 200, description = "The changed field", body = FieldDefinition), FieldConflict, KeyReused))]
 pub(super) async fn update_field(
     State(app): State<App>,
     caller: Caller,

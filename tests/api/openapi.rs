@@ -62,7 +62,7 @@ async fn every_operation_is_described_and_served() {
             assert!(response["headers"]["X-Request-Id"].is_object(), "{route} {status}");
             let is_error = status.parse::<u16>().unwrap() >= 400;
             let schema = &response["content"]["application/json"]["schema"]["$ref"];
-            assert_eq!(*schema == json!("#/components/schemas/Error"), is_error, "{route} {status}");
+            assert_eq!(*schema == json!("#/components/schemas/ApiError"), is_error, "{route} {status}");
         }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             assert!(parameter["description"].is_string(), "{route} {}", parameter["name"]);
@@ -150,18 +150,24 @@ async fn document_with_a_token_has_the_custom_fields_of_the_account() {
             ("checkbox", json!({"type": ["boolean", "null"]})),
             ("date", json!({"type": ["string", "null"], "format": "date"})),
             ("datetime", json!({"type": ["string", "null"], "format": "date-time"})),
-            ("dropdown", json!({"anyOf": [{"type": "string", "enum": ["red", "green"]}, {"type": "null"}]})),
-            ("multi_select", json!({"type": ["array", "null"], "items": {"type": "string", "enum": ["red", "green"]}})),
+            ("dropdown", json!({"anyOf": [{"$ref": "#/components/schemas/MyDropdownOption"}, {"type": "null"}]})),
+            (
+                "multi_select",
+                json!({"type": ["array", "null"], "items": {"$ref": "#/components/schemas/MyMultiSelectOption"}}),
+            ),
             ("user", json!({"type": ["string", "null"], "format": "email"})),
         ] {
             let written = schema(kind);
             // A write of a multi_select field can also send the options to add and to remove.
             let is_written_set = (schema_name, kind) == ("ContactFields", "multi_select");
-            let value_schema = if is_written_set { &written["anyOf"][0] } else { &written };
+            let value_schema = if is_written_set { &written["else"] } else { &written };
             for (keyword, value) in expected.as_object().unwrap() {
                 assert_eq!(value_schema[keyword], *value, "{schema_name} {kind} {keyword}");
             }
         }
+    }
+    for option_schema in ["MyDropdownOption", "MyMultiSelectOption"] {
+        assert_eq!(schemas[option_schema], json!({"type": "string", "enum": ["red", "green"]}));
     }
     assert_eq!(schemas["ContactFields"]["additionalProperties"], false);
     assert_eq!(schemas["KeyProperty"]["enum"], json!(["email", "external_id", "badge"]));
@@ -178,9 +184,11 @@ async fn document_lists_options_up_to_256_kib() {
         account.define(json!({"label": format!("f{number:02}"), "type": "dropdown", "options": options})).await;
     }
     let document = account.get("/openapi.json").await.expect(200).body;
-    for schema in ["Contact", "NewContact", "ContactFields"] {
-        let option = |field: &str| document["components"]["schemas"][schema]["properties"][field]["anyOf"][0].clone();
-        assert_eq!(option("f09")["enum"].as_array().unwrap().len(), 400);
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["F09Option"]["enum"].as_array().unwrap().len(), 400);
+    for schema in ["Contact", "ContactResult", "ContactFields"] {
+        let option = |field: &str| schemas[schema]["properties"][field]["anyOf"][0].clone();
+        assert_eq!(option("f09"), json!({"$ref": "#/components/schemas/F09Option"}));
         assert_eq!(option("f10"), json!({"type": "string"}));
     }
 }

@@ -22,9 +22,10 @@ const EXCEPTIONS: [(&str, &str); 11] = [
 ];
 
 /// Statements that set something for their transaction, with the reason.
-const SETTINGS: [(&str, &str); 3] = [
+const SETTINGS: [(&str, &str); 4] = [
     ("FOR NO KEY UPDATE OFFSET 0", "sets the timeouts of a write transaction on the node of the account"),
     ("newest_change", "store a batch on PostgreSQL only"),
+    ("INSERT INTO accounts (account_id) SELECT unnest", "inserts the accounts of a batch, on PostgreSQL only"),
     (
         "'idle_in_transaction_session_timeout', '0'",
         "lets an export read for longer, on the node that it is connected to",

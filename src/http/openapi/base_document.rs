@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi as Document};
 
-use super::schemas;
+use super::{batch_schemas, schemas};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,7 +17,7 @@ use super::schemas;
                        and PATCH and DELETE on `/contacts` are 400 `missing_contact_id`.\n\n\
                        If a rate limit is set, every response to a request with a valid token carries the \
                        `RateLimit-*` headers of the 429 response.",
-        license(name = "Proprietary")
+        license(name = "Proprietary", identifier = "LicenseRef-Proprietary")
     ),
     servers((url = "/", description = "This server")),
     tags(
@@ -28,7 +28,7 @@ use super::schemas;
         (name = "clients", description = "Tokens for API clients"),
         (name = "operations", description = "Health, metrics and this document, for operators")
     ),
-    components(schemas(schemas::Error, schemas::BatchResults, schemas::ExportFormat))
+    components(schemas(schemas::ApiError, batch_schemas::BatchResults, schemas::ExportFormat))
 )]
 struct Base;
 

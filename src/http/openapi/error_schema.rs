@@ -8,21 +8,12 @@ pub(super) fn problem_schema() -> Value {
         "type": "object",
         "required": ["code", "message"],
         "properties": {
-            "code": {"type": "string", "enum": CODES, "description": "Machine-readable error code"},
+            "code": {"$ref": "#/components/schemas/ErrorCode"},
             "message": {"type": "string", "description": "Human-readable explanation"},
             "details": {
                 "type": "array",
                 "description": "Every invalid field, if the error is about fields",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "code", "message"],
-                    "properties": {
-                        "field": {"type": "string"},
-                        "code": {"type": "string", "enum": DETAIL_CODES},
-                        "message": {"type": "string"},
-                        "existing_id": {"type": "string", "format": "uuid", "description": "The contact that has this value of a unique field"}
-                    }
-                }
+                "items": {"$ref": "#/components/schemas/ErrorDetail"}
             },
             "details_omitted": {
                 "type": "integer",
@@ -33,11 +24,30 @@ pub(super) fn problem_schema() -> Value {
     })
 }
 
+/// Returns the schema of an error code.
+pub(super) fn code_schema() -> Value {
+    json!({"type": "string", "enum": CODES, "description": "Machine-readable error code"})
+}
+
+/// Returns the schema of an invalid field.
+pub(super) fn detail_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["field", "code", "message"],
+        "properties": {
+            "field": {"type": "string", "description": "The field, query parameter, header, or path into the body"},
+            "code": {"type": "string", "enum": DETAIL_CODES},
+            "message": {"type": "string", "description": "How to fix this field"},
+            "existing_id": {"type": "string", "format": "uuid", "description": "The contact that has this value of a unique field"}
+        }
+    })
+}
+
 /// Returns the schema of the body of an error response.
 pub(super) fn error_schema() -> Value {
     let mut error = problem_schema();
     error["required"] = json!(["error", "code", "message", "request_id"]);
-    error["properties"]["error"] = json!({"type": "boolean", "enum": [true]});
+    error["properties"]["error"] = json!({"type": "boolean", "description": "Always true"});
     error["properties"]["request_id"] = json!({"type": "string"});
     error
 }

@@ -5,9 +5,11 @@
 
 mod account_document;
 pub(super) mod base_document;
+pub(super) mod batch_schemas;
 mod contact_schemas;
 pub(super) mod endpoint;
 mod error_schema;
+mod option_schemas;
 pub(super) mod parameters;
 pub(super) mod responses;
 pub(super) mod schemas;

@@ -115,7 +115,7 @@ responses! {
 }
 
 fn created_response() -> ResponseBuilder {
-    contact_response("The new contact", "NewContact")
+    contact_response("The new contact", "ContactResult")
         .header("Location", text_header("The path of the contact"))
         .link("read", link_by_id("readContact"))
         .link("update", link_by_id("updateContact"))
@@ -147,7 +147,7 @@ fn link_by_id(operation: &str) -> Link {
 
 /// Returns an error response with these errors as examples.
 pub(super) fn error_response(description: &str, examples: &[ApiError]) -> Response {
-    let mut content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error")));
+    let mut content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ApiError")));
     let mut response = ResponseBuilder::new().description(description);
     for error in examples {
         let body = serde_json::from_slice(&error.body("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e")).ok();

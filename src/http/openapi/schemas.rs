@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::contact_schemas::ContactSchemas;
-use super::error_schema::{error_schema, problem_schema};
+use super::contact_schemas::{ContactSchemas, archived_schema};
+use super::error_schema::{code_schema, detail_schema, error_schema, problem_schema};
 use crate::fields::Kind;
 
 /// Defines types, each of which describes a schema that is written as JSON. The name of the type is the name of the
@@ -50,11 +50,13 @@ pub(in crate::http) use schemas;
 
 schemas! {
     /// A contact in a response.
-    Contact => ContactSchemas::for_system_fields().contact(), uses [];
-    /// A contact in the response to its creation, which may be a dry run.
-    NewContact => ContactSchemas::for_system_fields().new_contact(), uses [];
+    Contact => ContactSchemas::for_system_fields().contact(), uses [Archived];
+    /// A contact in the response to a write that may be the dry run of a creation.
+    ContactResult => ContactSchemas::for_system_fields().contact_result(), uses [Archived];
     /// The values of a write.
     ContactFields => ContactSchemas::for_system_fields().contact_fields(), uses [];
+    /// The value of the field `archived`.
+    Archived => archived_schema(), uses [];
     /// The name of a field.
     PropertyName => ContactSchemas::for_system_fields().property_name(), uses [];
     /// An item of a list of properties.
@@ -87,59 +89,20 @@ schemas! {
         "required": ["data", "pagination"],
         "properties": {
             "data": {"type": "array", "items": {"$ref": "#/components/schemas/Contact"}},
-            "pagination": {
-                "type": "object",
-                "required": ["limit", "next"],
-                "properties": {
-                    "limit": {"type": "integer", "examples": [10]},
-                    "offset": {"type": "integer", "description": "Absent when paging with `after`", "examples": [0]},
-                    "count": {"type": "integer", "description": "Total number of matching contacts. Absent when paging with `after`", "examples": [1]},
-                    "next": {"type": ["string", "null"], "description": "Cursor of the next page. null exactly when this is the last page"}
-                }
-            }
+            "pagination": {"$ref": "#/components/schemas/Pagination"}
         }
-    }), uses [Contact];
-    /// Contacts to create.
-    BatchNew => batch_schema(json!({"fields": {"$ref": "#/components/schemas/ContactFields"}, "ref": ref_schema()}), &["fields"], false,
-        json!({"inputs": [{"fields": {"first_name": "Grace"}}, {"fields": {"first_name": "Alan"}}]})), uses [ContactFields, SelectedProperty];
-    /// Contacts to update.
-    BatchUpdates => batch_schema(json!({"id": batch_id_schema(), "fields": {"$ref": "#/components/schemas/ContactFields"}, "if_match": if_match_schema(), "source_updated_at": source_time_schema(), "ref": ref_schema()}), &["id", "fields"], true,
-        json!({"inputs": [{"id": "sample-1", "fields": {"job_title": "Analyst"}}], "id_property": "external_id"})), uses [ContactFields, SelectedProperty, UniqueProperty];
-    /// Contacts to create or update.
-    BatchUpserts => upserts_schema(), uses [ContactFields, SelectedProperty, KeyProperty, OnArchived];
-    /// Contacts to archive.
-    BatchArchivals => batch_schema(json!({"id": batch_id_schema(), "if_match": if_match_schema(), "ref": ref_schema()}), &["id"], true,
-        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [SelectedProperty, UniqueProperty];
-    /// Contacts to read.
-    BatchIds => batch_schema(json!({"id": batch_id_schema(), "ref": ref_schema()}), &["id"], true,
-        json!({"inputs": [{"id": "sample-2"}], "id_property": "external_id"})), uses [SelectedProperty, UniqueProperty];
-    /// The results of a batch.
-    BatchResults => json!({
+    }), uses [Contact, Pagination];
+    /// The position of a page in a list.
+    Pagination => json!({
         "type": "object",
-        "required": ["results", "summary"],
+        "required": ["limit", "next"],
         "properties": {
-            "results": {"type": "array", "description": "One result for each input, in input order", "items": {
-                "type": "object",
-                "required": ["index", "id", "ref", "status"],
-                "properties": {
-                    "index": {"type": "integer", "description": "The position of the input, from 0 on", "examples": [0]},
-                    "id": {"type": ["string", "null"], "format": "uuid", "description": "The contact's id. null if there is no contact"},
-                    "ref": {"type": ["string", "null"], "description": "The `ref` of the input"},
-                    "status": {"type": "integer", "description": "The status that a separate call for this input would have", "examples": [200]},
-                    "contact": {"$ref": "#/components/schemas/NewContact"},
-                    "properties_omitted": {"type": "boolean", "enum": [true], "description": "Present if `contact` has the default properties only, because the results together would be too large. Read the contact to get the others"},
-                    "stale": {"type": "boolean", "description": "Present and true if the input was ignored, because its `source_updated_at` is older than that of an earlier change"},
-                    "created_beside_archived": {"type": "string", "format": "uuid", "description": "The archived contact that has the key of an upsert that created a contact"},
-                    "error": {"$ref": "#/components/schemas/Problem"}
-                }
-            }},
-            "summary": {
-                "type": "object",
-                "required": ["total", "succeeded", "failed"],
-                "properties": {"total": {"type": "integer"}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}}
-            }
+            "limit": {"type": "integer", "examples": [10]},
+            "offset": {"type": "integer", "description": "Absent when paging with `after`", "examples": [0]},
+            "count": {"type": "integer", "description": "Total number of matching contacts. Absent when paging with `after`", "examples": [1]},
+            "next": {"type": ["string", "null"], "description": "Cursor of the next page. null exactly when this is the last page"}
         }
-    }), uses [NewContact, Problem];
+    }), uses [];
     /// An entry of the change feed.
     Change => json!({
         "type": "object",
@@ -154,23 +117,28 @@ schemas! {
             "changed": {
                 "type": "object",
                 "description": "The changed values, by internal name. Empty after the contact is purged",
-                "additionalProperties": {
-                    "type": "object",
-                    "required": ["old", "new"],
-                    "properties": {"old": any_value_schema("null if the field had no value"), "new": any_value_schema("null if the value was cleared")}
-                }
+                "additionalProperties": {"$ref": "#/components/schemas/ValueChange"}
             },
             "properties": {
                 "type": ["object", "null"],
-                "description": "Only with the parameter `properties`: the values of these fields when the entry is read. null after the contact is purged",
-                "additionalProperties": any_value_schema("null if the field has no value")
+                "description": "Only with the parameter `properties`: the values of these fields when the entry is read, null for a field without a value. null after the contact is purged",
+                "additionalProperties": {"$ref": "#/components/schemas/FieldValue"}
             }
         },
         "examples": [{
             "cursor": "AAAAAAAAAAcW0T3xk2vUQg", "type": "updated", "contact_id": "01980000-0000-7000-8000-000000000001",
             "external_id": "sample-1", "actor": "developer", "at": "2026-05-01T10:00:00.000Z", "changed": {"job_title": {"old": "Analyst", "new": "Countess"}}
         }]
-    }), uses [];
+    }), uses [ValueChange, FieldValue];
+    /// A changed value.
+    ValueChange => json!({
+        "type": "object",
+        "required": ["old", "new"],
+        "properties": {
+            "old": {"$ref": "#/components/schemas/FieldValue", "description": "null if the field had no value"},
+            "new": {"$ref": "#/components/schemas/FieldValue", "description": "null if the value was cleared"}
+        }
+    }), uses [FieldValue];
     /// A page of the change feed.
     ChangePage => json!({
         "type": "object",
@@ -190,9 +158,13 @@ schemas! {
         }
     }), uses [Change];
     /// The error of a batch input.
-    Problem => problem_schema(), uses [];
+    Problem => problem_schema(), uses [ErrorCode, ErrorDetail];
+    /// The code of an error.
+    ErrorCode => code_schema(), uses [];
+    /// An invalid field in an error.
+    ErrorDetail => detail_schema(), uses [];
     /// An option of a field.
-    Option => json!({
+    FieldOption => json!({
         "type": "object",
         "required": ["internal_name", "label"],
         "properties": {"internal_name": name_schema(), "label": label_schema()},
@@ -207,7 +179,7 @@ schemas! {
         "examples": [{"label": "Large"}]
     }), uses [];
     /// A field in a response.
-    Field => json!({
+    FieldDefinition => json!({
         "type": "object",
         "required": ["internal_name", "label", "type", "system", "default", "writable", "unique", "created_at", "updated_at"],
         "properties": {
@@ -218,20 +190,20 @@ schemas! {
             "default": {"type": "boolean", "description": "true for fields that are in every response"},
             "writable": {"type": "boolean"},
             "unique": {"type": "boolean", "description": "No two active contacts can have the same value"},
-            "options": {"type": "array", "items": {"$ref": "#/components/schemas/Option"}, "description": "Only for fields with options"},
+            "options": {"type": "array", "items": {"$ref": "#/components/schemas/FieldOption"}, "description": "Only for fields with options"},
             "created_at": {"type": ["string", "null"], "format": "date-time"},
             "updated_at": {"type": ["string", "null"], "format": "date-time"}
         }
-    }), uses [Option];
+    }), uses [FieldOption];
     /// The list of fields.
     FieldList => json!({
         "type": "object",
         "required": ["data"],
-        "properties": {"data": {"type": "array", "items": {"$ref": "#/components/schemas/Field"}}}
-    }), uses [Field];
+        "properties": {"data": {"type": "array", "items": {"$ref": "#/components/schemas/FieldDefinition"}}}
+    }), uses [FieldDefinition];
     /// The definition of a custom field.
     FieldInput => json!({
-        "oneOf": [
+        "anyOf": [
             {"$ref": "#/components/schemas/KeyFieldInput"},
             {"$ref": "#/components/schemas/PlainFieldInput"},
             {"$ref": "#/components/schemas/OptionFieldInput"}
@@ -240,7 +212,7 @@ schemas! {
     }), uses [KeyFieldInput, PlainFieldInput, OptionFieldInput];
     /// The definition of a field that can be unique.
     KeyFieldInput => field_input_schema(Kind::can_be_unique, &["label", "type"], json!({
-        "unique": {"type": ["boolean", "null"], "default": false, "description": "No two active contacts can have the same value"}
+        "unique": {"type": ["boolean", "null"], "description": "No two active contacts can have the same value. Default: false"}
     })), uses [];
     /// The definition of a field that cannot be unique and has no options.
     PlainFieldInput => field_input_schema(|kind| !kind.can_be_unique() && !kind.has_options(), &["label", "type"], json!({})), uses [];
@@ -285,74 +257,22 @@ schemas! {
         }
     }), uses [];
     /// The body of an error response.
-    Error => error_schema(), uses [];
+    ApiError => error_schema(), uses [ErrorCode, ErrorDetail];
     /// An OpenAPI document.
     OpenApiDocument => json!({"type": "object", "required": ["openapi", "info", "paths"]}), uses [];
 }
 
-/// Returns the schema of a batch whose inputs have these members. `has_ids`: the inputs identify existing contacts.
-fn batch_schema(members: Value, required: &[&str], has_ids: bool, example: Value) -> Value {
-    let input = json!({"type": "object", "required": required, "properties": members, "additionalProperties": false});
-    let mut schema = json!({
-        "type": "object",
-        "required": ["inputs"],
-        "properties": {
-            "inputs": {"type": "array", "items": input, "minItems": 1, "maxItems": 1_000},
-            "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/SelectedProperty"}, "description": "Names of fields to return in addition to the default fields"},
-            "atomic": {"type": "boolean", "default": false, "description": "Apply all inputs or none. If an input fails, the others are 424 not_applied"}
-        },
-        "additionalProperties": false,
-        "examples": [example]
-    });
-    if has_ids {
-        let description = "The unique property whose values are the `id` of each input. Default: the contact's id";
-        schema["properties"]["id_property"] =
-            json!({"$ref": "#/components/schemas/UniqueProperty", "description": description});
+/// A value of any field. The schema has no type, because client generators do not support an array beside scalars.
+pub(in crate::http) struct FieldValue;
+
+impl PartialSchema for FieldValue {
+    fn schema() -> RefOr<Schema> {
+        let value = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        value.description(Some("A value of a field, as the type of the field has it")).into()
     }
-    schema
 }
 
-fn upserts_schema() -> Value {
-    let fields = json!({"$ref": "#/components/schemas/ContactFields"});
-    let members = json!({"id": batch_id_schema(), "fields": fields, "if_match": if_match_schema(),
-        "source_updated_at": source_time_schema(), "ref": ref_schema()});
-    let input = json!({"id": "crm-1815", "fields": {"first_name": "Ada"}});
-    let mut schema =
-        batch_schema(members, &["id", "fields"], true, json!({"inputs": [input], "id_property": "external_id"}));
-    schema["required"] = json!(["inputs", "id_property"]);
-    schema["properties"]["id_property"] = json!({
-        "$ref": "#/components/schemas/KeyProperty",
-        "description": "The unique property whose values are the `id` of each input"
-    });
-    schema["properties"]["on_archived"] = json!({"$ref": "#/components/schemas/OnArchived"});
-    schema
-}
-
-/// Returns the schema of a value of a field of any type.
-fn any_value_schema(description: &str) -> Value {
-    let types = ["string", "number", "boolean", "array", "null"];
-    json!({"type": types, "items": {"type": "string"}, "description": description})
-}
-
-fn batch_id_schema() -> Value {
-    json!({"type": ["string", "number"], "description": "The contact's id, or its value of the field named by `id_property`"})
-}
-
-fn if_match_schema() -> Value {
-    let tags = json!({"type": "string", "description": "`ETag`s as in the header `If-Match`, or `*`"});
-    let version = json!({"type": "integer", "minimum": 1, "description": "The contact's `version`"});
-    json!({"description": "Write only if the contact still has this `ETag` or version", "anyOf": [tags, version], "examples": ["*"]})
-}
-
-fn source_time_schema() -> Value {
-    let description =
-        "When the calling system made this change. Ignored if the same actor has sent a newer change of the contact";
-    json!({"type": ["string", "null"], "format": "date-time", "description": description})
-}
-
-fn ref_schema() -> Value {
-    json!({"type": ["string", "null"], "maxLength": 255, "description": "The caller's own label of the input. The result repeats it"})
-}
+impl ToSchema for FieldValue {}
 
 fn name_schema() -> Value {
     json!({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$", "examples": ["shoe_size"]})

@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::schemas::{PropertyName, SelectedProperty, SortKey, schemas};
+use super::schemas::{FieldValue, PropertyName, SelectedProperty, SortKey, schemas};
 
 schemas! {
     /// A filter of a search.
@@ -24,19 +24,21 @@ schemas! {
                                 All other operators: every type"
             },
             "value": {
-                "anyOf": [
-                    {"type": "string"},
-                    {"type": "number"},
-                    {"type": "boolean"},
-                    {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1, "maxItems": 100}
-                ],
+                "$ref": "#/components/schemas/FieldValue",
                 "description": "A valid value of the field. in and not_in: an array of 1 to 100 values. between: an array of two \
                                 values. has_value and has_no_value: left out. Never null or empty"
             }
         },
         "additionalProperties": false,
         "examples": [{"property": "email", "operator": "contains", "value": "@example."}]
-    }), uses [PropertyName];
+    }), uses [PropertyName, FieldValue];
+    /// Filters of a search, of which a contact must match all.
+    FilterGroup => json!({
+        "type": "object",
+        "required": ["filters"],
+        "properties": {"filters": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/SearchFilter"}}},
+        "additionalProperties": false
+    }), uses [SearchFilter];
     /// The body of a search.
     SearchInput => json!({
         "type": "object",
@@ -51,12 +53,7 @@ schemas! {
                 "type": ["array", "null"],
                 "maxItems": 5,
                 "description": "A contact must match all filters of at least one group",
-                "items": {
-                    "type": "object",
-                    "required": ["filters"],
-                    "properties": {"filters": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/SearchFilter"}}},
-                    "additionalProperties": false
-                }
+                "items": {"$ref": "#/components/schemas/FilterGroup"}
             },
             "sorts": {
                 "type": ["array", "null"],
@@ -70,9 +67,9 @@ schemas! {
                 "description": "At most 20 words. Each must be the beginning of a word in a name, the email, a phone number or the company name. Ignores case"
             },
             "properties": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/SelectedProperty"}, "description": "Names of fields to return in addition to the default fields"},
-            "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000, "default": 10},
+            "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000, "description": "The maximum number of contacts in the response. Default: 10"},
             "after": {"type": ["string", "null"], "description": "The `next` cursor of the previous page. The search must be the same"},
-            "archived": {"type": ["boolean", "null"], "default": false, "description": "Include archived contacts"}
+            "archived": {"type": ["boolean", "null"], "description": "Include archived contacts. Default: false"}
         },
         "additionalProperties": false,
         "examples": [
@@ -93,7 +90,7 @@ schemas! {
             },
             {"query": "ada love"}
         ]
-    }), uses [SearchFilter, SortKey, SelectedProperty];
+    }), uses [SearchFilter, FilterGroup, SortKey, SelectedProperty];
 }
 
 const OPERATORS: [&str; 13] = [
