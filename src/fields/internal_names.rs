@@ -14,13 +14,16 @@ pub(super) const FIELD_NAME_RULE: &str = "must be 1 to 63 characters: words of a
 ///
 /// A custom field is a member of every contact, beside the members that the API defines. These are the words that
 /// responses, errors and generated clients use for members of their own, now or in a later version: a field of the same
-/// name would take their place. The list only grows by words that the API is going to use.
-pub const RESERVED_NAMES: [&str; 50] = [
+/// name would take their place. Some of them are no members: a client that a generator makes of a document with such a
+/// field does not compile, because JavaScript, Java or Python uses the word. The list only grows by words of both kinds.
+pub const RESERVED_NAMES: [&str; 60] = [
     "account_id",
+    "additional_properties",
     "archived",
     "archived_by",
     "canonical",
     "code",
+    "constructor",
     "contact",
     "contact_id",
     "contacts",
@@ -28,6 +31,7 @@ pub const RESERVED_NAMES: [&str; 50] = [
     "created_by",
     "custom",
     "data",
+    "datetime",
     "deleted",
     "details",
     "emails",
@@ -37,9 +41,12 @@ pub const RESERVED_NAMES: [&str; 50] = [
     "etag",
     "expires_at",
     "external_ids",
+    "false",
     "fields",
+    "has_own_property",
     "href",
     "id",
+    "int",
     "links",
     "merged_at",
     "merged_from",
@@ -58,11 +65,15 @@ pub const RESERVED_NAMES: [&str; 50] = [
     "results",
     "self",
     "source_updated_at",
+    "str",
     "system",
+    "to_string",
+    "true",
     "unmerged_from",
     "updated_at",
     "updated_by",
     "url",
+    "value_of",
     "version",
     "warning",
     "warnings",
