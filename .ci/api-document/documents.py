@@ -1,4 +1,4 @@
-"""Defines a field of every type, saves both OpenAPI documents, and validates their examples against their schemas."""
+"""Defines a field of every type and fields with unusual names, saves both OpenAPI documents, and validates their examples against their schemas."""
 
 import json
 import sys
@@ -8,11 +8,17 @@ from openapi_schema_validator import OAS31Validator
 
 url, token = sys.argv[1:]
 OPTIONS = [{"label": "Red"}, {"label": "Green"}]
+NASTY_OPTIONS = ["*/ x", "constructor", "class", "null", "None", "name", "1st"]
 WITHOUT_OPTIONS = ["text", "email", "phone", "url", "number", "checkbox", "date", "datetime", "user"]
 FIELDS = [
     *({"label": f"My {kind}", "type": kind} for kind in WITHOUT_OPTIONS),
     *({"label": f"My {kind}", "type": kind, "options": OPTIONS} for kind in ["dropdown", "multi_select"]),
     {"label": "Badge", "type": "text", "unique": True},
+    # Labels that could end a comment or a string in a generated client, and names that are words of its language.
+    *({"label": label, "type": "text"} for label in ["*/ x", "/* y", '"quoted"', "it's", "C:\\users\\", "${z}", "`w`"]),
+    *({"label": label, "type": "number"} for label in ["constructor", "class", "null", "true", "date", "self"]),
+    {"label": '"""', "type": "dropdown", "options": [{"label": label} for label in NASTY_OPTIONS]},
+    {"label": "*/", "internal_name": "mydropdown", "type": "multi_select", "options": OPTIONS},
 ]
 
 
