@@ -39,7 +39,7 @@ def read_changes(**query):
 
 def describe(change):
     values = ", ".join(f"{name}: {value['old']!r} -> {value['new']!r}" for name, value in change["changed"].items())
-    return f"{change['at']} {change['type']} {change['contact_id']} by {change['actor']} {values}".rstrip()
+    return f"{change['at']} {change['type']} {change['external_id'] or change['contact_id']} by {change['actor']} {values}".rstrip()
 
 
 def main():
