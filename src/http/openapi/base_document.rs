@@ -28,7 +28,7 @@ use super::{batch_schemas, schemas};
         (name = "clients", description = "Tokens for API clients"),
         (name = "operations", description = "Health, metrics and this document, for operators")
     ),
-    components(schemas(schemas::ApiError, batch_schemas::BatchResults, schemas::ExportFormat))
+    components(schemas(schemas::ApiError, schemas::ExportFormat, batch_schemas::BatchResults))
 )]
 struct Base;
 

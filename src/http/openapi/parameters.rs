@@ -1,4 +1,5 @@
-//! The parameters of the operations.
+//! The parameters of the operations. Their defaults are in the descriptions: some generated clients send each default
+//! that a schema states, and `offset` cannot be combined with `after`.
 
 use chrono::{DateTime, Utc};
 use utoipa::IntoParams;
@@ -33,17 +34,17 @@ pub(in crate::http) struct FeedPropertiesParameter {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct ListParameters {
-    /// The maximum number of contacts in the response.
-    #[param(minimum = 1, maximum = 1000, default = 10, nullable = false)]
+    /// The maximum number of contacts in the response. Default: 10.
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
     limit: Option<i64>,
-    /// The number of contacts to skip. Cannot be combined with `after`.
-    #[param(minimum = 0, default = 0, nullable = false)]
+    /// The number of contacts to skip. Cannot be combined with `after`. Default: 0.
+    #[param(minimum = 0, nullable = false)]
     offset: Option<i64>,
     /// The `next` cursor of the previous page. The filters must be the same.
     #[param(nullable = false)]
     after: Option<String>,
-    /// Include archived contacts.
-    #[param(default = false, nullable = false)]
+    /// Include archived contacts. Default: false.
+    #[param(nullable = false)]
     archived: Option<bool>,
     /// Only contacts with this email. Ignores case.
     #[param(pattern = r"^[^\u0000 ]*[^\s\u0000][^\u0000 ]* *$", example = "ada@example.com", nullable = false)]
@@ -91,8 +92,8 @@ pub(in crate::http) struct IfNoneMatchOnWrite {
 #[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct DryRun {
     /// Validate only: run every check and return the result without saving. A contact that would be created has a null
-    /// `id`.
-    #[param(default = false, nullable = false)]
+    /// `id`. Default: false.
+    #[param(nullable = false)]
     dry_run: Option<bool>,
 }
 
@@ -162,11 +163,11 @@ pub(in crate::http) struct FeedParameters {
     /// entries is the same as `after=now`.
     #[param(nullable = false, example = "2026-05-01T10:00:00Z")]
     since: Option<DateTime<Utc>>,
-    /// The maximum number of entries in the response.
-    #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
+    /// The maximum number of entries in the response. Default: 100.
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
     limit: Option<i64>,
-    /// Seconds to wait for an entry if there is none yet.
-    #[param(minimum = 0, maximum = 30, default = 0, nullable = false)]
+    /// Seconds to wait for an entry if there is none yet. Default: 0.
+    #[param(minimum = 0, maximum = 30, nullable = false)]
     wait: Option<i64>,
     /// Leave out the changes of this actor: `me`, or an actor's id. Systems that sync use it to skip their own changes.
     #[param(pattern = r"^[^\u0000]+$", example = "me", nullable = false)]
@@ -181,8 +182,8 @@ pub(in crate::http) struct HistoryParameters {
     /// The `next` cursor of the previous response.
     #[param(nullable = false)]
     after: Option<String>,
-    /// The maximum number of entries in the response.
-    #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
+    /// The maximum number of entries in the response. Default: 100.
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
     limit: Option<i64>,
 }
 
@@ -197,8 +198,8 @@ pub(in crate::http) struct ExportParameters {
     /// Names of fields to return in addition to the default fields, separated by commas. Default: all fields.
     #[param(style = Form, explode = false, value_type = Option<Vec<SelectedProperty>>, nullable = false, example = json!(["phone", "job_title"]))]
     properties: Option<Vec<String>>,
-    /// Put an apostrophe before each cell that a spreadsheet could run as a formula. Only with `csv`.
-    #[param(default = false, nullable = false)]
+    /// Put an apostrophe before each cell that a spreadsheet could run as a formula. Only with `csv`. Default: false.
+    #[param(nullable = false)]
     spreadsheet_safe: Option<bool>,
 }
 

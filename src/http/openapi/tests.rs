@@ -61,3 +61,20 @@ fn schemas_written_as_json_appear_unchanged_in_the_document() {
         assert_eq!(serde_json::to_value(schema).expect("JSON"), written);
     }
 }
+
+/// Some generated clients send every default, or require the members that have one.
+#[test]
+fn no_schema_states_a_default() {
+    fn defaults(node: &Value) -> usize {
+        match node {
+            Value::Array(items) => items.iter().map(defaults).sum(),
+            // A member named `default` has a schema, which is an object.
+            Value::Object(members) => {
+                let is_default = members.get("default").is_some_and(|value| !value.is_object());
+                usize::from(is_default) + members.values().map(defaults).sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+    assert_eq!(defaults(public_document()), 0);
+}
