@@ -16,7 +16,7 @@ pub(super) const FIELD_NAME_RULE: &str = "must be 1 to 63 characters: words of a
 /// responses, errors and generated clients use for members of their own, now or in a later version: a field of the same
 /// name would take their place. Some of them are no members: a client that a generator makes of a document with such a
 /// field does not compile, because JavaScript, Java or Python uses the word. The list only grows by words of both kinds.
-pub const RESERVED_NAMES: [&str; 60] = [
+pub const RESERVED_NAMES: [&str; 59] = [
     "account_id",
     "additional_properties",
     "archived",
@@ -31,7 +31,6 @@ pub const RESERVED_NAMES: [&str; 60] = [
     "created_by",
     "custom",
     "data",
-    "datetime",
     "deleted",
     "details",
     "emails",
