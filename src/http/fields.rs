@@ -41,6 +41,8 @@ pub(super) async fn list_fields(
 }
 
 /// Create a custom field
+///
+/// Contacts then have this field, without a value. The internal name, the type and `unique` never change.
 #[utoipa::path(post, path = "/fields", tag = "fields", operation_id = "createField", security(("bearer" = [])),
     params(IdempotencyKey), request_body = FieldInput,
     responses((status = 201, description = "The new field", body = FieldDefinition), FieldConflict, KeyReused))]
@@ -63,6 +65,8 @@ pub(super) async fn create_field(
 }
 
 /// Read a field
+///
+/// Returns a system field or a custom field.
 #[utoipa::path(get, path = "/fields/{internalName}", tag = "fields", operation_id = "readField", security(("bearer" = [])),
     params(("internalName" = String, Path, description = "The field's internal name", example = "email")),
     responses((status = 200, description = "The field", body = FieldDefinition)))]

@@ -25,6 +25,8 @@ pub(super) struct Health {
 }
 
 /// Is the process running?
+///
+/// Does not ask the database.
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "health",
     responses((status = 200, description = "The process is running", body = Health)))]
 pub(super) async fn healthz(_: NoParameters) -> Json<Health> {

@@ -22,6 +22,8 @@ const changed = await api.updateContact({
   body: { fields: { my_dropdown: null } },
   throwOnError: true,
 });
+// With `Prefer: return=minimal` the response would be empty.
+assert(changed.data);
 assert.deepEqual([changed.data.my_dropdown, changed.data.my_number], [null, 37.5]);
 
 const upserted = await api.upsertContact({

@@ -17,6 +17,7 @@ from contacts_account import (
     PropertyName,
     SearchFilter,
     SearchInput,
+    SelectedProperty,
     SyncApi,
     UniqueProperty,
 )
@@ -27,7 +28,7 @@ client = ApiClient(Configuration(host=url, access_token=token))
 contacts, batch, sync = ContactsApi(client), BatchApi(client), SyncApi(client)
 start = sync.read_changes(after="now").next
 by_external_id = UniqueProperty.EXTERNAL_ID
-properties = [PropertyName.MY_NUMBER, PropertyName.MY_DROPDOWN]
+properties = [SelectedProperty.MY_NUMBER, SelectedProperty.MY_DROPDOWN]
 
 
 def write(**fields: object) -> ContactInput:

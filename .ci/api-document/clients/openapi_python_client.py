@@ -25,6 +25,7 @@ from client_of_account.models import (
     SearchFilter,
     SearchFilterOperator,
     SearchInput,
+    SelectedProperty,
     UniqueProperty,
 )
 
@@ -47,7 +48,7 @@ fields = ContactFields(
     my_date=datetime.date(2026, 5, 1),
     my_dropdown=MyDropdownOption.GREEN,
 )
-properties = [PropertyName.MY_NUMBER, PropertyName.MY_DATE, PropertyName.MY_DROPDOWN]
+properties = [SelectedProperty.MY_NUMBER, SelectedProperty.MY_DATE, SelectedProperty.MY_DROPDOWN]
 created = expect(ContactResult, create_contact.sync(client=client, body=ContactInput(fields=fields), properties=properties))
 assert (created.my_number, created.archived) == (37.5, False), created
 

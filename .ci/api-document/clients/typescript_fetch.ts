@@ -8,7 +8,7 @@ const configuration = new api.Configuration({ basePath: url, accessToken: token 
 const contacts = new api.ContactsApi(configuration);
 const sync = new api.SyncApi(configuration);
 const { next: start } = await sync.readChanges({ after: "now" });
-const properties = [api.PropertyName.MyNumber, api.PropertyName.MyDropdown];
+const properties = [api.SelectedProperty.MyNumber, api.SelectedProperty.MyDropdown];
 
 const created = await contacts.createContact({
   contactInput: {
