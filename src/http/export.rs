@@ -19,7 +19,7 @@ use super::error::ApiError;
 use super::limits::ExportSlot;
 use super::openapi::parameters::ExportParameters;
 use super::openapi::responses::ExportResponse;
-use super::query::{ExportFormat, ExportQuery, QueryString};
+use super::query::{ExportMediaType, ExportQuery, QueryString};
 use crate::contacts::{Contact, FeedScope, ListFilter, ListRequest, ListStart};
 use crate::fields::{CustomSelection, Field, Registry};
 use crate::import_export;
@@ -72,10 +72,10 @@ pub(super) async fn export_contacts(
     Ok((headers, Body::from_stream(first.chain(pages))).into_response())
 }
 
-fn export_headers(format: ExportFormat, cursor: &str) -> HeaderMap {
+fn export_headers(format: ExportMediaType, cursor: &str) -> HeaderMap {
     let (content_type, disposition) = match format {
-        ExportFormat::Csv => ("text/csv", "attachment; filename=\"contacts.csv\""),
-        ExportFormat::Ndjson => ("application/x-ndjson", "attachment; filename=\"contacts.ndjson\""),
+        ExportMediaType::Csv => ("text/csv", "attachment; filename=\"contacts.csv\""),
+        ExportMediaType::Ndjson => ("application/x-ndjson", "attachment; filename=\"contacts.ndjson\""),
     };
     let values = [
         (header::CONTENT_TYPE, content_type),
@@ -110,8 +110,8 @@ impl Export {
     /// Returns the header row of a CSV file.
     fn header_row(&self) -> Result<Vec<u8>, ApiError> {
         match self.query.format {
-            ExportFormat::Csv => csv_row(self.columns.iter().map(|field| field.internal_name.as_bytes())),
-            ExportFormat::Ndjson => Ok(vec![]),
+            ExportMediaType::Csv => csv_row(self.columns.iter().map(|field| field.internal_name.as_bytes())),
+            ExportMediaType::Ndjson => Ok(vec![]),
         }
     }
 
@@ -158,11 +158,11 @@ impl Export {
 
     fn append(&self, contact: &Contact, page: &mut Vec<u8>) -> Result<(), ApiError> {
         match self.query.format {
-            ExportFormat::Csv => {
+            ExportMediaType::Csv => {
                 let cells = import_export::export_cells(contact, &self.columns, self.query.is_spreadsheet_safe);
                 page.extend(csv_row(cells.map(|cell| cell.into_owned().into_bytes()))?);
             }
-            ExportFormat::Ndjson => {
+            ExportMediaType::Ndjson => {
                 serde_json::to_writer(&mut *page, &contact.render(&self.query.selection)).map_err(internal)?;
                 page.push(b'\n');
             }

@@ -1,8 +1,12 @@
 //! `Link: <…>; rel="next"` of a page (RFC 8288, `docs/api-reference.md#requests-and-responses`).
 
 use axum::http::{HeaderValue, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::query::decode_form_component;
+
+/// The characters that a request target can have, and a URI cannot. Characters that are not ASCII are always encoded.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'"');
 
 /// The parameters that say where a page starts. The cursor of the next page replaces them.
 const START_PARAMETERS: [&str; 3] = ["after", "offset", "since"];
@@ -16,20 +20,9 @@ pub(super) fn next_link(uri: &Uri, cursor: &str) -> Option<HeaderValue> {
     let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_start(pair));
     let after = format!("after={cursor}");
     let query = pairs.chain([after.as_str()]).collect::<Vec<_>>().join("&");
-    let target = escape(&format!("{}?{query}", uri.path()));
+    let target = format!("{}?{query}", uri.path());
+    let target = utf8_percent_encode(&target, ESCAPED);
     HeaderValue::try_from(format!("<{target}>; rel=\"next\"")).ok()
-}
-
-/// Percent-encodes the characters that a request target can have and a URI cannot.
-fn escape(target: &str) -> String {
-    let mut escaped = String::with_capacity(target.len());
-    for byte in target.bytes() {
-        match byte {
-            b'"' | 0x7f.. => escaped.push_str(&format!("%{byte:02X}")),
-            _ => escaped.push(char::from(byte)),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ const MODULES: [(&str, &[&str]); 15] = [
         "http",
         &[
             "repository",
+            "import_export",
             "contacts",
             "fields",
             "json",

@@ -5,16 +5,16 @@ use super::query_string::{QueryString, parse_bool};
 use crate::fields::{InvalidValue, Issue, IssueCode, Registry, Selection};
 use crate::http::error::ApiError;
 
-/// The format of an export.
+/// The media type of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum ExportFormat {
+pub(in crate::http) enum ExportMediaType {
     Csv,
     Ndjson,
 }
 
 /// The query of an export.
 pub(in crate::http) struct ExportQuery {
-    pub format: ExportFormat,
+    pub format: ExportMediaType,
     /// The fields to return: all fields, if the query names none.
     pub selection: Selection,
     /// Whether no cell of a CSV file begins a formula.
@@ -27,7 +27,7 @@ impl ExportQuery {
         let format = query.single("format", parse_format);
         let format = issues.required("format", "is required: csv or ndjson", format);
         let is_spreadsheet_safe = issues.or_default(false, query.single("spreadsheet_safe", parse_bool));
-        if is_spreadsheet_safe && format == Some(ExportFormat::Ndjson) {
+        if is_spreadsheet_safe && format == Some(ExportMediaType::Ndjson) {
             issues.push(Issue::new("spreadsheet_safe", IssueCode::InvalidFormat, "applies only to format=csv"));
         }
         let selection = match query.contains("properties") {
@@ -36,14 +36,14 @@ impl ExportQuery {
         };
         let selection = issues.into_result_with(selection)?;
         // Without a format there is an issue.
-        Ok(Self { format: format.unwrap_or(ExportFormat::Csv), selection, is_spreadsheet_safe })
+        Ok(Self { format: format.unwrap_or(ExportMediaType::Csv), selection, is_spreadsheet_safe })
     }
 }
 
-fn parse_format(text: &str) -> Result<ExportFormat, InvalidValue> {
+fn parse_format(text: &str) -> Result<ExportMediaType, InvalidValue> {
     match text {
-        "csv" => Ok(ExportFormat::Csv),
-        "ndjson" => Ok(ExportFormat::Ndjson),
+        "csv" => Ok(ExportMediaType::Csv),
+        "ndjson" => Ok(ExportMediaType::Ndjson),
         _ => Err(InvalidValue::new(IssueCode::InvalidOption, "must be csv or ndjson")),
     }
 }

@@ -12,7 +12,7 @@ mod query_string;
 
 pub(super) use contact_query::{ContactLookup, ContactQuery, RouteParameters, unique_property};
 pub(super) use declared_parameters::DeclaredParameters;
-pub(super) use export_query::{ExportFormat, ExportQuery};
+pub(super) use export_query::{ExportMediaType, ExportQuery};
 pub(super) use feed_query::{FeedQuery, HistoryQuery, MAX_CHANGES_LIMIT, requested_wait};
 pub(super) use list_query::{ListQuery, MAX_CONTACTS_LIMIT};
 pub(super) use no_parameters::NoParameters;

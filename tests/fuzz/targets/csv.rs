@@ -85,7 +85,7 @@ fn check_row(columns: &ColumnMapping, row: &CsvRow) {
 
 /// The columns of an exported file when it is imported again, for each unique field.
 static EXPORT_COLUMNS: LazyLock<Vec<(FieldId, ColumnMapping)>> = LazyLock::new(|| {
-    let header: Vec<_> = import_export::export_header(&REGISTRY).map(str::to_owned).collect();
+    let header: Vec<_> = import_export::export_header(REGISTRY.fields()).map(str::to_owned).collect();
     let columns_by = |property: &Field| {
         let options = MappingOptions { match_field: property.internal_name.clone(), ..MappingOptions::default() };
         (property.id, ColumnMapping::new(&header, &options, &REGISTRY).unwrap())
@@ -97,7 +97,7 @@ static EXPORT_COLUMNS: LazyLock<Vec<(FieldId, ColumnMapping)>> = LazyLock::new(|
 fn expect_same_when_exported(upsert: &Upsert) {
     let contact = Contact::new(&upsert.patch.with_default(&upsert.property_value));
     let (_, columns) = EXPORT_COLUMNS.iter().find(|(property, _)| *property == upsert.property_value.0).unwrap();
-    let exported: Vec<_> = import_export::export_cells(&contact, &REGISTRY, false).collect();
+    let exported: Vec<_> = import_export::export_cells(&contact, REGISTRY.fields(), false).collect();
     let Ok(Write::Upsert(again)) = columns.parse_row(exported.iter().map(|cell| &**cell)) else {
         panic!("the exported row cannot be imported: {exported:?}")
     };
