@@ -13,6 +13,7 @@
 //! | `fields` | `registry`, `registry_at_least`, `reload_registry`, `create_field`, `update_field`, `delete_field`: reads and changes custom fields |
 //! | `clients` | `create_client`, `list_clients`, `revoke_client`, `client_credentials`, `is_client_revoked`: manages API clients |
 //! | `account_purge` | `revoke_clients`, `purge_account`: removes an account |
+//! | `imported_rows` | `claim_imported_rows`, `find_imported_rows`, `release_imported_rows`: recognizes rows of imports that have no key |
 //! | `export` | `export_contacts`: reads all contacts of an account in one snapshot |
 //! | `citus` | `table_layout`, `distribute_tables`: distributes the tables over a Citus cluster |
 //! | `migrations` | `migrate`, `schema_state`: creates and checks the schema |
@@ -38,6 +39,7 @@ mod fields;
 mod history;
 mod history_erasure;
 mod idempotency;
+mod imported_rows;
 mod last_changes;
 mod migrations;
 mod option_search;
@@ -81,6 +83,7 @@ pub use contacts::ListPage;
 pub use error::{FieldError, StorageError, WriteError};
 pub use history::HistoryPage;
 pub use idempotency::{Idempotent, IdempotentRequest};
+pub use imported_rows::{ImportLabel, RowClaim};
 pub use migrations::{MigrationError, SchemaState};
 pub use pool::UnsupportedPooler;
 pub use row_stream::RowStream;

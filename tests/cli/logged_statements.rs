@@ -11,7 +11,7 @@ use super::every_operation::{connect, run_every_operation};
 use super::start_database;
 
 /// The tables with rows of accounts.
-pub const TABLES: [&str; 12] = [
+pub const TABLES: [&str; 13] = [
     "accounts",
     "fields",
     "contacts",
@@ -24,6 +24,7 @@ pub const TABLES: [&str; 12] = [
     "search_indexes",
     "search_entries",
     "source_times",
+    "imported_rows",
 ];
 
 /// Returns the distinct prepared statements about [`TABLES`] in a log of PostgreSQL.

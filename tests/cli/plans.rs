@@ -14,7 +14,7 @@ use super::logged_statements::run_and_log_every_operation;
 
 /// The tables with rows of accounts, and the columns of which an index condition must contain one: a scan by
 /// `account_id` alone reads all rows of the account.
-const TABLES: [(&str, &[&str]); 12] = [
+const TABLES: [(&str, &[&str]); 13] = [
     ("accounts", &["account_id"]),
     ("fields", &["account_id"]),
     ("contacts", &["id"]),
@@ -27,6 +27,7 @@ const TABLES: [(&str, &[&str]); 12] = [
     ("search_indexes", &["account_id"]),
     ("search_entries", &["contact_id", "words", "first_name", "last_name", "phone", "company_name", "created_at"]),
     ("source_times", &["contact_id"]),
+    ("imported_rows", &["contact_id", "row_key"]),
 ];
 
 /// Statements that read many rows by their nature, with the reason.

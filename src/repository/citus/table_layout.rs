@@ -11,7 +11,7 @@ use crate::repository::statement::sql;
 
 /// The tables with rows of accounts. Each has the distribution column `account_id`. The others are distributed like the first
 /// one.
-pub(in crate::repository) const TABLES: [&str; 12] = [
+pub(in crate::repository) const TABLES: [&str; 13] = [
     "accounts",
     "fields",
     "contacts",
@@ -24,6 +24,7 @@ pub(in crate::repository) const TABLES: [&str; 12] = [
     "search_indexes",
     "search_entries",
     "source_times",
+    "imported_rows",
 ];
 
 /// The list of migrations. Every node has a copy, so that instances can connect to any of them.

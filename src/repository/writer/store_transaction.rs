@@ -19,6 +19,7 @@ use super::store_values::store_values;
 use crate::repository::error::StorageError;
 use crate::repository::history_erasure::{self, PendingErasure};
 use crate::repository::idempotency;
+use crate::repository::imported_rows;
 use crate::repository::last_changes::read_last_changes;
 use crate::repository::pool::DatabaseConnection;
 use crate::repository::source_times;
@@ -316,5 +317,6 @@ async fn purge_contacts(
         sqlx::query(statement).bind(&accounts).bind(&ids).bind(&shard).execute(&mut *connection).await?;
     }
     idempotency::purge_responses(connection, &accounts, &ids, &shard).await?;
+    imported_rows::purge_imported_rows(connection, &accounts, &ids, &shard).await?;
     history_erasure::erase_first_entries(connection, &histories, &shard).await
 }
