@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use super::error::CliError;
-use super::open_repository::open_repository;
+use super::open_repository::open_command_database;
 use super::output::print;
 use super::scope_argument::{parse_scopes, print_note_about_missing_scope};
 use crate::clients::{Client, ClientId, ClientName, Scopes, SecretHash, generate_secret};
@@ -32,9 +32,10 @@ pub(super) enum ClientCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct NewClient {
-    /// Id of the account that the client can access
+    /// Id of the account that the client can access. Without DATABASE_URL, the default is the sample account of
+    /// `contacts dev`
     #[arg(long, value_name = "UUID")]
-    account: Uuid,
+    account: Option<Uuid>,
     /// Display name of the client
     #[arg(long)]
     name: ClientName,
@@ -46,18 +47,26 @@ pub(super) struct NewClient {
 
 pub(super) async fn run(environment: &Environment, command: &ClientCommand) -> Result<(), CliError> {
     let require_scope = requires_scope(environment)?;
-    let repository = open_repository(environment).await?;
+    let database = open_command_database(environment).await?;
+    let repository = &database.repository;
     match command {
-        ClientCommand::Create(new) => create_client(&repository, new, require_scope).await,
-        ClientCommand::List { account } => list_clients(&repository, *account).await,
-        ClientCommand::Revoke { id } => revoke_client(&repository, id).await,
+        ClientCommand::Create(new) => {
+            create_client(repository, database.account(new.account)?, new, require_scope).await
+        }
+        ClientCommand::List { account } => list_clients(repository, *account).await,
+        ClientCommand::Revoke { id } => revoke_client(repository, id).await,
     }
 }
 
-async fn create_client(repository: &Repository, new: &NewClient, require_scope: bool) -> Result<(), CliError> {
+async fn create_client(
+    repository: &Repository,
+    account: Uuid,
+    new: &NewClient,
+    require_scope: bool,
+) -> Result<(), CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::Other(format!("could not create the client: {error}"));
     let secret = generate_secret().map_err(|error| failed(&error))?;
-    let created = repository.create_client(new.account, &new.name, new.scope, &SecretHash::from_secret(&secret)).await;
+    let created = repository.create_client(account, &new.name, new.scope, &SecretHash::from_secret(&secret)).await;
     let id = created.map_err(|error| failed(&error))?;
     print(&format!("client_id: {id}\nclient_secret: {}\n", secret.expose()))?;
     if new.scope.is_none() {

@@ -21,8 +21,8 @@ use super::{file_descriptors, open_browser, run_server};
 use crate::auth::{Signer, Verifier};
 use crate::clients::{Scope, Scopes};
 use crate::config::{
-    DEFAULT_CHANGE_RETENTION, DEFAULT_SEARCH_INDEX_MIN_CONTACTS, DEFAULT_WRITE_BATCH, DatabaseSettings,
-    EmbeddedSettings, Environment, HttpSettings, LogSettings, Secret, SettingsError, TokenSettings, data_dir,
+    DatabaseSettings, EmbeddedSettings, Environment, HttpSettings, LogSettings, Secret, SettingsError, TokenSettings,
+    data_dir,
 };
 use crate::contacts::{ContactPatch, ListFilter, ListRequest, ListStart, Write};
 use crate::embedded::{Cluster, Durability};
@@ -32,8 +32,9 @@ use crate::json::{self, Json, Object};
 use crate::repository::{AccountWrites, Atomicity, ContentMemory, Idempotent, Repository};
 
 /// The sample account. Its id is the same on every machine.
-const ACCOUNT: Uuid = uuid!("00000000-0000-7000-8000-000000000001");
-const DATABASE: &str = "contacts";
+pub(super) const SAMPLE_ACCOUNT: Uuid = uuid!("00000000-0000-7000-8000-000000000001");
+/// The name of the database.
+pub(super) const DEV_DATABASE: &str = "contacts";
 /// The file of the development key in the data folder.
 const KEY_FILE: &str = "dev.key";
 const TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -84,16 +85,8 @@ pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> 
     })?;
     let (listener, address) = run_server::bind("BIND_ADDR", settings.bind_addr).await?;
     let cluster = Cluster::start(&EmbeddedSettings::read(environment), &folder, Durability::Durable).await?;
-    cluster.create_database(DATABASE, None).await?;
-    let database = DatabaseSettings {
-        url: cluster.url(DATABASE),
-        max_connections: 16,
-        write_batch_max: DEFAULT_WRITE_BATCH,
-        migrate_on_start: true,
-        change_retention: DEFAULT_CHANGE_RETENTION,
-        search_index_min_contacts: DEFAULT_SEARCH_INDEX_MIN_CONTACTS,
-        timeout: settings.request_timeout,
-    };
+    cluster.create_database(DEV_DATABASE, None).await?;
+    let database = DatabaseSettings::for_dev(cluster.url(DEV_DATABASE), settings.request_timeout);
     let connections = &mut settings.limits.connections;
     *connections = file_descriptors::limit_connections(*connections, database.max_connections);
     let repository = Repository::new(&database)?;
@@ -106,7 +99,7 @@ pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> 
     // A token without scopes would be useless where they are required.
     let scopes = tokens.require_scope.then(|| Scope::ALL.into_iter().collect());
     let token = Signer::new(&secret, &tokens)
-        .sign_with_scopes(ACCOUNT, Some("dev"), scopes, TOKEN_LIFETIME)
+        .sign_with_scopes(SAMPLE_ACCOUNT, Some("dev"), scopes, TOKEN_LIFETIME)
         .map_err(|error| failed(&error))?;
     let colors = TerminalColors::for_stdout(&LogSettings::read(environment)?);
     print(&StartupMessage { address, folder: &folder, token: &token, scopes, contact }.text(colors))?;
@@ -145,7 +138,7 @@ impl StartupMessage<'_> {
 {title}contacts {version} is serving{title:#} at {accent}http://{address}{accent:#}
   {faint}docs{faint:#}     {accent}http://{address}/docs{accent:#}
   {faint}data{faint:#}     {folder}
-  {faint}account{faint:#}  {ACCOUNT} (sample data)
+  {faint}account{faint:#}  {SAMPLE_ACCOUNT} (sample data)
   {faint}token{faint:#}    {token}
   {faint}scopes{faint:#}   {scopes}
 
@@ -184,27 +177,29 @@ fn load_or_create_key(path: &Path) -> Result<Secret, CliError> {
 async fn create_sample_data(repository: &Repository) -> Result<Uuid, CliError> {
     let failed =
         |error: &dyn std::fmt::Display| CliError::Other(format!("could not create the sample account: {error}"));
-    if repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?.version() == RegistryVersion::default() {
+    if repository.registry(SAMPLE_ACCOUNT).await.map_err(|error| failed(&error))?.version()
+        == RegistryVersion::default()
+    {
         for field in SAMPLE_FIELDS {
             let field = NewField::parse(&parse_object(field)).map_err(|_| failed(&"a sample field is invalid"))?;
-            repository.create_field(ACCOUNT, &field, None).await.map_err(|error| failed(&error))?;
+            repository.create_field(SAMPLE_ACCOUNT, &field, None).await.map_err(|error| failed(&error))?;
         }
     }
     let first_contact = async |include_archived| {
         let filter = ListFilter { include_archived, ..ListFilter::default() };
         let start = ListStart::Offset(0);
         let request = ListRequest { filter, start, limit: 1, custom_fields: CustomSelection::default() };
-        let page = repository.list_contacts(ACCOUNT, &request).await.map_err(|error| failed(&error))?;
+        let page = repository.list_contacts(SAMPLE_ACCOUNT, &request).await.map_err(|error| failed(&error))?;
         let mut contacts = page.contacts;
         contacts.try_next().await.map_err(|error| failed(&error))
     };
     let is_new = first_contact(true).await?.is_none();
-    let registry = repository.registry(ACCOUNT).await.map_err(|error| failed(&error))?;
+    let registry = repository.registry(SAMPLE_ACCOUNT).await.map_err(|error| failed(&error))?;
     let create = async |id: Uuid, fields: &'static str| {
         let patch = ContactPatch::parse_new(&parse_object(fields), &registry)
             .map_err(|_| failed(&"a sample contact is invalid"))?;
         let writes = AccountWrites {
-            account: ACCOUNT,
+            account: SAMPLE_ACCOUNT,
             registry: Arc::clone(&registry),
             actor: Some("dev".into()),
             writes: vec![Write::Create(patch.with_id(id))],

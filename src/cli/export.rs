@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use uuid::Uuid;
 
 use super::error::CliError;
-use super::open_repository::open_repository;
+use super::open_repository::open_command_database;
 use crate::config::Environment;
 use crate::contacts::Contact;
 use crate::fields::{Registry, Selection};
@@ -18,9 +18,9 @@ use crate::repository::Repository;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// Account id
+    /// Account id. Without DATABASE_URL, the default is the sample account of `contacts dev`
     #[arg(long, value_name = "UUID")]
-    account: Uuid,
+    account: Option<Uuid>,
     /// Output format: csv, which `contacts import` can read, or ndjson, one contact a line as the API returns it
     #[arg(long, value_enum)]
     format: ExportFormat,
@@ -40,16 +40,17 @@ pub(super) async fn run(environment: &Environment, arguments: &ExportArguments) 
     if arguments.spreadsheet_safe && arguments.format != ExportFormat::Csv {
         return Err(CliError::Other("--spreadsheet-safe requires --format csv".to_owned()));
     }
-    let repository = open_repository(environment).await?;
+    let database = open_command_database(environment).await?;
+    let account = database.account(arguments.account)?;
+    let repository = database.repository;
     let output = BufWriter::with_capacity(256 * 1024, io::stdout().lock());
     let written = match arguments.format {
         ExportFormat::Csv => {
             let writer = CsvWriter { output: csv::Writer::from_writer(output), arguments };
-            write_contacts(&repository, arguments.account, writer).await?
+            write_contacts(&repository, account, writer).await?
         }
         ExportFormat::Ndjson => {
-            write_contacts(&repository, arguments.account, NdjsonWriter { output, selection: Selection::default() })
-                .await?
+            write_contacts(&repository, account, NdjsonWriter { output, selection: Selection::default() }).await?
         }
     };
     match written {

@@ -43,6 +43,26 @@ impl DatabaseSettings {
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
         SettingsReader::read_group(environment, SettingsReader::read_database_settings)
     }
+
+    /// Returns whether the URL of a database is set.
+    #[must_use]
+    pub fn has_url(environment: &Environment) -> bool {
+        SettingsReader::new(environment).has_any(&["DATABASE_URL", "DATABASE_URL_FILE"])
+    }
+
+    /// Returns the settings for the database of `contacts dev`.
+    #[must_use]
+    pub fn for_dev(url: Secret, timeout: Duration) -> Self {
+        Self {
+            url,
+            max_connections: 16,
+            write_batch_max: DEFAULT_WRITE_BATCH,
+            migrate_on_start: true,
+            change_retention: DEFAULT_CHANGE_RETENTION,
+            search_index_min_contacts: DEFAULT_SEARCH_INDEX_MIN_CONTACTS,
+            timeout,
+        }
+    }
 }
 
 impl SettingsReader<'_> {

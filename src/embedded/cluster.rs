@@ -99,11 +99,21 @@ impl Cluster {
     /// Returns the URL of a database in the cluster.
     #[must_use]
     pub fn url(&self, database: &str) -> Secret {
-        let host = self.sockets.to_string_lossy();
-        Secret::new(format!(
-            "postgres://{USER}@localhost/{database}?host={}",
-            utf8_percent_encode(&host, NON_ALPHANUMERIC)
-        ))
+        socket_url(&self.sockets, database)
+    }
+
+    /// Returns the URL of a database in the cluster that another process has started in a folder. Returns `None` if no
+    /// cluster is running there.
+    #[must_use]
+    pub fn running_url(folder: &Path, database: &str) -> Option<Secret> {
+        let data = folder.canonicalize().ok()?.join("postgres");
+        let file = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+        // Lines of the file: the process id, the data folder, the start time, the port, and the folder of the socket.
+        let mut lines = file.lines();
+        let pid = Pid::from_raw(lines.next()?.trim().parse().ok()?);
+        let sockets = Path::new(lines.nth(3)?.trim());
+        let is_running = matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM));
+        (is_running && sockets.is_dir()).then(|| socket_url(sockets, database))
     }
 
     /// Creates a database, as a copy of `template` if there is one. Does nothing if the database exists.
@@ -164,6 +174,12 @@ impl Drop for Cluster {
             let _ = fs::remove_dir_all(&self.sockets);
         }
     }
+}
+
+/// Returns the URL of a database behind the socket in a folder.
+fn socket_url(sockets: &Path, database: &str) -> Secret {
+    let host = sockets.to_string_lossy();
+    Secret::new(format!("postgres://{USER}@localhost/{database}?host={}", utf8_percent_encode(&host, NON_ALPHANUMERIC)))
 }
 
 /// Locks the folder against other processes.
