@@ -63,14 +63,18 @@ Examples:
   contacts account purge 0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e";
 
 pub(super) const IMPORT: &str = "\
-Each row is created or updated by the `--match` field. Rejected rows are written to the report and do not \
-stop the others. You can stop an import at any time and run it again.
+Shows what goes where, and asks on a terminal before it writes. Encoding, separator, header row and columns are \
+detected. Refused rows are written to the report and do not stop the others: you can mend them there and \
+import the report. You can stop an import at any time and run it again.
 
 Examples:
-  contacts import people.csv --account \"$ACCOUNT\" --match external_id --map \"E-mail=email\"
-  contacts import people.csv --account \"$ACCOUNT\" --match email --dry-run
+  contacts import people.csv --account \"$ACCOUNT\"
+  contacts import people.xlsx --account \"$ACCOUNT\" --dry-run
+  contacts import people.csv --account \"$ACCOUNT\" --match email --map \"Private mail=email\" --map \"Notes=\"
 
-Exit codes: 0 all rows were imported, 1 some rows were rejected or the import failed";
+Prints one line: N created, N updated, N unchanged, N skipped, N refused
+
+Exit codes: 0 no row was refused, 1 some rows were refused or the import failed";
 
 pub(super) const EXPORT: &str = "\
 Examples:

@@ -62,16 +62,16 @@ enum Command {
     /// Print a token signed with JWT_SECRET
     #[command(after_help = help::TOKEN)]
     Token(token::TokenArguments),
-    /// Create, list and revoke API clients, which request their own tokens. Requires DATABASE_URL
+    /// Create, list and revoke API clients, which request their own tokens
     #[command(subcommand, after_help = help::CLIENT)]
     Client(client::ClientCommand),
     /// Export or remove an account with all its data. Requires DATABASE_URL
     #[command(subcommand, after_help = help::ACCOUNT)]
     Account(account::AccountCommand),
-    /// Create and update contacts from a CSV file. Requires DATABASE_URL
+    /// Create and update contacts from a CSV, Excel or vCard file
     #[command(after_help = help::IMPORT)]
     Import(import::ImportArguments),
-    /// Write all active contacts of an account to standard output. Requires DATABASE_URL
+    /// Write all active contacts of an account to standard output
     #[command(after_help = help::EXPORT)]
     Export(export::ExportArguments),
     /// Show the effective settings and check them

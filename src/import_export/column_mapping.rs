@@ -1,24 +1,16 @@
-//! Maps the columns of a CSV file to fields, and converts its rows to writes.
+//! Maps the columns of a file to fields. Every column has a target, or a reason why it is left out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cell_values;
-use super::rejected_row::RejectedRow;
-use crate::contacts::{ContactPatch, Upsert, Write};
-use crate::fields::{Field, Issues, MAX_CUSTOM_FIELDS, NewField, Registry, system};
-use crate::json::Json;
-
-/// The options that control how columns are mapped to fields.
-#[derive(Debug, Clone, Default)]
-pub struct MappingOptions {
-    /// Pairs of a header and the internal name of its field. With an empty name, the column is skipped.
-    pub maps: Vec<(String, String)>,
-    /// The unique field that identifies the contact of each row.
-    pub match_field: String,
-    /// Whether an unknown header creates a text field.
-    pub create_fields: bool,
-}
+use super::cell_values::{CellRules, DateEvidence, DateRule};
+use super::column_target::{ColumnTarget, LeftOut, MatchRank};
+use super::header_meaning::{HeaderMeaning, find_meaning};
+use super::header_name::comparable_name;
+use super::mapping_options::{AllowedWrites, MappingOptions, RowRules};
+use super::match_fields::find_match_columns;
+use super::new_fields::define_field;
+use super::table_sample::TableSample;
+use crate::fields::{Field, FieldId, Kind, MAX_CUSTOM_FIELDS, NewField, Registry, system};
 
 /// The reasons why a header cannot be mapped, one line for each problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,53 +20,59 @@ pub struct HeaderError(pub Vec<String>);
 /// The columns of a file, mapped to the fields of one version of an account's registry.
 #[derive(Debug)]
 pub struct ColumnMapping {
-    registry: Arc<Registry>,
-    columns: Vec<Column>,
-    /// The index of the column that identifies the contact.
-    match_column: usize,
+    pub(super) registry: Arc<Registry>,
+    pub(super) targets: Vec<ColumnTarget>,
+    /// The columns that identify the contact of a row, in order.
+    pub(super) match_columns: Vec<usize>,
+    /// Whether several columns are mapped to unique fields, so that rows can clash with each other.
+    pub(super) has_several_keys: bool,
+    pub(super) row_rules: RowRules,
     new_fields: Vec<NewField>,
-    skipped_columns: Vec<String>,
-}
-
-/// The target of a column.
-#[derive(Debug, Clone)]
-enum Column {
-    /// An existing field.
-    Field(Arc<Field>),
-    /// A field that does not exist yet. Its cells are only validated.
-    NewField(Box<Field>),
-    /// No target: the cells are ignored.
-    Skipped,
 }
 
 impl ColumnMapping {
-    /// Maps the columns of a header to fields.
+    /// Maps the columns of a header to fields. `sample` has the first rows.
     ///
     /// # Errors
-    /// Lists every problem: unknown headers, two columns for one field, no column for the match field, and invalid
-    /// `options`.
-    pub fn new(header: &[String], options: &MappingOptions, registry: &Arc<Registry>) -> Result<Self, HeaderError> {
-        let mut mapper =
-            HeaderMapper { options, registry, new_fields: vec![], skipped_columns: vec![], problems: vec![] };
-        mapper.check_maps(header);
-        let columns = header.iter().enumerate().map(|(index, name)| mapper.map_column(index, name.trim()));
-        let columns: Vec<_> = columns.collect();
-        mapper.check_duplicates(&columns);
-        let match_column = mapper.find_match_column(&columns);
-        mapper.check_field_limit();
-        let HeaderMapper { new_fields, skipped_columns, problems, .. } = mapper;
-        match match_column {
-            Some(match_column) if problems.is_empty() => {
-                Ok(Self { registry: Arc::clone(registry), columns, match_column, new_fields, skipped_columns })
-            }
-            _ => Err(HeaderError(problems)),
+    /// Lists every problem: invalid `options`, no column that can be imported, no column for a match field, and dates that
+    /// have two meanings.
+    pub fn new(
+        header: &[String],
+        sample: &TableSample,
+        options: &MappingOptions,
+        registry: &Arc<Registry>,
+    ) -> Result<Self, HeaderError> {
+        let mut mapper = HeaderMapper { header, sample, options, registry, new_fields: vec![], problems: vec![] };
+        mapper.check_choices();
+        let meanings: Vec<_> =
+            (0..header.len()).map(|index| find_meaning(index, header, options, sample, registry)).collect();
+        let targets = mapper.choose_targets(&meanings);
+        let match_columns = find_match_columns(&targets, &options.match_fields, registry);
+        let match_columns = match_columns.unwrap_or_else(|problems| {
+            mapper.problems.extend(problems);
+            vec![]
+        });
+        mapper.check_targets(&targets);
+        let HeaderMapper { new_fields, problems, .. } = mapper;
+        if !problems.is_empty() {
+            return Err(HeaderError(problems));
         }
+        let is_key = |target: &&ColumnTarget| matches!(target, ColumnTarget::Field(field, _) if field.unique);
+        let has_several_keys = targets.iter().filter(is_key).count() > 1;
+        let registry = Arc::clone(registry);
+        Ok(Self { registry, targets, match_columns, has_several_keys, row_rules: options.row_rules, new_fields })
     }
 
     /// Returns the registry to whose fields the columns were mapped.
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Returns which contacts the import writes.
+    #[must_use]
+    pub fn allowed_writes(&self) -> AllowedWrites {
+        self.row_rules.writes
     }
 
     /// Returns the fields that must be created before the rows are written.
@@ -84,203 +82,180 @@ impl ColumnMapping {
     pub fn new_fields(&self) -> &[NewField] {
         &self.new_fields
     }
-
-    /// Returns the headers of the columns that are skipped because their fields are read-only.
-    #[must_use]
-    pub fn skipped_columns(&self) -> &[String] {
-        &self.skipped_columns
-    }
-
-    /// Converts a row to an upsert by the match field.
-    ///
-    /// # Errors
-    /// Lists every invalid cell of the row.
-    pub fn parse_row<'a>(&self, cells: impl ExactSizeIterator<Item = &'a str>) -> Result<Write, RejectedRow> {
-        if cells.len() != self.columns.len() {
-            return Err(RejectedRow::for_cell_count(cells.len(), self.columns.len()));
-        }
-        let (mut changes, mut match_value, mut issues) = (Vec::with_capacity(self.columns.len()), None, vec![]);
-        for (index, (column, text)) in self.columns.iter().zip(cells).enumerate() {
-            match column {
-                Column::Skipped => {}
-                Column::NewField(field) => issues.extend(cell_values::parse(field, text).err()),
-                Column::Field(field) => match cell_values::parse(field, text) {
-                    Ok(None) => {}
-                    Ok(value) if index == self.match_column => match_value = value,
-                    Ok(value) => changes.push((field.id, value)),
-                    Err(issue) => issues.push(issue),
-                },
-            }
-        }
-        match (&self.columns[self.match_column], match_value) {
-            (Column::Field(field), Some(match_value)) if issues.is_empty() => {
-                let upsert = Upsert::new(field, match_value, ContactPatch::new(changes));
-                upsert.map(Write::Upsert).map_err(|issue| RejectedRow::from_issues(&[issue]))
-            }
-            (Column::Field(field), None) if issues.iter().all(|issue| issue.field != field.internal_name) => {
-                Err(RejectedRow::for_missing_match_value(&field.internal_name, &issues))
-            }
-            _ => Err(RejectedRow::from_issues(&issues)),
-        }
-    }
 }
 
-/// Maps the columns of a header one by one, and collects the problems.
+/// Maps the columns of a header, and collects the problems.
 struct HeaderMapper<'a> {
+    header: &'a [String],
+    sample: &'a TableSample,
     options: &'a MappingOptions,
     registry: &'a Registry,
     new_fields: Vec<NewField>,
-    skipped_columns: Vec<String>,
     problems: Vec<String>,
 }
 
 impl HeaderMapper<'_> {
-    /// Reports each `--map` whose header is not in the file.
-    fn check_maps(&mut self, header: &[String]) {
-        for (mapped, name) in &self.options.maps {
-            if !header.iter().any(|header| header.trim() == mapped) {
-                self.problems.push(format!("--map \"{mapped}={name}\": the file has no column \"{mapped}\""));
-            }
-        }
-    }
-
-    /// Returns the target of a column. Records a problem if there is none.
-    fn map_column(&mut self, index: usize, header: &str) -> Column {
-        let mapped = self.options.maps.iter().find(|(mapped, _)| mapped == header).map(|(_, name)| name.as_str());
-        match mapped.unwrap_or(header) {
-            "" if mapped.is_some() => Column::Skipped,
-            "" => self.reject(format!("Column {} has no header. Give it the name of a field", index + 1)),
-            name => match self.registry.get(name) {
-                Some(field) if field.writable => Column::Field(Arc::clone(field)),
-                Some(_) => self.skip_read_only(header, mapped),
-                None if system::is_system_owned(name) => self.skip_read_only(header, mapped),
-                None if self.options.create_fields => self.map_to_new_field(header, mapped),
-                None => self.reject_unknown(header, mapped),
-            },
-        }
-    }
-
-    /// Records a problem. The column counts as skipped, so that the other columns can be checked.
-    fn reject(&mut self, problem: String) -> Column {
-        self.problems.push(problem);
-        Column::Skipped
-    }
-
-    /// Skips a read-only column, because exported files contain such columns. An explicit `--map` to one is a problem.
-    fn skip_read_only(&mut self, header: &str, mapped: Option<&str>) -> Column {
-        if let Some(name) = mapped {
-            return self.reject(format!("--map \"{header}={name}\": {name} is read-only and cannot be imported"));
-        }
-        self.skipped_columns.push(header.to_owned());
-        Column::Skipped
-    }
-
-    /// Records that a header names no field, and how to fix it.
-    fn reject_unknown(&mut self, header: &str, mapped: Option<&str>) -> Column {
-        let name = mapped.unwrap_or(header);
-        if let Some(message) = self.registry.unsupported_message(name) {
-            return self.reject(format!("Cannot import column \"{header}\": the field {name} {message}"));
-        }
-        if let Some(name) = mapped {
-            return self.reject(format!("--map \"{header}={name}\": the account has no field {name}"));
-        }
-        if header.contains([';', '\t']) {
-            return self.reject(format!("Unknown column \"{header}\". Columns must be separated by commas"));
-        }
-        let field = self.similar_field(header).unwrap_or("FIELD");
-        self.reject(format!(
-            "Unknown column \"{header}\". Map it (--map \"{header}={field}\"), skip it (--map \"{header}=\"), \
-             or use --create-fields"
-        ))
-    }
-
-    /// Returns the writable field whose name has the letters and digits of this header: `email` for `E-Mail`.
-    fn similar_field(&self, header: &str) -> Option<&str> {
-        let name = field_definition(header, None).ok()?.internal_name.replace('_', "");
-        let mut writable = self.registry.fields().iter().filter(|field| field.writable);
-        let similar = writable.find(|field| field.internal_name.replace('_', "") == name);
-        similar.map(|field| field.internal_name.as_str())
-    }
-
-    /// Maps a header to a new text field, or to the text field that an earlier import of the same file has created.
-    fn map_to_new_field(&mut self, header: &str, mapped: Option<&str>) -> Column {
-        let new = match field_definition(header, mapped) {
-            Ok(new) => new,
-            Err(issues) => {
-                let problem = issues.first().map(|issue| format!("{} {}", issue.field, issue.message));
-                let problem = problem.unwrap_or_default();
-                return self.reject(format!("Cannot create a field for column \"{header}\": {problem}"));
-            }
+    /// Reports each choice whose column is not in the file.
+    fn check_choices(&mut self) {
+        let has_column = |is_for: &dyn Fn(usize, &str) -> bool| {
+            self.header.iter().enumerate().any(|(index, header)| is_for(index, header.trim()))
         };
-        match self.registry.get(&new.internal_name) {
-            Some(field) if field.writable && field.label == new.label && !field.system => {
-                Column::Field(Arc::clone(field))
+        for map in &self.options.maps {
+            if !has_column(&|index, header| map.is_for(index, header)) {
+                let (column, name) = (&map.column, &map.choice);
+                self.problems.push(format!("--map \"{column}={name}\": the file has no column \"{column}\""));
             }
-            Some(existing) => {
-                let name = &existing.internal_name;
-                self.reject(format!(
-                    "Cannot create a field for column \"{header}\": the field {name} already exists. \
-                     To import into it, use --map \"{header}={name}\""
-                ))
+        }
+        for choice in &self.options.field_types {
+            if !has_column(&|index, header| choice.is_for(index, header)) {
+                let (column, kind) = (&choice.column, choice.choice.as_str());
+                self.problems.push(format!("--field-type \"{column}={kind}\": the file has no column \"{column}\""));
             }
-            None => self.add_new_field(header, new),
         }
     }
 
-    /// Adds a field to the fields to create. Records a problem if its name is too similar to another name. Two columns of
-    /// one new field are reported by [`Self::check_duplicates`].
-    fn add_new_field(&mut self, header: &str, new: NewField) -> Column {
-        let is_equal = |other: &&str| *other == new.internal_name;
-        let similar = self.registry.get_similar(&new.internal_name).map(|field| field.internal_name.as_str());
-        let mut new_names = self.new_fields.iter().map(|other| other.internal_name.as_str());
-        let similar = similar.or_else(|| new_names.find(|name| new.has_similar_name(name)));
-        if let Some(similar) = similar.filter(|similar| !is_equal(similar)) {
-            let name = &new.internal_name;
-            return self.reject(format!(
-                "Cannot create a field for column \"{header}\": its name {name} differs from {similar} only in \
-                 underscores before digits. Choose another name with --map \"{header}=NAME\""
+    /// Chooses the target of each column. Of several columns for one field, the best one counts.
+    fn choose_targets(&mut self, meanings: &[HeaderMeaning]) -> Vec<ColumnTarget> {
+        let mut targets = Vec::with_capacity(meanings.len());
+        for (index, meaning) in meanings.iter().enumerate() {
+            let target = match meaning {
+                HeaderMeaning::Field(field, rank) => self.field_or_left_out(index, field, *rank, meanings),
+                HeaderMeaning::FullName(_) | HeaderMeaning::Name => self.name_target(index, meanings),
+                HeaderMeaning::NewField(name) => self.new_field(index, name.as_deref()),
+                HeaderMeaning::LeftOut(reason) => ColumnTarget::LeftOut(reason.clone()),
+                HeaderMeaning::Invalid(problem) => self.reject(problem.clone()),
+            };
+            targets.push(target);
+        }
+        targets
+    }
+
+    /// Records a problem. The column counts as left out, so that the other columns can be checked.
+    fn reject(&mut self, problem: String) -> ColumnTarget {
+        self.problems.push(problem);
+        ColumnTarget::LeftOut(LeftOut::Unknown)
+    }
+
+    fn field_or_left_out(
+        &mut self,
+        index: usize,
+        field: &Arc<Field>,
+        rank: MatchRank,
+        meanings: &[HeaderMeaning],
+    ) -> ColumnTarget {
+        let winner = self.best_column(field.id, meanings).unwrap_or(index);
+        if winner == index {
+            let rules = self.cell_rules(index, field.kind);
+            return ColumnTarget::Field(Arc::clone(field), rules);
+        }
+        let name = &field.internal_name;
+        if rank == MatchRank::Chosen {
+            let (first, second) = (winner + 1, index + 1);
+            return self.reject(format!("Columns {first} and {second} are both mapped to {name}"));
+        }
+        ColumnTarget::LeftOut(LeftOut::OtherColumn(name.clone(), winner))
+    }
+
+    /// Returns the column whose header names a field in the best way. A column without values counts only if no other
+    /// column has values, unless it has the internal name of the field.
+    fn best_column(&self, field: FieldId, meanings: &[HeaderMeaning]) -> Option<usize> {
+        let candidates = meanings.iter().enumerate().filter_map(|(index, meaning)| match meaning {
+            HeaderMeaning::Field(named, rank) if named.id == field => {
+                let is_empty = *rank > MatchRank::InternalName && !self.sample.has_values(index);
+                Some((is_empty, *rank, index))
+            }
+            _ => None,
+        });
+        candidates.min().map(|(_, _, index)| index)
+    }
+
+    /// Returns the target of a column with complete names. Beside a column with one part of the name, `Name` is the other
+    /// part.
+    fn name_target(&mut self, index: usize, meanings: &[HeaderMeaning]) -> ColumnTarget {
+        let is_name = |meaning: &HeaderMeaning| matches!(meaning, HeaderMeaning::FullName(_) | HeaderMeaning::Name);
+        let rank = |index: usize| match &meanings[index] {
+            HeaderMeaning::FullName(MatchRank::Chosen) => 0,
+            _ if self.sample.has_values(index) => 1,
+            _ => 2,
+        };
+        let columns = (0..meanings.len()).filter(|index| is_name(&meanings[*index]));
+        let winner = columns.min_by_key(|index| (rank(*index), *index)).unwrap_or(index);
+        if winner != index {
+            return ColumnTarget::LeftOut(LeftOut::OtherColumn("the name".to_owned(), winner));
+        }
+        let (first, last) =
+            (self.name_column(system::FIRST_NAME, meanings), self.name_column(system::LAST_NAME, meanings));
+        let part = match (&meanings[index], first, last) {
+            (HeaderMeaning::Name, Some(_), None) => Some(system::LAST_NAME),
+            (HeaderMeaning::Name, None, Some(_)) => Some(system::FIRST_NAME),
+            _ => None,
+        };
+        match part.and_then(|part| self.registry.by_id(part)) {
+            Some(field) => ColumnTarget::Field(Arc::clone(field), CellRules::default()),
+            None => ColumnTarget::FullName,
+        }
+    }
+
+    /// Returns the column of a part of the name, if the column has values.
+    fn name_column(&self, field: FieldId, meanings: &[HeaderMeaning]) -> Option<usize> {
+        self.best_column(field, meanings).filter(|index| self.sample.rows == 0 || self.sample.has_values(*index))
+    }
+
+    fn new_field(&mut self, index: usize, chosen_name: Option<&str>) -> ColumnTarget {
+        let header = self.header[index].trim();
+        let is_same = |other: &String| comparable_name(other) == comparable_name(header);
+        if let Some(first) = self.header[..index].iter().position(is_same).filter(|_| chosen_name.is_none()) {
+            return ColumnTarget::LeftOut(LeftOut::OtherColumn(format!("\"{header}\""), first));
+        }
+        let defined =
+            define_field((index, header), chosen_name, self.options, self.sample, (self.registry, &self.new_fields));
+        match defined {
+            Ok(new) => {
+                let rules = self.cell_rules(index, new.kind);
+                let field = new.clone().into_unsaved();
+                self.new_fields.push(new);
+                ColumnTarget::NewField(Box::new(field), rules)
+            }
+            Err(problem) => self.reject(problem),
+        }
+    }
+
+    /// Returns how the cells of a column are read. Records a problem if its dates have two meanings.
+    fn cell_rules(&mut self, index: usize, kind: Kind) -> CellRules {
+        let dates = match (kind, self.options.date_format) {
+            (Kind::Date | Kind::Datetime, Some(format)) => format.rule(),
+            (Kind::Date | Kind::Datetime, None) => match self.sample.date_evidence(index) {
+                DateEvidence::Order(order) => DateRule::Ordered(order),
+                DateEvidence::Clear => DateRule::Unambiguous,
+                DateEvidence::Ambiguous => {
+                    let (header, value) = (self.header[index].trim(), self.sample.ambiguous_date(index));
+                    self.problems.push(format!(
+                        "Column \"{header}\": {} can be day/month or month/day. Say which with \
+                         --date-format dd/mm/yyyy or --date-format mm/dd/yyyy",
+                        value.unwrap_or("a date")
+                    ));
+                    DateRule::Unambiguous
+                }
+            },
+            _ => DateRule::Unambiguous,
+        };
+        let decimal_sign = if kind == Kind::Number { self.sample.decimal_sign(index) } else { Default::default() };
+        CellRules { dates, decimal_sign }
+    }
+
+    /// Reports a file of which no column can be imported, and too many new fields.
+    fn check_targets(&mut self, targets: &[ColumnTarget]) {
+        let is_left_out = |target: &ColumnTarget| matches!(target, ColumnTarget::LeftOut(_));
+        if self.problems.is_empty() && targets.iter().all(is_left_out) {
+            let headers: Vec<_> = self.header.iter().map(|header| format!("\"{}\"", header.trim())).collect();
+            let first = self.header.first().map(|header| header.trim()).filter(|header| !header.is_empty());
+            self.problems.push(format!(
+                "No column names a field: {}. The first row must name the columns. Map a column with \
+                 --map \"{}=email\", or see the fields in docs/api-reference.md#system-fields",
+                headers.join(", "),
+                first.unwrap_or("#1")
             ));
         }
-        let field = new.clone().into_unsaved();
-        self.new_fields.push(new);
-        Column::NewField(Box::new(field))
-    }
-
-    /// Reports each field that has more than one column, because it is unclear which column to import.
-    fn check_duplicates(&mut self, columns: &[Column]) {
-        let mut first_columns = HashMap::new();
-        for (number, column) in (1..).zip(columns) {
-            let name = match column {
-                Column::Field(field) => &field.internal_name,
-                Column::NewField(field) => &field.internal_name,
-                Column::Skipped => continue,
-            };
-            let first: usize = *first_columns.entry(name).or_insert(number);
-            if first != number {
-                self.problems.push(format!("Columns {first} and {number} are both mapped to {name}"));
-            }
-        }
-    }
-
-    /// Returns the index of the column that is mapped to the match field.
-    fn find_match_column(&mut self, columns: &[Column]) -> Option<usize> {
-        let name = &self.options.match_field;
-        let is_unique = |field: &Arc<Field>| field.unique && field.writable;
-        if !self.registry.get(name).is_some_and(is_unique) {
-            let names: Vec<_> = self.registry.unique_fields().iter().map(|field| &*field.internal_name).collect();
-            self.problems.push(format!("--match {name}: not a unique field. Choose {}", join_with_or(&names)));
-            return None;
-        }
-        let is_match = |column: &Column| matches!(column, Column::Field(field) if field.internal_name == *name);
-        let index = columns.iter().position(is_match);
-        if index.is_none() {
-            self.problems.push(format!("No column is mapped to {name}, which --match needs"));
-        }
-        index
-    }
-
-    /// Reports a problem if the new fields exceed the maximum number of custom fields of an account.
-    fn check_field_limit(&mut self) {
         let existing = self.registry.fields().iter().filter(|field| !field.system).count();
         let new = self.new_fields.len();
         if existing + new > MAX_CUSTOM_FIELDS {
@@ -290,21 +265,6 @@ impl HeaderMapper<'_> {
             ));
         }
     }
-}
-
-/// Returns `a`, `a or b`, or `a, b or c`.
-fn join_with_or(names: &[&str]) -> String {
-    match names {
-        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-        _ => names.concat(),
-    }
-}
-
-/// Returns the definition of a text field for a header.
-fn field_definition(header: &str, internal_name: Option<&str>) -> Result<NewField, Issues> {
-    let mut body = vec![("label".into(), Json::String(header.into())), ("type".into(), Json::String("text".into()))];
-    body.extend(internal_name.map(|name| ("internal_name".into(), Json::String(name.into()))));
-    NewField::parse(&body)
 }
 
 #[cfg(test)]

@@ -1,13 +1,55 @@
-//! CSV import and export (docs/api-reference.md#command-line): maps the columns of a file to fields, converts rows to
-//! writes, and converts contacts to rows.
+//! Import and export of contacts (docs/import.md): recognizes files, maps their columns to fields, converts rows to writes,
+//! and converts contacts to rows.
 //!
 //! This module does no I/O. The rules for values and writes are in `fields` and `contacts`.
+//!
+//! | step of an import | files |
+//! |---|---|
+//! | Recognize the file | `file_format`, `text_encoding`, `text_layout`, `vcard` |
+//! | Find the meaning of its headers | `header_name`, `field_aliases`, `header_meaning` |
+//! | Map its columns to fields | `table_sample`, `column_mapping`, `match_fields`, `new_fields`, `column_description` |
+//! | Convert its rows | `row_parser`, `cell_values`, `full_name`, `row_hash`, `refused_row` |
 
 mod cell_values;
+mod column_description;
 mod column_mapping;
+mod column_target;
 mod export_rows;
-mod rejected_row;
+mod field_aliases;
+mod file_format;
+mod full_name;
+mod header_meaning;
+mod header_name;
+mod mapping_options;
+mod match_fields;
+mod new_fields;
+mod parsed_row;
+mod refused_row;
+mod row_hash;
+mod row_parser;
+mod table_sample;
+mod text_encoding;
+mod text_layout;
+mod vcard;
 
-pub use column_mapping::{ColumnMapping, HeaderError, MappingOptions};
+use crate::fields::Registry;
+
+pub use column_description::ColumnDescription;
+pub use column_mapping::{ColumnMapping, HeaderError};
 pub use export_rows::{export_cells, export_header};
-pub use rejected_row::RejectedRow;
+pub use file_format::FileFormat;
+pub use header_meaning::{REPORT_HEADERS, is_report};
+pub use mapping_options::{AllowedWrites, ColumnChoice, DateFormat, MappingOptions, OnBadCell, RowRules, WithoutKey};
+pub use parsed_row::{ParsedRow, RowAction};
+pub use refused_row::RefusedRow;
+pub use row_hash::RowHash;
+pub use table_sample::TableSample;
+pub use text_encoding::TextEncoding;
+pub use text_layout::TextLayout;
+pub use vcard::{VCARD_HEADERS, VCardContent, parse_vcard};
+
+/// Returns whether a header names a field of the account. It is a sign of a header row.
+#[must_use]
+pub fn is_known_header(header: &str, registry: &Registry) -> bool {
+    header_meaning::is_known_header(header, registry)
+}

@@ -227,6 +227,28 @@ const MAKE_ROWS_OLD: &str = "UPDATE changes SET at = now() - interval '90 days';
 const COUNT_OLD_ROWS: &str = "SELECT (SELECT count(*) - 1 FROM changes) + (SELECT count(*) FROM idempotency_keys) \
                              + (SELECT count(*) FROM fields WHERE deleted_at IS NOT NULL)";
 
+/// Imports rows without a key: new ones, refused ones, and ones whose contact is archived.
+fn import_rows_without_key(runtime: &Runtime, folder: &TempDir, app: &str, superuser: &str) {
+    fs::write(folder.path().join("keyless.csv"), "first_name,phone\nKeyless,123\n,456\n").unwrap();
+    for (arguments, expected) in [
+        (&["--dry-run"][..], "1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"),
+        (&[], "1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"),
+        (&[], "0 created, 0 updated, 1 unchanged, 0 skipped, 1 refused"),
+        (&["archive"], "1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"),
+    ] {
+        let mut command = program(folder);
+        command.args(["import", "keyless.csv", "--account", ACCOUNT]).env("DATABASE_URL", app);
+        if arguments == ["archive"] {
+            let archive = "UPDATE contacts SET archived_at = now() WHERE first_name = 'Keyless'";
+            runtime.block_on(async { sqlx::raw_sql(archive).execute(&mut connect(superuser).await).await.unwrap() });
+        } else {
+            command.args(arguments);
+        }
+        let printed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(printed.starts_with(expected), "{arguments:?}: {printed}");
+    }
+}
+
 /// Runs every operation on the migrated database at `app`. `superuser` is a URL of the same database.
 pub fn run_every_operation(runtime: &Runtime, folder: &TempDir, app: &str, superuser: &str) {
     let address = free_address();
@@ -261,6 +283,7 @@ pub fn run_every_operation(runtime: &Runtime, folder: &TempDir, app: &str, super
         app,
         &["import", "people.csv", "--account", ACCOUNT, "--match", "external_id", "--create-fields"],
     );
+    import_rows_without_key(runtime, folder, app, superuser);
     assert!(run_command(folder, app, &["export", "--account", ACCOUNT, "--format", "csv"]).contains("Mary"));
     assert!(run_command(folder, app, &["client", "list"]).contains("Sync"));
     run_command(folder, app, &["client", "revoke", value("client_id: ")]);

@@ -4,24 +4,33 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::csv_rows::CsvRow;
-use crate::contacts::{Write, WriteOutcome};
-use crate::fields::CustomSelection;
-use crate::import_export::{ColumnMapping, RejectedRow};
+use super::key_lines::KeyLines;
+use super::row::{ImportRow, RowProblem};
+use super::tally::{ReportedRow, Tally};
+use crate::contacts::{Collision, UniqueKey, Write, WriteOutcome, WriteRejection};
+use crate::fields::{CustomSelection, FieldId};
+use crate::import_export::{AllowedWrites, ColumnMapping, RefusedRow, RowAction, RowHash};
 use crate::repository::{AccountWrites, Atomicity, ContentMemory};
 
 /// Consecutive rows of a file, and the writes for them.
 pub(super) struct Chunk {
-    rows: Vec<CsvRow>,
-    /// The number of bytes of the file up to the end of this chunk.
+    rows: Vec<ImportRow>,
+    /// How far the file was read at the end of this chunk.
     pub(super) end_offset: u64,
+    /// The rows that are not imported, because they belong to no contact.
+    pub(super) left_out: Vec<ImportRow>,
     pub(super) checked: CheckedRows,
 }
 
 impl Chunk {
-    pub(super) fn new(rows: Vec<CsvRow>, end_offset: u64, columns: &Arc<ColumnMapping>) -> Self {
+    pub(super) fn new(
+        rows: Vec<ImportRow>,
+        left_out: Vec<ImportRow>,
+        end_offset: u64,
+        columns: &Arc<ColumnMapping>,
+    ) -> Self {
         let checked = CheckedRows::from_rows(&rows, columns);
-        Self { rows, end_offset, checked }
+        Self { rows, end_offset, left_out, checked }
     }
 
     /// Returns the number of rows.
@@ -37,7 +46,8 @@ impl Chunk {
     /// Splits off the second half of the rows. The writes of both halves have to be created again.
     pub(super) fn split_off_half(&mut self) -> Self {
         let checked = CheckedRows::from_rows(&[], &self.checked.columns);
-        Self { rows: self.rows.split_off(self.rows.len() / 2), end_offset: self.end_offset, checked }
+        let rows = self.rows.split_off(self.rows.len() / 2);
+        Self { rows, end_offset: self.end_offset, left_out: vec![], checked }
     }
 
     /// Takes the writes for the rows out of the chunk. [`Self::recheck`] creates them again.
@@ -60,75 +70,128 @@ impl Chunk {
     pub(super) fn recheck(&mut self, columns: &Arc<ColumnMapping>) {
         self.checked = CheckedRows::from_rows(&self.rows, columns);
     }
+
+    /// Counts the rows by result. `outcomes` are the outcomes of the writes.
+    pub(super) fn tally(&self, outcomes: &[WriteOutcome], key_lines: &mut KeyLines) -> Tally {
+        let mut tally = Tally { skipped: self.checked.skipped, ..Tally::default() };
+        tally.other_values.extend(self.checked.other_values.iter().cloned());
+        for (row, reason) in &self.checked.refused {
+            tally.refused.push(self.report(*row, reason.clone()));
+        }
+        for (origin, outcome) in self.checked.origins.iter().zip(outcomes) {
+            let line = self.rows[origin.row].line;
+            match outcome {
+                Ok(written) if written.created => tally.created += 1,
+                Ok(written) if written.changed_at.is_none() => tally.unchanged += 1,
+                Ok(_) => tally.updated += 1,
+                Err(rejected) if self.rules_out(origin, &rejected.reason) => tally.skipped += 1,
+                Err(rejected) => {
+                    let line_of = |collision: &Collision| key_lines.line_of_field(&origin.keys, collision.field);
+                    let registry = self.checked.columns.registry();
+                    let reason = RefusedRow::from_write_rejection(&rejected.reason, registry, line_of);
+                    tally.refused.push(self.report(origin.row, reason));
+                    continue;
+                }
+            }
+            if let Some(skipped) = &origin.skipped_cells {
+                tally.skipped_cells.push(self.report(origin.row, skipped.clone()));
+            }
+            key_lines.add(&origin.keys, line);
+        }
+        tally.refused.sort_by_key(|refused| refused.line);
+        tally
+    }
+
+    /// Returns whether the options rule a row out whose write was rejected for this reason.
+    fn rules_out(&self, origin: &WriteOrigin, rejection: &WriteRejection) -> bool {
+        match (self.checked.columns.allowed_writes(), rejection) {
+            (AllowedWrites::UpdateOnly, WriteRejection::NotFound) => true,
+            (AllowedWrites::CreateOnly, WriteRejection::Duplicate(collisions)) => {
+                collisions.iter().any(|collision| Some(collision.field) == origin.match_field)
+            }
+            _ => false,
+        }
+    }
+
+    fn report(&self, row: usize, reason: RefusedRow) -> ReportedRow {
+        let row = &self.rows[row];
+        ReportedRow { line: row.line, cells: row.cells().map(str::to_owned).collect(), reason }
+    }
 }
 
 /// The writes for rows, checked against one version of the account's field registry.
 pub(super) struct CheckedRows {
     pub(super) columns: Arc<ColumnMapping>,
     pub(super) writes: Vec<Write>,
-    /// The line of the file for each write.
-    lines: Vec<u64>,
-    /// The rows that failed the check, with their lines.
-    rejected: Vec<(u64, RejectedRow)>,
+    /// The origin of each write.
+    pub(super) origins: Vec<WriteOrigin>,
+    /// The rows that failed the check, by index.
+    refused: Vec<(usize, RefusedRow)>,
+    /// The number of rows that the options rule out.
+    skipped: u64,
+    /// The values that are not stored, with their lines.
+    other_values: Vec<(u64, String)>,
+}
+
+/// The row of a write.
+pub(super) struct WriteOrigin {
+    /// The index of the row.
+    row: usize,
+    /// The field that identifies the contact.
+    match_field: Option<FieldId>,
+    /// The hash of a row without a key.
+    pub(super) hash: Option<RowHash>,
+    keys: Vec<UniqueKey>,
+    skipped_cells: Option<RefusedRow>,
 }
 
 impl CheckedRows {
-    fn from_rows(rows: &[CsvRow], columns: &Arc<ColumnMapping>) -> Self {
+    fn from_rows(rows: &[ImportRow], columns: &Arc<ColumnMapping>) -> Self {
+        let (writes, origins) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         let columns = Arc::clone(columns);
-        let (writes, lines) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let mut checked = Self { columns, writes, lines, rejected: vec![] };
-        for row in rows {
-            match row
-                .cells()
-                .ok_or_else(RejectedRow::for_invalid_encoding)
-                .and_then(|cells| checked.columns.parse_row(cells))
-            {
-                Ok(write) => {
-                    checked.writes.push(write);
-                    checked.lines.push(row.line);
+        let mut checked = Self { columns, writes, origins, refused: vec![], skipped: 0, other_values: vec![] };
+        for (index, row) in rows.iter().enumerate() {
+            let parsed = match row.problem {
+                None => checked.columns.parse_row(row.cells()),
+                Some(problem) => Err(refuse(problem)),
+            };
+            let parsed = match parsed {
+                Ok(parsed) => parsed,
+                Err(refused) => {
+                    checked.refused.push((index, refused));
+                    continue;
                 }
-                Err(rejected) => checked.rejected.push((row.line, rejected)),
-            }
+            };
+            checked.other_values.extend(parsed.other_values.into_iter().map(|values| (row.line, values)));
+            let (write, match_field, hash) = match parsed.action {
+                RowAction::Write(write, field) => (write, Some(field), None),
+                RowAction::CreateWithoutKey(patch, hash) => (Write::Create(patch), None, Some(hash)),
+                RowAction::Skip => {
+                    checked.skipped += 1;
+                    continue;
+                }
+            };
+            checked.writes.push(write);
+            let (keys, skipped_cells) = (parsed.keys, parsed.skipped_cells);
+            checked.origins.push(WriteOrigin { row: index, match_field, hash, keys, skipped_cells });
         }
         checked
     }
 
-    /// Counts the rows by result. `outcomes` are the outcomes of the writes.
-    pub(super) fn tally(&self, outcomes: &[WriteOutcome]) -> Tally {
-        let mut tally = Tally { rejected: self.rejected.clone(), ..Tally::default() };
-        for (line, outcome) in self.lines.iter().zip(outcomes) {
-            match outcome {
-                Ok(written) if written.created => tally.created += 1,
-                Ok(written) if written.changed_at.is_none() => tally.unchanged += 1,
-                Ok(_) => tally.updated += 1,
-                Err(rejected) => {
-                    tally
-                        .rejected
-                        .push((*line, RejectedRow::from_write_rejection(&rejected.reason, self.columns.registry())));
-                }
-            }
-        }
-        tally.rejected.sort_by_key(|(line, _)| *line);
-        tally
+    /// Returns whether any row has to be written.
+    pub(super) fn has_writes(&self) -> bool {
+        !self.writes.is_empty()
     }
 }
 
-/// The number of rows by result, and the rejected rows.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) created: u64,
-    pub(super) updated: u64,
-    pub(super) unchanged: u64,
-    /// The rejected rows, each with the line on which it begins, in the order of the file.
-    pub(super) rejected: Vec<(u64, RejectedRow)>,
-}
-
-impl Tally {
-    /// Adds the rows that follow these rows in the file.
-    pub(super) fn append(&mut self, following: Self) {
-        self.created += following.created;
-        self.updated += following.updated;
-        self.unchanged += following.unchanged;
-        self.rejected.extend(following.rejected);
+/// Returns the refusal of a row that cannot be read.
+fn refuse(problem: RowProblem) -> RefusedRow {
+    match problem {
+        RowProblem::InvalidEncoding => RefusedRow::for_invalid_encoding(),
+        RowProblem::OpenQuote(line) => RefusedRow::for_open_quote(line),
+        RowProblem::TooLarge => {
+            RefusedRow::for_too_large_row(super::csv_rows::MAX_ROW_SIZE >> 20, super::csv_rows::MAX_CELLS)
+        }
+        RowProblem::InvalidVCard(reason) => RefusedRow::for_vcard(reason),
     }
 }

@@ -2,65 +2,39 @@
 //!
 //! Uses `csv_core` because `csv::Reader` does not limit the size of a row: it loads any row into memory, and a missing
 //! closing quote turns the rest of the file into one row. Neither crate counts lines that end with CR alone, so
-//! [`LineCounter`] does.
+//! [`LineTracker`] does.
 
 use std::io::{self, Read};
 
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use encoding_rs::WINDOWS_1252;
+
+use super::line_tracker::LineTracker;
+use super::row::{ImportRow, RowProblem};
 
 /// The size of the read buffer in bytes.
 const BUFFER_SIZE: usize = 256 * 1024;
 /// The maximum size of a row in bytes. No valid contact is larger: a larger row means that a closing quote is missing.
-const MAX_ROW_SIZE: usize = 16 * 1024 * 1024;
+pub(super) const MAX_ROW_SIZE: usize = 16 * 1024 * 1024;
 /// The maximum number of cells in a row: the limit of spreadsheets, and many times the number of fields of an account.
-const MAX_CELLS: usize = 16_384;
+pub(super) const MAX_CELLS: usize = 16_384;
 
 /// The byte order mark with which some programs begin UTF-8 files. It is not part of the first cell.
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// A row of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CsvRow {
-    /// The line of the file on which the row begins, counted from 1.
-    pub(super) line: u64,
-    /// `None` if a cell is not UTF-8.
-    cells: Option<RowCells>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct RowCells {
-    /// The texts of all cells, one after another.
-    text: String,
-    /// The offset in `text` at which each cell ends.
-    ends: Vec<usize>,
-}
-
-impl CsvRow {
-    /// Returns the approximate memory use in bytes.
-    pub(super) fn memory_size(&self) -> usize {
-        let cells = self.cells.as_ref().map_or(0, |cells| cells.text.len() + size_of_val(&*cells.ends));
-        size_of::<Self>() + cells
-    }
-
-    /// Returns the cells, or `None` if a cell is not UTF-8.
-    pub(super) fn cells(&self) -> Option<impl ExactSizeIterator<Item = &str>> {
-        let cells = self.cells.as_ref()?;
-        let mut start = 0;
-        Some(cells.ends.iter().map(move |end| &cells.text[std::mem::replace(&mut start, *end)..*end]))
-    }
-}
 
 /// Reads rows from a source. Lines end with LF, CRLF or CR. Blank lines and a BOM at the start are skipped.
 pub(super) struct CsvRows<R> {
     source: R,
     parser: Box<Reader>,
+    /// Whether rows that are not UTF-8 are Windows-1252, because the rows before them are ASCII.
+    is_ascii_so_far: bool,
     buffer: Vec<u8>,
     /// The number of bytes in the buffer that were read from the source.
     filled: usize,
     /// The number of these bytes that were parsed.
     parsed: usize,
     offset: u64,
-    lines: LineCounter,
+    lines: LineTracker,
     /// The cells of the current row, one after another.
     bytes: Vec<u8>,
     /// The offset in `bytes` at which each cell ends.
@@ -68,15 +42,18 @@ pub(super) struct CsvRows<R> {
 }
 
 impl<R: Read> CsvRows<R> {
-    pub(super) fn new(source: R) -> Self {
+    /// Reads rows of cells that are separated by this byte. `is_ascii_so_far` says that the encoding is not known yet: it
+    /// is UTF-8, or Windows-1252 if that is impossible.
+    pub(super) fn new(source: R, separator: u8, is_ascii_so_far: bool) -> Self {
         Self {
             source,
-            parser: Box::new(Reader::new()),
+            parser: Box::new(ReaderBuilder::new().delimiter(separator).build()),
+            is_ascii_so_far,
             buffer: vec![0; BUFFER_SIZE],
             filled: 0,
             parsed: 0,
             offset: 0,
-            lines: LineCounter::default(),
+            lines: LineTracker::new(separator),
             bytes: vec![0; 1024],
             ends: vec![0; 64],
         }
@@ -90,9 +67,9 @@ impl<R: Read> CsvRows<R> {
     /// Returns the next row, or `None` at the end of the source.
     ///
     /// # Errors
-    /// Fails if the source cannot be read, or if a row exceeds [`MAX_ROW_SIZE`] or [`MAX_CELLS`].
-    pub(super) fn next(&mut self) -> io::Result<Option<CsvRow>> {
-        let (mut length, mut count) = (0, 0);
+    /// Fails if the source cannot be read.
+    pub(super) fn next(&mut self) -> io::Result<Option<ImportRow>> {
+        let (mut length, mut count, mut is_too_large) = (0, 0, false);
         self.lines.begin_row();
         loop {
             if self.parsed == self.filled {
@@ -102,30 +79,22 @@ impl<R: Read> CsvRows<R> {
             let (result, read, written, cells) =
                 self.parser.read_record(input, &mut self.bytes[length..], &mut self.ends[count..]);
             let input = &input[..read];
-            self.lines.count_line_ends(if self.offset == 0 { input.strip_prefix(BOM).unwrap_or(input) } else { input });
+            self.lines.read(if self.offset == 0 { input.strip_prefix(BOM).unwrap_or(input) } else { input });
             (length, count) = (length + written, count + cells);
             self.parsed += read;
             self.offset += read as u64;
             if length > MAX_ROW_SIZE || count > MAX_CELLS {
-                return Err(self.row_too_large());
+                // The rest of the row is read, but not stored.
+                (length, count, is_too_large) = (0, 0, true);
             }
             match result {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => self.bytes.resize(self.bytes.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::Record => return Ok(Some(self.row(length, count))),
+                ReadRecordResult::Record => return Ok(Some(self.row(length, count, is_too_large))),
                 ReadRecordResult::End => return Ok(None),
             }
         }
-    }
-
-    fn row_too_large(&self) -> io::Error {
-        let (line, size) = (self.lines.row_line(), MAX_ROW_SIZE / (1024 * 1024));
-        let message = format!(
-            "the row at line {line} has more than {size} MiB or more than {MAX_CELLS} cells. \
-             Check for a missing closing quote"
-        );
-        io::Error::new(io::ErrorKind::InvalidData, message)
     }
 
     /// Fills the buffer and returns the number of bytes read.
@@ -145,46 +114,36 @@ impl<R: Read> CsvRows<R> {
         Ok(filled)
     }
 
-    fn row(&self, length: usize, count: usize) -> CsvRow {
+    fn row(&mut self, length: usize, count: usize, is_too_large: bool) -> ImportRow {
+        let line = self.lines.row_line();
+        // At the end of the file, the parser completes the row although its quote is open.
+        let open_quote = self.lines.open_quote_line().map(RowProblem::OpenQuote);
+        let row =
+            if is_too_large { ImportRow::new(line, std::iter::empty()) } else { self.decode_row(line, length, count) };
+        let problem = open_quote.or(is_too_large.then_some(RowProblem::TooLarge)).or(row.problem);
+        row.with_problem(problem).after_blank_line(self.lines.follows_blank_line())
+    }
+
+    fn decode_row(&mut self, line: u64, length: usize, count: usize) -> ImportRow {
         let (bytes, ends) = (&self.bytes[..length], &self.ends[..count]);
         // The concatenation of two cells can be valid UTF-8 although the cells are not: check the boundaries too.
         let text = std::str::from_utf8(bytes).ok().filter(|text| ends.iter().all(|end| text.is_char_boundary(*end)));
-        let cells = text.map(|text| RowCells { text: text.to_owned(), ends: ends.to_vec() });
-        CsvRow { line: self.lines.row_line(), cells }
-    }
-}
-
-/// Counts lines. A CR followed by LF ends one line, even if the two bytes arrive in separate reads.
-#[derive(Debug, Default)]
-struct LineCounter {
-    /// The number of lines that have ended.
-    ended: u64,
-    is_after_cr: bool,
-    /// The number of lines that ended before the first byte of the row. `None` until that byte is read.
-    ended_before_row: Option<u64>,
-}
-
-impl LineCounter {
-    fn begin_row(&mut self) {
-        self.ended_before_row = None;
-    }
-
-    /// Counts the line ends in the next bytes of the file.
-    fn count_line_ends(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match byte {
-                b'\n' if self.is_after_cr => {}
-                b'\n' | b'\r' => self.ended += 1,
-                _ if self.ended_before_row.is_none() => self.ended_before_row = Some(self.ended),
-                _ => {}
-            }
-            self.is_after_cr = *byte == b'\r';
+        if let Some(text) = text {
+            self.is_ascii_so_far &= bytes.is_ascii();
+            return ImportRow::from_parts(line, text.to_owned(), ends.to_vec());
         }
-    }
-
-    /// Returns the line on which the row begins, counted from 1.
-    fn row_line(&self) -> u64 {
-        self.ended_before_row.unwrap_or(self.ended) + 1
+        let mut row = ImportRow::new(line, std::iter::empty());
+        let mut start = 0;
+        for end in ends {
+            let cell = &bytes[std::mem::replace(&mut start, *end)..*end];
+            if self.is_ascii_so_far {
+                row.push_cell(&WINDOWS_1252.decode_without_bom_handling(cell).0);
+            } else {
+                row.push_cell(&String::from_utf8_lossy(cell));
+                row.problem = Some(RowProblem::InvalidEncoding);
+            }
+        }
+        row
     }
 }
 
@@ -203,15 +162,18 @@ mod tests {
         }
     }
 
-    fn read_rows(source: impl Read) -> Vec<(u64, Option<Vec<String>>)> {
-        let mut rows = CsvRows::new(source);
-        std::iter::from_fn(|| rows.next().expect("the source is readable"))
-            .map(|row| (row.line, row.cells().map(|cells| cells.map(str::to_owned).collect())))
-            .collect()
+    fn read_import_rows(source: impl Read, is_ascii_so_far: bool) -> Vec<ImportRow> {
+        let mut rows = CsvRows::new(source, b',', is_ascii_so_far);
+        std::iter::from_fn(|| rows.next().expect("the source is readable")).collect()
     }
 
-    fn row(line: u64, cells: &[&str]) -> (u64, Option<Vec<String>>) {
-        (line, Some(cells.iter().map(|cell| (*cell).to_owned()).collect()))
+    fn read_rows(source: impl Read) -> Vec<(u64, Vec<String>)> {
+        let rows = read_import_rows(source, false).into_iter();
+        rows.map(|row| (row.line, row.cells().map(str::to_owned).collect())).collect()
+    }
+
+    fn row(line: u64, cells: &[&str]) -> (u64, Vec<String>) {
+        (line, cells.iter().map(|cell| (*cell).to_owned()).collect())
     }
 
     #[test]
@@ -239,36 +201,61 @@ mod tests {
     }
 
     #[test]
-    fn row_that_is_not_utf_8_has_no_cells_and_reading_continues() {
-        assert_eq!(read_rows(&b"a\n\xff\nb"[..]), [row(1, &["a"]), (2, None), row(3, &["b"])]);
+    fn row_that_is_not_utf_8_has_a_problem_and_reading_continues() {
+        let problems = |bytes: &[u8], is_ascii_so_far| -> Vec<_> {
+            read_import_rows(bytes, is_ascii_so_far).iter().map(|row| row.problem).collect()
+        };
+        let invalid = Some(RowProblem::InvalidEncoding);
+        assert_eq!(problems(b"a\n\xff\nb", false), [None, invalid, None]);
         // Each cell contains one of the two bytes of "é".
-        assert_eq!(read_rows(&b"\xc3,\xa9\n"[..]), [(1, None)]);
+        assert_eq!(problems(b"\xc3,\xa9\n", false), [invalid]);
+        assert_eq!(problems(b"a\n\xff\n", true), [None, None]);
+        assert_eq!(problems(b"\xc3\xa9\n\xff\n", true), [None, invalid]);
+        let windows = &read_import_rows(&b"a\nM\xfcller,x\n"[..], true)[1];
+        assert_eq!(windows.cells().collect::<Vec<_>>(), ["Müller", "x"]);
     }
 
     #[test]
-    fn row_without_an_end_is_an_error_with_its_line() {
-        let endless = io::repeat(b'x').take(40 * 1024 * 1024);
-        let mut rows = CsvRows::new(io::Cursor::new("a\n\"").chain(endless));
-        assert!(rows.next().is_ok_and(|row| row.is_some()));
-        assert!(rows.next().is_err_and(|error| error.to_string().contains("line 2")));
-    }
-
-    #[test]
-    fn row_with_too_many_cells_is_an_error() {
-        let commas = |count| format!("a\n{}\n", ",".repeat(count));
-        assert_eq!(read_rows(commas(MAX_CELLS - 1).as_bytes())[1].1.as_ref().map(Vec::len), Some(MAX_CELLS));
-        for count in [MAX_CELLS, 40 * MAX_CELLS] {
-            let text = commas(count);
-            let mut rows = CsvRows::new(text.as_bytes());
-            assert!(rows.next().is_ok_and(|row| row.is_some()));
-            assert!(rows.next().is_err_and(|error| error.to_string().contains("16384 cells")), "{count}");
-            assert!(rows.ends.len() <= 2 * MAX_CELLS);
+    fn rest_of_the_file_after_an_open_quote_is_one_row() {
+        for text in ["a,b\n1,2\n3,\"4\n5,6\n7,8\n", "a,b\r\n1,\"2\"\r\n3,\"4\r\n5,\"\"6\r\n"] {
+            let rows = read_import_rows(OneByteReader(text.as_bytes()), false);
+            assert_eq!((rows.len(), rows[2].line, rows[2].problem), (3, 3, Some(RowProblem::OpenQuote(3))), "{text:?}");
+            assert!(rows[..2].iter().all(|row| row.problem.is_none()));
         }
+        let closed = "a\n\"x\ny\"\n\"\"\"z\"\n\"q\"r\nu\"v\n";
+        assert!(read_import_rows(closed.as_bytes(), false).iter().all(|row| row.problem.is_none()));
+        let rows = read_import_rows(io::Cursor::new("a\n1\n\"").chain(io::repeat(b'x').take(40 << 20)), false);
+        assert_eq!((rows.len(), rows[2].problem), (3, Some(RowProblem::OpenQuote(3))));
+    }
+
+    #[test]
+    fn row_that_is_too_large_has_a_problem_and_reading_continues() {
+        let text = io::Cursor::new("a\n").chain(io::repeat(b'x').take(40 << 20)).chain(&b"\nb\n"[..]);
+        let rows = read_import_rows(text, false);
+        let problems: Vec<_> = rows.iter().map(|row| (row.line, row.problem)).collect();
+        assert_eq!(problems, [(1, None), (2, Some(RowProblem::TooLarge)), (3, None)]);
+        assert_eq!(rows[2].cells().collect::<Vec<_>>(), ["b"]);
+        let commas = |count| format!("a\n{}\nb\n", ",".repeat(count));
+        for (count, problem) in [
+            (MAX_CELLS - 1, None),
+            (MAX_CELLS, Some(RowProblem::TooLarge)),
+            (40 * MAX_CELLS, Some(RowProblem::TooLarge)),
+        ] {
+            let rows = read_import_rows(commas(count).as_bytes(), false);
+            assert_eq!((rows.len(), rows[1].problem), (3, problem), "{count}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_before_a_row_are_noticed() {
+        let rows = read_import_rows(&b"a\r\nb\r\n\r\nc\n\n\nd\ne"[..], false);
+        let blank: Vec<_> = rows.iter().map(|row| row.follows_blank_line).collect();
+        assert_eq!(blank, [false, false, true, true, false]);
     }
 
     #[test]
     fn row_with_many_large_cells_is_read_completely() {
         let cells = vec!["y".repeat(10_000); 600];
-        assert_eq!(read_rows(cells.join(",").as_bytes()), [(1, Some(cells))]);
+        assert_eq!(read_rows(cells.join(",").as_bytes()), [(1, cells)]);
     }
 }

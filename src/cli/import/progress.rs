@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::plan::count_rows;
+
 /// The minimum time between two progress lines if there is no terminal.
 const PRINT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -50,27 +52,19 @@ impl ImportProgress {
         }
     }
 
-    /// Returns the number of imported rows.
-    pub(super) fn row_count(&self) -> u64 {
-        self.rows
-    }
-
-    /// Returns the time since the start.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
     /// Returns the average number of rows a second since the start.
-    pub(super) fn rate(&self) -> u64 {
+    fn rate(&self) -> u64 {
         // The cast drops the fraction.
-        (self.rows as f64 / self.elapsed().as_secs_f64().max(1e-6)) as u64
+        (self.rows as f64 / self.started.elapsed().as_secs_f64().max(1e-6)) as u64
     }
 
-    /// Removes the progress bar.
+    /// Removes the progress bar, and prints the number of rows and the speed.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        let (rows, seconds, rate) = (count_rows(self.rows), self.started.elapsed().as_secs_f64(), self.rate());
+        eprintln!("{rows} in {seconds:.1} s ({rate} rows/s)");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads and checks chunks of rows on a separate thread, while earlier chunks are written.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use super::chunk::Chunk;
-use super::csv_rows::CsvRows;
+use super::row_source::TableRows;
 use crate::import_export::ColumnMapping;
 
 /// The maximum number of rows in a chunk, which is one transaction.
@@ -32,7 +32,7 @@ impl ChunkReader {
     /// Starts the thread. `columns` is the current mapping, which can be replaced while the thread runs.
     ///
     /// The thread ends early if the `ChunkReader` is dropped.
-    pub(super) fn start<R: Read + Send + 'static>(rows: CsvRows<R>, columns: Arc<ArcSwap<ColumnMapping>>) -> Self {
+    pub(super) fn start(rows: TableRows, columns: Arc<ArcSwap<ColumnMapping>>) -> Self {
         let (send, chunks) = mpsc::channel(READ_AHEAD);
         let thread = std::thread::spawn(move || read_all(rows, &columns, &send));
         Self { chunks, thread: Some(thread) }
@@ -54,7 +54,7 @@ impl ChunkReader {
     }
 }
 
-fn read_all<R: Read>(mut rows: CsvRows<R>, columns: &ArcSwap<ColumnMapping>, chunks: &mpsc::Sender<io::Result<Chunk>>) {
+fn read_all(mut rows: TableRows, columns: &ArcSwap<ColumnMapping>, chunks: &mpsc::Sender<io::Result<Chunk>>) {
     while let Some(chunk) = read_chunk(&mut rows, columns).transpose() {
         let is_last = chunk.is_err();
         if chunks.blocking_send(chunk).is_err() || is_last {
@@ -64,7 +64,7 @@ fn read_all<R: Read>(mut rows: CsvRows<R>, columns: &ArcSwap<ColumnMapping>, chu
 }
 
 /// Reads the next chunk. Returns `None` at the end of the file.
-fn read_chunk<R: Read>(rows: &mut CsvRows<R>, columns: &ArcSwap<ColumnMapping>) -> io::Result<Option<Chunk>> {
+fn read_chunk(rows: &mut TableRows, columns: &ArcSwap<ColumnMapping>) -> io::Result<Option<Chunk>> {
     let mut chunk_rows = Vec::with_capacity(MAX_CHUNK_ROWS);
     let mut size = 0;
     while chunk_rows.len() < MAX_CHUNK_ROWS
@@ -74,20 +74,27 @@ fn read_chunk<R: Read>(rows: &mut CsvRows<R>, columns: &ArcSwap<ColumnMapping>) 
         size += row.memory_size();
         chunk_rows.push(row);
     }
-    Ok((!chunk_rows.is_empty()).then(|| Chunk::new(chunk_rows, rows.offset(), &columns.load())))
+    let left_out = rows.take_left_out();
+    let is_end = chunk_rows.is_empty() && left_out.is_empty();
+    Ok((!is_end).then(|| Chunk::new(chunk_rows, left_out, rows.offset(), &columns.load())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
+    use crate::cli::import::csv_rows::CsvRows;
+    use crate::cli::import::row_source::RowSource;
     use crate::fields::registry_fixtures as fixtures;
-    use crate::import_export::MappingOptions;
+    use crate::import_export::{MappingOptions, TableSample};
 
     fn start_reader(source: impl Read + Send + 'static) -> ChunkReader {
-        let options = MappingOptions { maps: vec![], match_field: "email".into(), create_fields: false };
-        let columns = ColumnMapping::new(&["email".to_owned()], &options, &Arc::new(fixtures::registry()))
+        let (header, sample) = (["email".to_owned()], TableSample::new(1, false));
+        let columns = ColumnMapping::new(&header, &sample, &MappingOptions::default(), &Arc::new(fixtures::registry()))
             .expect("a valid header");
-        ChunkReader::start(CsvRows::new(source), Arc::new(ArcSwap::from_pointee(columns)))
+        let rows = RowSource::Csv(CsvRows::new(Box::new(source), b',', false));
+        ChunkReader::start(TableRows::new(rows, 1), Arc::new(ArcSwap::from_pointee(columns)))
     }
 
     /// A source that panics when it is read.

@@ -8,14 +8,18 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
-use super::chunk::{Chunk, Tally};
+use super::chunk::Chunk;
+use super::import_summary::ImportSummary;
+use super::key_lines::KeyLines;
 use super::progress::ImportProgress;
 use super::read_chunks::ChunkReader;
-use super::rejected_rows_report::RejectedRowsReport;
+use super::refused_rows_report::RefusedRowsReport;
+use super::rows_without_key::RowsWithoutKey;
+use super::tally::Tally;
 use crate::cli::error::CliError;
-use crate::cli::output::print;
-use crate::import_export::{ColumnMapping, MappingOptions};
-use crate::repository::{self, Repository, StorageError, WriteError};
+use crate::fields::Kind;
+use crate::import_export::{ColumnMapping, MappingOptions, TableSample};
+use crate::repository::{FieldError, Idempotent, Repository, StorageError, WriteError, WriteOutcomes};
 
 /// The number of attempts to write a chunk while the database is down.
 ///
@@ -31,20 +35,15 @@ pub(super) struct ChunkWriter<'a> {
     pub(super) actor: Arc<str>,
     pub(super) dry_run: bool,
     pub(super) header: &'a [String],
+    pub(super) sample: &'a TableSample,
     pub(super) options: &'a MappingOptions,
     /// The mapping of the columns to the current fields of the account.
     pub(super) columns: &'a ArcSwap<ColumnMapping>,
     pub(super) progress: ImportProgress,
-    pub(super) report: &'a mut RejectedRowsReport,
-    pub(super) totals: ImportTotals,
-}
-
-/// The number of rows by result.
-#[derive(Debug, Default)]
-pub(super) struct ImportTotals {
-    created: u64,
-    updated: u64,
-    unchanged: u64,
+    pub(super) report: &'a mut RefusedRowsReport,
+    pub(super) summary: &'a mut ImportSummary,
+    pub(super) key_lines: KeyLines,
+    pub(super) rows_without_key: RowsWithoutKey,
 }
 
 impl ChunkWriter<'_> {
@@ -66,30 +65,29 @@ impl ChunkWriter<'_> {
         Ok(())
     }
 
-    /// Writes a chunk, reports its rejected rows, and counts the results.
+    /// Writes a chunk, reports its refused rows, and counts the results.
     async fn write_chunk(&mut self, mut chunk: Chunk) -> Result<(), CliError> {
-        let row_count = chunk.row_count();
+        self.create_fields(&mut chunk).await?;
+        let (row_count, end_offset) = (chunk.row_count(), chunk.end_offset);
         let tally = self.write_rows(&mut chunk).await?;
-        self.report.add(&tally.rejected)?;
-        self.totals.created += tally.created;
-        self.totals.updated += tally.updated;
-        self.totals.unchanged += tally.unchanged;
-        self.progress.advance(row_count, chunk.end_offset);
+        let mut reported: Vec<_> = tally.refused.iter().chain(&tally.skipped_cells).cloned().collect();
+        reported.sort_by_key(|row| row.line);
+        self.report.add(&reported)?;
+        self.summary.add_left_out(chunk.left_out);
+        self.summary.add(tally);
+        self.progress.advance(row_count, end_offset);
         Ok(())
     }
 
     /// Writes the rows of a chunk, and retries while the database is down.
     ///
-    /// A retry is safe even if an earlier attempt was committed, because upserts are idempotent.
+    /// A retry is safe even if an earlier attempt was committed, because upserts are idempotent, and rows without a key are
+    /// recognized.
     async fn write_rows(&mut self, chunk: &mut Chunk) -> Result<Tally, CliError> {
         let (mut attempts, mut pause) = (1, FIRST_PAUSE);
         loop {
-            match self.repository.write_contacts(chunk.take_writes(self.account, &self.actor, self.dry_run)).await {
-                Ok(repository::Idempotent::Fresh(outcomes)) => return Ok(chunk.checked.tally(&outcomes)),
-                // Only writes with an idempotency key have a stored response, and these have none.
-                Ok(repository::Idempotent::Stored(_) | repository::Idempotent::Replayed(_)) => {
-                    return Err(CliError::Other("internal error: the response of a request was returned".into()));
-                }
+            match self.try_write(chunk).await {
+                Ok(tally) => return Ok(tally),
                 Err(WriteError::RegistryChanged) => self.reload_columns().await?,
                 // The existing contacts of a chunk may be too large to be checked together in a dry run.
                 Err(WriteError::TooLarge) if chunk.row_count() > 1 => {
@@ -111,6 +109,51 @@ impl ChunkWriter<'_> {
         }
     }
 
+    async fn try_write(&mut self, chunk: &mut Chunk) -> Result<Tally, WriteError> {
+        let claimed =
+            self.rows_without_key.claim(self.repository, self.account, &mut chunk.checked, self.dry_run).await?;
+        let outcomes = if chunk.checked.has_writes() {
+            self.repository.write_contacts(chunk.take_writes(self.account, &self.actor, self.dry_run)).await?
+        } else {
+            Idempotent::Fresh(WriteOutcomes::default())
+        };
+        let outcomes = match outcomes {
+            Idempotent::Fresh(outcomes) => outcomes,
+            // Only writes with an idempotency key have a stored response, and these have none.
+            Idempotent::Stored(_) | Idempotent::Replayed(_) => WriteOutcomes::default(),
+        };
+        let mut tally = chunk.tally(&outcomes, &mut self.key_lines);
+        self.rows_without_key
+            .finish(self.repository, self.account, claimed, &outcomes, &mut tally, self.dry_run)
+            .await?;
+        Ok(tally)
+    }
+
+    /// Creates the fields of `--create-fields` before the first rows are stored.
+    async fn create_fields(&self, chunk: &mut Chunk) -> Result<(), CliError> {
+        let columns = self.columns.load_full();
+        if self.dry_run || columns.new_fields().is_empty() || !chunk.checked.has_writes() {
+            return Ok(());
+        }
+        for new in columns.new_fields() {
+            match self.repository.create_field(self.account, new, None).await {
+                Ok(_) => self.progress.print_line(&format!(
+                    "Created the {} field {}. To remove it with its values: DELETE /fields/{}",
+                    Kind::as_str(new.kind),
+                    new.internal_name,
+                    new.internal_name
+                )),
+                // Another process created the field first, or a field with a similar name. When the header is mapped again,
+                // the field is found, or a similar name is a problem.
+                Err(FieldError::Duplicate) => {}
+                Err(error) => return Err(CliError::Other(format!("could not create the fields: {error}"))),
+            }
+        }
+        self.reload_columns().await?;
+        chunk.recheck(&self.columns.load());
+        Ok(())
+    }
+
     /// Maps the columns again after the fields of the account have changed.
     ///
     /// # Errors
@@ -118,29 +161,16 @@ impl ChunkWriter<'_> {
     async fn reload_columns(&self) -> Result<(), CliError> {
         let registry = self.repository.reload_registry(self.account).await;
         let registry = registry.map_err(|error| CliError::Other(format!("could not load the fields: {error}")))?;
-        let columns = ColumnMapping::new(self.header, self.options, &registry).ok();
-        let columns = columns.filter(|columns| self.dry_run || columns.new_fields().is_empty());
-        let field_deleted =
-            || CliError::Other("a field of the file was deleted from the account. Run the import again".to_owned());
-        self.columns.store(Arc::new(columns.ok_or_else(field_deleted)?));
+        let columns = ColumnMapping::new(self.header, self.sample, self.options, &registry)
+            .map_err(|error| CliError::Other(error.to_string()))?;
+        // Before the first rows are stored, all new fields were created.
+        if !self.dry_run && !columns.new_fields().is_empty() {
+            return Err(CliError::Other(
+                "a field of the file was deleted from the account. Run the import again".to_owned(),
+            ));
+        }
+        self.columns.store(Arc::new(columns));
         Ok(())
-    }
-
-    /// Prints the number of rows by result, and the speed.
-    ///
-    /// # Errors
-    /// Fails if standard output cannot be written.
-    pub(super) fn print_summary(&self) -> Result<(), CliError> {
-        self.progress.finish();
-        let ImportTotals { created, updated, unchanged } = self.totals;
-        let rejected = self.report.row_count();
-        let (rows, rate) = (self.progress.row_count(), self.progress.rate());
-        let seconds = self.progress.elapsed().as_secs_f64();
-        let dry_run = if self.dry_run { "Dry run: nothing was written\n" } else { "" };
-        print(&format!(
-            "{created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected\n\
-             {rows} rows in {seconds:.1} s ({rate} rows/s)\n{dry_run}"
-        ))
     }
 }
 

@@ -1,101 +1,263 @@
-//! Tests of the mapping of columns.
+//! Tests of the mapping of columns, and of the conversion of rows.
 
+use super::super::column_description::ColumnDescription;
+use super::super::mapping_options::{ColumnChoice, DateFormat, OnBadCell, WithoutKey};
+use super::super::parsed_row::{ParsedRow, RowAction};
+use super::super::refused_row::RefusedRow;
 use super::*;
-use crate::contacts::UniqueKey;
-use crate::fields::{FieldId, Value, registry_fixtures as fixtures};
+use crate::contacts::{ContactPatch, PatchedValue, UniqueKey, Upsert, Write};
+use crate::fields::{FieldId, RegistryVersion, Value, registry_fixtures as fixtures};
 
-fn options(maps: &[(&str, &str)], match_field: &str, create_fields: bool) -> MappingOptions {
-    let maps = maps.iter().map(|(header, name)| ((*header).to_owned(), (*name).to_owned())).collect();
-    MappingOptions { maps, match_field: match_field.to_owned(), create_fields }
+fn options(maps: &[(&str, &str)]) -> MappingOptions {
+    let map = |(column, name): &(&str, &str)| ColumnChoice { column: (*column).into(), choice: (*name).into() };
+    MappingOptions { maps: maps.iter().map(map).collect(), ..MappingOptions::default() }
 }
 
-fn map_header(header: &[&str], options: &MappingOptions) -> Result<ColumnMapping, HeaderError> {
-    let header: Vec<_> = header.iter().map(|name| (*name).to_owned()).collect();
-    ColumnMapping::new(&header, options, &Arc::new(fixtures::registry()))
+fn by(match_field: &str) -> MappingOptions {
+    MappingOptions { match_fields: vec![match_field.to_owned()], ..MappingOptions::default() }
 }
 
-fn problems(header: &[&str], options: &MappingOptions) -> Vec<String> {
-    map_header(header, options).expect_err("an invalid header").0
+/// Maps a table: its header, and its rows as a sample.
+fn map_table(table: &[&[&str]], options: &MappingOptions, registry: Registry) -> Result<ColumnMapping, HeaderError> {
+    let header: Vec<_> = table[0].iter().map(|name| (*name).to_owned()).collect();
+    let mut sample = TableSample::new(header.len(), true);
+    table[1..].iter().for_each(|row| sample.add_row(row.iter().copied()));
+    ColumnMapping::new(&header, &sample, options, &Arc::new(registry))
 }
 
-fn parse_row(columns: &ColumnMapping, cells: &[&str]) -> Result<Write, RejectedRow> {
+fn map(table: &[&[&str]], options: &MappingOptions) -> ColumnMapping {
+    map_table(table, options, fixtures::registry()).expect("a valid header")
+}
+
+fn problems(table: &[&[&str]], options: &MappingOptions) -> Vec<String> {
+    map_table(table, options, fixtures::registry()).expect_err("an invalid header").0
+}
+
+/// Returns the target of each column, or `-` for one that is left out.
+fn targets(table: &[&[&str]], options: &MappingOptions) -> Vec<String> {
+    let header: Vec<_> = table[0].iter().map(|name| (*name).to_owned()).collect();
+    let columns = map(table, options);
+    let target = |index| match columns.describe(index, &header) {
+        ColumnDescription::Imported(target) | ColumnDescription::Created(target) => target,
+        _ => "-".to_owned(),
+    };
+    (0..header.len()).map(target).collect()
+}
+
+fn parse<'a>(columns: &ColumnMapping, cells: &'a [&'a str]) -> Result<ParsedRow, RefusedRow> {
     columns.parse_row(cells.iter().copied())
+}
+
+fn upsert(columns: &ColumnMapping, cells: &[&str]) -> Upsert {
+    match parse(columns, cells).expect("a valid row").action {
+        RowAction::Write(Write::Upsert(upsert), _) => upsert,
+        other => panic!("the row became {other:?}"),
+    }
+}
+
+fn created(columns: &ColumnMapping, cells: &[&str]) -> ContactPatch {
+    match parse(columns, cells).expect("a valid row").action {
+        RowAction::CreateWithoutKey(patch, _) => patch,
+        other => panic!("the row became {other:?}"),
+    }
+}
+
+fn text(patch: &ContactPatch, field: FieldId) -> Option<&str> {
+    match patch.get(field) {
+        PatchedValue::Value(Value::Text(text)) => Some(text),
+        _ => None,
+    }
 }
 
 #[test]
 fn row_becomes_an_upsert_of_its_filled_cells() {
-    let columns = map_header(
-        &["id", " E-mail ", "shoe_size", "tags", "last_name"],
-        &options(&[("E-mail", "email")], "email", false),
-    )
-    .expect("a valid header");
-    assert_eq!(columns.skipped_columns(), ["id"]);
-    let Ok(Write::Upsert(upsert)) = parse_row(&columns, &["x", "Ada@b.cd", "38", "", ""]) else {
-        panic!("the row did not become an upsert")
-    };
+    let columns = map(&[&["id", " E-mail ", "shoe_size", "tags", "last_name"]], &by("email"));
+    let upsert = upsert(&columns, &["x", "Ada@b.cd", "38", "", ""]);
     assert_eq!(upsert.key, UniqueKey { field: system::EMAIL, key: "ada@b.cd".into() });
     assert_eq!(upsert.property_value, (system::EMAIL, Value::Text("Ada@b.cd".into())));
     assert!(!upsert.patch.get(FieldId(100)).is_absent() && upsert.patch.get(system::LAST_NAME).is_absent());
 }
 
 #[test]
-fn invalid_row_is_rejected_with_every_problem() {
-    let columns = map_header(&["email", "shoe_size"], &options(&[], "email", false)).expect("a valid header");
-    let rejected = |cells: &[&str]| parse_row(&columns, cells).expect_err("an invalid row");
-    assert_eq!(rejected(&["a@b.cd"]).code, "invalid_body");
-    let both = rejected(&["", "large"]);
-    assert!(both.message.contains("(invalid_type)") && both.message.contains("email is empty"), "{both:?}");
-    assert_eq!(rejected(&["nobody", "1"]).message.matches("email").count(), 2, "one problem with its example");
+fn headers_are_matched_by_name_label_and_alias_in_this_order() {
+    let default = MappingOptions::default();
+    for (header, expected) in [
+        (
+            &["First Name", "E-Mail", "Handy", "SHOE size"][..],
+            &["first_name", "email", "mobile_phone", "shoe_size"][..],
+        ),
+        (&["Telefon", "Phone", "phone"], &["-", "-", "phone"]),
+        (&["Telefon", "PHONE NUMBER"], &["phone", "-"]),
+        (&["Title", "Job title", "Email"], &["-", "job_title", "email"]),
+        (&["Colour", "", "Email", "Created at"], &["-", "-", "email", "-"]),
+        (&["Vorname", "Name"], &["first_name", "last_name"]),
+        (&["Nombre", "Apellidos"], &["first_name", "last_name"]),
+        (&["Name", "Email"], &["first_name and last_name", "email"]),
+    ] {
+        let row = vec!["12345"; header.len()];
+        assert_eq!(targets(&[header, &row], &default), expected, "{header:?}");
+    }
 }
 
 #[test]
-fn every_unknown_header_is_a_problem_with_a_suggestion() {
-    let by_email = options(&[], "email", false);
-    assert_eq!(problems(&["email", "colour", "Shoe size"], &by_email).len(), 2);
-    assert!(problems(&["email", "Shoe size"], &by_email)[0].contains("--map \"Shoe size=shoe_size\""));
-    assert!(problems(&["email;first_name"], &by_email)[0].contains("commas"));
-    assert_eq!(problems(&["email", ""], &by_email).len(), 1);
+fn empty_columns_give_way_and_titles_of_persons_are_no_jobs() {
+    let default = MappingOptions::default();
+    let table: &[&[&str]] = &[&["Home Phone", "Business Phone", "Title", "Email"], &["", "12345", "Mrs.", "a@b.cd"]];
+    assert_eq!(targets(table, &default), ["-", "phone", "-", "email"]);
+    let owner: &[&[&str]] = &[&["Email", "Contact owner"], &["a@b.cd", "Grace Hopper"]];
+    assert_eq!(targets(owner, &default), ["email", "-"]);
+    let owner: &[&[&str]] = &[&["Email", "Contact owner"], &["a@b.cd", "grace@b.cd"]];
+    assert_eq!(targets(owner, &default), ["email", "contact_owner"]);
 }
 
 #[test]
-fn ambiguous_columns_and_invalid_maps_are_problems() {
-    assert_eq!(problems(&["email", "badge", "badge"], &options(&[], "email", false)).len(), 1);
-    assert_eq!(problems(&["email", "E-mail"], &options(&[("E-mail", "email")], "email", false)).len(), 1);
-    assert!(map_header(&["email", "E-mail"], &options(&[("E-mail", "")], "email", false)).is_ok());
-    assert_eq!(problems(&["email"], &options(&[("Mail", "email")], "email", false)).len(), 1);
-    assert_eq!(problems(&["email", "x"], &options(&[("x", "nope")], "email", false)).len(), 1);
-    assert_eq!(problems(&["email", "x"], &options(&[("x", "id")], "email", false)).len(), 1);
+fn user_can_choose_columns_by_header_and_number() {
+    let header = &["A", "Email", "Email 2", "Notes"];
+    let row = &["Ada", "", "a@b.cd", "x"];
+    let chosen = options(&[("#1", "first_name"), ("email", ""), ("Email 2", "email")]);
+    assert_eq!(targets(&[header, row], &chosen), ["first_name", "-", "email", "-"]);
+    let twice = options(&[("#1", "email"), ("#2", "email")]);
+    assert_eq!(problems(&[header, row], &twice), ["Columns 1 and 2 are both mapped to email"]);
+    for (column, name) in [("Mail", "email"), ("#9", "email"), ("A", "nope"), ("A", "id")] {
+        assert_eq!(problems(&[header, row], &options(&[(column, name)])).len(), 1, "{column}={name}");
+    }
 }
 
 #[test]
-fn match_field_must_be_unique_and_have_a_column() {
+fn first_match_field_with_a_value_identifies_the_contact() {
+    let table: &[&[&str]] = &[&["external_id", "email", "last_name"]];
+    let columns = map(table, &MappingOptions::default());
+    assert_eq!(columns.match_field_names(), ["external_id", "email"]);
+    assert_eq!(upsert(&columns, &["x", "a@b.cd", ""]).key.field, system::EXTERNAL_ID);
+    assert_eq!(upsert(&columns, &["", "a@b.cd", ""]).key.field, system::EMAIL);
+    assert_eq!(text(&created(&columns, &["", " ", "L"]), system::LAST_NAME), Some("L"));
+    assert_eq!(map(table, &by("email")).match_field_names(), ["email"]);
     for property in ["first_name", "id", "nope", "badge"] {
-        assert_eq!(problems(&["email", "first_name"], &options(&[], property, true)).len(), 1, "{property}");
+        assert_eq!(problems(table, &by(property)).len(), 1, "{property}");
     }
-    assert!(map_header(&["badge"], &options(&[], "badge", false)).is_ok());
+    let refuse = RowRules { without_key: WithoutKey::Refuse, ..RowRules::default() };
+    let columns = map(table, &MappingOptions { row_rules: refuse, ..by("email") });
+    assert!(parse(&columns, &["x", "", ""]).is_err_and(|refused| refused.reason.starts_with("email is empty")));
 }
 
 #[test]
-fn unknown_headers_become_text_fields_with_create_fields() {
-    let columns = map_header(&["email", "Favourite colour", "x"], &options(&[("x", "extra")], "email", true))
-        .expect("a valid header");
-    let names: Vec<_> = columns.new_fields().iter().map(|new| (&*new.internal_name, &*new.label)).collect();
-    assert_eq!(names, [("favourite_colour", "Favourite colour"), ("extra", "x")]);
+fn options_rule_out_new_or_existing_contacts() {
+    let columns = |writes| {
+        let row_rules = RowRules { writes, ..RowRules::default() };
+        map(&[&["email", "last_name"]], &MappingOptions { row_rules, ..MappingOptions::default() })
+    };
+    let action = |writes, cells: &[&str]| parse(&columns(writes), cells).expect("a valid row").action;
+    let update = action(AllowedWrites::UpdateOnly, &["a@b.cd", "L"]);
+    assert!(matches!(update, RowAction::Write(Write::Update { .. }, system::EMAIL)));
+    assert!(matches!(action(AllowedWrites::UpdateOnly, &["", "L"]), RowAction::Skip));
+    let create = action(AllowedWrites::CreateOnly, &["a@b.cd", "L"]);
+    assert!(matches!(create, RowAction::Write(Write::Create(_), system::EMAIL)));
+    assert!(matches!(action(AllowedWrites::CreateOnly, &["", "L"]), RowAction::CreateWithoutKey(..)));
+}
+
+#[test]
+fn invalid_row_is_refused_with_every_problem() {
+    let columns = map(&[&["email", "shoe_size"]], &by("email"));
+    let both = parse(&columns, &["nobody", "large"]).expect_err("an invalid row");
+    assert!(both.reason.contains("(invalid_type)") && both.reason.contains("(invalid_format)"), "{both:?}");
+    assert!(parse(&columns, &["a@b.cd", "1", " ", ""]).is_ok() && parse(&columns, &["a@b.cd"]).is_ok());
+    let long = parse(&columns, &["a@b.cd", "1", "", "x"]).expect_err("an invalid row");
+    assert!(long.reason.contains("more cells than the header") && long.reason.contains("\"x\""), "{long:?}");
+}
+
+#[test]
+fn invalid_cell_can_be_skipped_unless_it_is_the_key() {
+    let row_rules = RowRules { on_bad_cell: OnBadCell::Skip, ..RowRules::default() };
+    let columns = map(&[&["email", "shoe_size", "last_name"]], &MappingOptions { row_rules, ..by("email") });
+    let row = parse(&columns, &["a@b.cd", "large", "L"]).expect("a valid row");
+    assert!(row.skipped_cells.is_some_and(|skipped| skipped.reason.contains("shoe_size")));
+    assert!(parse(&columns, &["nobody", "1", "L"]).is_err());
+}
+
+#[test]
+fn complete_name_is_split_where_the_names_are_empty() {
+    let table: &[&[&str]] = &[&["First Name", "Last Name", "Display Name", "Phone"], &["Ada", "L", "x", "1"]];
+    let columns = map(table, &MappingOptions::default());
+    let names = |cells: &[&str]| {
+        let patch = created(&columns, cells);
+        let name = |field| text(&patch, field).unwrap_or_default().to_owned();
+        (name(system::FIRST_NAME), name(system::LAST_NAME))
+    };
+    let pair = |first: &str, last: &str| (first.to_owned(), last.to_owned());
+    assert_eq!(names(&["Ada", "Lovelace", "Countess", ""]), pair("Ada", "Lovelace"));
+    assert_eq!(names(&["", "", "Ada Lovelace", ""]), pair("Ada", "Lovelace"));
+    assert_eq!(names(&["Ada", "", "Ada King Lovelace", ""]), pair("Ada", "King Lovelace"));
+    assert_eq!(names(&["", "Lovelace", "Ada Lovelace", ""]), pair("", "Lovelace"));
+}
+
+#[test]
+fn unknown_columns_become_fields_of_the_detected_type() {
+    let create = MappingOptions { create_fields: true, ..options(&[("x", "extra")]) };
+    let table: &[&[&str]] = &[
+        &["email", "Favourite colour", "x", "Size (EU)", "Since", "Empty"],
+        &["a@b.cd", "red", "1", "2", "2024-01-31", ""],
+    ];
+    let columns = map(table, &create);
+    let new: Vec<_> =
+        columns.new_fields().iter().map(|new| (&*new.internal_name, &*new.label, new.kind.as_str())).collect();
+    assert_eq!(
+        new,
+        [
+            ("favourite_colour", "Favourite colour", "text"),
+            ("extra", "x", "number"),
+            ("size_eu", "Size (EU)", "number"),
+            ("since", "Since", "date")
+        ]
+    );
     let long = "y".repeat(4_097);
-    assert!(parse_row(&columns, &["a@b.cd", "red", ""]).is_ok());
-    assert!(
-        parse_row(&columns, &["a@b.cd", &long, ""]).expect_err("a text over the limit").message.contains("(too_long)")
+    assert!(parse(&columns, &["a@b.cd", &long]).is_err_and(|refused| refused.reason.contains("(too_long)")));
+    let typed = ColumnChoice { column: "Size (EU)".into(), choice: Kind::Text };
+    let columns = map(table, &MappingOptions { field_types: vec![typed], ..create.clone() });
+    assert_eq!(columns.new_fields()[2].kind, Kind::Text);
+    // Both columns would become the same field.
+    assert_eq!(
+        map(&[&["email", "a b", "a-b"], &["", "1", "2"]], &MappingOptions { create_fields: true, ..options(&[]) })
+            .new_fields()
+            .len(),
+        1
     );
-    // In the fixture, labels equal names, so an earlier import could have created `tags`.
-    assert!(
-        map_header(&["email", "tags"], &options(&[], "email", true)).expect("a valid header").new_fields().is_empty()
-    );
-    for taken in ["Email", "Tags", "error", "!"] {
-        let result = map_header(&["email", taken], &options(&[], "email", true));
-        assert_eq!(result.is_err(), !["error", "!"].contains(&taken), "{taken}");
+    for name in ["error", "a__b"] {
+        let create = MappingOptions { create_fields: true, ..options(&[("x", name)]) };
+        assert_eq!(problems(&[&["email", "x"], &["a@b.cd", "1"]], &create).len(), 1, "{name}");
     }
-    assert_eq!(problems(&["email", "x"], &options(&[("x", "error")], "email", true)).len(), 1);
-    assert_eq!(problems(&["email", "x"], &options(&[("x", "a__b")], "email", true)).len(), 1);
-    assert_eq!(problems(&["email", "a1", "a 1"], &options(&[], "email", true)).len(), 1);
-    assert_eq!(problems(&["email", "a b", "a-b"], &options(&[], "email", true)).len(), 1);
+}
+
+#[test]
+fn ambiguous_dates_of_a_date_field_are_a_problem_unless_the_form_is_chosen() {
+    let day = || Registry::new(RegistryVersion::default(), vec![fixtures::custom(104, "day", Kind::Date)]);
+    let table: &[&[&str]] = &[&["email", "day"], &["a@b.cd", "03/04/2024"]];
+    let error = map_table(table, &MappingOptions::default(), day()).expect_err("ambiguous dates");
+    assert!(error.0.len() == 1 && error.0[0].contains("--date-format"), "{error:?}");
+    let chosen = MappingOptions { date_format: DateFormat::parse("mm/dd/yyyy"), ..MappingOptions::default() };
+    let columns = map_table(table, &chosen, day()).expect("a valid header");
+    assert_eq!(text(&upsert(&columns, &["a@b.cd", "03/04/2024"]).patch, FieldId(104)), Some("2024-03-04"));
+    let shown: &[&[&str]] = &[&["email", "day"], &["a@b.cd", "03/04/2024"], &["b@b.cd", "31/12/2024"]];
+    let columns = map_table(shown, &MappingOptions::default(), day()).expect("a valid header");
+    assert_eq!(text(&upsert(&columns, &["a@b.cd", "03/04/2024"]).patch, FieldId(104)), Some("2024-04-03"));
+}
+
+#[test]
+fn report_of_refused_rows_is_imported_without_its_own_columns() {
+    let create = MappingOptions { create_fields: true, ..options(&[]) };
+    let table: &[&[&str]] = &[&["email", "reason", "line"], &["a@b.cd", "x", "3"]];
+    assert!(map(table, &create).new_fields().is_empty());
+    assert_eq!(targets(table, &create), ["email", "-", "-"]);
+}
+
+#[test]
+fn file_without_a_column_for_a_field_is_a_problem() {
+    let error = problems(&[&["foo", "bar"], &["1", "2"]], &options(&[]));
+    assert!(error.len() == 1 && error[0].contains("\"foo\", \"bar\"") && error[0].contains("--map"), "{error:?}");
+}
+
+#[test]
+fn all_other_values_of_a_cell_are_named() {
+    let columns = map(&[&["email", "phone"]], &by("email"));
+    let row = parse(&columns, &["a@b.cd ::: c@d.ef", "123; 456"]).expect("a valid row");
+    assert_eq!(row.other_values, ["email: c@d.ef", "phone: 456"]);
 }

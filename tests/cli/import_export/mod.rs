@@ -2,6 +2,9 @@
 
 mod export;
 mod import;
+mod layouts;
+mod matching;
+mod reading;
 
 use std::fs;
 use std::process::Output;
@@ -67,14 +70,57 @@ impl Fixture {
     /// Creates a custom field in an account.
     fn create_field(&self, account: &str, definition: &str) {
         self.runtime.block_on(async {
-            use contacts::config::{DatabaseSettings, Environment};
-            let settings = DatabaseSettings::read(&Environment::from([("DATABASE_URL", self.url.as_str())])).unwrap();
-            let repository = contacts::repository::Repository::new(&settings).unwrap();
+            let repository = self.repository();
             let body = contacts::json::parse(definition.as_bytes()).unwrap().into_object().unwrap();
             let field = contacts::fields::NewField::parse(&body).unwrap();
             repository.create_field(account.parse().unwrap(), &field, None).await.unwrap();
             repository.close().await;
         });
+    }
+
+    /// Runs a statement that returns nothing.
+    fn run_statement(&self, statement: &'static str) {
+        self.runtime.block_on(async {
+            use sqlx::Connection;
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        });
+    }
+
+    /// Purges the contact with this last name.
+    fn purge_contact(&self, account: &str, last_name: &str) {
+        let contacts = self.contacts(account);
+        let contact = contacts.iter().find(|contact| contact["last_name"] == last_name).unwrap();
+        let (account, id) = (account.parse().unwrap(), contact["id"].as_str().unwrap().parse().unwrap());
+        self.runtime.block_on(async {
+            use contacts::contacts::{Preconditions, Write};
+            use contacts::repository::{AccountWrites, Atomicity, ContentMemory, Idempotent};
+            let repository = self.repository();
+            let registry = repository.registry(account).await.unwrap();
+            let outcomes = repository
+                .write_contacts(AccountWrites {
+                    account,
+                    registry,
+                    actor: None,
+                    writes: vec![Write::Purge { id, preconditions: Preconditions::default() }],
+                    atomicity: Atomicity::Independent,
+                    dry_run: false,
+                    custom_fields: contacts::fields::CustomSelection::default(),
+                    idempotent_request: None,
+                    memory: ContentMemory::default(),
+                })
+                .await
+                .unwrap();
+            assert!(matches!(outcomes, Idempotent::Fresh(outcomes) if outcomes[0].is_ok()));
+            repository.close().await;
+        });
+    }
+
+    /// Opens a repository on the database.
+    fn repository(&self) -> contacts::repository::Repository {
+        use contacts::config::{DatabaseSettings, Environment};
+        let settings = DatabaseSettings::read(&Environment::from([("DATABASE_URL", self.url.as_str())])).unwrap();
+        contacts::repository::Repository::new(&settings).unwrap()
     }
 
     /// Runs a statement that returns one text value.

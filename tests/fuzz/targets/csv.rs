@@ -1,37 +1,52 @@
-//! A CSV file to import. The `csv` crate reads the same rows. Each row becomes a write, or is rejected
-//! with a documented error code. A contact that a row creates is exported as an equivalent row.
+//! A CSV file to import. The `csv` crate reads the same rows. Each row becomes a write, or is refused with a reason. A
+//! contact that a row creates is exported as an equivalent row.
 
 // The reader belongs to the command line, not to the library.
 #[allow(dead_code)]
 #[path = "../../../src/cli/import/csv_rows.rs"]
 mod csv_rows;
+#[allow(dead_code)]
+#[path = "../../../src/cli/import/line_tracker.rs"]
+mod line_tracker;
+#[allow(dead_code)]
+#[path = "../../../src/cli/import/row.rs"]
+mod row;
 
 use std::io::{self, Read};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use contacts::contacts::{Contact, Upsert, Write};
-use contacts::fields::{Field, FieldId};
-use contacts::import_export::{self, ColumnMapping, MappingOptions};
+use contacts::contacts::{Contact, ContactPatch, Write};
+use contacts::import_export::{self, ColumnMapping, MappingOptions, RowAction, TableSample, TextEncoding, TextLayout};
 
 use super::account::REGISTRY;
-use csv_rows::{CsvRow, CsvRows};
+use csv_rows::CsvRows;
+use row::{ImportRow, RowProblem};
 
 pub fn csv(bytes: &[u8]) {
     let rows = read_rows(bytes);
     assert_eq!(rows, read_rows(SlowSource(bytes)));
     assert!(rows.is_sorted_by(|row, next| row.line < next.line));
     expect_same_as_csv(bytes, &rows);
+    detect_text(bytes);
     let Some((header, rows)) = rows.split_first() else { return };
-    let Some(header) = cells(header) else { return };
-    let is_column = |property: &&Arc<Field>| header.contains(&property.internal_name);
-    let property = REGISTRY.unique_fields().iter().find(is_column).map_or("email", |property| &*property.internal_name);
+    let header: Vec<_> = header.cells().map(str::to_owned).collect();
+    let mut sample = TableSample::new(header.len(), true);
+    rows.iter().for_each(|row| sample.add_row(row.cells()));
     for create_fields in [false, true] {
-        let options = MappingOptions { match_field: property.to_owned(), create_fields, ..MappingOptions::default() };
-        match ColumnMapping::new(&header, &options, &REGISTRY) {
+        let options = MappingOptions { create_fields, ..MappingOptions::default() };
+        match ColumnMapping::new(&header, &sample, &options, &REGISTRY) {
             Ok(columns) => rows.iter().for_each(|row| check_row(&columns, row)),
             Err(error) => assert!(!error.0.is_empty() && error.0.iter().all(|line| !line.is_empty())),
         }
     }
+}
+
+/// Detects the encoding and the layout of a text. The header row is among its lines.
+fn detect_text(bytes: &[u8]) {
+    let Some(encoding) = TextEncoding::detect(bytes, true) else { return };
+    let text = encoding.encoding.decode_without_bom_handling(&bytes[encoding.bom_length..]).0;
+    let layout = TextLayout::detect(&text, &|header| import_export::is_known_header(header, &REGISTRY));
+    assert!(layout.header_line >= 1 && layout.header_line <= text.len() as u64 + 1);
 }
 
 /// A source that returns at most three bytes at a time.
@@ -48,59 +63,56 @@ impl Read for SlowSource<'_> {
 }
 
 /// Reads all rows of a source.
-fn read_rows(source: impl Read) -> Vec<CsvRow> {
-    let mut rows = CsvRows::new(source);
-    std::iter::from_fn(|| rows.next().expect("no row is too large")).collect()
-}
-
-fn cells(row: &CsvRow) -> Option<Vec<String>> {
-    row.cells().map(|cells| cells.map(str::to_owned).collect())
+fn read_rows(source: impl Read) -> Vec<ImportRow> {
+    let mut rows = CsvRows::new(source, b',', false);
+    std::iter::from_fn(|| rows.next().expect("memory is readable")).collect()
 }
 
 /// Compares the rows with the rows that the `csv` crate reads.
-fn expect_same_as_csv(bytes: &[u8], rows: &[CsvRow]) {
+fn expect_same_as_csv(bytes: &[u8], rows: &[ImportRow]) {
     let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let expected: Vec<_> = reader.byte_records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), expected.len());
     for (row, record) in rows.iter().zip(expected) {
-        match row.cells() {
-            Some(cells) => assert!(cells.map(str::as_bytes).eq(&record)),
-            None => assert!(record.iter().any(|cell| std::str::from_utf8(cell).is_err())),
+        let is_valid = record.iter().all(|cell| std::str::from_utf8(cell).is_ok());
+        match row.problem {
+            None | Some(RowProblem::OpenQuote(_)) if is_valid => assert!(row.cells().map(str::as_bytes).eq(&record)),
+            Some(RowProblem::InvalidEncoding | RowProblem::OpenQuote(_)) => assert!(!is_valid),
+            other => panic!("{other:?} for {record:?}"),
         }
     }
 }
 
 /// Converts a row to a write and checks the result.
-fn check_row(columns: &ColumnMapping, row: &CsvRow) {
-    let Some(cells) = row.cells() else { return };
-    match columns.parse_row(cells) {
-        Ok(Write::Upsert(upsert)) => expect_same_when_exported(&upsert),
-        Ok(write) => panic!("a row became {write:?}"),
-        Err(refusal) => {
-            assert!(["validation_failed", "invalid_body"].contains(&refusal.code), "{refusal:?}");
-            assert!(!refusal.message.is_empty());
-        }
+fn check_row(columns: &ColumnMapping, row: &ImportRow) {
+    match columns.parse_row(row.cells()) {
+        Ok(parsed) => match parsed.action {
+            RowAction::Write(Write::Upsert(upsert), _) => {
+                expect_same_when_exported(upsert.patch.with_default(&upsert.property_value));
+            }
+            RowAction::CreateWithoutKey(patch, _) => expect_same_when_exported(patch),
+            other => panic!("a row became {other:?}"),
+        },
+        Err(refused) => assert!(!refused.reason.is_empty() && !refused.group.is_empty()),
     }
 }
 
-/// The columns of an exported file when it is imported again, for each unique field.
-static EXPORT_COLUMNS: LazyLock<Vec<(FieldId, ColumnMapping)>> = LazyLock::new(|| {
+/// The columns of an exported file when it is imported again.
+static EXPORT_COLUMNS: LazyLock<ColumnMapping> = LazyLock::new(|| {
     let header: Vec<_> = import_export::export_header(REGISTRY.fields()).map(str::to_owned).collect();
-    let columns_by = |property: &Field| {
-        let options = MappingOptions { match_field: property.internal_name.clone(), ..MappingOptions::default() };
-        (property.id, ColumnMapping::new(&header, &options, &REGISTRY).unwrap())
-    };
-    REGISTRY.unique_fields().iter().map(|property| columns_by(property)).collect()
+    let sample = TableSample::new(header.len(), false);
+    ColumnMapping::new(&header, &sample, &MappingOptions::default(), &REGISTRY).unwrap()
 });
 
-/// Checks that the contact of an upsert is exported as a row that becomes the same upsert.
-fn expect_same_when_exported(upsert: &Upsert) {
-    let contact = Contact::new(&upsert.patch.with_default(&upsert.property_value));
-    let (_, columns) = EXPORT_COLUMNS.iter().find(|(property, _)| *property == upsert.property_value.0).unwrap();
+/// Checks that the contact of a row is exported as a row with the same values.
+fn expect_same_when_exported(patch: ContactPatch) {
+    let contact = Contact::new(&patch);
     let exported: Vec<_> = import_export::export_cells(&contact, REGISTRY.fields(), false).collect();
-    let Ok(Write::Upsert(again)) = columns.parse_row(exported.iter().map(|cell| &**cell)) else {
-        panic!("the exported row cannot be imported: {exported:?}")
+    let parsed = EXPORT_COLUMNS.parse_row(exported.iter().map(|cell| &**cell));
+    let again = match parsed.map(|parsed| parsed.action) {
+        Ok(RowAction::Write(Write::Upsert(upsert), _)) => upsert.patch.with_default(&upsert.property_value),
+        Ok(RowAction::CreateWithoutKey(patch, _)) => patch,
+        other => panic!("the exported row {exported:?} became {other:?}"),
     };
-    assert_eq!(again.key, upsert.key);
-    assert_eq!(Contact::new(&again.patch.with_default(&again.property_value)).values, contact.values);
+    assert_eq!(Contact::new(&again).values, contact.values);
 }

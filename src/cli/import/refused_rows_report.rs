@@ -1,23 +1,28 @@
-//! The report of rejected rows: a CSV file with the line, code and message of each rejected row.
+//! The report: a CSV file with the refused rows themselves, and the reason and line of each. It can be mended and imported.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::tally::ReportedRow;
 use crate::cli::error::CliError;
-use crate::import_export::RejectedRow;
+use crate::import_export::{REPORT_HEADERS, is_report};
 
 /// An open report.
-pub(super) struct RejectedRowsReport {
+pub(super) struct RefusedRowsReport {
     path: PathBuf,
     /// Whether the user named the file with `--report`.
     is_requested: bool,
     writer: csv::Writer<File>,
+    /// The number of columns of the imported file that the report has.
+    columns: usize,
+    /// The number of columns of the imported file.
+    file_columns: usize,
     rows: u64,
 }
 
-impl RejectedRowsReport {
+impl RefusedRowsReport {
     /// Creates a report at `path`.
     ///
     /// Without a path, the report is beside the input (`people.csv` → `people.refused.csv`), or in the working
@@ -25,7 +30,7 @@ impl RejectedRowsReport {
     ///
     /// # Errors
     /// Fails if the file cannot be written, or if it is the input file.
-    pub(super) fn create(path: Option<&Path>, input: Option<&Path>) -> Result<Self, CliError> {
+    pub(super) fn create(path: Option<&Path>, input: Option<&Path>, header: &[String]) -> Result<Self, CliError> {
         let is_requested = path.is_some();
         let path = path.map_or_else(|| default_path(input), Path::to_owned);
         if input.is_some_and(|input| is_same_file(input, &path)) {
@@ -37,32 +42,37 @@ impl RejectedRowsReport {
                 path.display()
             ))
         };
-        let mut writer = csv::Writer::from_writer(File::create(&path).map_err(failed)?);
-        writer.write_record(["line", "code", "message"]).map_err(|error| failed(error.into()))?;
+        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(File::create(&path).map_err(failed)?);
+        let added = REPORT_HEADERS.len();
+        let columns = if is_report(header) { header.len() - added } else { header.len() };
+        let names = header[..columns].iter().map(String::as_str).chain(REPORT_HEADERS);
+        writer.write_record(names).map_err(|error| failed(error.into()))?;
         writer.flush().map_err(failed)?;
-        Ok(Self { path, is_requested, writer, rows: 0 })
+        Ok(Self { path, is_requested, writer, columns, file_columns: header.len(), rows: 0 })
     }
 
-    /// Adds rejected rows and flushes them to the file.
-    pub(super) fn add(&mut self, rejected_rows: &[(u64, RejectedRow)]) -> Result<(), CliError> {
+    /// Adds rows and flushes them to the file.
+    pub(super) fn add(&mut self, rows: &[ReportedRow]) -> Result<(), CliError> {
+        let columns = self.columns;
         let mut write_rows = || -> io::Result<()> {
-            for (line, rejected) in rejected_rows {
-                self.writer.write_record([&*line.to_string(), rejected.code, &*rejected.message])?;
+            for row in rows {
+                let cell = |index: usize| row.cells.get(index).map_or("", String::as_str);
+                let line = row.line.to_string();
+                let cells = (0..columns).map(cell).chain([&*row.reason.reason, &*line]);
+                // The cells of a row that is longer than the header come last, so that the others stay in their columns. The
+                // row of a report has the old reason and line there, which are dropped.
+                let extra = row.cells.iter().skip(self.file_columns).map(String::as_str);
+                self.writer.write_record(cells.chain(extra))?;
             }
             self.writer.flush()
         };
-        if !rejected_rows.is_empty() {
+        if !rows.is_empty() {
             write_rows().map_err(|error| {
                 CliError::Other(format!("could not write the report {}: {error}", self.path.display()))
             })?;
-            self.rows += rejected_rows.len() as u64;
+            self.rows += rows.len() as u64;
         }
         Ok(())
-    }
-
-    /// Returns the number of rejected rows.
-    pub(super) fn row_count(&self) -> u64 {
-        self.rows
     }
 
     /// Closes the report and returns its path. Removes an empty report that the user did not request.

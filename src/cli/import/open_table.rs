@@ -1,0 +1,219 @@
+//! Opens a file of any format, and finds its table: the header row, the rows, and a sample of them.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use super::csv_rows::CsvRows;
+use super::decoded_text::DecodedText;
+use super::row::ImportRow;
+use super::row_source::{RowSource, TableRows, TextSource};
+use super::vcard_rows::VCardRows;
+use super::xlsx_rows;
+use crate::cli::error::CliError;
+use crate::fields::Registry;
+use crate::import_export::{FileFormat, TableSample, TextEncoding, TextLayout, VCARD_HEADERS, is_known_header};
+
+/// The number of bytes by which a file is recognized, and whose rows are the sample.
+const PREFIX_SIZE: usize = 2 * 1024 * 1024;
+/// The number of rows of a sheet that are the sample.
+const SHEET_SAMPLE: usize = 20_000;
+/// The number of rows of a sheet among which the header row must be.
+const HEADER_ROWS: usize = 5;
+
+/// A table to import.
+pub(super) struct OpenTable {
+    /// The rows below the header.
+    pub(super) rows: TableRows,
+    pub(super) header: Vec<String>,
+    /// The line of the header; `None` for formats without a header.
+    pub(super) header_line: Option<u64>,
+    pub(super) sample: TableSample,
+    /// The format for people, such as `CSV, UTF-8, separated by commas`.
+    pub(super) format: String,
+    /// The size of the file in the unit of [`TableRows::offset`], if it is known.
+    pub(super) size: Option<u64>,
+}
+
+/// Opens a file. `None` is standard input.
+///
+/// # Errors
+/// Fails if the file cannot be read, or if its format is not supported. The error names the format.
+pub(super) fn open_table(input: Option<&Path>, registry: &Registry) -> Result<OpenTable, CliError> {
+    let name = input.map_or("Standard input".to_owned(), |path| path.display().to_string());
+    let unreadable = |error: io::Error| CliError::Other(format!("could not read {name}: {error}"));
+    let (mut source, size) = open_input(input).map_err(unreadable)?;
+    let mut prefix = vec![];
+    source.by_ref().take(PREFIX_SIZE as u64).read_to_end(&mut prefix).map_err(unreadable)?;
+    let is_complete = prefix.len() < PREFIX_SIZE;
+    let file = OpenFile { name: &name, registry, prefix, is_complete, source, size };
+    match FileFormat::from_signature(&file.prefix) {
+        Some(FileFormat::Unreadable(what)) => {
+            Err(CliError::Other(format!("{name} cannot be imported. This is {what}")))
+        }
+        Some(FileFormat::Zip) => file.open_sheet(),
+        _ => file.open_text(),
+    }
+}
+
+/// Opens the input, and returns it with its size if it is a regular file.
+fn open_input(input: Option<&Path>) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
+    let Some(path) = input else { return Ok((Box::new(io::stdin()), None)) };
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    Ok((Box::new(file), Some(metadata.len()).filter(|_| metadata.is_file())))
+}
+
+/// A file whose first bytes were read.
+struct OpenFile<'a> {
+    name: &'a str,
+    registry: &'a Registry,
+    prefix: Vec<u8>,
+    /// Whether the prefix is the whole file.
+    is_complete: bool,
+    source: Box<dyn Read + Send>,
+    size: Option<u64>,
+}
+
+impl OpenFile<'_> {
+    fn failed(&self, reason: &str) -> CliError {
+        CliError::Other(format!("{} {reason}", self.name))
+    }
+
+    /// Opens a text: CSV or vCards.
+    fn open_text(self) -> Result<OpenTable, CliError> {
+        let encoding = TextEncoding::detect(&self.prefix, self.is_complete).ok_or_else(|| {
+            self.failed("cannot be imported. This is binary data of an unknown format. Export the contacts as CSV")
+        })?;
+        let text = encoding.encoding.decode_without_bom_handling(&self.prefix[encoding.bom_length..]).0.into_owned();
+        match FileFormat::from_text(&text) {
+            FileFormat::Unreadable(what) => Err(self.failed(&format!("cannot be imported. This is {what}"))),
+            FileFormat::VCard => self.open_vcards(&text, encoding),
+            _ => self.open_csv(&text, encoding),
+        }
+    }
+
+    /// Returns the whole text from its start, and its size.
+    fn into_text(self, encoding: TextEncoding) -> Result<(TextSource, Option<u64>), CliError> {
+        let name = self.name.to_owned();
+        let whole = Cursor::new(self.prefix).chain(self.source);
+        let text = DecodedText::new(whole, encoding)
+            .map_err(|error| CliError::Other(format!("could not read {name}: {error}")))?;
+        // Two bytes of UTF-16 are mostly one byte of UTF-8, in which the progress is counted.
+        let bytes_per_byte = if encoding.name() == "UTF-16" { 2 } else { 1 };
+        Ok((Box::new(text), self.size.map(|size| size / bytes_per_byte)))
+    }
+
+    fn open_csv(self, text: &str, encoding: TextEncoding) -> Result<OpenTable, CliError> {
+        let layout = TextLayout::detect(text, &|header| is_known_header(header, self.registry));
+        let mut first_rows = RowSource::Csv(CsvRows::new(boxed(text), layout.separator, false));
+        let header = skip_to_header(&mut first_rows, layout.header_line)?.ok_or_else(|| self.failed(EMPTY))?;
+        check_header(&header, self.registry).map_err(|error| self.failed(&error))?;
+        let sample = read_sample(first_rows, header.len(), self.is_complete);
+        let is_ascii_so_far = encoding.is_ascii_so_far && !self.is_complete;
+        let (source, size) = self.into_text(encoding)?;
+        let mut rows = RowSource::Csv(CsvRows::new(source, layout.separator, is_ascii_so_far));
+        skip_to_header(&mut rows, layout.header_line)?;
+        Ok(OpenTable {
+            rows: TableRows::new(rows, header.len()),
+            header,
+            header_line: Some(layout.header_line),
+            sample,
+            format: format!("CSV, {}, separated by {}", encoding.name(), layout.separator_name()),
+            size,
+        })
+    }
+
+    fn open_vcards(self, text: &str, encoding: TextEncoding) -> Result<OpenTable, CliError> {
+        let header: Vec<_> = VCARD_HEADERS.map(str::to_owned).to_vec();
+        let first_rows = RowSource::VCard(VCardRows::new(boxed(text)));
+        let sample = read_sample(first_rows, header.len(), self.is_complete);
+        let (source, size) = self.into_text(encoding)?;
+        let rows = TableRows::new(RowSource::VCard(VCardRows::new(source)), header.len());
+        Ok(OpenTable { rows, header, header_line: None, sample, format: format!("vCard, {}", encoding.name()), size })
+    }
+
+    /// Opens the first sheet of a workbook, which is read into memory.
+    fn open_sheet(mut self) -> Result<OpenTable, CliError> {
+        let mut workbook = std::mem::take(&mut self.prefix);
+        let limit = (xlsx_rows::MAX_SIZE + 1).saturating_sub(workbook.len()) as u64;
+        let read = self.source.by_ref().take(limit).read_to_end(&mut workbook);
+        read.map_err(|error| CliError::Other(format!("could not read {}: {error}", self.name)))?;
+        let rows = xlsx_rows::read_first_sheet(workbook).map_err(|reason| self.failed(&reason))?;
+        let header_index = find_header(&rows, self.registry);
+        let mut rows = rows.into_iter();
+        let header = rows.nth(header_index).ok_or_else(|| self.failed(EMPTY))?;
+        let (header, header_line) = (header.cells().map(str::to_owned).collect::<Vec<_>>(), header.line);
+        check_header(&header, self.registry).map_err(|error| self.failed(&error))?;
+        let count = rows.len();
+        let first_rows: Vec<_> = rows.as_slice()[..count.min(SHEET_SAMPLE)].to_vec();
+        let sample = read_sample(RowSource::Sheet(first_rows.into_iter(), 0), header.len(), count <= SHEET_SAMPLE);
+        Ok(OpenTable {
+            rows: TableRows::new(RowSource::Sheet(rows, 0), header.len()),
+            header,
+            header_line: Some(header_line),
+            sample,
+            format: "Excel workbook, first sheet".to_owned(),
+            size: Some(count as u64),
+        })
+    }
+}
+
+const EMPTY: &str = "is empty. The first row must be a header with field names";
+
+/// Returns a copy of the beginning of a text as a source.
+fn boxed(text: &str) -> TextSource {
+    Box::new(Cursor::new(text.as_bytes().to_vec()))
+}
+
+/// Skips the rows before the header, and returns the cells of the header.
+fn skip_to_header(rows: &mut RowSource, header_line: u64) -> Result<Option<Vec<String>>, CliError> {
+    loop {
+        let row = rows.next().map_err(|error| CliError::Other(format!("could not read the header: {error}")))?;
+        match row {
+            None => return Ok(None),
+            Some(row) if row.line >= header_line => return Ok(Some(row.cells().map(str::to_owned).collect())),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Returns the index of the header row of a sheet: the one of the first rows with most known headers.
+fn find_header(rows: &[ImportRow], registry: &Registry) -> usize {
+    let count_known = |row: &ImportRow| row.cells().filter(|cell| is_known_header(cell, registry)).count();
+    let first = rows.iter().take(HEADER_ROWS).enumerate();
+    // Of equal rows, the first one counts.
+    first.rev().max_by_key(|(_, row)| count_known(row)).map_or(0, |(index, _)| index)
+}
+
+/// Checks that a header row holds names and not values.
+fn check_header(header: &[String], registry: &Registry) -> Result<(), String> {
+    if header.iter().any(|cell| is_known_header(cell, registry)) {
+        return Ok(());
+    }
+    match header.iter().find(|cell| cell.contains('@')) {
+        Some(value) => Err(format!(
+            "has no header row: its first row holds the value \"{}\". Add a first row that names the columns, for example \
+             first_name,last_name,email",
+            value.trim()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Reads the first rows of a table. If they are not all rows, the last one may be incomplete and is not counted.
+fn read_sample(source: RowSource, columns: usize, is_complete: bool) -> TableSample {
+    let mut rows = TableRows::new(source, columns);
+    let mut sample = TableSample::new(columns, is_complete);
+    let mut last: Option<ImportRow> = None;
+    // Reading from memory cannot fail.
+    while let Ok(Some(row)) = rows.next() {
+        if let Some(complete) = last.replace(row) {
+            sample.add_row(complete.cells());
+        }
+    }
+    if let Some(row) = last.filter(|_| is_complete) {
+        sample.add_row(row.cells());
+    }
+    sample
+}

@@ -1,0 +1,146 @@
+//! Reads the cards of a vCard file, each as a row.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::csv_rows::MAX_ROW_SIZE;
+use super::row::{ImportRow, RowProblem};
+use crate::import_export::{VCardContent, parse_vcard};
+
+const NO_END: &str = "the card has no END:VCARD. Add it and import the file again";
+const OUTSIDE: &str = "the line is not part of a card. Cards begin with BEGIN:VCARD and end with END:VCARD";
+const TOO_LARGE: &str = "the card has more than 16 MiB";
+
+/// Reads cards from a source of UTF-8.
+pub(super) struct VCardRows<R> {
+    lines: BufReader<R>,
+    /// The number of lines that were read.
+    line: u64,
+    offset: u64,
+    /// The groups of contacts that were skipped, with their lines.
+    groups: Vec<ImportRow>,
+}
+
+impl<R: Read> VCardRows<R> {
+    pub(super) fn new(source: R) -> Self {
+        Self { lines: BufReader::with_capacity(64 * 1024, source), line: 0, offset: 0, groups: vec![] }
+    }
+
+    /// Returns the number of bytes of the source that were parsed so far.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Takes the groups of contacts that were read. They are no contacts.
+    pub(super) fn take_groups(&mut self) -> Vec<ImportRow> {
+        std::mem::take(&mut self.groups)
+    }
+
+    /// Returns the next card, or `None` at the end of the source.
+    ///
+    /// # Errors
+    /// Fails if the source cannot be read.
+    pub(super) fn next(&mut self) -> io::Result<Option<ImportRow>> {
+        while let Some(line) = self.read_line()? {
+            let first_line = self.line;
+            if is_mark(&line, "BEGIN:VCARD") {
+                match self.read_card()? {
+                    Card::Complete(text) => match parse_vcard(&text) {
+                        VCardContent::Contact(cells) => {
+                            return Ok(Some(ImportRow::new(first_line, cells.iter().map(String::as_str))));
+                        }
+                        VCardContent::Group(name) => {
+                            self.groups.push(ImportRow::new(first_line, std::iter::once(name.as_str())));
+                        }
+                    },
+                    Card::Invalid(reason) => return Ok(Some(invalid(first_line, reason))),
+                }
+            } else if !line.trim().is_empty() {
+                return Ok(Some(invalid(first_line, OUTSIDE)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the lines of a card up to its end.
+    fn read_card(&mut self) -> io::Result<Card> {
+        let (mut text, mut is_too_large) = (String::new(), false);
+        while let Some(line) = self.read_line()? {
+            if is_mark(&line, "END:VCARD") {
+                return Ok(if is_too_large { Card::Invalid(TOO_LARGE) } else { Card::Complete(text) });
+            }
+            is_too_large |= text.len() + line.len() > MAX_ROW_SIZE;
+            if !is_too_large {
+                text.push_str(&line);
+            }
+        }
+        Ok(Card::Invalid(NO_END))
+    }
+
+    /// Reads a line with its end. The end of the source is `None`. Of a very long line, only the beginning is returned.
+    fn read_line(&mut self) -> io::Result<Option<String>> {
+        let mut bytes = vec![];
+        loop {
+            let limit = (MAX_ROW_SIZE + 1) as u64;
+            let mut piece = vec![];
+            let read = self.lines.by_ref().take(limit).read_until(b'\n', &mut piece)?;
+            self.offset += read as u64;
+            if bytes.len() <= MAX_ROW_SIZE {
+                bytes.extend_from_slice(&piece);
+            }
+            if read == 0 || piece.ends_with(b"\n") {
+                break;
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.line += 1;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+/// A card that was read.
+enum Card {
+    Complete(String),
+    Invalid(&'static str),
+}
+
+fn is_mark(line: &str, mark: &str) -> bool {
+    line.trim().trim_start_matches('\u{feff}').eq_ignore_ascii_case(mark)
+}
+
+fn invalid(line: u64, reason: &'static str) -> ImportRow {
+    ImportRow::new(line, std::iter::empty()).with_problem(Some(RowProblem::InvalidVCard(reason)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_card_is_a_row_and_no_line_is_lost() {
+        let text = "BEGIN:VCARD\r\nFN:Ada\r\nEND:VCARD\r\n\r\nbegin:vcard\r\nFN:Group\r\nKIND:group\r\nend:vcard\r\n\
+                    stray\r\nBEGIN:VCARD\nFN:Bob\nEND:VCARD\nBEGIN:VCARD\nFN:Eve\n";
+        let mut rows = VCardRows::new(text.as_bytes());
+        let read: Vec<_> = std::iter::from_fn(|| rows.next().expect("readable")).collect();
+        let summary: Vec<_> =
+            read.iter().map(|row| (row.line, row.problem, row.cells().nth(2).unwrap_or(""))).collect();
+        let invalid = |reason| Some(RowProblem::InvalidVCard(reason));
+        let expected = [(1, None, "Ada"), (9, invalid(OUTSIDE), ""), (10, None, "Bob"), (13, invalid(NO_END), "")];
+        assert_eq!(summary, expected);
+        assert_eq!(rows.take_groups().iter().map(|row| row.line).collect::<Vec<_>>(), [5]);
+        assert_eq!(rows.offset(), text.len() as u64);
+    }
+
+    #[test]
+    fn card_that_is_too_large_is_refused_and_the_next_one_is_read() {
+        let photo = "PHOTO:".to_owned() + &"x".repeat(MAX_ROW_SIZE + 10);
+        let text = format!("BEGIN:VCARD\n{photo}\nEND:VCARD\nBEGIN:VCARD\nFN:Bob\nEND:VCARD\n");
+        let mut rows = VCardRows::new(text.as_bytes());
+        assert_eq!(
+            rows.next().expect("readable").map(|row| row.problem),
+            Some(Some(RowProblem::InvalidVCard(TOO_LARGE)))
+        );
+        assert_eq!(rows.next().expect("readable").map(|row| (row.line, row.problem)), Some((4, None)));
+    }
+}

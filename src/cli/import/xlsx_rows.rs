@@ -1,0 +1,152 @@
+//! Reads the first sheet of an Excel workbook (.xlsx).
+
+use std::io::{self, Cursor, Read};
+
+use calamine::{DataRef, ExcelDateTime, Reader as _, SheetType, SheetVisible, Xlsx};
+use zip::ZipArchive;
+
+use super::csv_rows::MAX_CELLS;
+use super::row::ImportRow;
+
+/// The maximum size of a workbook in bytes.
+pub(super) const MAX_SIZE: usize = 20 * 1024 * 1024;
+/// The maximum size of the unpacked files of a workbook in bytes.
+const MAX_UNPACKED: u64 = 256 * 1024 * 1024;
+
+/// The files by which archives are recognized, and what they are.
+const OTHER_ARCHIVES: [(&str, &str); 6] = [
+    ("xl/workbook.bin", "a binary Excel workbook (.xlsb). Save it as .xlsx or CSV"),
+    ("word/document.xml", "a Word document. Save the table as .xlsx or CSV"),
+    ("ppt/presentation.xml", "a PowerPoint presentation. Save the table as .xlsx or CSV"),
+    ("Index/Document.iwa", "a Numbers document. Export it as .xlsx or CSV"),
+    ("content.xml", "an OpenDocument file. Save it as .xlsx or CSV"),
+    ("META-INF/MANIFEST.MF", "a Java archive. Choose a file with contacts"),
+];
+
+/// Reads the rows of the first visible sheet.
+///
+/// # Errors
+/// Says what the file is if it is not a workbook, or what to do if it is too large or damaged, as the rest of a sentence
+/// that begins with the file.
+pub(super) fn read_first_sheet(workbook: Vec<u8>) -> Result<Vec<ImportRow>, String> {
+    check_archive(&workbook)?;
+    let damaged = |error: &dyn std::fmt::Display| format!("is a damaged Excel workbook ({error}). Save it as CSV");
+    let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(workbook)).map_err(|error| damaged(&error))?;
+    let is_table = |sheet: &&calamine::Sheet| sheet.typ == SheetType::WorkSheet;
+    let sheets = || workbook.sheets_metadata().iter().filter(is_table);
+    let sheet = sheets().find(|sheet| sheet.visible == SheetVisible::Visible).or(sheets().next());
+    let name = sheet.map(|sheet| sheet.name.clone()).ok_or("is an Excel workbook without a sheet")?;
+    let mut cells = workbook.worksheet_cells_reader(&name).map_err(|error| damaged(&error))?;
+    let mut rows: Vec<(ImportRow, usize)> = vec![];
+    while let Some(cell) = cells.next_cell().map_err(|error| damaged(&error))? {
+        let (row, column) = (u64::from(cell.get_position().0) + 1, cell.get_position().1 as usize);
+        let text = cell_text(cell.get_value());
+        if text.is_empty() || column >= MAX_CELLS {
+            continue;
+        }
+        if rows.last().is_none_or(|(last, _)| last.line != row) {
+            let follows_blank_line = rows.last().is_some_and(|(last, _)| last.line + 1 < row);
+            rows.push((ImportRow::new(row, std::iter::empty()).after_blank_line(follows_blank_line), 0));
+        }
+        if let Some((last, width)) = rows.last_mut() {
+            // Empty cells are not in the file.
+            (*width..column).for_each(|_| last.push_cell(""));
+            last.push_cell(&text);
+            *width = column.max(*width) + 1;
+        }
+    }
+    Ok(rows.into_iter().map(|(row, _)| row).collect())
+}
+
+/// Checks that an archive is a workbook of an acceptable size, without storing the unpacked files.
+fn check_archive(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() > MAX_SIZE {
+        return Err(format!("has more than {} MiB, the limit for .xlsx files. Save it as CSV", MAX_SIZE >> 20));
+    }
+    let damaged = |error: &dyn std::fmt::Display| format!("is a damaged ZIP archive ({error}). Save the table as CSV");
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+    let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
+    if !names.iter().any(|name| name == "xl/workbook.xml") {
+        let is_in_archive = |(file, _): &&(&str, &str)| names.iter().any(|name| name == file);
+        let what = OTHER_ARCHIVES.iter().find(is_in_archive);
+        let what = what.map_or("a ZIP archive. Unpack it and choose a file with contacts", |(_, what)| what);
+        return Err(format!("is {what}"));
+    }
+    let mut unpacked = 0;
+    for index in 0..archive.len() {
+        let file = archive.by_index(index).map_err(|error| damaged(&error))?;
+        // The sizes that the archive states can be wrong.
+        let mut limited = file.take(MAX_UNPACKED - unpacked + 1);
+        unpacked += io::copy(&mut limited, &mut io::sink()).map_err(|error| damaged(&error))?;
+        if unpacked > MAX_UNPACKED {
+            let limit = MAX_UNPACKED >> 20;
+            return Err(format!("unpacks to more than {limit} MiB, the limit for .xlsx files. Save it as CSV"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the text of a cell: dates in the form of ISO 8601, whole numbers without a point.
+fn cell_text(value: &DataRef<'_>) -> String {
+    match value {
+        DataRef::Int(number) => number.to_string(),
+        // Excel stores all numbers with 15 digits, also phone numbers.
+        DataRef::Float(number) => number.to_string(),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
+        DataRef::SharedString(text) => (*text).to_owned(),
+        DataRef::Bool(value) => if *value { "TRUE" } else { "FALSE" }.to_owned(),
+        DataRef::DateTime(time) => date_text(*time),
+        DataRef::Error(error) => error.to_string(),
+        DataRef::Empty => String::new(),
+    }
+}
+
+fn date_text(time: ExcelDateTime) -> String {
+    if time.is_duration() {
+        return time.as_f64().to_string();
+    }
+    let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
+    let clock =
+        if time.as_f64().fract() == 0.0 { String::new() } else { format!(" {hour:02}:{minute:02}:{second:02}") };
+    format!("{year:04}-{month:02}-{day:02}{clock}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    /// Returns a ZIP archive of these files.
+    fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(vec![]));
+        for (name, text) in files {
+            archive.start_file(*name, SimpleFileOptions::default()).expect("a new file");
+            archive.write_all(text.as_bytes()).expect("writable");
+        }
+        archive.finish().expect("writable").into_inner()
+    }
+
+    #[test]
+    fn archives_that_are_no_workbook_are_named() {
+        for (file, what) in [("word/document.xml", "Word"), ("content.xml", "OpenDocument"), ("a.txt", "ZIP archive")] {
+            assert!(read_first_sheet(archive(&[(file, "x")])).is_err_and(|error| error.contains(what)), "{file}");
+        }
+        assert!(read_first_sheet(b"PK\x03\x04 and no more".to_vec()).is_err_and(|error| error.contains("damaged")));
+        assert!(
+            read_first_sheet(archive(&[("xl/workbook.xml", "x")])).is_err_and(|error| error.contains("damaged Excel"))
+        );
+    }
+
+    #[test]
+    fn workbook_that_unpacks_to_too_much_is_refused_while_it_is_unpacked() {
+        let zeros = "0".repeat(90 << 20);
+        let files = [("xl/workbook.xml", &*zeros), ("a", &*zeros), ("b", &*zeros)];
+        let bytes = archive(&files);
+        assert!(bytes.len() < 1 << 20);
+        assert!(read_first_sheet(bytes).is_err_and(|error| error.contains("256 MiB")));
+        assert!(read_first_sheet(vec![0; MAX_SIZE + 1]).is_err_and(|error| error.contains("20 MiB")));
+    }
+}

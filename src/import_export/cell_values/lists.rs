@@ -1,0 +1,93 @@
+//! Cells with several values for a field that takes one: `ada@example.com; ada@work.example`.
+
+use std::borrow::Cow;
+
+use super::ParsedCell;
+use crate::fields::{Field, Issue, Kind, Value};
+
+/// The separator of Google Contacts.
+const GOOGLE_SEPARATOR: &str = ":::";
+
+/// Parses a cell of one or several values. The first one is the value; the others are returned as they are.
+///
+/// # Errors
+/// Fails if the first value is not valid.
+pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue> {
+    // Nearly all cells have one value in the form of the API.
+    let issue = match field.parse_text(text) {
+        Ok(value) => return Ok(ParsedCell { value, others: vec![] }),
+        Err(issue) => issue,
+    };
+    let values = split_list(field.kind, text);
+    let mut parts = values.iter();
+    let first = parts.next().and_then(|first| parse_other_form(field, first));
+    let value = first.ok_or(issue)?;
+    Ok(ParsedCell { value: Some(value), others: parts.map(|part| (*part).to_owned()).collect() })
+}
+
+/// Splits a text at the separators that no value of the type contains.
+fn split_list(kind: Kind, text: &str) -> Vec<&str> {
+    let is_separator = |c: char| match kind {
+        Kind::Email | Kind::User => matches!(c, ';' | ',' | '\n' | '\r' | '|'),
+        Kind::Phone => matches!(c, ';' | ',' | '\n' | '\r' | '|'),
+        _ => c == '\n' || c == '\r',
+    };
+    let pieces = text.split(GOOGLE_SEPARATOR).flat_map(|piece| piece.split(is_separator));
+    // A URL can contain a semicolon, but no space.
+    let pieces = pieces.flat_map(|piece| piece.split(if kind == Kind::Url { "; " } else { "\n" }));
+    pieces.map(str::trim).filter(|piece| !piece.is_empty()).collect()
+}
+
+/// Parses one value in a form that the API does not accept but that has one meaning.
+fn parse_other_form(field: &Field, text: &str) -> Option<Value> {
+    let text = match field.kind {
+        Kind::Email | Kind::User => plain_address(text).into(),
+        Kind::Phone => plain_phone(text).into(),
+        _ => with_scheme(text),
+    };
+    field.parse_text(&text).ok().flatten()
+}
+
+/// Returns the address in `Ada <ada@example.com>` and `mailto:ada@example.com`.
+fn plain_address(text: &str) -> &str {
+    let text = text.strip_prefix("mailto:").unwrap_or(text);
+    let address = text.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or(text);
+    address.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '\u{200b}'))
+}
+
+/// Returns a phone number with ASCII spaces and hyphens, without the invisible characters that phones copy along, and
+/// without a label such as `Tel:` or `(work)`.
+fn plain_phone(text: &str) -> String {
+    let text = text.strip_prefix('\'').unwrap_or(text);
+    let is_label = |label: &str| !label.bytes().any(|byte| byte.is_ascii_digit());
+    let text = text.split_once(':').filter(|(label, _)| is_label(label)).map_or(text, |(_, number)| number.trim());
+    let parts = text.rsplit_once('(').and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
+    let text = match parts {
+        Some((before, (label, after))) if is_label(label) => format!("{} {}", before.trim(), after.trim()),
+        _ => text.to_owned(),
+    };
+    let convert = |c: char| match c {
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => None,
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => Some('-'),
+        '[' => Some('('),
+        ']' => Some(')'),
+        c if c.is_whitespace() => Some(' '),
+        '\u{ff0b}' => Some('+'),
+        '·' | '•' | '_' => Some(' '),
+        c => Some(c),
+    };
+    let plain: String = text.trim().chars().filter_map(convert).collect();
+    let lower = plain.to_ascii_lowercase();
+    // RFC 3966 separates the extension by `;ext=`, others write `extension`.
+    match lower.find("extension") {
+        Some(index) => format!("{}ext{}", &plain[..index], &plain[index + "extension".len()..]),
+        None => plain,
+    }
+}
+
+/// Returns a web address with a scheme.
+fn with_scheme(text: &str) -> Cow<'_, str> {
+    let text = text.trim_matches(['<', '>']).trim_start_matches("//");
+    let has_host = text.split(['/', '?', '#']).next().is_some_and(|host| host.contains('.') && !host.contains('@'));
+    if text.contains("://") || !has_host { text.into() } else { format!("https://{text}").into() }
+}

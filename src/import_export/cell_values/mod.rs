@@ -1,0 +1,87 @@
+//! Converts the text of cells to values, and values to cells.
+//!
+//! An exported value is parsed as the same value, except white space around it. Cells of other programs are read
+//! leniently: by the rules of their column, such as the order of day and month, and in the forms that people write.
+
+mod date_words;
+mod dates;
+mod lists;
+mod numbers;
+mod other_forms;
+
+use std::borrow::Cow;
+
+use crate::fields::{Field, Issue, Kind, Value};
+
+pub(super) use dates::{DateEvidence, DateOrder, DateRule, detect_order, is_unset, parse_date};
+pub(super) use numbers::{DecimalSign, parse_number};
+pub(super) use other_forms::is_yes_or_no;
+
+/// The separator between the options of a `multi_select`. Names of options cannot contain it.
+const SEPARATOR: char = ';';
+
+/// How the cells of a column are read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct CellRules {
+    /// The order of day and month.
+    pub(super) dates: DateRule,
+    /// The decimal sign.
+    pub(super) decimal_sign: DecimalSign,
+}
+
+/// The content of a cell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct ParsedCell {
+    /// `None` for an empty cell.
+    pub(super) value: Option<Value>,
+    /// The other values of a cell that has several, but whose field takes one.
+    pub(super) others: Vec<String>,
+}
+
+/// Parses a cell by the rules of its field.
+///
+/// # Errors
+/// Fails if the cell is not a valid value of the field.
+pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<ParsedCell, Issue> {
+    let text = trim(cell);
+    if text.is_empty() {
+        return Ok(ParsedCell::default());
+    }
+    let parsed = match field.kind {
+        Kind::Email | Kind::User | Kind::Phone | Kind::Url => lists::parse_first(field, text)?,
+        _ => ParsedCell { value: parse_single(field, text, rules)?, others: vec![] },
+    };
+    field.check_storable(parsed.value.as_ref())?;
+    Ok(parsed)
+}
+
+/// Returns a text without white space around it, and without the invisible characters that some programs write there.
+fn trim(cell: &str) -> &str {
+    cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}'))
+}
+
+/// Parses a cell that is one value.
+fn parse_single(field: &Field, text: &str, rules: CellRules) -> Result<Option<Value>, Issue> {
+    match field.kind {
+        Kind::Number => other_forms::parse_number_cell(field, text, rules.decimal_sign),
+        Kind::Checkbox => other_forms::parse_checkbox(field, text),
+        Kind::Dropdown => other_forms::parse_option(field, text),
+        Kind::MultiSelect => other_forms::parse_options(field, text, SEPARATOR),
+        Kind::Date => other_forms::parse_date_cell(field, text, rules.dates),
+        Kind::Datetime => other_forms::parse_datetime_cell(field, text, rules.dates),
+        _ => field.parse_text(text),
+    }
+}
+
+/// Formats a value as a cell. [`parse`] returns the same value for it.
+pub(super) fn format<'a>(field: &'a Field, value: &'a Value) -> Cow<'a, str> {
+    match value {
+        Value::Text(text) => (&**text).into(),
+        Value::Number(number) => number.to_string().into(),
+        Value::Checkbox(checked) => if *checked { "true" } else { "false" }.into(),
+        Value::Options(chosen) => field.in_option_order(chosen).join(&SEPARATOR.to_string()).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

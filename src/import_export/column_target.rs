@@ -1,0 +1,59 @@
+//! What happens to the cells of a column.
+
+use std::sync::Arc;
+
+use super::cell_values::CellRules;
+use crate::fields::Field;
+
+/// The target of a column.
+#[derive(Debug, Clone)]
+pub(super) enum ColumnTarget {
+    /// An existing field.
+    Field(Arc<Field>, CellRules),
+    /// A field that does not exist yet. Its cells are only validated.
+    NewField(Box<Field>, CellRules),
+    /// The first and the last name, in rows in which these are empty otherwise.
+    FullName,
+    /// None: the cells are ignored.
+    LeftOut(LeftOut),
+}
+
+/// The reason why a column is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// The user has chosen it.
+    Chosen,
+    /// The column belongs to a report of refused rows.
+    Report,
+    /// The field is read-only.
+    ReadOnly,
+    /// The column has no header.
+    NoHeader,
+    /// No field has this name.
+    Unknown,
+    /// The account has a field of this name, but of a type that this version does not know.
+    Unsupported(String),
+    /// The field takes its values from the column with this index.
+    OtherColumn(String, usize),
+    /// The values are no email addresses, as the field needs.
+    NoEmails,
+    /// The column has no values, so no field is created for it.
+    Empty,
+}
+
+/// How a header names its field. The best way wins if several columns name one field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum MatchRank {
+    /// The user has chosen the field.
+    Chosen,
+    /// By its internal name, exactly.
+    ExactName,
+    /// By its internal name.
+    InternalName,
+    /// By its label.
+    Label,
+    /// By a name that other programs give it.
+    Alias,
+    /// By a name that often means something else.
+    WeakAlias,
+}

@@ -1,0 +1,166 @@
+//! Converts rows to writes.
+
+use super::cell_values::{self, CellRules, ParsedCell};
+use super::column_mapping::ColumnMapping;
+use super::column_target::ColumnTarget;
+use super::full_name::split_name;
+use super::mapping_options::{AllowedWrites, OnBadCell, WithoutKey};
+use super::parsed_row::{ParsedRow, RowAction};
+use super::refused_row::RefusedRow;
+use super::row_hash::RowHash;
+use crate::contacts::{ContactPatch, ContactTarget, Preconditions, UniqueKey, Upsert, Write};
+use crate::fields::{Field, FieldId, Issue, Value, system};
+
+impl ColumnMapping {
+    /// Converts a row to a write. Cells that a short row lacks are empty.
+    ///
+    /// # Errors
+    /// Lists every invalid cell of the row.
+    pub fn parse_row<'a>(&self, mut cells: impl Iterator<Item = &'a str>) -> Result<ParsedRow, RefusedRow> {
+        let mut row = RowBuilder { changes: Vec::with_capacity(self.targets.len()), ..RowBuilder::default() };
+        for (index, (target, cell)) in self.targets.iter().zip(&mut cells).enumerate() {
+            row.add_cell(target, cell, self.match_columns.contains(&index));
+        }
+        if let Some(extra) = cells.find(|cell| !cell.trim().is_empty()) {
+            return Err(RefusedRow::for_extra_cell(extra, self.targets.len()));
+        }
+        row.add_full_name();
+        let may_skip = self.row_rules.on_bad_cell == OnBadCell::Skip && !row.has_bad_key;
+        if !row.issues.is_empty() && !may_skip {
+            return Err(RefusedRow::from_issues(&row.issues));
+        }
+        let skipped_cells = (!row.issues.is_empty()).then(|| RefusedRow::from_issues(&row.issues));
+        let keys = if self.has_several_keys { row.unique_keys(self) } else { vec![] };
+        let other_values = std::mem::take(&mut row.other_values);
+        Ok(ParsedRow { action: self.action(row.changes)?, keys, other_values, skipped_cells })
+    }
+
+    /// Returns what a row with these values does. The first match field that has a value identifies the contact.
+    fn action(&self, mut changes: Vec<(FieldId, Option<Value>)>) -> Result<RowAction, RefusedRow> {
+        let key = self.match_columns.iter().find_map(|index| {
+            let ColumnTarget::Field(field, _) = &self.targets[*index] else { return None };
+            let position = changes.iter().position(|(id, value)| *id == field.id && value.is_some())?;
+            Some((field, position))
+        });
+        let Some((field, position)) = key else { return self.action_without_key(changes) };
+        if self.row_rules.writes == AllowedWrites::CreateOnly {
+            return Ok(RowAction::Write(Write::Create(new_contact(changes)?), field.id));
+        }
+        let Some(value) = changes.remove(position).1 else { return self.action_without_key(changes) };
+        let patch = ContactPatch::new(changes);
+        if self.row_rules.writes == AllowedWrites::UpdateOnly {
+            let target = ContactTarget::Key(UniqueKey::from_value(field, &value));
+            let preconditions = Preconditions::default();
+            return Ok(RowAction::Write(
+                Write::Update { target, patch, preconditions, source_updated_at: None },
+                field.id,
+            ));
+        }
+        let upsert = Upsert::new(field, value, patch).map_err(|issue| RefusedRow::from_issues(&[issue]))?;
+        Ok(RowAction::Write(Write::Upsert(upsert), field.id))
+    }
+
+    fn action_without_key(&self, changes: Vec<(FieldId, Option<Value>)>) -> Result<RowAction, RefusedRow> {
+        match (self.row_rules.without_key, self.row_rules.writes) {
+            (WithoutKey::Refuse, _) => Err(RefusedRow::for_missing_key(&self.match_field_names())),
+            (WithoutKey::Create, AllowedWrites::UpdateOnly) => Ok(RowAction::Skip),
+            (WithoutKey::Create, _) => {
+                let hash = RowHash::from_values(&changes, &self.registry);
+                Ok(RowAction::CreateWithoutKey(new_contact(changes)?, hash))
+            }
+        }
+    }
+
+    /// Returns the internal names of the match fields.
+    #[must_use]
+    pub fn match_field_names(&self) -> Vec<&str> {
+        let name = |index: &usize| match &self.targets[*index] {
+            ColumnTarget::Field(field, _) => Some(field.internal_name.as_str()),
+            _ => None,
+        };
+        self.match_columns.iter().filter_map(name).collect()
+    }
+}
+
+/// Returns the content of a new contact, which needs an email or a name.
+fn new_contact(changes: Vec<(FieldId, Option<Value>)>) -> Result<ContactPatch, RefusedRow> {
+    let patch = ContactPatch::new(changes);
+    if patch.has_identity() { Ok(patch) } else { Err(RefusedRow::for_missing_identity()) }
+}
+
+/// The values of a row, cell by cell.
+#[derive(Default)]
+struct RowBuilder<'a> {
+    changes: Vec<(FieldId, Option<Value>)>,
+    full_name: Option<&'a str>,
+    issues: Vec<Issue>,
+    has_bad_key: bool,
+    other_values: Vec<String>,
+}
+
+impl<'a> RowBuilder<'a> {
+    fn add_cell(&mut self, target: &ColumnTarget, cell: &'a str, is_key: bool) {
+        match target {
+            ColumnTarget::LeftOut(_) => {}
+            ColumnTarget::FullName => self.full_name = Some(cell),
+            ColumnTarget::NewField(field, rules) => {
+                self.parse_cell(field, cell, *rules, is_key);
+            }
+            ColumnTarget::Field(field, rules) => {
+                if let Some(value) = self.parse_cell(field, cell, *rules, is_key) {
+                    self.changes.push((field.id, Some(value)));
+                }
+            }
+        }
+    }
+
+    fn parse_cell(&mut self, field: &Field, cell: &str, rules: CellRules, is_key: bool) -> Option<Value> {
+        match cell_values::parse(field, cell, rules) {
+            Ok(ParsedCell { value, others }) => {
+                if !others.is_empty() {
+                    self.other_values.push(format!("{}: {}", field.internal_name, others.join(", ")));
+                }
+                value
+            }
+            Err(issue) => {
+                self.has_bad_key |= is_key;
+                self.issues.push(issue);
+                None
+            }
+        }
+    }
+
+    /// Takes the names from the complete name if the row has no first name.
+    fn add_full_name(&mut self) {
+        let text_of = |id: FieldId| {
+            self.changes.iter().find_map(|(field, value)| match value {
+                Some(Value::Text(text)) if *field == id => Some(&**text),
+                _ => None,
+            })
+        };
+        let (first, last) = (text_of(system::FIRST_NAME), text_of(system::LAST_NAME));
+        let Some(name) = self.full_name.filter(|_| last.is_none()) else { return };
+        let Some((new_first, new_last)) = split_name(name) else { return };
+        let (new_first, new_last) = match first {
+            None => (Some(new_first), new_last),
+            // The rest of the complete name is the last name.
+            Some(first) => (None, name.trim().strip_prefix(first).map(str::trim).filter(|rest| !rest.is_empty())),
+        };
+        for (id, text) in [(system::FIRST_NAME, new_first), (system::LAST_NAME, new_last)] {
+            let Some((text, field)) = text.zip(system::stored().iter().find(|field| field.id == id)) else { continue };
+            match field.parse_text(text) {
+                Ok(value) => self.changes.push((id, value)),
+                Err(issue) => self.issues.push(issue),
+            }
+        }
+    }
+
+    fn unique_keys(&self, mapping: &ColumnMapping) -> Vec<UniqueKey> {
+        let unique = mapping.registry.unique_fields();
+        let key = |(id, value): &(FieldId, Option<Value>)| {
+            let field = unique.iter().find(|field| field.id == *id)?;
+            Some(UniqueKey::from_value(field, value.as_ref()?))
+        };
+        self.changes.iter().filter_map(key).collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! The first rows of a table, by column. They show what the columns contain before anything is written.
+
+use super::cell_values::{
+    DateEvidence, DateRule, DecimalSign, detect_order, is_unset, is_yes_or_no, parse_date, parse_number,
+};
+use crate::fields::{Field, Kind, NewField};
+use crate::json::Json;
+
+/// The number of values that are shown for a column.
+const SHOWN_VALUES: usize = 3;
+
+/// The values of the first rows of a table.
+#[derive(Debug, Default)]
+pub struct TableSample {
+    columns: Vec<Vec<String>>,
+    /// The number of rows.
+    pub rows: usize,
+    /// Whether these are all rows of the table.
+    pub is_complete: bool,
+}
+
+impl TableSample {
+    /// Creates a sample of a table with this number of columns.
+    #[must_use]
+    pub fn new(columns: usize, is_complete: bool) -> Self {
+        Self { columns: vec![vec![]; columns], rows: 0, is_complete }
+    }
+
+    /// Adds a row.
+    pub fn add_row<'a>(&mut self, cells: impl Iterator<Item = &'a str>) {
+        self.rows += 1;
+        for (column, cell) in self.columns.iter_mut().zip(cells) {
+            let text = cell.trim();
+            if !text.is_empty() {
+                column.push(text.to_owned());
+            }
+        }
+    }
+
+    /// Returns the values of a column that are not blank.
+    pub(super) fn values(&self, column: usize) -> impl Iterator<Item = &str> + Clone {
+        self.columns.get(column).into_iter().flatten().map(String::as_str)
+    }
+
+    /// Returns whether a column has a value.
+    pub(super) fn has_values(&self, column: usize) -> bool {
+        self.values(column).next().is_some()
+    }
+
+    /// Returns the first different values of a column.
+    #[must_use]
+    pub fn first_values(&self, column: usize) -> Vec<&str> {
+        let mut first: Vec<&str> = Vec::with_capacity(SHOWN_VALUES);
+        for value in self.values(column) {
+            if first.len() < SHOWN_VALUES && !first.contains(&value) {
+                first.push(value);
+            }
+        }
+        first
+    }
+
+    /// Returns what a column shows about the order of day and month.
+    pub(super) fn date_evidence(&self, column: usize) -> DateEvidence {
+        detect_order(self.values(column))
+    }
+
+    /// Returns the first value of a column that may have two meanings as a date.
+    pub(super) fn ambiguous_date(&self, column: usize) -> Option<&str> {
+        self.values(column).find(|value| detect_order(std::iter::once(*value)) == DateEvidence::Ambiguous)
+    }
+
+    /// Returns the decimal sign of a column.
+    pub(super) fn decimal_sign(&self, column: usize) -> DecimalSign {
+        DecimalSign::detect(self.values(column))
+    }
+
+    /// Returns the type for a new field with the values of a column: the most specific type that fits all of them.
+    pub(super) fn detect_kind(&self, column: usize) -> Kind {
+        let all = |is_match: &dyn Fn(&str) -> bool| self.values(column).all(is_match);
+        let dates = match self.date_evidence(column) {
+            DateEvidence::Order(order) => Some(DateRule::Ordered(order)),
+            DateEvidence::Clear => Some(DateRule::Unambiguous),
+            DateEvidence::Ambiguous => None,
+        };
+        let parse = |text: &str| dates.and_then(|rule| parse_date(text, rule));
+        let sign = self.decimal_sign(column);
+        if !self.has_values(column) {
+            Kind::Text
+        } else if all(&|text| is_yes_or_no(text).is_some() && text.len() > 1) {
+            Kind::Checkbox
+        } else if all(&|text| is_plain_number(text, sign)) {
+            Kind::Number
+        } else if all(&|text| is_value(Kind::Email, text)) {
+            Kind::Email
+        } else if all(&|text| is_value(Kind::Url, text)) {
+            Kind::Url
+        } else if all(&|text| is_unset(text) || parse(text).is_some_and(|date| !date.has_time())) {
+            Kind::Date
+        } else if all(&|text| is_unset(text) || parse(text).is_some()) {
+            Kind::Datetime
+        } else {
+            Kind::Text
+        }
+    }
+}
+
+/// Returns whether a text is a number that loses nothing as a number: it has no leading zero and no plus sign, as codes and
+/// phone numbers have, and no more digits than a number keeps.
+fn is_plain_number(text: &str, sign: DecimalSign) -> bool {
+    let has_leading_zero = text.starts_with('0') && text.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    !has_leading_zero && !text.starts_with('+') && digits <= 15 && parse_number(text, sign).is_some()
+}
+
+/// Returns whether a text is a value of a custom field of this type.
+fn is_value(kind: Kind, text: &str) -> bool {
+    let field = unsaved_field(kind);
+    field.is_some_and(|field| matches!(field.parse(&Json::String(text.into())), Ok(Some(_))))
+}
+
+fn unsaved_field(kind: Kind) -> Option<Field> {
+    let body = vec![("label".into(), Json::String("x".into())), ("type".into(), Json::String(kind.as_str().into()))];
+    NewField::parse(&body).ok().map(NewField::into_unsaved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(values: &[&str]) -> TableSample {
+        let mut sample = TableSample::new(1, true);
+        values.iter().for_each(|value| sample.add_row(std::iter::once(*value)));
+        sample
+    }
+
+    #[test]
+    fn type_of_a_new_field_fits_all_its_values() {
+        for (values, kind) in [
+            (&["1", "2.5", ""][..], Kind::Number),
+            (&["1,5", "2"], Kind::Number),
+            (&["1", "0"], Kind::Number),
+            (&["0123", "456"], Kind::Text),
+            (&["+49301", "456"], Kind::Text),
+            (&["12345678901234567890"], Kind::Text),
+            (&["yes", "No"], Kind::Checkbox),
+            (&["true", "FALSE"], Kind::Checkbox),
+            (&["2024-01-31", "2023-12-01"], Kind::Date),
+            (&["31.01.2024"], Kind::Date),
+            (&["0/0/00", "1/31/24"], Kind::Date),
+            (&["03/04/2024"], Kind::Text),
+            (&["03/04/2024", "25/04/2024"], Kind::Date),
+            (&["2024-01-31 10:00"], Kind::Datetime),
+            (&["https://a.example", "http://b.example/x"], Kind::Url),
+            (&["a@b.cd"], Kind::Email),
+            (&["a@b.cd", "1"], Kind::Text),
+            (&["red", "blue"], Kind::Text),
+            (&[""], Kind::Text),
+        ] {
+            assert_eq!(sample(values).detect_kind(0), kind, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn first_values_are_distinct_and_not_blank() {
+        let sample = sample(&["a", " ", "a", "b", "c", "d"]);
+        assert_eq!(sample.first_values(0), ["a", "b", "c"]);
+        assert!(sample.rows == 6 && sample.has_values(0) && !sample.has_values(1));
+    }
+}

@@ -1,0 +1,158 @@
+//! Finds the separator and the header row of a CSV text.
+
+use csv::ByteRecord;
+
+/// The separators, in the order in which they are preferred.
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+/// The number of lines among which the header row must be.
+const MAX_HEADER_LINE: u64 = 5;
+/// The number of rows that are compared.
+const MAX_ROWS: usize = 200;
+
+/// The layout of a CSV text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextLayout {
+    /// The byte between two cells.
+    pub separator: u8,
+    /// The line on which the header row begins, counted from 1.
+    pub header_line: u64,
+    /// Whether the first line is `sep=`, as Excel writes and reads it.
+    pub has_separator_line: bool,
+}
+
+impl TextLayout {
+    /// Finds the layout of the beginning of a text. `is_known` returns whether a header names a field.
+    #[must_use]
+    pub fn detect(text: &str, is_known: &dyn Fn(&str) -> bool) -> Self {
+        let declared = declared_separator(text);
+        let candidates = declared.map_or(SEPARATORS.to_vec(), |separator| vec![separator]);
+        let layouts =
+            candidates.into_iter().map(|separator| rate_layout(text, separator, declared.is_some(), is_known));
+        // Of equal layouts, the first one counts.
+        let best = layouts.rev().max_by_key(|rated| rated.0);
+        best.map_or(Self { separator: b',', header_line: 1, has_separator_line: false }, |(_, layout)| layout)
+    }
+
+    /// Returns the name of the separator for people.
+    #[must_use]
+    pub fn separator_name(self) -> &'static str {
+        match self.separator {
+            b',' => "commas",
+            b';' => "semicolons",
+            b'\t' => "tabs",
+            b'|' => "vertical bars",
+            _ => "the separator of its first line",
+        }
+    }
+}
+
+/// How well a layout fits: the number of headers that name a field, the number of rows that are as long as the header, and
+/// the number of columns.
+type Rating = (usize, usize, usize);
+
+/// Returns the separator of a first line `sep=;`.
+fn declared_separator(text: &str) -> Option<u8> {
+    let line = text.lines().next()?.trim_end().trim_matches('"');
+    let is_declaration = line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("sep="));
+    match line.as_bytes() {
+        [_, _, _, _, separator] if is_declaration && separator.is_ascii() => Some(*separator),
+        // The separator of this line is a tab, which was trimmed.
+        [_, _, _, _] if is_declaration => Some(b'\t'),
+        _ => None,
+    }
+}
+
+/// Finds the header row of a text with this separator: the row with most known headers, or else the first row that is as
+/// long as most rows.
+fn rate_layout(
+    text: &str,
+    separator: u8,
+    has_separator_line: bool,
+    is_known: &dyn Fn(&str) -> bool,
+) -> (Rating, TextLayout) {
+    let rows = first_rows(text, separator);
+    let rows = &rows[usize::from(has_separator_line).min(rows.len())..];
+    let usual = usual_width(rows);
+    let count_known = |row: &TextRow| row.cells.iter().filter(|cell| is_known(cell)).count();
+    let last_line = MAX_HEADER_LINE + u64::from(has_separator_line);
+    let candidates: Vec<_> = rows.iter().take_while(|row| row.line <= last_line).collect();
+    // Of equal rows, the first one counts.
+    let best = candidates.iter().rev().max_by_key(|row| count_known(row)).filter(|row| count_known(row) > 0);
+    let header = best.or_else(|| candidates.iter().find(|row| row.cells.len() == usual)).copied().or(rows.first());
+    let Some(header) = header else {
+        return ((0, 0, 0), TextLayout { separator, header_line: 1, has_separator_line });
+    };
+    let width = header.cells.len();
+    let alike = if width > 1 { rows.iter().filter(|row| row.cells.len() == width).count() } else { 0 };
+    let layout = TextLayout { separator, header_line: header.line, has_separator_line };
+    ((count_known(header), alike, width), layout)
+}
+
+/// A row of the beginning of a text.
+struct TextRow {
+    line: u64,
+    cells: Vec<String>,
+}
+
+fn first_rows(text: &str, separator: u8) -> Vec<TextRow> {
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let (mut rows, mut record) = (vec![], ByteRecord::new());
+    while rows.len() < MAX_ROWS && reader.read_byte_record(&mut record).unwrap_or(false) {
+        let cells = record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(0));
+        rows.push(TextRow { line: line_at(text, start), cells });
+    }
+    rows
+}
+
+/// Returns the line of the first byte from `start` on that does not end a line. The reader does not count lines that end
+/// with CR alone, and begins a row at the line ends before it.
+fn line_at(text: &str, start: usize) -> u64 {
+    let bytes = text.as_bytes();
+    let blank = bytes[start.min(bytes.len())..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+    let before = &bytes[..(start + blank).min(bytes.len())];
+    let ends = before.iter().enumerate().filter(|(index, byte)| match byte {
+        b'\r' => true,
+        b'\n' => *index == 0 || before[*index - 1] != b'\r',
+        _ => false,
+    });
+    ends.count() as u64 + 1
+}
+
+/// Returns the most frequent number of cells.
+fn usual_width(rows: &[TextRow]) -> usize {
+    let mut counts = std::collections::BTreeMap::<_, usize>::new();
+    rows.iter().for_each(|row| *counts.entry(row.cells.len()).or_default() += 1);
+    counts.into_iter().max_by_key(|(width, count)| (*count, *width)).map_or(0, |(width, _)| width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detect(text: &str) -> (char, u64) {
+        let layout = TextLayout::detect(text, &|header| ["Email", "First Name", "Name"].contains(&header.trim()));
+        (char::from(layout.separator), layout.header_line)
+    }
+
+    #[test]
+    fn separator_and_header_row_are_found() {
+        for (text, expected) in [
+            ("First Name,Email\nAda,a@b.cd\n", (',', 1)),
+            ("First Name;Email\r\nAda;a@b.cd\r\n", (';', 1)),
+            ("First Name\tEmail\rAda\ta@b.cd\r", ('\t', 1)),
+            ("First Name|Email\nAda|a@b.cd\n", ('|', 1)),
+            ("sep=;\r\nFirst Name;Email\r\n\"a,b\";c,d\r\n", (';', 2)),
+            ("\"sep=\t\"\nFirst Name\tEmail\n", ('\t', 2)),
+            ("Notes:\n\"When exporting, you may see, that\"\n\nFirst Name,Email\nAda,a@b.cd\n", (',', 4)),
+            ("\n\nReport of today\n\nFirst Name,Email\n", (',', 5)),
+            ("Email\na@b.cd\n", (',', 1)),
+            ("a;b;c\n1,5;2,5;3\n1,5;2,5;4\n", (';', 1)),
+            ("Title of the table;;\nx;y;z\n1;2;3\n", (';', 1)),
+            ("", (',', 1)),
+        ] {
+            assert_eq!(detect(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `contacts import`: files that cannot be read, or only in part.
+
+use super::super::ACCOUNT;
+use super::Fixture;
+
+#[test]
+fn files_that_are_no_table_are_named_and_not_printed() {
+    let fixture = Fixture::new("formats");
+    for (content, message) in [
+        (&b"%PDF-1.7\n\x01\x02secret"[..], "This is a PDF"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0secret", "old Excel file"),
+        (b"\x89PNG\r\n\x1a\nsecret", "an image"),
+        (b"PK\x03\x04secret", "damaged ZIP archive"),
+        (b"<html><table>secret", "an HTML page"),
+        (b"{\"secret\": 1}", "a JSON file"),
+        (b"dn: cn=secret", "an LDIF file"),
+        (b"secret\0\x01\x02\x03\x04\x05\x06\x07\0\xff\xfe\xfd\x01\x02", "binary data"),
+        (b"", "is empty"),
+        (b"Ada,Lovelace,ada@example.com\n", "has no header row"),
+    ] {
+        let (succeeded, printed) = fixture.import(ACCOUNT, content, &[]);
+        assert!(!succeeded && printed.contains(message) && !printed.contains("secret"), "{message}: {printed}");
+    }
+    assert_eq!(fixture.query_text("SELECT count(*)::text FROM contacts"), "0");
+}
+
+#[test]
+fn rest_of_a_file_after_an_open_quote_is_one_refused_row() {
+    let fixture = Fixture::new("quotes");
+    let rows: String = (4..=60).map(|number| format!("c{number}@example.com,Name {number}\n")).collect();
+    let text = format!("email,last_name\nc2@example.com,Two\nc3@example.com,\"Three\n{rows}");
+    let (succeeded, printed) = fixture.import(ACCOUNT, &text, &[]);
+    assert!(!succeeded && printed.contains("1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"), "{printed}");
+    let report = fixture.read_file("people.refused.csv");
+    assert!(
+        report.contains("the quote that opens in line 3 is not closed") && report.contains("c60@example.com"),
+        "{report}"
+    );
+    let mended = text.replace("\"Three", "Three");
+    let (succeeded, printed) = fixture.import(ACCOUNT, mended, &[]);
+    assert!(succeeded && printed.contains("58 created, 0 updated, 1 unchanged"), "{printed}");
+}
+
+#[test]
+fn rows_that_differ_only_in_empty_cells_are_taken_and_footers_left_out() {
+    let fixture = Fixture::new("ragged");
+    let text = "\nReport of today\n\nEmail;Last Name;Phone\na@b.cd;A;;;\nb@b.cd;B\n;;\n\nc@b.cd;C;123;x\n\nTotal: 3 contacts\n\
+                Exported on 2024-01-31\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(!succeeded && printed.contains("2 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"), "{printed}");
+    assert!(
+        printed.contains("Left out from line 11: 2 rows") && printed.contains("Exported on 2024-01-31"),
+        "{printed}"
+    );
+    assert!(fixture.read_file("people.refused.csv").contains("\"x\"\" has no column"));
+    let (succeeded, printed) = fixture.import(ACCOUNT, text.replace("123;x", "123"), &[]);
+    assert!(succeeded && printed.contains("1 created, 0 updated, 2 unchanged"), "{printed}");
+}
+
+#[test]
+fn report_can_be_mended_and_imported_again() {
+    let fixture = Fixture::new("report");
+    let text = "Name;E-Mail;Notes\nAda Lovelace;ada@b.cd;\"a;b\"\nBob;bob;n\nEve;eve;\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--create-fields"]);
+    assert!(!succeeded && printed.contains("1 created, 0 updated, 0 unchanged, 0 skipped, 2 refused"), "{printed}");
+    assert!(printed.contains("2 × email: must be an email address"), "{printed}");
+    assert!(printed.contains("for example line 3: Bob | bob | n"), "{printed}");
+    let report = fixture.read_file("people.refused.csv");
+    assert!(report.starts_with("Name,E-Mail,Notes,reason,line\nBob,bob,n,\"email: must be"), "{report}");
+    assert!(report.lines().nth(2).unwrap().ends_with(",4"), "{report}");
+    let mended = report.replace("Bob,bob,", "Bob,bob@b.cd,");
+    let (succeeded, printed) = fixture.import(ACCOUNT, mended, &["--create-fields"]);
+    assert!(!succeeded && printed.contains("1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"), "{printed}");
+    assert!(fixture.read_file("people.refused.csv").starts_with("Name,E-Mail,Notes,reason,line\nEve,eve,,"));
+    assert_eq!(fixture.query_text("SELECT string_agg(internal_name, ',') FROM fields"), "notes");
+    assert_eq!(fixture.contacts(ACCOUNT)[1]["notes"], "n");
+}
+
+#[test]
+fn invalid_cells_are_skipped_on_request_and_other_values_are_named() {
+    let fixture = Fixture::new("cells");
+    let text = "email,phone,website\na@b.cd ::: c@d.ef,123,example.com\nx@b.cd,call me,\nbad,123,\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--on-bad-cell", "skip"]);
+    assert!(!succeeded && printed.contains("2 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"), "{printed}");
+    assert!(printed.contains("Line 2: not imported, because the field takes one value: email: c@d.ef"), "{printed}");
+    let report = fixture.read_file("people.refused.csv");
+    assert!(report.contains("x@b.cd,call me,,\"phone: ") && report.contains("bad,123,,"), "{report}");
+    let text = text.replace("bad,123,\n", "");
+    let (succeeded, printed) = fixture.import(ACCOUNT, &text, &["--on-bad-cell", "skip"]);
+    assert!(
+        succeeded && printed.contains("2 unchanged") && printed.contains("Stored 1 row without an invalid cell"),
+        "{printed}"
+    );
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(!succeeded && printed.contains("1 unchanged, 0 skipped, 1 refused"), "{printed}");
+}
+
+#[test]
+fn plan_shows_what_goes_where_and_dates_must_not_be_ambiguous() {
+    let fixture = Fixture::new("plan");
+    fixture.create_field(ACCOUNT, r#"{"label": "Birthday", "type": "date"}"#);
+    let text = "E-Mail;Geburtstag;Birthday;Colour\na@b.cd;x;03/04/1980;\u{1b}[31mred\nb@b.cd;;;blue\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--dry-run"]);
+    assert!(!succeeded && printed.contains("--date-format dd/mm/yyyy"), "{printed}");
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--dry-run", "--date-format", "dd/mm/yyyy"]);
+    assert!(succeeded && printed.contains("Dry run: nothing was written"), "{printed}");
+    for line in [
+        "people.csv: CSV, UTF-8, separated by semicolons, header in line 1, 2 rows",
+        "→ email  a@b.cd | b@b.cd",
+        "→ birthday  03/04/1980",
+        "Geburtstag: no field has this name",
+        "Colour: no field has this name",
+        "Contacts are matched by email. Rows without it become new contacts.",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    assert!(!printed.contains('\u{1b}'));
+    assert!(fixture.import(ACCOUNT, text, &["--date-format", "dd/mm/yyyy", "--create-fields"]).0);
+    assert_eq!(fixture.contacts(ACCOUNT)[0]["birthday"], "1980-04-03");
+}
