@@ -148,7 +148,8 @@ impl<'a> RowBuilder<'a> {
         };
         for (id, text) in [(system::FIRST_NAME, new_first), (system::LAST_NAME, new_last)] {
             let Some((text, field)) = text.zip(system::stored().iter().find(|field| field.id == id)) else { continue };
-            match field.parse_text(text) {
+            match field.parse_text(cell_values::trim(text)) {
+                Ok(None) => {}
                 Ok(value) => self.changes.push((id, value)),
                 Err(issue) => self.issues.push(issue),
             }

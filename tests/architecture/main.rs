@@ -162,13 +162,14 @@ fn type_names_are_unique_in_the_crate() {
 #[test]
 fn files_are_small_and_start_with_a_description() {
     for SourceFile { path, text } in source_files() {
-        let lines = text.lines().count();
-        assert!(lines <= MAX_LINES, "{path} has {lines} lines: split it into files with one topic each");
+        // A table of data has no code to understand.
+        let (lines, is_table) = (text.lines().count(), path.ends_with(".csv"));
+        assert!(lines <= MAX_LINES || is_table, "{path} has {lines} lines: split it into files with one topic each");
         for vague in ["util", "common", "helper", "service", "manager", "misc"] {
             assert!(!path.contains(vague), "{path}: \"{vague}\" does not say what the file holds");
         }
         let is_page = [".html", ".css", ".js"].iter().any(|end| path.ends_with(end));
-        assert!(is_page || text.starts_with("//!"), "{path} does not start with a `//!` comment");
+        assert!(is_page || is_table || text.starts_with("//!"), "{path} does not start with a `//!` comment");
     }
     let main = source_files().into_iter().find(|file| file.path == "main.rs").unwrap();
     assert!(main.text.lines().count() <= 25);

@@ -35,7 +35,7 @@ fn split_list(kind: Kind, text: &str) -> Vec<&str> {
     let pieces = text.split(GOOGLE_SEPARATOR).flat_map(|piece| piece.split(is_separator));
     // A URL can contain a semicolon, but no space.
     let pieces = pieces.flat_map(|piece| piece.split(if kind == Kind::Url { "; " } else { "\n" }));
-    pieces.map(str::trim).filter(|piece| !piece.is_empty()).collect()
+    pieces.map(super::trim).filter(|piece| !piece.is_empty()).collect()
 }
 
 /// Parses one value in a form that the API does not accept but that has one meaning.

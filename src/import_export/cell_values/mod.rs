@@ -56,7 +56,7 @@ pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<Parse
 }
 
 /// Returns a text without white space around it, and without the invisible characters that some programs write there.
-fn trim(cell: &str) -> &str {
+pub(super) fn trim(cell: &str) -> &str {
     cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}'))
 }
 

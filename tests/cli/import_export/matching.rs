@@ -16,7 +16,7 @@ fn rows_without_a_key_are_created_once() {
     count("3 created, 0 updated, 0 unchanged", LINKEDIN, &["--dry-run"]);
     count("3 created, 0 updated, 0 unchanged", LINKEDIN, &[]);
     let printed = count("0 created, 0 updated, 3 unchanged", LINKEDIN, &[]);
-    assert!(printed.contains("3 rows without a key unchanged: the import of people.csv at 20"), "{printed}");
+    assert!(printed.contains("3 rows without a key are unchanged: the import of people.csv at 20"), "{printed}");
     count("0 created, 0 updated, 3 unchanged", LINKEDIN, &["--dry-run"]);
     // The key depends neither on the order of the columns nor on the file.
     let reordered = "Company;Last Name;First Name\nA;Lovelace;Ada\nC;Hopper;Grace\nA;Lovelace;Ada\nA;Lovelace;Ada\n";
