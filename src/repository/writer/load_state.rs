@@ -181,7 +181,7 @@ fn select_sql(has_keys: bool) -> String {
     let key_columns = if has_keys {
         format!(
             ", k.field_id, k.key, h.contact_id AS holder, \
-             CASE WHEN k.custom IS NOT NULL AND h.contact_id IS NULL THEN {} END AS archived_holders",
+             CASE WHEN k.id IS NULL AND k.custom IS NOT NULL AND h.contact_id IS NULL THEN {} END AS archived_holders",
             archived_holders_sql(shard_parameter)
         )
     } else {

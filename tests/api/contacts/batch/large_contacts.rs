@@ -1,5 +1,8 @@
 //! Batches of contacts that do not fit into the memory of one transaction (`docs/api-reference.md#batch`).
 
+use std::time::Duration;
+
+use contacts::config::HttpSettings;
 use serde_json::{Map, Value, json};
 use sqlx::types::Uuid;
 
@@ -29,7 +32,9 @@ impl LargeContacts {
              FROM unnest($2::uuid[]) WITH ORDINALITY AS n (id, number)";
         const INSERT_KEYS: &str = "INSERT INTO contact_keys \
              SELECT account_id, id, 6, external_id, true FROM contacts WHERE account_id = $1";
-        let account = Account::on_server(&Server::with_own_database(database, |_| {}));
+        // A debug build takes long for such contacts when other tests use the processors.
+        let configure = |settings: &mut HttpSettings| settings.request_timeout = Duration::from_secs(30);
+        let account = Account::on_server(&Server::with_own_database(database, configure));
         for number in 0..FIELDS {
             account.define(json!({"label": field_name(number), "type": "text"})).await;
         }
