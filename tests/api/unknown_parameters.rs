@@ -23,7 +23,11 @@ async fn unknown_parameter_of_every_route_with_a_token_is_400() {
                 continue;
             }
             let path = path.replace("{contactId}", "x").replace("{internalName}", "email");
-            let required = if method == "put" { "&id_property=external_id" } else { "" };
+            let required = match (method.as_str(), path.as_str()) {
+                ("put", _) => "&id_property=external_id",
+                (_, "/contacts/export") => "&format=csv",
+                _ => "",
+            };
             let call = account.call(&method.to_uppercase(), &format!("{path}?Limit=1{required}&nonsense=&Limit=2"));
             let response = call.body("text/plain", "{").send().await.expect_error(400, "invalid_query");
             response.expect_details(&[("Limit", "unknown_parameter"), ("nonsense", "unknown_parameter")]);
@@ -58,7 +62,7 @@ async fn misspelled_parameter_is_400_and_names_the_nearest_one() {
     }
     let unknown = account.get("/contacts/changes?utm_source=x").await.expect_error(400, "invalid_query");
     assert!(
-        detail_message(&unknown.body).ends_with("which takes after, limit, wait, exclude_actor"),
+        detail_message(&unknown.body).ends_with("which takes after, since, limit, wait, exclude_actor, properties"),
         "{}",
         unknown.text
     );
