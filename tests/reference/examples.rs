@@ -8,7 +8,7 @@ use crate::dev_server::DevServer;
 
 /// Every operation, in an order that works on the sample account. For example, a contact is archived before it is
 /// restored.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 28] = [
     "health",
     "metrics",
     "readiness",
@@ -29,6 +29,8 @@ const ORDER: [&str; 26] = [
     "readHistory",
     "purgeContact",
     "readChanges",
+    "exportContacts",
+    "readMe",
     "listFields",
     "readField",
     "createField",

@@ -125,7 +125,7 @@ pub(in crate::http) struct OnArchivedParameter {
 #[allow(dead_code, reason = "describes the input that http/return_preference.rs parses")]
 pub(in crate::http) struct Prefer {
     /// `return=minimal`: leave the contact out of the response (RFC 7240).
-    #[param(rename = "Prefer", nullable = false, example = "return=minimal")]
+    #[param(rename = "Prefer", nullable = false)]
     prefer: Option<String>,
 }
 
@@ -193,7 +193,7 @@ pub(in crate::http) struct HistoryParameters {
 #[allow(dead_code, reason = "describes the query that http/query parses")]
 pub(in crate::http) struct ExportParameters {
     /// The format: `csv`, with a header row, or `ndjson`, one contact a line.
-    #[param(value_type = ExportFormat)]
+    #[param(value_type = ExportFormat, example = "ndjson")]
     format: String,
     /// Names of fields to return in addition to the default fields, separated by commas. Default: all fields.
     #[param(style = Form, explode = false, value_type = Option<Vec<SelectedProperty>>, nullable = false, example = json!(["phone", "job_title"]))]
