@@ -14,7 +14,6 @@ use super::Repository;
 use super::accounts::insert_account;
 use super::error::StorageError;
 use super::pool::DatabaseConnection;
-use super::statement::{ShardAccounts, shard_condition, sql};
 
 /// An import, to name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,22 +137,4 @@ async fn read_rows(
         Ok((row.try_get("row_key")?, StoredRow { contact: row.try_get("contact_id")?, label, state }))
     });
     stored.collect()
-}
-
-/// Removes the rows that purged contacts were created from.
-pub(super) async fn purge_imported_rows(
-    connection: &mut DatabaseConnection,
-    accounts: &[Uuid],
-    contacts: &[Uuid],
-    shard: &ShardAccounts,
-) -> sqlx::Result<()> {
-    let purge = sql!(
-        "DELETE FROM imported_rows i USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM imported_rows t WHERE account_id = n.account_id AND contact_id = n.id AND {} OFFSET 0) r \
-         WHERE i.ctid = r.row_id AND {}",
-        shard_condition("t", 3),
-        shard_condition("i", 3)
-    );
-    sqlx::query(purge).bind(accounts).bind(contacts).bind(shard).execute(connection).await?;
-    Ok(())
 }

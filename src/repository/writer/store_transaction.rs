@@ -19,7 +19,6 @@ use super::store_values::store_values;
 use crate::repository::error::StorageError;
 use crate::repository::history_erasure::{self, PendingErasure};
 use crate::repository::idempotency;
-use crate::repository::imported_rows;
 use crate::repository::last_changes::read_last_changes;
 use crate::repository::pool::DatabaseConnection;
 use crate::repository::source_times;
@@ -260,45 +259,34 @@ pub(super) fn delete_keys_sql(first: usize, join: &str, condition: &dyn Fn(&str)
     )
 }
 
+/// Returns the statement that deletes the rows of contacts from a table. `column` has the id of the contact. The parameters are
+/// the accounts, the contacts and the shard.
+fn delete_rows_of_contacts_sql(table: &str, column: &str) -> String {
+    format!(
+        "DELETE FROM {table} d USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
+         (SELECT ctid AS row_id FROM {table} t WHERE account_id = n.account_id AND {column} = n.id AND {} OFFSET 0) r \
+         WHERE d.ctid = r.row_id AND {}",
+        shard_condition("t", 3),
+        shard_condition("d", 3)
+    )
+}
+
 /// Deletes purged contacts, and erases their values from the search index, from stored responses and, up to a limit, from the change feed.
 /// Returns the contacts whose history has more entries.
 async fn purge_contacts(
     connection: &mut DatabaseConnection,
     batches: &[&AccountBatch],
 ) -> Result<Vec<PendingErasure>, StorageError> {
-    let contacts = sql!(
-        "DELETE FROM contacts c USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM contacts t WHERE account_id = n.account_id AND id = n.id AND {} LIMIT 1) r \
-         WHERE c.ctid = r.row_id AND {}",
-        shard_condition("t", 3),
-        shard_condition("c", 3)
-    );
-    let keys = sql!(
-        "DELETE FROM contact_keys k USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM contact_keys t WHERE account_id = n.account_id AND contact_id = n.id AND {} OFFSET 0) r \
-         WHERE k.ctid = r.row_id AND {}",
-        shard_condition("t", 3),
-        shard_condition("k", 3)
-    );
+    let contacts = sql!("{}", delete_rows_of_contacts_sql("contacts", "id"));
+    let keys = sql!("{}", delete_rows_of_contacts_sql("contact_keys", "contact_id"));
+    let entries = sql!("{}", delete_rows_of_contacts_sql("search_entries", "contact_id"));
+    let times = sql!("{}", delete_rows_of_contacts_sql("source_times", "contact_id"));
+    let imported = sql!("{}", delete_rows_of_contacts_sql("imported_rows", "contact_id"));
     // The task that maintains the search index must not write an entry of the contact meanwhile.
     let index_lock = sql!(
         "SELECT i.account_id FROM unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
          (SELECT account_id FROM search_indexes t WHERE account_id = n.account_id AND {} LIMIT 1 FOR SHARE) i",
         shard_condition("t", 3)
-    );
-    let entries = sql!(
-        "DELETE FROM search_entries e USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM search_entries t WHERE account_id = n.account_id AND contact_id = n.id AND {} LIMIT 1) r \
-         WHERE e.ctid = r.row_id AND {}",
-        shard_condition("t", 3),
-        shard_condition("e", 3)
-    );
-    let times = sql!(
-        "DELETE FROM source_times s USING unnest($1::uuid[], $2::uuid[]) AS n (account_id, id) CROSS JOIN LATERAL \
-         (SELECT ctid AS row_id FROM source_times t WHERE account_id = n.account_id AND contact_id = n.id AND {} OFFSET 0) r \
-         WHERE s.ctid = r.row_id AND {}",
-        shard_condition("t", 3),
-        shard_condition("s", 3)
     );
     let histories: Vec<_> = batches
         .iter()
@@ -313,10 +301,9 @@ async fn purge_contacts(
     }
     let (accounts, ids): (Vec<_>, Vec<_>) = histories.iter().map(|history| (history.account, history.contact)).unzip();
     let shard = shard_accounts(batches.iter().copied());
-    for statement in [index_lock, contacts, keys, entries, times] {
+    for statement in [index_lock, contacts, keys, entries, times, imported] {
         sqlx::query(statement).bind(&accounts).bind(&ids).bind(&shard).execute(&mut *connection).await?;
     }
     idempotency::purge_responses(connection, &accounts, &ids, &shard).await?;
-    imported_rows::purge_imported_rows(connection, &accounts, &ids, &shard).await?;
     history_erasure::erase_first_entries(connection, &histories, &shard).await
 }
