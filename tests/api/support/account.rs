@@ -39,7 +39,7 @@ impl Account {
 
     /// Returns the same account, with requests sent to a service in another process.
     pub fn on_address(&self, address: SocketAddr) -> Self {
-        Self { server: Server { address, ..self.server.clone() }, ..self.clone() }
+        Self { server: self.server.at_address(address), ..self.clone() }
     }
 
     /// Returns the same account, with requests sent under another token.

@@ -1,7 +1,7 @@
 //! The service, started in the test process. All tests of a run share one database server, most of them one service.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contacts::auth::{Signer, Verifier};
@@ -31,11 +31,14 @@ fn started_server() -> &'static TestServer {
     STARTED.get_or_init(|| run_outside_test(TestServer::start()))
 }
 
-/// Runs a future on a runtime that outlives each test, on its own thread, because callers already run inside the runtime of
-/// a test.
+/// Runs a future on a runtime that outlives each test.
 fn run_outside_test<T: Send>(future: impl Future<Output = T> + Send) -> T {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| Runtime::new().unwrap());
+    run_on(RUNTIME.get_or_init(|| Runtime::new().unwrap()), future)
+}
+
+/// Runs a future on this runtime, on its own thread, because callers already run inside the runtime of a test.
+fn run_on<T: Send>(runtime: &Runtime, future: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().unwrap())
 }
 
@@ -44,7 +47,8 @@ pub fn token_settings() -> TokenSettings {
     TokenSettings::with_secret(Secret::new(SECRET))
 }
 
-/// A running service.
+/// A running service. It ends with the last clone: the services of all tests would otherwise open more than a thousand connections
+/// to the database.
 #[derive(Clone)]
 pub struct Server {
     pub address: SocketAddr,
@@ -52,6 +56,17 @@ pub struct Server {
     pub database_url: String,
     /// The state that its handlers share, for example the number of requests in flight.
     pub app: App,
+    _tasks: Arc<ServerTasks>,
+}
+
+/// The runtime of all tasks of a service.
+struct ServerTasks(Option<Runtime>);
+
+impl Drop for ServerTasks {
+    fn drop(&mut self) {
+        // Unlike the drop of a runtime, this is allowed inside the runtime of a test.
+        self.0.take().expect("is dropped once").shutdown_background();
+    }
 }
 
 impl Server {
@@ -123,6 +138,11 @@ impl Server {
         Self::start(database_settings(Secret::new(&*self.database_url)), tokens, |_| {})
     }
 
+    /// Returns the same server with the address of a service in another process.
+    pub fn at_address(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
     /// Opens a repository on the same database that retains changes for this long.
     pub fn repository_with_retention(&self, change_retention: Duration) -> Repository {
         Repository::new(&DatabaseSettings { change_retention, ..database_settings(Secret::new(&*self.database_url)) })
@@ -157,8 +177,9 @@ impl Server {
             tokio::spawn(http::listen(app.clone(), listener, std::future::pending()));
             (address, app)
         };
-        let (address, app) = run_outside_test(start);
-        Self { address, database_url: url, app }
+        let runtime = Runtime::new().unwrap();
+        let (address, app) = run_on(&runtime, start);
+        Self { address, database_url: url, app, _tasks: Arc::new(ServerTasks(Some(runtime))) }
     }
 }
 
