@@ -4,6 +4,7 @@ mod export;
 mod import;
 mod layouts;
 mod matching;
+mod prompt;
 mod reading;
 
 use std::fs;
