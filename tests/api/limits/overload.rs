@@ -12,15 +12,6 @@ fn server_with_concurrency_limit(name: &str, count: usize) -> Server {
     Server::with_own_database(name, |settings| settings.limits.concurrent_requests = count)
 }
 
-/// Waits until `count` requests are in flight.
-async fn wait_for_in_flight(server: &Server, count: usize) {
-    let started = Stopwatch::start();
-    while server.app.in_flight() != count {
-        assert!(started.elapsed() < Duration::from_secs(5), "{} requests are in flight", server.app.in_flight());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_over_the_concurrency_limit_are_503_at_once_and_running_ones_finish() {
     // The last quarter is kept for other accounts.
@@ -34,7 +25,7 @@ async fn requests_over_the_concurrency_limit_are_503_at_once_and_running_ones_fi
             tokio::spawn(async move { account.patch(&id, json!({"first_name": "B"})).await.status })
         })
         .collect();
-    wait_for_in_flight(&server, 3).await;
+    server.wait_for_in_flight(3).await;
     let started = Stopwatch::start();
     // The limit applies after the token is checked and before the body is read.
     let large_body = "x".repeat(900_000);
@@ -75,7 +66,7 @@ async fn long_polls_have_their_own_concurrency_limit() {
             tokio::spawn(async move { account.get("/contacts/changes?after=now&wait=20").await.status })
         })
         .collect();
-    wait_for_in_flight(&server, 3).await;
+    server.wait_for_in_flight(3).await;
     let rejected = account.get("/contacts/changes?after=now&wait=20").await.expect_error(503, "unavailable");
     assert_eq!(rejected.header("retry-after"), "1");
     other.get("/contacts/changes?after=now&wait=1").await.expect(200);
@@ -95,10 +86,10 @@ async fn disconnected_client_frees_its_slot() {
     let account = Account::on_server(&server);
     for _ in 0..5 {
         let stalled: Vec<_> = (0..2).map(|_| RawConnection::start_request(&account, "POST /contacts", 100)).collect();
-        wait_for_in_flight(&server, 2).await;
+        server.wait_for_in_flight(2).await;
         account.get("/contacts").await.expect_error(503, "unavailable");
         drop(stalled);
-        wait_for_in_flight(&server, 0).await;
+        server.wait_for_in_flight(0).await;
     }
     account.get("/contacts").await.expect(200);
 }
@@ -115,7 +106,7 @@ async fn every_request_of_a_burst_is_answered_and_no_slot_leaks() {
     let created = responses.iter().filter(|response| response.status == 201).count();
     assert!(responses.iter().all(|response| [201, 503].contains(&response.status)));
     assert!(created >= 6);
-    wait_for_in_flight(&server, 0).await;
+    server.wait_for_in_flight(0).await;
     let page = account.get("/contacts").await.expect(200);
     assert_eq!(page.body["pagination"]["count"], created);
 }

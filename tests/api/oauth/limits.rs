@@ -21,15 +21,6 @@ fn start_token_request(server: &Server, headers: &str) -> RawConnection {
     connection
 }
 
-/// Waits until this number of requests is in flight.
-async fn wait_for_in_flight(server: &Server, count: usize) {
-    let started = Stopwatch::start();
-    while server.app.in_flight() < count {
-        assert!(started.elapsed() < Duration::from_secs(5), "{} requests are in flight", server.app.in_flight());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// Sends a wrong secret for a client id.
 async fn send_wrong_secret(account: &Account, id: &str, forwarded_for: &str) -> ApiResponse {
     let form = format!("{GRANT_PARAMETER}&client_id={id}&client_secret=wrong");
@@ -61,7 +52,7 @@ async fn token_requests_take_no_slot_of_other_requests_and_have_a_limit_of_their
     let account = Account::on_server(&server);
     let client = ApiClient::create(&account, None).await;
     let slow: Vec<_> = (0..MAX_REQUESTS_OF_PEER).map(|_| start_token_request(&server, "")).collect();
-    wait_for_in_flight(&server, MAX_REQUESTS_OF_PEER).await;
+    server.wait_for_in_flight(MAX_REQUESTS_OF_PEER).await;
     account.get("/contacts").await.expect(200);
     let rejected = request_token(&account, client.token_form()).await;
     assert_eq!(expect_oauth_error(rejected, 503, "temporarily_unavailable").header("retry-after"), "1");

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::pgbouncer::url_of_service;
+use super::stopwatch::Stopwatch;
 use super::test_server::{TestServer, database_settings, start_cluster};
 
 pub const SECRET: &str = "a secret for tests that is long enough";
@@ -136,6 +137,17 @@ impl Server {
     /// Starts another instance on the same database that accepts other tokens.
     pub fn with_token_settings(&self, tokens: &TokenSettings) -> Self {
         Self::start(database_settings(Secret::new(&*self.database_url)), tokens, |_| {})
+    }
+
+    /// Waits until this number of requests is in flight, and has taken the slots that they need.
+    pub async fn wait_for_in_flight(&self, count: usize) {
+        let started = Stopwatch::start();
+        while self.app.in_flight() != count {
+            assert!(started.elapsed() < Duration::from_secs(5), "{} requests are in flight", self.app.in_flight());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // A request takes its slot after its token was checked, a moment after it is counted.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
     /// Returns the same server with the address of a service in another process.

@@ -43,9 +43,11 @@ fn import_asks_on_a_terminal_and_imports_only_after_yes() {
     // Nothing to ask: the answer is given, or nothing will be written.
     let (succeeded, printed, shown) = import_on_terminal(&fixture, "n\n", &["--dry-run"]);
     assert!(succeeded && printed.starts_with("1 created") && !shown.contains(QUESTION), "{printed}{shown}");
-    for (typed, arguments, expected, asks) in
-        [(" Y \n", &[][..], "1 created", true), ("yes\n", &[], "0 created", true), ("n\n", &["--yes"], "0 created", false)]
-    {
+    for (typed, arguments, expected, asks) in [
+        (" Y \n", &[][..], "1 created", true),
+        ("yes\n", &[], "0 created", true),
+        ("n\n", &["--yes"], "0 created", false),
+    ] {
         let (succeeded, printed, shown) = import_on_terminal(&fixture, typed, arguments);
         assert!(succeeded && printed.starts_with(expected), "{typed:?}: {printed}{shown}");
         assert_eq!(shown.contains(QUESTION), asks, "{typed:?}: {shown}");
