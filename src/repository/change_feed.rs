@@ -17,7 +17,7 @@ use super::Repository;
 use super::change_notifier::ChangeSubscription;
 use super::error::StorageError;
 use super::last_changes::last_position_sql;
-use super::pool::{AdmittedConnection, Pool};
+use super::pool::{DatabaseConnection, Pool};
 use super::row_mapping::{contact_columns, custom_parameter, optional_contact_from_row};
 use super::row_stream::{RowStream, read_optional, stream_rows};
 use super::statement::sql;
@@ -255,7 +255,7 @@ fn select_entries(account: Uuid, start: i64, request: &FeedRequest) -> Query<'st
 /// # Errors
 /// [`FeedError::Expired`] if the first entry is not known, because entries were deleted and all others are `since` or later.
 async fn find_first_since(
-    connection: &mut AdmittedConnection,
+    connection: &mut DatabaseConnection,
     account: Uuid,
     since: DateTime<Utc>,
 ) -> Result<Option<i64>, FeedError> {
@@ -273,7 +273,7 @@ async fn find_first_since(
          CROSS JOIN (SELECT trimmed_position FROM accounts WHERE account_id = $1) a ORDER BY s.high - s.low LIMIT 1",
         last_position_sql("account_id = $1")
     );
-    let row = query(search).bind(account).bind(since).fetch_optional(&mut **connection).await?;
+    let row = query(search).bind(account).bind(since).fetch_optional(&mut *connection).await?;
     match row.map(|row| Ok::<_, sqlx::Error>((row.try_get("found")?, row.try_get("is_expired")?))).transpose()? {
         Some((_, true)) => Err(FeedError::Expired),
         found => Ok(found.and_then(|(found, _)| found)),
@@ -281,7 +281,7 @@ async fn find_first_since(
 }
 
 /// Returns the empty page after the newest entry.
-async fn read_end_of_feed(connection: AdmittedConnection, account: Uuid) -> Result<FeedPage, StorageError> {
+async fn read_end_of_feed(connection: DatabaseConnection, account: Uuid) -> Result<FeedPage, StorageError> {
     let newest =
         sql!("SELECT {} FROM changes h WHERE h.account_id = $1 ORDER BY h.position DESC LIMIT 1", entry_columns());
     let newest = read_optional(stream_rows(connection, query(newest).bind(account), EntryRow::from_row)).await?;

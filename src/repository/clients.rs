@@ -85,7 +85,7 @@ impl Repository {
         const FIND: &str =
             "SELECT secret_hash, scope FROM clients WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL";
         let find = sqlx::query(FIND).bind(id.account).bind(id.client);
-        let row = find.fetch_optional(&mut *self.pool.admit(id.account).await?).await?;
+        let row = find.fetch_optional(&mut self.pool.admit(id.account).await?).await?;
         Ok(row.as_ref().map(credentials_from_row).transpose()?)
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Repository;
 use super::change_feed::{EntryRow, FeedError, chain, entry_columns};
 use super::error::StorageError;
-use super::pool::AdmittedConnection;
+use super::pool::DatabaseConnection;
 use super::row_mapping::{contact_columns, contact_from_row, custom_parameter};
 use super::row_stream::{RowStream, stream_rows};
 use super::statement::sql;
@@ -85,20 +85,20 @@ impl Repository {
     async fn is_trimmed(&self, account: Uuid, position: i64) -> Result<bool, StorageError> {
         const TRIMMED: &str = "SELECT trimmed_position >= $2 FROM accounts WHERE account_id = $1";
         let trimmed = query_scalar(TRIMMED).bind(account).bind(position);
-        let trimmed = trimmed.fetch_optional(&mut *self.pool.acquire_for(account).await?).await?;
+        let trimmed = trimmed.fetch_optional(&mut self.pool.acquire_for(account).await?).await?;
         Ok(trimmed.unwrap_or(false))
     }
 }
 
 /// Returns the current state of a contact.
 async fn read_contact(
-    connection: &mut AdmittedConnection,
+    connection: &mut DatabaseConnection,
     account: Uuid,
     contact: Uuid,
     custom_fields: &CustomSelection,
 ) -> Result<Option<Contact>, StorageError> {
     let select = sql!("SELECT {} FROM contacts c WHERE c.account_id = $1 AND c.id = $2", contact_columns("$3"));
     let select = query(select).bind(account).bind(contact).bind(custom_parameter(custom_fields));
-    let row = select.fetch_optional(&mut **connection).await?;
+    let row = select.fetch_optional(&mut *connection).await?;
     Ok(row.as_ref().map(contact_from_row).transpose()?)
 }

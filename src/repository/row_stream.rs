@@ -8,7 +8,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 
 use super::error::StorageError;
-use super::pool::AdmittedConnection;
+use super::pool::DatabaseConnection;
 
 /// The rows of a result, in order. Dropping the stream before its end closes the connection: reading the rest of the
 /// result could take longer than opening another connection.
@@ -16,13 +16,13 @@ pub type RowStream<T> = BoxStream<'static, Result<T, StorageError>>;
 
 /// Runs a statement, and converts each row of its result.
 pub(super) fn stream_rows<T: Send + 'static>(
-    connection: AdmittedConnection,
+    connection: DatabaseConnection,
     query: Query<'static, Postgres, PgArguments>,
     mut read: impl FnMut(&PgRow) -> sqlx::Result<T> + Send + 'static,
 ) -> RowStream<T> {
     let mut guard = CloseUnlessComplete { connection, is_complete: false };
     Box::pin(try_stream! {
-        let mut rows = query.fetch(&mut *guard.connection);
+        let mut rows = query.fetch(&mut guard.connection);
         let end = loop {
             match rows.try_next().await {
                 Ok(Some(row)) => yield read(&row)?,
@@ -47,7 +47,7 @@ pub(super) async fn read_optional<T>(mut rows: RowStream<T>) -> Result<Option<T>
 
 /// Closes a connection instead of returning it to its pool if not all rows of its statement were read.
 struct CloseUnlessComplete {
-    connection: AdmittedConnection,
+    connection: DatabaseConnection,
     is_complete: bool,
 }
 

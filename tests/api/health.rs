@@ -7,20 +7,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Account, ApiResponse, Server, Stopwatch, run_concurrently};
-
-/// Waits until `/readyz` has this status. The service checks its database every 500 ms.
-async fn wait_for_readiness(account: &Account, status: u16) -> ApiResponse {
-    let started = Stopwatch::start();
-    loop {
-        let response = account.anonymous("GET", "/readyz").send().await;
-        if response.status == status {
-            return response;
-        }
-        assert!(started.elapsed() < Duration::from_secs(5), "/readyz is still {}", response.status);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+use crate::support::{Account, Server, Stopwatch, run_concurrently};
 
 #[tokio::test]
 async fn healthz_and_readyz_are_200_without_a_token() {
@@ -40,7 +27,7 @@ async fn readyz_is_503_while_a_migration_is_pending() {
     let account = Account::on_server(&server);
     let mut database = account.database().await;
     sqlx::query("DELETE FROM _sqlx_migrations").execute(&mut database).await.unwrap();
-    let response = wait_for_readiness(&account, 503).await.expect_error(503, "unavailable");
+    let response = account.wait_for_readiness(503).await.expect_error(503, "unavailable");
     assert_eq!(response.header("retry-after"), "1");
     account.anonymous("GET", "/healthz").send().await.expect(200);
 }
@@ -57,7 +44,7 @@ async fn requests_are_503_while_the_database_refuses_connections() {
     sqlx::raw_sql(allow_connections(false)).execute(&mut other_database).await.unwrap();
     let terminate_connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
     sqlx::query(terminate_connections).bind(&name).execute(&mut other_database).await.unwrap();
-    wait_for_readiness(&account, 503).await;
+    account.wait_for_readiness(503).await;
     // More attempts than the pool has connections, so that every dead connection is taken from it once.
     for _ in 0..20 {
         account.anonymous("GET", "/readyz").send().await.expect_error(503, "unavailable");
@@ -65,7 +52,7 @@ async fn requests_are_503_while_the_database_refuses_connections() {
         account.patch(&id, json!({"last_name": "B"})).await.expect_error(503, "unavailable");
     }
     sqlx::raw_sql(allow_connections(true)).execute(&mut other_database).await.unwrap();
-    wait_for_readiness(&account, 200).await;
+    account.wait_for_readiness(200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +60,7 @@ async fn calls_of_readyz_and_metrics_take_no_database_connection_from_other_requ
     let server = Server::with_own_database("readiness_calls", |_| {});
     let account = Account::on_server(&server);
     account.get("/contacts").await.expect(200);
-    wait_for_readiness(&account, 200).await;
+    account.wait_for_readiness(200).await;
     // The check of the schema now waits until the lock is released.
     let mut database = account.database().await;
     let mut lock = database.begin().await.unwrap();
@@ -91,9 +78,9 @@ async fn calls_of_readyz_and_metrics_take_no_database_connection_from_other_requ
     };
     let (statuses, ()) = tokio::join!(run_concurrently(calls), other_requests);
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
-    wait_for_readiness(&account, 503).await;
+    account.wait_for_readiness(503).await;
     lock.rollback().await.unwrap();
-    wait_for_readiness(&account, 200).await;
+    account.wait_for_readiness(200).await;
     server.app.drain();
     account.anonymous("GET", "/readyz").send().await.expect_error(503, "unavailable");
 }

@@ -9,15 +9,17 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Describe, Either, Execute, Executor, Postgres, SqlStr};
+use sqlx::{Connection, Describe, Either, Execute, Executor, Postgres, SqlStr};
 use tokio::time::{sleep, timeout};
 
 use super::database_health::{DatabaseHealth, LossWatch, lost};
+use crate::fair_semaphore::FairPermit;
 
 /// The SQLSTATE code of a write on a database that is read-only.
 const READ_ONLY: &str = "25006";
-/// How long the end of an abandoned transaction may take before its connection is closed.
-const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the end of an abandoned statement or transaction may take before its connection is closed. Until then, nobody can use the
+/// connection.
+const ABANDONED_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A connection of a pool, to which it returns when it is dropped.
 pub(in crate::repository) struct DatabaseConnection {
@@ -30,6 +32,8 @@ pub(in crate::repository) struct DatabaseConnection {
     is_in_transaction: bool,
     /// Whether a transaction was abandoned. It is rolled back before the next statement.
     needs_rollback: bool,
+    /// The permit of the account for which the connection is used.
+    permit: Option<FairPermit>,
 }
 
 /// Ends the operations on a connection that take too long.
@@ -40,12 +44,21 @@ pub(super) struct Supervision {
     time_limit: Option<Duration>,
     /// Whether the connection must not be used any more.
     must_close: bool,
+    /// Whether the end of an operation was not received.
+    is_busy: bool,
 }
 
 impl DatabaseConnection {
     pub(super) fn new(connection: PoolConnection<Postgres>, supervision: Supervision, shares_sessions: bool) -> Self {
         let inner = Some(connection);
-        Self { inner, supervision, shares_sessions, is_in_transaction: false, needs_rollback: false }
+        Self { inner, supervision, shares_sessions, is_in_transaction: false, needs_rollback: false, permit: None }
+    }
+
+    /// Keeps the permit of an account until the connection can be used by others.
+    pub(super) fn with_permit(self, permit: FairPermit) -> Self {
+        let mut connection = self;
+        connection.permit = Some(permit);
+        connection
     }
 
     /// Lets statements take as long as they need.
@@ -132,13 +145,14 @@ impl DatabaseConnection {
 
 impl Supervision {
     pub(super) fn new(health: DatabaseHealth, loss: LossWatch, time_limit: Duration) -> Self {
-        Self { health, loss, time_limit: Some(time_limit), must_close: false }
+        Self { health, loss, time_limit: Some(time_limit), must_close: false, is_busy: false }
     }
 
     /// Returns the result of an operation, unless the database is lost or silent for too long.
     async fn run<T>(&mut self, operation: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-        let Self { health, loss, time_limit, must_close } = self;
+        let Self { health, loss, time_limit, must_close, is_busy } = self;
         let time_limit = *time_limit;
+        *is_busy = true;
         let result = tokio::select! {
             biased;
             result = loss.unless_lost(operation) => result,
@@ -157,6 +171,7 @@ impl Supervision {
             }
             Err(_) => {}
         }
+        *is_busy = false;
         result
     }
 }
@@ -187,6 +202,7 @@ impl<'c> Executor<'c> for &'c mut DatabaseConnection {
             let (connection, supervision) = self.parts();
             let mut items = connection.fetch_many(query);
             while let Some(item) = supervision.run(async { items.next().await.transpose() }).await? {
+                supervision.is_busy = true;
                 yield item;
             }
             drop(items);
@@ -236,16 +252,28 @@ impl Drop for DatabaseConnection {
         let Some(mut connection) = self.inner.take() else { return };
         if !is_usable {
             connection.close_on_drop();
-        } else if self.needs_rollback
+        } else if (self.needs_rollback || self.supervision.is_busy)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(async move {
-                if !matches!(timeout(ROLLBACK_TIMEOUT, connection.execute("ROLLBACK")).await, Ok(Ok(_))) {
-                    connection.close_on_drop();
-                }
-            });
+            runtime.spawn(end_abandoned_operation(connection, self.needs_rollback, self.permit.take()));
         }
     }
+}
+
+/// Waits for the end of a statement whose caller has gone, or closes the connection.
+async fn end_abandoned_operation(
+    mut connection: PoolConnection<Postgres>,
+    needs_rollback: bool,
+    permit: Option<FairPermit>,
+) {
+    let end =
+        async { if needs_rollback { connection.execute("ROLLBACK").await.map(drop) } else { connection.ping().await } };
+    if !matches!(timeout(ABANDONED_TIMEOUT, end).await, Ok(Ok(()))) {
+        connection.close_on_drop();
+    }
+    drop(connection);
+    // Only now: otherwise, callers who give up and come back could occupy the connections of all accounts.
+    drop(permit);
 }
 
 /// A transaction. It is rolled back when it is dropped, unless it was committed.

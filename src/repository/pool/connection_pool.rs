@@ -1,7 +1,6 @@
 //! A connection pool with admission control.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use super::connection::{DatabaseConnection, Supervision};
 use super::database_health::DatabaseHealth;
 use super::sessions::{SessionMode, Sessions};
 use crate::config::{DatabaseSettings, DatabaseUrl, Secret, SettingsError};
-use crate::fair_semaphore::{FairPermit, FairSemaphore};
+use crate::fair_semaphore::FairSemaphore;
 use crate::repository::admission::AdmissionQueue;
 use crate::repository::citus::{Shard, ShardMap};
 use crate::repository::error::StorageError;
@@ -87,7 +86,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`StorageError::Overloaded`], and the errors of [`Pool::acquire_for`].
-    pub(in crate::repository) async fn admit(&self, account: Uuid) -> Result<AdmittedConnection, StorageError> {
+    pub(in crate::repository) async fn admit(&self, account: Uuid) -> Result<DatabaseConnection, StorageError> {
         self.try_admit(account)?;
         Ok(self.acquire_for(account).await?)
     }
@@ -96,13 +95,13 @@ impl Pool {
     ///
     /// # Errors
     /// The errors of [`Pool::acquire`].
-    pub(in crate::repository) async fn acquire_for(&self, account: Uuid) -> sqlx::Result<AdmittedConnection> {
+    pub(in crate::repository) async fn acquire_for(&self, account: Uuid) -> sqlx::Result<DatabaseConnection> {
         let acquire = async {
             // Before the permit, for which others wait.
             self.health.wait_until_reachable().await?;
             let permit = tokio::time::timeout(MAX_ACQUIRE_TIMEOUT, self.permits.acquire(account, 1)).await;
             let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
-            Ok(AdmittedConnection { connection: self.acquire_healthy().await?, _permit: permit })
+            Ok(self.acquire_healthy().await?.with_permit(permit))
         };
         self.measure(Box::pin(acquire)).await
     }
@@ -270,26 +269,6 @@ impl Pool {
 
     fn max_connections(&self) -> u32 {
         self.connections.options().get_max_connections()
-    }
-}
-
-/// A connection for a request of an account.
-pub(in crate::repository) struct AdmittedConnection {
-    connection: DatabaseConnection,
-    _permit: FairPermit,
-}
-
-impl Deref for AdmittedConnection {
-    type Target = DatabaseConnection;
-
-    fn deref(&self) -> &DatabaseConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for AdmittedConnection {
-    fn deref_mut(&mut self) -> &mut DatabaseConnection {
-        &mut self.connection
     }
 }
 

@@ -9,7 +9,7 @@ mod session_settings;
 mod sessions;
 
 pub(super) use connection::{DatabaseConnection, Transaction};
-pub(super) use connection_pool::{AdmittedConnection, Pool, connect_options, open_pool};
+pub(super) use connection_pool::{Pool, connect_options, open_pool};
 pub(super) use database_health::DatabaseHealth;
 pub(super) use dedicated_connection::{DedicatedConnection, DedicatedConnections};
 pub(super) use probe::DatabaseProbe;

@@ -166,7 +166,7 @@ impl Repository {
         }
         let mut probe = probe_statement(context, request, &branches, order)?;
         let mut connection = self.pool.acquire_for(account).await?;
-        let Some(row) = query(&mut probe, true)?.fetch_optional(&mut *connection).await? else {
+        let Some(row) = query(&mut probe, true)?.fetch_optional(&mut connection).await? else {
             requests.add_without_index(account);
             return Ok(Source::All);
         };

@@ -64,6 +64,6 @@ pub(super) async fn position_of_first_update(
          ORDER BY h.position LIMIT $3) n) < $3"
     );
     let mut connection = pool.acquire_for(account).await?;
-    let row = sqlx::query(find).bind(account).bind(since).bind(MAX_CHANGES).fetch_optional(&mut *connection).await?;
+    let row = sqlx::query(find).bind(account).bind(since).bind(MAX_CHANGES).fetch_optional(&mut connection).await?;
     row.map(|row| row.try_get("high")).transpose()
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use super::{Server, token_for};
+use super::{Server, Stopwatch, token_for};
 
 /// An account on a server, with a token for it.
 #[derive(Clone)]
@@ -93,6 +94,19 @@ impl Account {
     /// Sends `POST /contacts/batch/{action}{query}`.
     pub async fn batch(&self, action_and_query: &str, body: Value) -> ApiResponse {
         self.post(&format!("/contacts/batch/{action_and_query}"), body).await
+    }
+
+    /// Waits until `/readyz` has this status. The service checks its database every 500 ms.
+    pub async fn wait_for_readiness(&self, status: u16) -> ApiResponse {
+        let started = Stopwatch::start();
+        loop {
+            let response = self.anonymous("GET", "/readyz").send().await;
+            if response.status == status {
+                return response;
+            }
+            assert!(started.elapsed() < Duration::from_secs(5), "/readyz is still {}", response.status);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Creates a contact and returns its id.

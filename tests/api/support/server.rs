@@ -14,9 +14,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::pgbouncer::url_of_service;
+use super::pgbouncer::{PoolMode, pool_mode_of_tests, url_of_service};
 use super::stopwatch::Stopwatch;
-use super::test_server::{TestServer, database_settings, start_cluster};
+use super::test_server::{TestServer, database_settings, set_up_time_limits, start_cluster};
 
 pub const SECRET: &str = "a secret for tests that is long enough";
 
@@ -95,6 +95,9 @@ impl Server {
         let url = run_outside_test(test_server().create_database(name));
         let mut database = database_settings(Secret::new(url));
         configure(&mut database);
+        if pool_mode_of_tests() == Some(PoolMode::Transaction) {
+            run_outside_test(set_up_time_limits(&database));
+        }
         Self::start(database, &token_settings(), |_| {})
     }
 

@@ -70,6 +70,15 @@ pub async fn set_up_role(url: &str) {
     run(&url, &SCRIPT.replace("contacts_app", url.username())).await;
 }
 
+/// Gives the role the time limits of these settings in their database, as it needs behind a pooler in transaction mode.
+pub async fn set_up_time_limits(settings: &DatabaseSettings) {
+    let url = Url::parse(settings.url.expose()).unwrap();
+    let (role, database, limit) = (url.username(), url.path().trim_start_matches('/'), settings.timeout.as_millis());
+    for (setting, limit) in [("statement_timeout", limit), ("idle_in_transaction_session_timeout", limit * 2)] {
+        run(&url, &format!("ALTER ROLE {role} IN DATABASE {database} SET {setting} = '{limit}ms'")).await;
+    }
+}
+
 /// Returns the database settings of a test server: write batching is on, migrations are off.
 pub fn database_settings(url: Secret) -> DatabaseSettings {
     DatabaseSettings {
