@@ -4,6 +4,7 @@ mod account;
 mod client;
 mod completions;
 mod config;
+mod confirmation;
 mod dev;
 mod distribute;
 mod error;

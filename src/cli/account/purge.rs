@@ -1,10 +1,10 @@
 //! `contacts account purge`: removes an account with all its data.
 
-use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::cli::confirmation::ask;
 use crate::cli::error::CliError;
 use crate::cli::output::print;
 use crate::repository::Repository;
@@ -31,15 +31,7 @@ pub(super) async fn run(repository: &Repository, account: Uuid, is_confirmed: bo
 
 /// Asks for the id of the account on the terminal. Returns whether the answer is the id.
 fn confirm(account: Uuid) -> Result<bool, CliError> {
-    let ask = || {
-        let mut prompt = io::stderr();
-        writeln!(prompt, "All contacts, fields, API clients and changes of the account are removed for good.")?;
-        write!(prompt, "Enter its id to go on: ")?;
-        prompt.flush()?;
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        Ok::<_, io::Error>(answer)
-    };
-    let answer = ask().map_err(|error| CliError::Other(format!("could not ask for confirmation: {error}")))?;
-    Ok(answer.trim().parse() == Ok(account))
+    let question =
+        "All contacts, fields, API clients and changes of the account are removed for good.\nEnter its id to go on:";
+    Ok(ask(question)?.parse() == Ok(account))
 }

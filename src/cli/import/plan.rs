@@ -1,9 +1,10 @@
 //! The plan of an import, which is shown before anything is written.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 
 use super::open_table::OpenTable;
+use crate::cli::confirmation::ask;
 use crate::cli::error::CliError;
 use crate::import_export::{AllowedWrites, ColumnDescription, ColumnMapping, MappingOptions, TableSample, WithoutKey};
 
@@ -118,14 +119,6 @@ pub(super) fn confirm() -> Result<bool, CliError> {
     if !io::stdin().is_terminal() {
         return Ok(true);
     }
-    let ask = || {
-        let mut prompt = io::stderr();
-        write!(prompt, "Import these rows? [y/N] ")?;
-        prompt.flush()?;
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        Ok::<_, io::Error>(answer)
-    };
-    let answer = ask().map_err(|error| CliError::Other(format!("could not ask for confirmation: {error}")))?;
-    Ok(["y", "yes"].contains(&&*answer.trim().to_lowercase()))
+    let answer = ask("Import these rows? [y/N]")?;
+    Ok(["y", "yes"].contains(&&*answer.to_lowercase()))
 }
