@@ -33,6 +33,7 @@ use crate::repository::{AccountWrites, Atomicity, ContentMemory, Idempotent, Rep
 
 /// The sample account. Its id is the same on every machine.
 pub(super) const SAMPLE_ACCOUNT: Uuid = uuid!("00000000-0000-7000-8000-000000000001");
+const COMMAND: &str = "contacts dev";
 /// The name of the database.
 pub(super) const DEV_DATABASE: &str = "contacts";
 /// The file of the development key in the data folder.
@@ -83,7 +84,7 @@ pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> 
             "and HOME are not set. Set CONTACTS_DATA_DIR to the folder for the data",
         )
     })?;
-    let (listener, address) = run_server::bind("BIND_ADDR", settings.bind_addr).await?;
+    let (listener, address) = run_server::bind("BIND_ADDR", settings.bind_addr, COMMAND).await?;
     let cluster = Cluster::start(&EmbeddedSettings::read(environment), &folder, Durability::Durable).await?;
     cluster.create_database(DEV_DATABASE, None).await?;
     let database = DatabaseSettings::for_dev(cluster.url(DEV_DATABASE), settings.request_timeout);
@@ -106,9 +107,10 @@ pub(super) async fn run(environment: &Environment, arguments: &DevArguments) -> 
     let app = App::new(repository, Verifier::new(&tokens)?, Signer::for_clients(&tokens), settings);
     if arguments.open_docs {
         // Opens the page in the background, so that the server starts at once.
-        tokio::spawn(async move { open_browser::open_page(&format!("http://{address}/docs")).await });
+        let page = format!("http://{address}/docs#token={token}");
+        tokio::spawn(async move { open_browser::open_page(&page).await });
     }
-    let result = run_server::serve_until_shutdown(app, listener).await;
+    let result = run_server::serve_until_shutdown(app, listener, COMMAND).await;
     drop(cluster);
     result
 }
@@ -132,11 +134,11 @@ impl StartupMessage<'_> {
         );
         let (folder, version) = (self.folder.display(), env!("CARGO_PKG_VERSION"));
         let TerminalColors { title, accent, faint, .. } = colors;
-        // The curl command has no colors, so that the user can paste it.
+        // The commands have no colors, so that the user can paste them.
         format!(
             "\
 {title}contacts {version} is serving{title:#} at {accent}http://{address}{accent:#}
-  {faint}docs{faint:#}     {accent}http://{address}/docs{accent:#}
+  {faint}docs{faint:#}     {accent}http://{address}/docs#token={token}{accent:#}
   {faint}data{faint:#}     {folder}
   {faint}account{faint:#}  {SAMPLE_ACCOUNT} (sample data)
   {faint}token{faint:#}    {token}
@@ -147,8 +149,12 @@ impl StartupMessage<'_> {
 curl -X PATCH 'http://{address}/contacts/{contact}?properties=job_title' -H 'Authorization: Bearer {token}' \
 -H 'Content-Type: application/json' -d '{{\"fields\": {{\"job_title\": \"Countess\"}}}}'
 
+{title}Variables for the commands in the documentation:{title:#}
+
+export URL=http://{address} TOKEN={token} ID={contact} ACCOUNT={SAMPLE_ACCOUNT}
+
 {title}Next steps:{title:#}
-  Try the API in the browser:         {accent}http://{address}/docs{accent:#} (or start with `contacts dev --open-docs`)
+  Try the API in the browser:         the link at \"docs\" has the token filled in; `contacts dev --open-docs` opens it
   Create a token for another account: JWT_SECRET_FILE='{folder}/{KEY_FILE}' contacts token --account UUID
   Run in production:                  set the settings in .env.example, then run `contacts config check`
   Stop:                               Ctrl-C. The data is kept for the next start

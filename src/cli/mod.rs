@@ -26,11 +26,13 @@ mod token;
 
 use std::process::ExitCode;
 
+use clap::builder::styling::Style;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Environment, LogSettings, TraceSettings};
 use crate::telemetry;
 use error::CliError;
+use terminal_colors::TerminalColors;
 
 /// A multi-tenant contacts (CRM) service on PostgreSQL.
 ///
@@ -90,10 +92,17 @@ pub fn main() -> ExitCode {
     match run_command(cli.command.unwrap_or(Command::Dev(dev::DevArguments::default()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error.to_string().lines().for_each(|line| eprintln!("error: {line}"));
+            let style = error_style();
+            error.to_string().lines().for_each(|line| eprintln!("{style}error:{style:#} {line}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns the style of the word before an error, also if the settings cannot be read.
+fn error_style() -> Style {
+    let settings = Environment::read().and_then(|environment| LogSettings::read(&environment));
+    settings.map(|settings| TerminalColors::for_stderr(&settings).error).unwrap_or_default()
 }
 
 fn run_command(command: Command) -> Result<(), CliError> {

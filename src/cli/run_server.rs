@@ -16,22 +16,26 @@ const PORTS_TO_TRY: u16 = 100;
 
 /// Binds a listener, and returns it with its address. A port of 0 selects any free port.
 ///
-/// `setting` is the name of the setting that holds the address.
-pub(super) async fn bind(setting: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), CliError> {
-    let failed = |error: io::Error| bind_error(setting, address, &error);
+/// `setting` is the name of the setting that holds the address, and `command` the command that needs it.
+pub(super) async fn bind(
+    setting: &str,
+    address: SocketAddr,
+    command: &str,
+) -> Result<(TcpListener, SocketAddr), CliError> {
+    let failed = |error: io::Error| bind_error((setting, command), address, &error);
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }
 
-fn bind_error(setting: &str, address: SocketAddr, error: &io::Error) -> CliError {
+fn bind_error((setting, command): (&str, &str), address: SocketAddr, error: &io::Error) -> CliError {
     CliError::Other(match error.kind() {
         ErrorKind::AddrInUse => {
             let change = match next_free_address(address) {
-                Some(free) => format!("{setting}={free}"),
-                None => format!("{setting} to another address"),
+                Some(free) => format!("run: {setting}={free} {command}"),
+                None => format!("set {setting} to another address"),
             };
-            format!("Port {} is already in use. Stop the other process or set {change}", address.port())
+            format!("Port {} is already in use. Stop the other process, or {change}", address.port())
         }
         _ => format!("{setting}={address}: cannot listen on this address: {error}"),
     })
@@ -45,8 +49,10 @@ fn next_free_address(address: SocketAddr) -> Option<SocketAddr> {
 }
 
 /// Serves until the process receives SIGTERM or SIGINT, and then shuts down gracefully.
-pub(super) async fn serve_until_shutdown(app: App, listener: TcpListener) -> Result<(), CliError> {
-    serve_metrics(&app).await?;
+///
+/// `command` is the command that serves.
+pub(super) async fn serve_until_shutdown(app: App, listener: TcpListener, command: &str) -> Result<(), CliError> {
+    serve_metrics(&app, command).await?;
     let repository = app.repository().clone();
     let repository_tasks = tokio::spawn(async move { repository.run_background_work().await });
     let key_refresh = tokio::spawn({
@@ -67,9 +73,9 @@ pub(super) async fn serve_until_shutdown(app: App, listener: TcpListener) -> Res
 }
 
 /// Serves the metrics at `METRICS_ADDR`, if it is set, until the process exits.
-async fn serve_metrics(app: &App) -> Result<(), CliError> {
+async fn serve_metrics(app: &App, command: &str) -> Result<(), CliError> {
     if let Some(address) = app.settings().metrics_addr {
-        let (listener, address) = bind("METRICS_ADDR", address).await?;
+        let (listener, address) = bind("METRICS_ADDR", address, command).await?;
         tokio::spawn(http::listen_for_metrics(app.clone(), listener));
         tracing::info!(%address, "serving metrics");
     }
@@ -82,10 +88,11 @@ mod tests {
 
     #[tokio::test]
     async fn bind_of_a_used_port_suggests_a_free_one() {
-        let (_listener, address) = bind("BIND_ADDR", ([127, 0, 0, 1], 0).into()).await.expect("a free port");
-        let message = bind("BIND_ADDR", address).await.expect_err("the port is in use").to_string();
-        let suggestion = message.split("set BIND_ADDR").nth(1).expect("a suggestion");
+        let (_listener, address) =
+            bind("BIND_ADDR", ([127, 0, 0, 1], 0).into(), "contacts dev").await.expect("a free port");
+        let message = bind("BIND_ADDR", address, "contacts dev").await.expect_err("the port is in use").to_string();
         assert!(message.starts_with(&format!("Port {} is already in use. Stop the other process", address.port())));
-        assert!(suggestion.starts_with("=127.0.0.1:") || address.port() == u16::MAX, "{message}");
+        let suggests = message.contains(", or run: BIND_ADDR=127.0.0.1:") && message.ends_with(" contacts dev");
+        assert!(suggests || address.port() == u16::MAX, "{message}");
     }
 }

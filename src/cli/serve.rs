@@ -9,6 +9,7 @@ use crate::config::{Environment, ServeSettings};
 use crate::http::App;
 use crate::repository::{DistributeError, MigrationError, Repository, StorageError, TableLayout};
 
+const COMMAND: &str = "contacts serve";
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
@@ -17,13 +18,13 @@ pub(super) async fn run(environment: &Environment) -> Result<(), CliError> {
     *connections = file_descriptors::limit_connections(*connections, settings.database.max_connections);
     let verifier = Verifier::new(&settings.tokens)?;
     let repository = Repository::new(&settings.database)?;
-    let (listener, address) = run_server::bind("BIND_ADDR", settings.http.bind_addr).await?;
+    let (listener, address) = run_server::bind("BIND_ADDR", settings.http.bind_addr, COMMAND).await?;
     let preparation = prepare_database(repository.clone(), settings.database.migrate_on_start);
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
     let signer = Signer::for_clients(&settings.tokens);
     let app = App::new(repository, verifier, signer, settings.http);
     tokio::select! {
-        served = run_server::serve_until_shutdown(app, listener) => served,
+        served = run_server::serve_until_shutdown(app, listener, COMMAND) => served,
         error = preparation => Err(error),
     }
 }

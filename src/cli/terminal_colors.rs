@@ -25,6 +25,8 @@ pub(super) struct TerminalColors {
     pub(super) faint: Style,
     /// Warnings.
     pub(super) warning: Style,
+    /// Errors.
+    pub(super) error: Style,
 }
 
 impl TerminalColors {
@@ -45,6 +47,7 @@ impl TerminalColors {
             accent: style(AnsiColor::Cyan.on_default()),
             faint: style(Style::new().dimmed()),
             warning: style(AnsiColor::Yellow.on_default()),
+            error: style(AnsiColor::Red.on_default().bold()),
         }
     }
 }

@@ -56,7 +56,7 @@ impl SettingsReader<'_> {
             max_body_bytes: self.read_bytes("MAX_BODY_BYTES", 1024 * 1024),
             max_batch_body_bytes: self.read_bytes("MAX_BATCH_BODY_BYTES", 16 * 1024 * 1024),
             trusted_proxies: self.read_trusted_proxies(),
-            limits: self.read_limit_settings(),
+            limits: self.in_group("Limits", Self::read_limit_settings),
             cors: self.read_allowed_origins(),
             docs_enabled: self.read_bool("DOCS_ENABLED", true),
         }

@@ -31,9 +31,9 @@ impl ServeSettings {
 impl SettingsReader<'_> {
     pub(super) fn read_serve_settings(&mut self) -> ServeSettings {
         let settings = ServeSettings {
-            http: self.read_http_settings(),
-            database: self.read_database_settings(),
-            tokens: self.read_token_settings(),
+            http: self.in_group("HTTP", Self::read_http_settings),
+            database: self.in_group("Database", Self::read_database_settings),
+            tokens: self.in_group("Tokens", Self::read_token_settings),
         };
         self.require_verification_key();
         settings

@@ -16,6 +16,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A setting with its effective value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
+    /// The title of the group that the setting belongs to.
+    pub group: &'static str,
     /// The name of the variable.
     pub name: String,
     /// The printable value, on one line and without secrets. `None` if it is not set and has no default.
@@ -29,11 +31,12 @@ pub(super) struct SettingsReader<'a> {
     environment: &'a Environment,
     pub(super) problems: Vec<String>,
     pub(super) settings: Vec<Setting>,
+    group: &'static str,
 }
 
 impl<'a> SettingsReader<'a> {
     pub(super) fn new(environment: &'a Environment) -> Self {
-        Self { environment, problems: vec![], settings: vec![] }
+        Self { environment, problems: vec![], settings: vec![], group: "" }
     }
 
     /// Reads one group of settings.
@@ -47,6 +50,14 @@ impl<'a> SettingsReader<'a> {
         let mut reader = Self::new(environment);
         let settings = read(&mut reader);
         if reader.problems.is_empty() { Ok(settings) } else { Err(SettingsError(reader.problems)) }
+    }
+
+    /// Reads settings that belong to the group with this title.
+    pub(super) fn in_group<T>(&mut self, title: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.group, title);
+        let settings = read(self);
+        self.group = outer;
+        settings
     }
 
     /// Records a problem. `problem` continues the sentence that starts with the name of the setting.
@@ -181,7 +192,7 @@ impl<'a> SettingsReader<'a> {
 
     fn record(&mut self, name: &str, value: Option<String>, origin: SettingOrigin) {
         if !self.settings.iter().any(|setting| setting.name == name) {
-            self.settings.push(Setting { name: name.to_owned(), value, origin });
+            self.settings.push(Setting { group: self.group, name: name.to_owned(), value, origin });
         }
     }
 }

@@ -8,7 +8,7 @@ use super::settings_reader::{Setting, SettingsReader};
 /// All settings with their effective values, and their problems.
 #[derive(Debug)]
 pub struct SettingsReport {
-    /// Every setting, in groups.
+    /// Every setting.
     pub settings: Vec<Setting>,
     /// One line for each missing or malformed setting, which names the setting and says how to fix it.
     pub problems: Vec<String>,
@@ -29,9 +29,10 @@ impl SettingsReport {
     pub fn from_environment(environment: &Environment) -> Self {
         let mut reader = SettingsReader::new(environment);
         let serve = reader.read_serve_settings();
-        let log = reader.read_log_settings();
+        let log = reader.in_group("Log", SettingsReader::read_log_settings);
         // Reads these only to add them to the list of settings.
-        let _ = (reader.read_trace_settings(), reader.read_data_dir(), reader.read_embedded_settings());
+        reader.in_group("Traces", SettingsReader::read_trace_settings);
+        reader.in_group("contacts dev", |reader| (reader.read_data_dir(), reader.read_embedded_settings()));
         let probable_typos = probable_typos(environment, &reader.settings);
         Self { settings: reader.settings, problems: reader.problems, probable_typos, serve, log }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -24,6 +24,9 @@ const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_LENGTH: usize = 128;
 /// The name of all unknown methods in logs and metrics, so that callers cannot create new label values.
 const OTHER_METHOD: &str = "OTHER";
+
+/// The routes that load balancers, orchestrators and Prometheus call.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Runs the rest of the middleware and the handler. Adds the request id, the log line, the metrics, the trace span,
 /// error bodies and common headers.
@@ -64,7 +67,7 @@ pub(super) async fn with_request_context(State(app): State<App>, mut request: Re
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         let response = preferred_coding.complete(response, &app.limits().computations).await;
         let (status, duration) = (response.status(), started.elapsed());
-        tracing::info!(method, route, status = status.as_u16(), ms = milliseconds(duration), "answered");
+        log_response(method, &route, status, duration);
         app.metrics().record_response(&route, method, status.as_u16(), duration);
         if let Some(error_code) = error_code {
             request_metrics::count_error_response(error_code);
@@ -119,6 +122,16 @@ fn write_error_body(response: &mut Response, request_id: &str, is_token_request:
     // The old header is the length of the empty body that the error response had before.
     headers.remove(header::CONTENT_LENGTH);
     headers.extend(error.header());
+}
+
+/// Logs a response. Successful probes and scrapes, which come every few seconds, are of no interest except for debugging.
+fn log_response(method: &str, route: &str, status: StatusCode, duration: Duration) {
+    let (code, ms) = (status.as_u16(), milliseconds(duration));
+    if status.is_success() && PROBES.contains(&route) {
+        tracing::debug!(method, route, status = code, ms, "answered");
+    } else {
+        tracing::info!(method, route, status = code, ms, "answered");
+    }
 }
 
 /// Returns a duration in milliseconds, rounded to tenths.

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::panic;
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt};
 
@@ -13,8 +13,14 @@ use crate::config::{LogSettings, SettingsError};
 /// Parses the log filter, which selects the messages to write.
 ///
 /// # Errors
-/// Fails if `RUST_LOG` is malformed.
+/// Fails if `RUST_LOG` is malformed, or has a word that is no level: the filter would be valid, and select the messages of a module with
+/// that name.
 pub fn parse_log_filter(settings: &LogSettings) -> Result<EnvFilter, SettingsError> {
+    let mut words = settings.filter.split(',').map(str::trim).filter(|part| !part.contains(['=', '[', ':']));
+    if let Some(word) = words.find(|word| !word.is_empty() && word.parse::<LevelFilter>().is_err()) {
+        let rule = format!("has the word {word:?}, which is no level: use off, error, warn, info, debug or trace");
+        return Err(SettingsError::new("RUST_LOG", &rule));
+    }
     let malformed = |_| SettingsError::new("RUST_LOG", "is malformed: use a level such as info");
     EnvFilter::try_new(&settings.filter).map_err(malformed)
 }

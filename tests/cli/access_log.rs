@@ -18,6 +18,25 @@ fn last_request(folder: &TempDir, route: &str) -> Value {
 }
 
 #[test]
+fn successful_probes_are_only_in_the_log_for_debugging() {
+    let folder = TempDir::new().unwrap();
+    for (filter, expected) in [("info", 0), ("debug", 1)] {
+        let address = free_address();
+        let mut command = serve_command(&folder, "postgres://contacts@127.0.0.1:1/contacts", &address);
+        let running = command.env("LOG_FORMAT", "json").env("RUST_LOG", filter).spawn().map(ChildGuard).unwrap();
+        wait_for("the service", || send_request(&address, "GET /healthz", ""));
+        // There is no database, so the service is not ready.
+        let is_unavailable = |response: String| response.starts_with("HTTP/1.1 503").then_some(());
+        wait_for("a check", || send_request(&address, "GET /readyz", "").and_then(is_unavailable));
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        let lines = |route: &str| log.lines().filter(|line| line.contains(&format!("\"route\":\"{route}\""))).count();
+        assert_eq!(lines("/healthz").min(1), expected, "{log}");
+        assert!(lines("/readyz") > 0, "{log}");
+        drop(running);
+    }
+}
+
+#[test]
 fn access_log_has_the_peer_the_actor_and_the_client_id() {
     let (cluster, url) = start_database("access_log");
     let folder = TempDir::new().unwrap();

@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
+use nix::pty::openpty;
 use tempfile::TempDir;
 
 use super::{ACCOUNT, ChildGuard, SECRET, free_address, program, send_request, serve_command, stderr_lines, wait_for};
@@ -18,7 +20,8 @@ fn run_config_check(folder: &TempDir, variables: &[(&str, &str)]) -> Output {
 /// Returns the source and the value that `config check` printed for a setting.
 fn printed_row(output: &Output, name: &str) -> (String, String) {
     let printed = String::from_utf8(output.stdout.clone()).unwrap();
-    let row = printed.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap().to_owned();
+    let mut rows = printed.lines().map(|line| line.trim_start_matches(['!', ' ']));
+    let row = rows.find(|row| row.split_whitespace().next() == Some(name)).unwrap();
     let rest = row[name.len()..].trim_start();
     let (origin, value) = rest.split_once("  ").unwrap();
     (origin.to_owned(), value.trim().to_owned())
@@ -48,8 +51,9 @@ fn config_check_prints_every_setting_and_its_source_but_no_secret() {
     expect_row("JWT_SECRET", ".env", "[hidden]");
     expect_row("JWT_SECRET_PREVIOUS", "file of JWT_SECRET_PREVIOUS_FILE", "[hidden]");
     expect_row("DATABASE_URL", "environment", "postgres://contacts:hidden@127.0.0.1:1/contacts");
-    expect_row("REQUEST_TIMEOUT_MS", "default", "10000");
-    expect_row("CHANGE_RETENTION_DAYS", "default", "30");
+    expect_row("REQUEST_TIMEOUT_MS", "default", "10,000 ms");
+    expect_row("CHANGE_RETENTION_DAYS", "default", "30 days");
+    expect_row("MAX_BODY_BYTES", "default", "1,048,576 bytes");
     expect_row("JWT_ISSUER", "not set", "–");
     let reported = stderr_lines(&output);
     assert_eq!(reported, ["warning: unknown setting DATABASE_MAX_CONECTIONS: did you mean DATABASE_MAX_CONNECTIONS?"]);
@@ -58,6 +62,10 @@ fn config_check_prints_every_setting_and_its_source_but_no_secret() {
         assert!(!printed.contains(secret), "{printed}");
     }
     assert!(!printed.contains('\u{1b}'), "the output has colors although it is not a terminal");
+    // The groups are separated by empty lines, and no row is marked as wrong.
+    let groups: Vec<_> = printed.split("\n\n").filter_map(|group| group.lines().next()).collect();
+    assert_eq!(groups[..7], ["HTTP", "Limits", "Database", "Tokens", "Log", "Traces", "contacts dev"]);
+    assert!(!printed.lines().any(|line| line.starts_with('!')), "{printed}");
 }
 
 #[test]
@@ -86,6 +94,55 @@ fn config_check_reports_every_invalid_setting() {
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(!printed.contains("s3cret") && !printed.contains("too short"), "{printed}");
     assert_eq!(printed_row(&output, "REQUEST_TIMEOUT_MS"), ("environment".to_owned(), "soon".to_owned()));
+    let marked = printed.lines().filter_map(|line| line.strip_prefix("! ")?.split(' ').next());
+    let mut expected = [variables.map(|(name, _)| name).as_slice(), &["JWT_AUDIENCE"]].concat();
+    expected.sort_unstable();
+    assert_eq!(marked.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn word_in_the_log_filter_that_is_no_level_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let reported = |filter: &str| {
+        let output = run_config_check(&folder, &[("DATABASE_URL", URL), ("JWT_SECRET", SECRET), ("RUST_LOG", filter)]);
+        stderr_lines(&output)
+    };
+    for filter in ["info", "OFF", "warn,sqlx=debug", "contacts::http=trace,info", "contacts[request]=debug", "warn,"] {
+        assert_eq!(reported(filter), [""; 0], "{filter}");
+    }
+    for filter in ["loud", "info,loud", "loud,sqlx=debug", " loud "] {
+        let expected =
+            "error: RUST_LOG has the word \"loud\", which is no level: use off, error, warn, info, debug or trace";
+        assert_eq!(reported(filter), [expected], "{filter}");
+    }
+}
+
+/// Returns what a command prints on standard error, which is a terminal.
+fn errors_on_terminal(mut command: Command) -> String {
+    let terminal = openpty(None, None).unwrap();
+    assert!(!command.stderr(Stdio::from(terminal.slave)).status().unwrap().success());
+    // Closes the last handle of the other side, so that reading ends.
+    drop(command);
+    let mut printed = vec![];
+    // The end of a terminal is an error.
+    let _ = fs::File::from(terminal.master).read_to_end(&mut printed);
+    String::from_utf8(printed).unwrap()
+}
+
+#[test]
+fn errors_are_red_on_a_terminal() {
+    let folder = TempDir::new().unwrap();
+    let command = || {
+        let mut command = program(&folder);
+        command.args(["config", "check"]).stdout(Stdio::null());
+        command
+    };
+    let colored = errors_on_terminal(command());
+    assert!(colored.contains("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m JWT_SECRET is not set"), "{colored:?}");
+    let mut without_color = command();
+    without_color.env("NO_COLOR", "1");
+    let plain = errors_on_terminal(without_color);
+    assert!(plain.contains("error: JWT_SECRET is not set") && !plain.contains('\u{1b}'), "{plain:?}");
 }
 
 #[test]
@@ -161,7 +218,7 @@ fn key_set_url_over_plain_http_is_an_invalid_setting_unless_it_is_allowed() {
     for settings in [("JWT_JWKS_ALLOW_HTTP", "true"), ("JWT_JWKS_URL", "http://localhost:1/jwks")] {
         let accepted = check(&[settings]);
         assert_eq!(accepted.status.code(), Some(0), "{:?}", stderr_lines(&accepted));
-        assert_eq!(printed_row(&accepted, "JWT_JWKS_MAX_STALE_MS"), ("default".to_owned(), "86400000".to_owned()));
+        assert_eq!(printed_row(&accepted, "JWT_JWKS_MAX_STALE_MS"), ("default".to_owned(), "86,400,000 ms".to_owned()));
         assert_eq!(printed_row(&accepted, "JWT_SCOPE_CLAIM"), ("default".to_owned(), "scope".to_owned()));
         assert_eq!(printed_row(&accepted, "REQUIRE_SCOPE"), ("default".to_owned(), "false".to_owned()));
     }

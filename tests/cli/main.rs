@@ -304,11 +304,13 @@ fn serve_with_migrate_on_start_false_does_not_migrate() {
     drop(cluster);
 }
 
-/// A running `contacts dev`, with the address and the `curl` command that it printed.
+/// A running `contacts dev`, with the address and the commands that it printed.
 struct DevServer {
     running: ChildGuard,
     address: String,
     curl: String,
+    /// The command that sets the variables of the documentation.
+    export: String,
 }
 
 /// Starts `contacts dev` with this data folder.
@@ -316,22 +318,29 @@ fn start_dev(folder: &TempDir, data: &Path) -> DevServer {
     start_dev_command(program(folder), data, Stdio::null())
 }
 
-/// Starts a `contacts dev` command and waits until it has printed its `curl` command.
+/// Starts a `contacts dev` command and waits until it has printed its commands.
 fn start_dev_command(mut command: Command, data: &Path, log: Stdio) -> DevServer {
     command.env("CONTACTS_DATA_DIR", data).env("BIND_ADDR", "127.0.0.1:0");
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let serving = output.next().expect("no line was printed");
     let curl = output.find(|line| line.starts_with("curl ")).expect("no curl command was printed");
+    let export = output.find(|line| line.starts_with("export ")).expect("no variables were printed");
     // Keeps reading: the pipe must stay open while the process runs.
     std::thread::spawn(move || output.for_each(drop));
-    DevServer { running: ChildGuard(child), address: serving.split("http://").nth(1).unwrap().to_owned(), curl }
+    DevServer { running: ChildGuard(child), address: serving.split("http://").nth(1).unwrap().to_owned(), curl, export }
 }
 
 /// Runs a printed `curl` command in a shell and returns the response with its headers.
 fn run_curl(curl: &str) -> String {
     let output = Command::new("sh").args(["-c", &format!("{curl} -s -i")]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Returns the first `curl` command in the code blocks of a page.
+fn first_curl_command(page: &str) -> &str {
+    let start = page.find("```sh\ncurl ").expect("a curl command") + "```sh\n".len();
+    page[start..].split("\n```").next().unwrap()
 }
 
 /// Returns whether PostgreSQL still uses this data folder.
@@ -346,6 +355,11 @@ fn dev_serves_a_sample_and_keeps_its_data_after_sigkill_and_sigint() {
     let first = start_dev(&folder, &data);
     let response = run_curl(&first.curl);
     assert!(response.starts_with("HTTP/1.1 200") && response.contains("\"job_title\":\"Countess\""), "{response}");
+    for page in [include_str!("../../README.md"), include_str!("../../docs/api-reference.md")] {
+        let response = run_curl(&format!("{}; {}", first.export, first_curl_command(page)));
+        assert!(response.starts_with("HTTP/1.1 200") && response.contains("\"shoe_size\":38"), "{response}");
+    }
+    assert!(first.export.ends_with(" ACCOUNT=00000000-0000-7000-8000-000000000001"), "{}", first.export);
     let second_start =
         program(&folder).env("CONTACTS_DATA_DIR", &data).env("BIND_ADDR", "127.0.0.1:0").output().unwrap();
     assert!(

@@ -275,7 +275,7 @@ fn metrics_addr_serves_only_metrics_and_removes_them_from_the_public_port() {
     let lines = stderr_lines(&second);
     assert!(!second.status.success(), "{lines:?}");
     assert!(
-        lines.last().unwrap().contains("is already in use. Stop the other process or set METRICS_ADDR="),
+        lines.last().unwrap().contains("is already in use. Stop the other process, or run: METRICS_ADDR="),
         "{lines:?}"
     );
 }

@@ -35,7 +35,8 @@ fn open_docs_opens_the_page_of_the_running_service() {
     let opened = folder.path().join("opened");
     let dev = dev_with_opener(&folder, &format!("echo \"$@\" >'{}'", opened.display()));
     let page = wait_for("the browser", || complete_content(&opened));
-    assert_eq!(page, format!("http://{}/docs\n", dev.address));
+    let token = page.trim().strip_prefix(&format!("http://{}/docs#token=", dev.address));
+    assert!(token.is_some_and(|token| dev.curl.contains(&format!("Bearer {token}'"))), "{page}");
 }
 
 #[test]

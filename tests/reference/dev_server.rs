@@ -13,6 +13,8 @@ pub struct DevServer {
     _folder: TempDir,
     /// The origin of the service: `http://127.0.0.1:…`.
     pub origin: String,
+    /// The link to the page that it printed.
+    pub docs: String,
     /// The token that it printed.
     pub token: String,
 }
@@ -27,11 +29,15 @@ impl DevServer {
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let serving = lines.next().expect("no line was printed");
-        let token = lines.find_map(|line| line.trim().strip_prefix("token").map(|token| token.trim().to_owned()));
+        let mut value_of = |label: &str| {
+            let value = lines.find_map(|line| line.trim().strip_prefix(label).map(|value| value.trim().to_owned()));
+            value.unwrap_or_else(|| panic!("no {label} was printed"))
+        };
+        let (docs, token) = (value_of("docs"), value_of("token"));
         // Keeps reading: the pipe must stay open while the process runs.
         std::thread::spawn(move || lines.for_each(drop));
         let origin = format!("http://{}", serving.split("http://").nth(1).unwrap());
-        Self { process, _folder: folder, origin, token: token.expect("no token was printed") }
+        Self { process, _folder: folder, origin, docs, token }
     }
 }
 

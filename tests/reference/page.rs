@@ -45,6 +45,20 @@ async fn patch_sent_from_the_page_updates_the_sample_contact() {
     browser.stop().await;
 }
 
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver; .ci/run installs them"]
+async fn link_with_a_token_opens_the_document_of_its_account() {
+    let (dev, browser) = (DevServer::start(), Browser::start().await);
+    assert_eq!(dev.docs, format!("{}/docs#token={}", dev.origin, dev.token));
+    browser.open(&dev.docs).await;
+    browser.wait_for("return document.querySelector('.btn.authorize.locked, .authorize .locked') !== null").await;
+    browser.click(&format!("{PATCH} .opblock-summary-control")).await;
+    browser.wait_for(&format!("return document.querySelector('{PATCH} option[value=shoe_size]') !== null")).await;
+    assert_eq!(browser.run("return location.href").await, format!("{}/docs", dev.origin));
+    expect_private_page(&browser, &dev).await;
+    browser.stop().await;
+}
+
 /// Enters a token in the dialog of the button "Authorize".
 async fn authorize(browser: &Browser, token: &str) {
     browser.click(".scheme-container .btn.authorize").await;

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use super::open_table::OpenTable;
 use crate::cli::confirmation::ask;
 use crate::cli::error::CliError;
+use crate::cli::output::group_digits;
 use crate::import_export::{AllowedWrites, ColumnDescription, ColumnMapping, MappingOptions, TableSample, WithoutKey};
 
 /// The maximum number of characters of a value in the plan.
@@ -65,7 +66,7 @@ fn describe_rows(table: &OpenTable) -> String {
 
 /// Returns a number of rows for people.
 pub(super) fn count_rows(rows: u64) -> String {
-    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
+    if rows == 1 { "1 row".to_owned() } else { format!("{} rows", group_digits(rows)) }
 }
 
 /// Returns how contacts are identified.

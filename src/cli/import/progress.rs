@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::plan::count_rows;
+use crate::cli::output::group_digits;
 
 /// The minimum time between two progress lines if there is no terminal.
 const PRINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ impl ImportProgress {
     /// Adds imported rows. `offset` is the number of bytes of the input that are imported now.
     pub(super) fn advance(&mut self, rows: u64, offset: u64) {
         self.rows += rows;
-        let message = format!("{} rows, {} rows/s", self.rows, self.rate());
+        let message = format!("{}, {} rows/s", count_rows(self.rows), group_digits(self.rate()));
         if let Some(bar) = &self.bar {
             bar.set_position(offset);
             bar.set_message(message);
@@ -64,7 +65,7 @@ impl ImportProgress {
             bar.finish_and_clear();
         }
         let (rows, seconds, rate) = (count_rows(self.rows), self.started.elapsed().as_secs_f64(), self.rate());
-        eprintln!("{rows} in {seconds:.1} s ({rate} rows/s)");
+        eprintln!("{rows} in {seconds:.1} s ({} rows/s)", group_digits(rate));
     }
 }
 

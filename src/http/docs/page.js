@@ -46,7 +46,20 @@ const accountDocument = {
   },
 };
 
-SwaggerUIBundle({
+/** Takes the token out of the page's address, where `contacts dev` puts it. Returns null if there is none. */
+function takeTokenFromAddress() {
+  const token = location.hash.match(/^#token=(.+)$/)?.[1];
+  if (!token) {
+    return null;
+  }
+  // Otherwise it would stay in the history and in copied links.
+  history.replaceState(null, "", location.pathname + location.search);
+  return decodeURIComponent(token);
+}
+
+let tokenOfAddress = takeTokenFromAddress();
+
+const page = SwaggerUIBundle({
   url: DOCUMENT,
   dom_id: "#reference",
   plugins: [accountDocument],
@@ -58,4 +71,11 @@ SwaggerUIBundle({
   // The token is lost when the page is closed. It is not written to the browser's storage.
   persistAuthorization: false,
   validatorUrl: null,
+  // Called when a document is displayed, and again when it is replaced by that of the account.
+  onComplete: () => {
+    if (tokenOfAddress) {
+      page.preauthorizeApiKey("bearer", tokenOfAddress);
+      tokenOfAddress = null;
+    }
+  },
 });
