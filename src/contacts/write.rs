@@ -365,6 +365,15 @@ impl From<UnmetPrecondition> for WriteRejection {
 }
 
 impl WriteRejection {
+    /// Returns the archived contact because of which an upsert was refused.
+    #[must_use]
+    pub fn archived_holder(&self) -> Option<Uuid> {
+        match self {
+            Self::ArchivedHolder(collision) => collision.existing_id,
+            _ => None,
+        }
+    }
+
     /// Returns the code in responses (`docs/api-reference.md#error-codes`).
     #[must_use]
     pub fn code(&self) -> &'static str {

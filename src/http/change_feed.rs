@@ -29,7 +29,8 @@ use crate::repository::StorageError;
 /// To continue, send `next`, which is never null, as `after`. With `wait`, the request waits if there is no change yet.
 #[utoipa::path(get, path = "/contacts/changes", tag = "sync", operation_id = "readChanges", security(("bearer" = [])),
     params(FeedParameters, FeedPropertiesParameter),
-    responses((status = 200, description = "A page of the feed", body = schemas::ChangePage), CursorExpired))]
+    responses((status = 200, description = "A page of the feed", body = schemas::ChangePage,
+        headers(("Link" = String, description = "The next page, as `rel=\"next\"`, unless this page is empty and also the next one"))), CursorExpired))]
 pub(super) async fn read_changes(
     State(app): State<App>,
     caller: Caller,
@@ -76,7 +77,8 @@ pub(super) async fn read_changes(
 /// Returns the entries of the change feed for one contact, newest first.
 #[utoipa::path(get, path = "/contacts/{contactId}/history", tag = "sync", operation_id = "readHistory", security(("bearer" = [])),
     params(ContactIdParameter, HistoryParameters, FeedPropertiesParameter),
-    responses((status = 200, description = "A page of the history", body = schemas::HistoryPage), CursorExpired))]
+    responses((status = 200, description = "A page of the history", body = schemas::HistoryPage,
+        headers(("Link" = String, description = "The next page, as `rel=\"next\"`, if there is one"))), CursorExpired))]
 pub(super) async fn read_history(
     State(app): State<App>,
     caller: Caller,

@@ -20,7 +20,7 @@ use super::openapi::parameters::{
 };
 use super::openapi::responses::{
     Conflict, ContactResponse, CreatedResponse, DuplicateKey, KeyReused, MinimalResponse, NotModified,
-    PreconditionFailed, Purged, UpsertConflict, UpsertCreatedResponse,
+    PreconditionFailed, Purged, UpdateResponse, UpsertConflict, UpsertCreatedResponse,
 };
 use super::openapi::schemas::{ContactInput, ContactPage};
 use super::query::{ContactLookup, ContactQuery, ListQuery, QueryString, RouteParameters};
@@ -65,7 +65,7 @@ pub(super) async fn create_contact(request: WriteRequest) -> Result<Response, Ap
 #[utoipa::path(patch, path = "/contacts/{contactId}", tag = "contacts", operation_id = "updateContact", security(("bearer" = [])),
     params(ContactIdOrValue, IdProperty, PropertiesParameter, SourceUpdatedAt, DryRun, IdempotencyKey, IfMatch,
         IfNoneMatchOnWrite, Prefer), request_body = ContactInput,
-    responses(ContactResponse, MinimalResponse, Conflict, PreconditionFailed, KeyReused))]
+    responses(UpdateResponse, MinimalResponse, Conflict, PreconditionFailed, KeyReused))]
 pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
@@ -88,7 +88,7 @@ pub(super) async fn update_contact(request: WriteRequest) -> Result<Response, Ap
 #[utoipa::path(put, path = "/contacts/{contactId}", tag = "contacts", operation_id = "upsertContact", security(("bearer" = [])),
     params(ContactValue, RequiredIdProperty, OnArchivedParameter, PropertiesParameter, SourceUpdatedAt, DryRun,
         IdempotencyKey, IfMatch, IfNoneMatchOnWrite, Prefer), request_body = ContactInput,
-    responses(ContactResponse, UpsertCreatedResponse, MinimalResponse, UpsertConflict, PreconditionFailed, KeyReused))]
+    responses(UpdateResponse, UpsertCreatedResponse, MinimalResponse, UpsertConflict, PreconditionFailed, KeyReused))]
 pub(super) async fn upsert_contact(request: WriteRequest) -> Result<Response, ApiError> {
     request
         .retry_on_registry_change(async |attempt| {
@@ -195,7 +195,8 @@ pub(super) async fn purge_contact(request: WriteRequest) -> Result<Response, Api
 /// equally fast on every page.
 #[utoipa::path(get, path = "/contacts", tag = "contacts", operation_id = "listContacts", security(("bearer" = [])),
     params(ListParameters, PropertiesParameter),
-    responses((status = 200, description = "A page of contacts", body = ContactPage)))]
+    responses((status = 200, description = "A page of contacts", body = ContactPage,
+        headers(("Link" = String, description = "The next page, as `rel=\"next\"`, if there is one")))))]
 pub(super) async fn list_contacts(
     State(app): State<App>,
     caller: Caller,

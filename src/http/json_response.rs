@@ -168,7 +168,7 @@ impl IntoResponse for JsonResponse {
         if has_body {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if has_body || status == StatusCode::NOT_MODIFIED {
+        if has_body || head.is_minimal || status == StatusCode::NOT_MODIFIED {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
         if is_replayed {

@@ -8,7 +8,8 @@ use super::query::decode_form_component;
 /// The parameters that say where a page starts. The cursor of the next page replaces them.
 const START_PARAMETERS: [&str; 3] = ["after", "offset", "since"];
 
-/// Returns the header of a page of this request, whose next page starts after a cursor. All other parameters stay as sent.
+/// Returns the header of a page of this request, whose next page starts after a cursor. All other parameters stay as sent. Returns `None`
+/// if the next page is this page: at the end of the change feed, a client that follows the links would otherwise never stop.
 pub(super) fn next_link(uri: &Uri, cursor: &str) -> Option<HeaderValue> {
     let is_start = |pair: &&str| {
         let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
@@ -18,6 +19,9 @@ pub(super) fn next_link(uri: &Uri, cursor: &str) -> Option<HeaderValue> {
     let after = format!("after={cursor}");
     let query = pairs.chain([after.as_str()]).collect::<Vec<_>>().join("&");
     let target = format!("{}?{query}", uri.path());
+    if uri.path_and_query().is_some_and(|sent| *sent == *target) {
+        return None;
+    }
     // A request target may have characters that are not ASCII. They are encoded, too.
     let target = utf8_percent_encode(&target, CONTROLS);
     HeaderValue::try_from(format!("<{target}>; rel=\"next\"")).ok()
@@ -31,7 +35,7 @@ mod tests {
     fn link_replaces_the_start_of_the_page_and_keeps_all_other_parameters() {
         let link = |uri: &str| {
             let uri = uri.parse().expect("a valid URI");
-            next_link(&uri, "AZ_g-").expect("a header").to_str().expect("ASCII").to_owned()
+            next_link(&uri, "AZ_g-").map(|link| link.to_str().expect("ASCII").to_owned()).unwrap_or_default()
         };
         assert_eq!(link("/contacts"), "</contacts?after=AZ_g->; rel=\"next\"");
         assert_eq!(
@@ -42,5 +46,6 @@ mod tests {
             link("/contacts/changes?since=2026-01-01T00:00:00Z&%61fter=x&exclude_actor=me"),
             "</contacts/changes?exclude_actor=me&after=AZ_g->; rel=\"next\""
         );
+        assert_eq!(link("/contacts/changes?limit=1&after=AZ_g-"), "");
     }
 }

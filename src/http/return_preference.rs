@@ -32,7 +32,7 @@ impl ReturnPreference {
     /// Returns the first preference for `return`. Other preferences and values are ignored.
     fn from_headers(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(PREFER).into_iter().filter_map(|line| line.to_str().ok());
-        let preferences = lines.flat_map(|line| line.split(',')).filter_map(|preference| {
+        let preferences = lines.flat_map(split_preferences).filter_map(|preference| {
             // Parameters of a preference follow a semicolon.
             let (name, value) = preference.split(';').next()?.split_once('=')?;
             name.trim().eq_ignore_ascii_case("return").then(|| value.trim().trim_matches('"'))
@@ -56,6 +56,15 @@ impl ReturnPreference {
     }
 }
 
+/// Splits a header at its commas, except those within quotes.
+fn split_preferences(line: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    line.split(move |c| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
@@ -76,7 +85,13 @@ mod tests {
         ] {
             assert!(is_minimal(lines), "{lines:?}");
         }
-        for lines in [&[][..], &["minimal"], &["return=representation, return=minimal"], &["returns=minimal"]] {
+        for lines in [
+            &[][..],
+            &["minimal"],
+            &["return=representation, return=minimal"],
+            &["returns=minimal"],
+            &["x=\"a, return=minimal\""],
+        ] {
             assert!(!is_minimal(lines), "{lines:?}");
         }
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::header_name::comparable_name;
+use crate::fields::system;
 
 /// What a header that is in the table stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +44,42 @@ static ALIASES: LazyLock<HashMap<String, FieldAlias>> = LazyLock::new(|| {
     rows.collect()
 });
 
-/// Returns what a header in its comparable form stands for, if it is in the table.
-pub(super) fn find_alias(comparable: &str) -> Option<FieldAlias> {
-    ALIASES.get(comparable).copied()
+/// The beginnings of headers that only say whose value it is, such as `Person - Name` and `billing_phone`, in comparable form and with
+/// the characters that end them.
+const PREFIXES: [(&str, &str); 8] = [
+    ("person", "-:."),
+    ("contact", "-:."),
+    ("kontakt", "-:."),
+    ("lead", "-:."),
+    ("customer", "-:."),
+    ("billing", "-:._ "),
+    ("default address", " "),
+    ("primary contact", "-:. "),
+];
+
+/// Returns what a header stands for, if it is in the table, with or without a prefix such as `Person - `.
+pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
+    let find = |header: &str| ALIASES.get(&comparable_name(header)).copied();
+    find(header).or_else(|| {
+        let lower = header.trim().to_lowercase();
+        PREFIXES.iter().find_map(|(prefix, ends)| {
+            let rest = lower.strip_prefix(prefix)?;
+            let is_prefix =
+                rest.trim_start().starts_with(|c| ends.contains(c)) || (ends.contains(' ') && rest.starts_with(' '));
+            is_prefix.then(|| find_name(rest))?
+        })
+    })
+}
+
+/// Returns what the rest of a header stands for: an alias, or the internal name of a field.
+fn find_name(rest: &str) -> Option<FieldAlias> {
+    let comparable = comparable_name(rest);
+    ALIASES.get(&comparable).copied().or_else(|| {
+        let field = system::stored()
+            .iter()
+            .find(|field| field.writable && comparable_name(&field.internal_name) == comparable)?;
+        Some(FieldAlias { meaning: AliasMeaning::Field(field.internal_name.as_str()), is_weak: false })
+    })
 }
 
 #[cfg(test)]
@@ -53,7 +87,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::fields::system;
 
     #[test]
     fn every_alias_names_a_writable_field_and_no_alias_has_two_meanings() {
@@ -73,11 +106,22 @@ mod tests {
 
     #[test]
     fn aliases_are_found_by_their_comparable_form() {
-        let find = |header: &str| find_alias(&comparable_name(header)).map(|alias| (alias.meaning, alias.is_weak));
+        let find = |header: &str| find_alias(header).map(|alias| (alias.meaning, alias.is_weak));
         assert_eq!(find("E-mail 1 - Value"), Some((AliasMeaning::Field("email"), false)));
         assert_eq!(find("Téléphone mobile"), Some((AliasMeaning::Field("mobile_phone"), false)));
         assert_eq!(find("Title"), Some((AliasMeaning::Field("job_title"), true)));
         assert_eq!(find("Nom"), Some((AliasMeaning::Name, false)));
         assert_eq!(find("Colour"), None);
+        for (header, name) in [
+            ("Person - Email - Work", "email"),
+            ("Contact: Phone", "phone"),
+            ("billing_first_name", "first_name"),
+            ("Billing Company", "company_name"),
+            ("Default Address Phone", "phone"),
+            ("Lead - Job title", "job_title"),
+        ] {
+            assert_eq!(find(header), Some((AliasMeaning::Field(name), false)), "{header}");
+        }
+        assert_eq!((find("Contact type"), find("Personal note"), find("Lead Source")), (None, None, None));
     }
 }

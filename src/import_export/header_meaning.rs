@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::column_target::{LeftOut, MatchRank};
 use super::field_aliases::{AliasMeaning, find_alias};
 use super::header_name::comparable_name;
@@ -40,7 +42,7 @@ pub(super) enum HeaderMeaning {
 pub(super) fn is_known_header(header: &str, registry: &Registry) -> bool {
     let header = header.trim();
     let comparable = comparable_name(header);
-    !comparable.is_empty() && (find_field(header, &comparable, registry).is_some() || find_alias(&comparable).is_some())
+    !comparable.is_empty() && (find_field(header, &comparable, registry).is_some() || find_alias(header).is_some())
 }
 
 /// Returns whether the last columns are the ones that a report of refused rows adds.
@@ -72,10 +74,11 @@ pub(super) fn find_meaning(
         return HeaderMeaning::LeftOut(LeftOut::Unsupported(message));
     }
     match find_field(name, &comparable, registry) {
+        Some((field, _)) if field.id == system::ID && has_foreign_ids(index, sample) => external_id(registry),
         Some((field, _)) if !field.writable => HeaderMeaning::LeftOut(LeftOut::ReadOnly),
         Some((field, rank)) => check_owner(field, rank, index, sample),
         None if system::is_system_owned(name) => HeaderMeaning::LeftOut(LeftOut::ReadOnly),
-        None => find_by_alias(index, &comparable, options, sample, registry),
+        None => find_by_alias(index, name, options, sample, registry),
     }
 }
 
@@ -111,7 +114,7 @@ fn find_field<'a>(name: &str, comparable: &str, registry: &'a Registry) -> Optio
 
 fn find_by_alias(
     index: usize,
-    comparable: &str,
+    header: &str,
     options: &MappingOptions,
     sample: &TableSample,
     registry: &Registry,
@@ -121,7 +124,7 @@ fn find_by_alias(
         (true, false) => HeaderMeaning::LeftOut(LeftOut::Empty),
         (false, _) => HeaderMeaning::LeftOut(LeftOut::Unknown),
     };
-    let Some(alias) = find_alias(comparable) else { return unknown() };
+    let Some(alias) = find_alias(header) else { return unknown() };
     let rank = if alias.is_weak { MatchRank::WeakAlias } else { MatchRank::Alias };
     match alias.meaning {
         AliasMeaning::FullName => HeaderMeaning::FullName(rank),
@@ -132,6 +135,21 @@ fn find_by_alias(
             None => unknown(),
         },
     }
+}
+
+/// Returns whether the ids of a column are those of another system. Ids of contacts are UUIDs, and short ids are numbers of a table that
+/// another file has, too.
+fn has_foreign_ids(index: usize, sample: &TableSample) -> bool {
+    const MIN_LENGTH: usize = 8;
+    let is_foreign = |value: &str| value.len() >= MIN_LENGTH && Uuid::try_parse(value).is_err();
+    sample.has_values(index) && sample.values(index).all(|value| is_foreign(value.trim()))
+}
+
+fn external_id(registry: &Registry) -> HeaderMeaning {
+    let field = registry.by_id(system::EXTERNAL_ID);
+    field.map_or(HeaderMeaning::LeftOut(LeftOut::ReadOnly), |field| {
+        HeaderMeaning::Field(Arc::clone(field), MatchRank::WeakAlias)
+    })
 }
 
 /// Leaves out a column for a user that has values but no email: programs write the names of owners there.

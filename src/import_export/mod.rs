@@ -5,7 +5,7 @@
 //!
 //! | step of an import | files |
 //! |---|---|
-//! | Recognize the file | `file_format`, `text_encoding`, `text_layout`, `vcard` |
+//! | Recognize the file | `file_format`, `text_encoding`, `text_layout`, `header_row`, `vcard` |
 //! | Find the meaning of its headers | `header_name`, `field_aliases`, `header_meaning` |
 //! | Map its columns to fields | `table_sample`, `column_mapping`, `match_fields`, `new_fields`, `column_description` |
 //! | Convert its rows | `row_parser`, `cell_values`, `full_name`, `row_hash`, `refused_row` |
@@ -20,6 +20,7 @@ mod file_format;
 mod full_name;
 mod header_meaning;
 mod header_name;
+mod header_row;
 mod mapping_options;
 mod match_fields;
 mod new_fields;
@@ -32,13 +33,12 @@ mod text_encoding;
 mod text_layout;
 mod vcard;
 
-use crate::fields::Registry;
-
 pub use column_description::ColumnDescription;
 pub use column_mapping::{ColumnMapping, HeaderError};
 pub use export_rows::{export_cells, export_header};
 pub use file_format::FileFormat;
 pub use header_meaning::{REPORT_HEADERS, is_report};
+pub use header_row::{MAX_HEADER_LINE, find_header_row, is_address, known_headers};
 pub use mapping_options::{AllowedWrites, ColumnChoice, DateFormat, MappingOptions, OnBadCell, RowRules, WithoutKey};
 pub use parsed_row::{ParsedRow, RowAction};
 pub use refused_row::RefusedRow;
@@ -47,9 +47,3 @@ pub use table_sample::TableSample;
 pub use text_encoding::TextEncoding;
 pub use text_layout::TextLayout;
 pub use vcard::{VCARD_HEADERS, VCardContent, parse_vcard};
-
-/// Returns whether a header names a field of the account. It is a sign of a header row.
-#[must_use]
-pub fn is_known_header(header: &str, registry: &Registry) -> bool {
-    header_meaning::is_known_header(header, registry)
-}

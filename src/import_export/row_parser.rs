@@ -65,6 +65,7 @@ impl ColumnMapping {
             (WithoutKey::Refuse, _) => Err(RefusedRow::for_missing_key(&self.match_field_names())),
             (WithoutKey::Create, AllowedWrites::UpdateOnly) => Ok(RowAction::Skip),
             (WithoutKey::Create, _) => {
+                let changes = named_by_company(changes);
                 let hash = RowHash::from_values(&changes, &self.registry);
                 Ok(RowAction::CreateWithoutKey(new_contact(changes)?, hash))
             }
@@ -80,6 +81,15 @@ impl ColumnMapping {
         };
         self.match_columns.iter().filter_map(name).collect()
     }
+}
+
+/// Names a new contact without email and name by its company, as address books show it.
+fn named_by_company(mut changes: Vec<(FieldId, Option<Value>)>) -> Vec<(FieldId, Option<Value>)> {
+    let value = |id: FieldId| changes.iter().find_map(|(field, value)| value.as_ref().filter(|_| *field == id));
+    let has_identity = [system::EMAIL, system::FIRST_NAME, system::LAST_NAME].into_iter().any(|id| value(id).is_some());
+    let company = value(system::COMPANY_NAME).filter(|_| !has_identity).cloned();
+    changes.extend(company.map(|company| (system::LAST_NAME, Some(company))));
+    changes
 }
 
 /// Returns the content of a new contact, which needs an email or a name.

@@ -1,7 +1,7 @@
 //! Detects the encoding of a text from its first bytes.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Encoding, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// The encoding of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,7 @@ impl TextEncoding {
         match self.encoding.name() {
             "windows-1252" => "Windows-1252",
             "UTF-16LE" | "UTF-16BE" => "UTF-16",
+            "macintosh" => "Mac OS Roman",
             name => name,
         }
     }
@@ -91,6 +92,10 @@ fn is_mostly_utf_8(prefix: &[u8]) -> bool {
 /// Guesses an encoding of one byte or more a character. The languages of Western Europe hardly differ by their letters, so
 /// short texts are taken as Windows-1252, which includes Latin-1.
 fn guess_legacy(prefix: &[u8], is_complete: bool) -> &'static Encoding {
+    // Excel for Mac ends lines with CR, and writes the encoding of the old Mac OS.
+    if prefix.contains(&b'\r') && !prefix.contains(&b'\n') {
+        return MACINTOSH;
+    }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(prefix, is_complete);
     let guess = detector.guess(None, Utf8Detection::Deny);
@@ -129,6 +134,7 @@ mod tests {
             let (encoded, _, _) = WINDOWS_1252.encode(&text);
             assert_eq!(detect(&encoded), Some(("windows-1252", 0)), "{name}");
         }
+        assert_eq!(detect(b"Vorname;Nachname\rJ\x9frgen;Gro\xa7\r"), Some(("macintosh", 0)));
         let (cyrillic, _, _) = encoding_rs::WINDOWS_1251.encode("Имя;Фамилия;Почта\nИван;Петров;ivan@example.com\n");
         assert_eq!(detect(&cyrillic), Some(("windows-1251", 0)));
     }

@@ -2,10 +2,10 @@
 
 use csv::ByteRecord;
 
+use super::header_row::{MAX_HEADER_LINE, find_header_row};
+
 /// The separators, in the order in which they are preferred.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// The number of lines among which the header row must be.
-const MAX_HEADER_LINE: u64 = 5;
 /// The number of rows that are compared.
 const MAX_ROWS: usize = 200;
 
@@ -62,8 +62,7 @@ fn declared_separator(text: &str) -> Option<u8> {
     }
 }
 
-/// Finds the header row of a text with this separator: the row with most known headers, or else the first row that is as
-/// long as most rows.
+/// Finds the header row of a text with this separator, or else the first row that is as long as most rows.
 fn rate_layout(
     text: &str,
     separator: u8,
@@ -73,19 +72,17 @@ fn rate_layout(
     let rows = first_rows(text, separator);
     let rows = &rows[usize::from(has_separator_line).min(rows.len())..];
     let usual = usual_width(rows);
-    let count_known = |row: &TextRow| row.cells.iter().filter(|cell| is_known(cell)).count();
     let last_line = MAX_HEADER_LINE + u64::from(has_separator_line);
-    let candidates: Vec<_> = rows.iter().take_while(|row| row.line <= last_line).collect();
-    // Of equal rows, the first one counts.
-    let best = candidates.iter().rev().max_by_key(|row| count_known(row)).filter(|row| count_known(row) > 0);
-    let header = best.or_else(|| candidates.iter().find(|row| row.cells.len() == usual)).copied().or(rows.first());
-    let Some(header) = header else {
+    let candidates = &rows[..rows.iter().take_while(|row| row.line <= last_line).count()];
+    let found = find_header_row(candidates, |row| row.cells.iter().map(String::as_str).collect(), is_known);
+    let usual_row = || candidates.iter().find(|row| row.cells.len() == usual).or(rows.first()).map(|row| (row, 0));
+    let Some((header, known)) = found.map(|(index, known)| (&candidates[index], known)).or_else(usual_row) else {
         return ((0, 0, 0), TextLayout { separator, header_line: 1, has_separator_line });
     };
     let width = header.cells.len();
     let alike = if width > 1 { rows.iter().filter(|row| row.cells.len() == width).count() } else { 0 };
     let layout = TextLayout { separator, header_line: header.line, has_separator_line };
-    ((count_known(header), alike, width), layout)
+    ((known, alike, width), layout)
 }
 
 /// A row of the beginning of a text.

@@ -183,13 +183,14 @@ mod tests {
         expect(
             "VERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=\r\n=B6rg\r\n\
              TEL;CELL:+49 170 1\r\nTEL;WORK;VOICE:+49 30 1\r\nEMAIL;INTERNET:j@example.com\r\n\
-             NOTE;ENCODING=QUOTED-PRINTABLE;CHARSET=ISO-8859-1:gr=FC=DFe\r\n",
+             NOTE;ENCODING=QUOTED-PRINTABLE;CHARSET=ISO-8859-1:gr=FC=DFe\r\nTITLE;QUOTED-PRINTABLE:Gr=E4fin\r\n",
             &[
                 ("First name", "Jörg"),
                 ("Last name", "Müller"),
                 ("Email", "j@example.com"),
                 ("Phone", "+49 30 1"),
                 ("Mobile phone", "+49 170 1"),
+                ("Job title", "Gräfin"),
                 ("Note", "grüße"),
             ],
         );

@@ -8,45 +8,67 @@ use super::row::ImportRow;
 /// The maximum number of rows of a footer.
 pub(super) const MAX_ROWS: usize = 50;
 
-/// The beginnings of the first cells of footers, in lower case.
-const FOOTER_WORDS: [&str; 34] = [
+/// The words with which the first cells of footers begin, in lower case.
+const FOOTER_WORDS: [&str; 22] = [
     "copyright",
     "©",
-    "(c) ",
+    "(c)",
     "confidential",
+    "confidential information",
     "generated",
     "exported",
     "export date",
-    "report ",
-    "report:",
-    "total",
-    "grand total",
-    "subtotal",
-    "sum:",
-    "records",
+    "report",
     "record count",
     "number of",
-    "count:",
-    "rows:",
-    "page ",
     "filtered by",
-    "as of ",
+    "as of",
     "end of",
     "-- end",
     "printed",
     "created by",
-    "gesamt",
-    "summe",
-    "anzahl",
     "erstellt",
     "vertraulich",
     "confidentiel",
     "généré",
     "generado",
-    "nombre de",
 ];
-/// The words after the number of a first cell such as `60 records`.
-const COUNTED: [&str; 7] = ["row", "record", "contact", "result", "item", "entr", "lead"];
+/// The words of totals. Only a number or what is counted follows them: `Total: 60`, but not `Total Energies`.
+const TOTAL_WORDS: [&str; 16] = [
+    "grand total",
+    "subtotal",
+    "total",
+    "sum",
+    "records",
+    "count",
+    "rows",
+    "page",
+    "gesamtsumme",
+    "gesamt",
+    "summe",
+    "anzahl",
+    "nombre de",
+    "nombre",
+    "seite",
+    "suma",
+];
+/// The words that are counted, as in `60 records`.
+const COUNTED: [&str; 14] = [
+    "row",
+    "record",
+    "contact",
+    "result",
+    "item",
+    "entr",
+    "lead",
+    "of",
+    "datens",
+    "kontakt",
+    "zeile",
+    "enregistrement",
+    "registro",
+    "count",
+];
 
 /// Returns whether these rows at the end of a file are a footer.
 pub(super) fn is_footer(rows: &[ImportRow]) -> bool {
@@ -56,22 +78,62 @@ pub(super) fn is_footer(rows: &[ImportRow]) -> bool {
 /// Returns whether a row can be a part of a footer of a table with this number of columns.
 pub(super) fn may_be_footer(row: &ImportRow, columns: usize) -> bool {
     const MAX_FILLED: usize = 3;
-    let filled = row.cells().filter(|cell| !cell.trim().is_empty()).take(MAX_FILLED + 1).count();
-    if filled > MAX_FILLED {
+    let mut filled = row.cells().map(str::trim).filter(|cell| !cell.is_empty());
+    let has_first = row.cells().next().is_some_and(|cell| !cell.trim().is_empty());
+    let is_contact = row.cells().skip(1).any(is_address_or_phone) || row.cells().any(|cell| cell.contains('@'));
+    if row.problem.is_some() || columns < 2 || !has_first || is_contact {
         return false;
     }
-    let has_first = row.cells().next().is_some_and(|cell| !cell.trim().is_empty());
-    let is_sparse = filled == 1 || (filled * 2 <= columns && has_footer_words(row));
-    let has_address = || row.cells().any(|cell| cell.contains('@'));
-    row.problem.is_none() && columns > 1 && has_first && is_sparse && (has_footer_words(row) || !has_address())
+    let count = filled.clone().take(MAX_FILLED + 1).count();
+    let is_sparse = count == 1 || (count <= MAX_FILLED && count * 2 <= columns && has_footer_words(row));
+    // The totals of columns with numbers.
+    is_sparse || (has_total_words(row) && filled.by_ref().skip(1).all(is_amount))
 }
 
 /// Returns whether the first cell of a row begins with words that name a footer.
 pub(super) fn has_footer_words(row: &ImportRow) -> bool {
-    let first = row.cells().next().unwrap_or_default().trim().to_lowercase();
-    let after_number = first.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
-    let is_count = after_number.len() < first.len() && COUNTED.iter().any(|word| after_number.starts_with(word));
-    is_count || FOOTER_WORDS.iter().any(|words| first.starts_with(words))
+    let first = first_cell(row);
+    has_total_words(row) || FOOTER_WORDS.iter().any(|words| after_words(&first, words).is_some())
+}
+
+/// Returns whether the first cell of a row is a total, such as `Total`, `Total: 60` or `60 records`.
+fn has_total_words(row: &ImportRow) -> bool {
+    let first = first_cell(row);
+    let is_count = |text: &str| {
+        let rest = text.trim_start_matches(|c: char| !c.is_alphabetic());
+        rest.is_empty() || COUNTED.iter().any(|word| rest.starts_with(word))
+    };
+    let is_number_of = first.starts_with(|c: char| c.is_ascii_digit())
+        && COUNTED.iter().any(|word| first.trim_start_matches(|c: char| !c.is_alphabetic()).starts_with(word));
+    is_number_of || TOTAL_WORDS.iter().filter_map(|words| after_words(&first, words)).any(is_count)
+}
+
+fn first_cell(row: &ImportRow) -> String {
+    row.cells().next().unwrap_or_default().trim().to_lowercase()
+}
+
+/// Returns what follows these words at the beginning of a text, if they end there as a word.
+fn after_words<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(words)?;
+    let is_word = !rest.starts_with(char::is_alphanumeric) || !words.ends_with(char::is_alphanumeric);
+    is_word.then_some(rest)
+}
+
+/// Returns whether a cell holds an email address or a phone number: a footer has none.
+fn is_address_or_phone(cell: &str) -> bool {
+    let digits = cell.chars().filter(char::is_ascii_digit).count();
+    let is_phone = digits >= 6 && cell.chars().all(|c| c.is_ascii_digit() || " +-()/.".contains(c)) && !is_amount(cell);
+    cell.contains('@') || is_phone
+}
+
+/// Returns whether a cell is a number, possibly with a currency or a percent sign.
+fn is_amount(cell: &str) -> bool {
+    let number = cell.trim().trim_matches(|c: char| c.is_whitespace() || "€$£%".contains(c));
+    let number = number.strip_prefix('-').unwrap_or(number);
+    let is_digit_or_sign = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '\'' | '\u{a0}');
+    number.starts_with(|c: char| c.is_ascii_digit())
+        && !number.starts_with("00")
+        && number.chars().all(is_digit_or_sign)
 }
 
 #[cfg(test)]
@@ -94,6 +156,32 @@ mod tests {
         assert_eq!(read(salesforce), (vec![1], vec![4, 5, 6, 7, 8]));
         assert_eq!(read("Ada,L,a@b.cd\nTotal,,\n"), (vec![1], vec![2]));
         assert_eq!(read("Ada,L,a@b.cd\n,,\n60 records\n"), (vec![1], vec![3]));
+        for total in [
+            "Total,3,10.00",
+            "Total: 1 contact,,10",
+            "Gesamt,12,\"1.250,00 €\"",
+            "Page 1 of 3,,",
+            "Summe:,,\"1.250,00 €\"",
+        ] {
+            let text: &'static str = format!("Ada,L,a@b.cd\n{total}\n").leak();
+            assert_eq!(read(text), (vec![1], vec![2]), "{total}");
+        }
+    }
+
+    #[test]
+    fn contacts_at_the_end_are_rows_even_if_they_begin_like_a_footer() {
+        for contact in [
+            "Summer,Lee,",
+            "Summer,,0170 1234567",
+            "Total Energies,,",
+            "Page One Bookshop,,",
+            "Total,,t@b.cd",
+            "Reporter,,",
+        ] {
+            let text: &'static str = format!("Ada,L,a@b.cd\n{contact}\n").leak();
+            assert_eq!(read(text), (vec![1, 2], vec![]), "{contact}");
+        }
+        assert_eq!(read("Ada,L,a@b.cd\nSummer,,0170 123456\nDad,,\n"), (vec![1, 2, 3], vec![]));
     }
 
     #[test]

@@ -12,14 +12,15 @@ use super::vcard_rows::VCardRows;
 use super::xlsx_rows;
 use crate::cli::error::CliError;
 use crate::fields::Registry;
-use crate::import_export::{FileFormat, TableSample, TextEncoding, TextLayout, VCARD_HEADERS, is_known_header};
+use crate::import_export::{
+    FileFormat, MAX_HEADER_LINE, TableSample, TextEncoding, TextLayout, VCARD_HEADERS, find_header_row, is_address,
+    known_headers,
+};
 
 /// The number of bytes by which a file is recognized, and whose rows are the sample.
 const PREFIX_SIZE: usize = 2 * 1024 * 1024;
 /// The number of rows of a sheet that are the sample.
 const SHEET_SAMPLE: usize = 20_000;
-/// The number of rows of a sheet among which the header row must be.
-const HEADER_ROWS: usize = 5;
 
 /// A table to import.
 pub(super) struct OpenTable {
@@ -105,10 +106,10 @@ impl OpenFile<'_> {
     }
 
     fn open_csv(self, text: &str, encoding: TextEncoding) -> Result<OpenTable, CliError> {
-        let layout = TextLayout::detect(text, &|header| is_known_header(header, self.registry));
+        let layout = TextLayout::detect(text, &known_headers(self.registry));
         let mut first_rows = RowSource::Csv(CsvRows::new(boxed(text), layout.separator, false));
         let header = skip_to_header(&mut first_rows, layout.header_line)?.ok_or_else(|| self.failed(EMPTY))?;
-        check_header(&header, self.registry).map_err(|error| self.failed(&error))?;
+        check_header(&header).map_err(|error| self.failed(&error))?;
         let sample = read_sample(first_rows, header.len(), self.is_complete);
         let is_ascii_so_far = encoding.is_ascii_so_far && !self.is_complete;
         let (source, size) = self.into_text(encoding)?;
@@ -140,11 +141,13 @@ impl OpenFile<'_> {
         let read = self.source.by_ref().take(limit).read_to_end(&mut workbook);
         read.map_err(|error| CliError::Other(format!("could not read {}: {error}", self.name)))?;
         let rows = xlsx_rows::read_first_sheet(workbook).map_err(|reason| self.failed(&reason))?;
-        let header_index = find_header(&rows, self.registry);
+        let first = &rows[..rows.iter().take_while(|row| row.line <= MAX_HEADER_LINE).count()];
+        let found = find_header_row(first, |row| row.cells().collect(), &known_headers(self.registry));
+        let header_index = found.map_or(0, |(index, _)| index);
         let mut rows = rows.into_iter();
         let header = rows.nth(header_index).ok_or_else(|| self.failed(EMPTY))?;
         let (header, header_line) = (header.cells().map(str::to_owned).collect::<Vec<_>>(), header.line);
-        check_header(&header, self.registry).map_err(|error| self.failed(&error))?;
+        check_header(&header).map_err(|error| self.failed(&error))?;
         let count = rows.len();
         let first_rows: Vec<_> = rows.as_slice()[..count.min(SHEET_SAMPLE)].to_vec();
         let sample = read_sample(RowSource::Sheet(first_rows.into_iter(), 0), header.len(), count <= SHEET_SAMPLE);
@@ -178,20 +181,9 @@ fn skip_to_header(rows: &mut RowSource, header_line: u64) -> Result<Option<Vec<S
     }
 }
 
-/// Returns the index of the header row of a sheet: the one of the first rows with most known headers.
-fn find_header(rows: &[ImportRow], registry: &Registry) -> usize {
-    let count_known = |row: &ImportRow| row.cells().filter(|cell| is_known_header(cell, registry)).count();
-    let first = rows.iter().take(HEADER_ROWS).enumerate();
-    // Of equal rows, the first one counts.
-    first.rev().max_by_key(|(_, row)| count_known(row)).map_or(0, |(index, _)| index)
-}
-
 /// Checks that a header row holds names and not values.
-fn check_header(header: &[String], registry: &Registry) -> Result<(), String> {
-    if header.iter().any(|cell| is_known_header(cell, registry)) {
-        return Ok(());
-    }
-    match header.iter().find(|cell| cell.contains('@')) {
+fn check_header(header: &[String]) -> Result<(), String> {
+    match header.iter().find(|cell| is_address(cell)) {
         Some(value) => Err(format!(
             "has no header row: its first row holds the value \"{}\". Add a first row that names the columns, for example \
              first_name,last_name,email",

@@ -6,6 +6,7 @@ use super::csv_rows::MAX_ROW_SIZE;
 use super::row::{ImportRow, RowProblem};
 use crate::import_export::{VCardContent, parse_vcard};
 
+const BEGIN: &str = "BEGIN:VCARD";
 const NO_END: &str = "the card has no END:VCARD. Add it and import the file again";
 const OUTSIDE: &str = "the line is not part of a card. Cards begin with BEGIN:VCARD and end with END:VCARD";
 const TOO_LARGE: &str = "the card has more than 16 MiB";
@@ -18,11 +19,19 @@ pub(super) struct VCardRows<R> {
     offset: u64,
     /// The groups of contacts that were skipped, with their lines.
     groups: Vec<ImportRow>,
+    /// Whether the last line that was read begins a card, because the card before it has no end.
+    has_begun: bool,
 }
 
 impl<R: Read> VCardRows<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { lines: BufReader::with_capacity(64 * 1024, source), line: 0, offset: 0, groups: vec![] }
+        Self {
+            lines: BufReader::with_capacity(64 * 1024, source),
+            line: 0,
+            offset: 0,
+            groups: vec![],
+            has_begun: false,
+        }
     }
 
     /// Returns the number of bytes of the source that were parsed so far.
@@ -40,9 +49,14 @@ impl<R: Read> VCardRows<R> {
     /// # Errors
     /// Fails if the source cannot be read.
     pub(super) fn next(&mut self) -> io::Result<Option<ImportRow>> {
-        while let Some(line) = self.read_line()? {
+        loop {
+            let has_begun = std::mem::take(&mut self.has_begun);
+            let line = if has_begun { BEGIN.to_owned() } else { self.read_line()?.unwrap_or_default() };
+            if line.is_empty() {
+                return Ok(None);
+            }
             let first_line = self.line;
-            if is_mark(&line, "BEGIN:VCARD") {
+            if is_mark(&line, BEGIN) {
                 match self.read_card()? {
                     Card::Complete(text) => match parse_vcard(&text) {
                         VCardContent::Contact(cells) => {
@@ -58,7 +72,6 @@ impl<R: Read> VCardRows<R> {
                 return Ok(Some(invalid(first_line, OUTSIDE)));
             }
         }
-        Ok(None)
     }
 
     /// Reads the lines of a card up to its end.
@@ -67,6 +80,10 @@ impl<R: Read> VCardRows<R> {
         while let Some(line) = self.read_line()? {
             if is_mark(&line, "END:VCARD") {
                 return Ok(if is_too_large { Card::Invalid(TOO_LARGE) } else { Card::Complete(text) });
+            }
+            if is_mark(&line, BEGIN) {
+                self.has_begun = true;
+                return Ok(Card::Invalid(NO_END));
             }
             is_too_large |= text.len() + line.len() > MAX_ROW_SIZE;
             if !is_too_large {
@@ -130,6 +147,14 @@ mod tests {
         assert_eq!(summary, expected);
         assert_eq!(rows.take_groups().iter().map(|row| row.line).collect::<Vec<_>>(), [5]);
         assert_eq!(rows.offset(), text.len() as u64);
+    }
+
+    #[test]
+    fn card_without_an_end_is_refused_and_the_next_one_is_read() {
+        let mut rows = VCardRows::new(&b"BEGIN:VCARD\nFN:Ada\nBEGIN:VCARD\nFN:Bob\nEND:VCARD\n"[..]);
+        let read: Vec<_> =
+            std::iter::from_fn(|| rows.next().expect("readable")).map(|row| (row.line, row.problem)).collect();
+        assert_eq!(read, [(1, Some(RowProblem::InvalidVCard(NO_END))), (3, None)]);
     }
 
     #[test]

@@ -79,7 +79,9 @@ impl ValidatedBatch {
                 (_, Some((Ok(written), _))) => {
                     self.result_of_write(label, written, ids_to_hide.contains(&written.contact.id))
                 }
-                (_, Some((Err(rejected), Some(error)))) => BatchResult::from_error(label, rejected.contact, error),
+                (_, Some((Err(rejected), Some(error)))) => {
+                    BatchResult::from_error(label, rejected.contact.or(rejected.reason.archived_holder()), error)
+                }
                 _ => BatchResult::from_error(label, None, &ApiError::NotApplied),
             }
         })

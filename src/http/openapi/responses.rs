@@ -35,6 +35,10 @@ macro_rules! responses {
 responses! {
     /// One contact.
     ContactResponse: "200" => contact_response("The whole contact", "Contact").build();
+    /// A contact that was updated, or not because of a newer change.
+    UpdateResponse: "200" => contact_response("The whole contact", "Contact")
+        .header("Stale-Write", stale_header())
+        .build();
     /// A contact that was created.
     CreatedResponse: "201" => created_response().build();
     /// A contact that an upsert created.
@@ -46,6 +50,7 @@ responses! {
         .description("The write succeeded. Only with `Prefer: return=minimal`; a creation is then 201 without a body")
         .header("ETag", text_header("The entity tag of the contact"))
         .header("Preference-Applied", text_header("`return=minimal`"))
+        .header("Stale-Write", stale_header())
         .build();
     /// The contact has not changed.
     NotModified: "304" => ResponseBuilder::new()
@@ -117,10 +122,17 @@ responses! {
 fn created_response() -> ResponseBuilder {
     contact_response("The new contact", "ContactResult")
         .header("Location", text_header("The path of the contact"))
+        .header("Preference-Applied", text_header("`return=minimal`, if the body is empty because of it"))
         .link("read", link_by_id("readContact"))
         .link("update", link_by_id("updateContact"))
         .link("archive", link_by_id("archiveContact"))
         .link("history", link_by_id("readHistory"))
+}
+
+fn stale_header() -> utoipa::openapi::Header {
+    text_header(
+        "`ignored` if a newer change with `source_updated_at` was stored before, so that this one changed nothing",
+    )
 }
 
 fn text_content() -> utoipa::openapi::Content {

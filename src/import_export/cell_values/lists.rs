@@ -5,6 +5,27 @@ use std::borrow::Cow;
 use super::ParsedCell;
 use crate::fields::{Field, Issue, Kind, Value};
 
+/// Texts that people write into cells without a value, in lower case.
+const PLACEHOLDERS: [&str; 18] = [
+    "-",
+    "--",
+    "–",
+    "—",
+    "?",
+    "n/a",
+    "#n/a",
+    "na",
+    "none",
+    "null",
+    "nil",
+    "unknown",
+    "unbekannt",
+    "k.a.",
+    "k. a.",
+    "keine",
+    "http://",
+    "https://",
+];
 /// The separator of Google Contacts.
 const GOOGLE_SEPARATOR: &str = ":::";
 
@@ -18,6 +39,13 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
         Ok(value) => return Ok(ParsedCell { value, others: vec![] }),
         Err(issue) => issue,
     };
+    let text = without_formula(text);
+    if PLACEHOLDERS.contains(&&*text.to_lowercase()) {
+        return Ok(ParsedCell::default());
+    }
+    if is_exchange_address(text) {
+        return Ok(ParsedCell { value: None, others: vec![text.to_owned()] });
+    }
     let values = split_list(field.kind, text);
     let mut parts = values.iter();
     let first = parts.next().and_then(|first| parse_other_form(field, first));
@@ -34,8 +62,29 @@ fn split_list(kind: Kind, text: &str) -> Vec<&str> {
     };
     let pieces = text.split(GOOGLE_SEPARATOR).flat_map(|piece| piece.split(is_separator));
     // A URL can contain a semicolon, but no space.
+    // A URL can contain a semicolon and a slash, and a phone number a slash, but no space beside it.
     let pieces = pieces.flat_map(|piece| piece.split(if kind == Kind::Url { "; " } else { "\n" }));
+    let pieces = pieces.flat_map(|piece| piece.split(" / "));
+    let pieces = pieces.flat_map(|piece| split_addresses(kind, piece));
     pieces.map(super::trim).filter(|piece| !piece.is_empty()).collect()
+}
+
+/// Splits a text at its spaces if that makes each part an address.
+fn split_addresses(kind: Kind, text: &str) -> Vec<&str> {
+    let parts: Vec<_> = text.split_whitespace().collect();
+    let is_list =
+        matches!(kind, Kind::Email | Kind::User) && parts.len() > 1 && parts.iter().all(|part| part.contains('@'));
+    if is_list { parts } else { vec![text] }
+}
+
+/// Returns the text in `="0301234"`, with which programs keep Excel from changing a number.
+fn without_formula(text: &str) -> &str {
+    text.strip_prefix("=\"").and_then(|text| text.strip_suffix('"')).map_or(text, super::trim)
+}
+
+/// Returns whether a text is the internal address of a mailbox in Exchange, which Outlook writes instead of an email address.
+fn is_exchange_address(text: &str) -> bool {
+    text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("/o="))
 }
 
 /// Parses one value in a form that the API does not accept but that has one meaning.
@@ -48,9 +97,16 @@ fn parse_other_form(field: &Field, text: &str) -> Option<Value> {
     field.parse_text(&text).ok().flatten()
 }
 
-/// Returns the address in `Ada <ada@example.com>` and `mailto:ada@example.com`.
+/// Returns the address in `Ada <ada@example.com>`, `mailto:ada@example.com` and `ada@example.com (work)`.
 fn plain_address(text: &str) -> &str {
-    let text = text.strip_prefix("mailto:").unwrap_or(text);
+    const LABELS: [&str; 4] = ["mailto:", "smtp:", "email:", "e-mail:"];
+    let without_label = |label: &&str| {
+        let start = text.get(..label.len())?;
+        start.eq_ignore_ascii_case(label).then(|| &text[label.len()..])
+    };
+    let text = LABELS.iter().find_map(without_label).unwrap_or(text);
+    let text = text.split_once(" (").filter(|(address, _)| address.contains('@')).map_or(text, |(address, _)| address);
+    let text = text.trim_end_matches(['.', '#']);
     let address = text.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or(text);
     address.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '\u{200b}'))
 }
@@ -79,8 +135,9 @@ fn plain_phone(text: &str) -> String {
     let plain: String = text.trim().chars().filter_map(convert).collect();
     let lower = plain.to_ascii_lowercase();
     // RFC 3966 separates the extension by `;ext=`, others write `extension`.
-    match lower.find("extension") {
-        Some(index) => format!("{}ext{}", &plain[..index], &plain[index + "extension".len()..]),
+    let words = ["extension", "ext:", "durchwahl"];
+    match words.iter().find_map(|word| Some((lower.find(word)?, word.len()))) {
+        Some((index, length)) => format!("{}ext{}", &plain[..index], &plain[index + length..]),
         None => plain,
     }
 }

@@ -66,6 +66,14 @@ fn cells_are_parsed_by_the_type_of_their_field() {
         (Kind::Phone, "Tel.: 555 0100", text("555 0100")),
         (Kind::Phone, "555 0100 (work)", text("555 0100")),
         (Kind::Phone, "(555) 0100\u{a0}(home)", text("(555) 0100")),
+        (Kind::Phone, "=\"+49301234\"", text("+49301234")),
+        (Kind::Phone, "030 123456 Durchwahl 12", text("030 123456 ext 12")),
+        (Kind::Phone, "+1 (555) 123-4567 Ext: 12", text("+1 (555) 123-4567 ext 12")),
+        (Kind::Email, "MAILTO:a@b.cd", text("a@b.cd")),
+        (Kind::Email, "SMTP:a@b.cd", text("a@b.cd")),
+        (Kind::Email, "E-Mail: a@b.cd", text("a@b.cd")),
+        (Kind::Email, "a@b.cd (work)", text("a@b.cd")),
+        (Kind::Email, "a@b.cd.", text("a@b.cd")),
     ] {
         assert_eq!(parse_cell(kind, cell), Ok(Some(value)), "{kind:?} {cell}");
     }
@@ -75,6 +83,11 @@ fn cells_are_parsed_by_the_type_of_their_field() {
         }
     }
     assert_eq!(parse_cell(Kind::Date, "0/0/00"), Ok(None));
+    for kind in [Kind::Email, Kind::Phone, Kind::Url] {
+        for placeholder in ["-", "n/a", "N/A", "?", "none", "keine", "k.A.", "https://"] {
+            assert_eq!(parse_cell(kind, placeholder), Ok(None), "{kind:?} {placeholder}");
+        }
+    }
 }
 
 #[test]
@@ -114,6 +127,9 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
         (Kind::Phone, "+1 555 0100 ::: 555 0101", "+1 555 0100", &["555 0101"]),
         (Kind::Url, "a.example ::: https://b.example", "https://a.example", &["https://b.example"]),
         (Kind::Email, "a@b.cd;", "a@b.cd", &[]),
+        (Kind::Email, "a@b.cd / e@f.gh", "a@b.cd", &["e@f.gh"]),
+        (Kind::Email, "a@b.cd e@f.gh", "a@b.cd", &["e@f.gh"]),
+        (Kind::Url, "www.a.de / www.b.de", "https://www.a.de", &["www.b.de"]),
     ] {
         let parsed = parse(&field(kind), cell, CellRules::default()).expect("a valid cell");
         assert_eq!(
@@ -121,6 +137,13 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
             (Some(text(first)), &others.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>()[..])
         );
     }
+}
+
+#[test]
+fn address_of_exchange_is_no_email_and_is_returned() {
+    let address = "/o=ExchangeLabs/ou=Exchange Administrative Group/cn=Recipients/cn=ada";
+    let parsed = parse(&field(Kind::Email), address, CellRules::default()).expect("a valid cell");
+    assert_eq!(parsed, ParsedCell { value: None, others: vec![address.to_owned()] });
 }
 
 proptest! {

@@ -261,3 +261,24 @@ fn all_other_values_of_a_cell_are_named() {
     let row = parse(&columns, &["a@b.cd ::: c@d.ef", "123; 456"]).expect("a valid row");
     assert_eq!(row.other_values, ["email: c@d.ef", "phone: 456"]);
 }
+
+#[test]
+fn ids_of_another_system_are_external_ids() {
+    let table = |id| targets(&[&["Id", "Email"], &[id, "a@b.cd"]], &options(&[]))[0].clone();
+    assert_eq!(table("0031t00000AbCdEAAV"), "external_id");
+    assert_eq!(table("cus_N1x2y3"), "external_id");
+    // The ids of an export of this service, and the numbers of some table.
+    assert_eq!(table("0198c0de-7a3b-7c11-9d2e-5f0a1b2c3d4e"), "-");
+    assert_eq!(table("17"), "-");
+    // A column that says that it has external ids is better.
+    assert_eq!(targets(&[&["Id", "Customer ID"], &["cus_N1x2y3", "4711-0815"]], &options(&[])), ["-", "external_id"]);
+}
+
+#[test]
+fn contact_without_email_and_name_is_named_by_its_company() {
+    let columns =
+        map(&[&["First name", "Last name", "Company", "Email"], &["Ada", "L", "Acme", "a@b.cd"]], &options(&[]));
+    let patch = created(&columns, &["", "", "Acme", ""]);
+    assert_eq!((text(&patch, system::LAST_NAME), text(&patch, system::COMPANY_NAME)), (Some("Acme"), Some("Acme")));
+    assert_eq!(text(&created(&columns, &["Ada", "", "Acme", ""]), system::LAST_NAME), None);
+}

@@ -1,6 +1,6 @@
 //! A line of a vCard: `group.NAME;PARAMETER=value:text` (RFC 6350, section 3.3).
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 /// The preference of a property that has none.
 const NO_PREFERENCE: u32 = 101;
@@ -102,8 +102,11 @@ impl ContentLine {
         if !is_quoted {
             return self.value.clone();
         }
-        let charset = parameter("CHARSET").and_then(|name| Encoding::for_label(name.as_bytes())).unwrap_or(UTF_8);
-        charset.decode_without_bom_handling(&decode_quoted_printable(&self.value)).0.into_owned()
+        let bytes = decode_quoted_printable(&self.value);
+        // Without a character set, old phones wrote that of their system.
+        let default = if std::str::from_utf8(&bytes).is_ok() { UTF_8 } else { WINDOWS_1252 };
+        let charset = parameter("CHARSET").and_then(|name| Encoding::for_label(name.as_bytes())).unwrap_or(default);
+        charset.decode_without_bom_handling(&bytes).0.into_owned()
     }
 }
 

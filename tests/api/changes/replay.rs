@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::concurrent_writers::{self, PROPERTIES, WriteLog};
 use super::interfering_transactions::InterferingTransactions;
-use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, Server, test_seed};
+use crate::support::{Account, DedicatedCluster, FeedReader, FeedReplay, Server, Stopwatch, test_seed};
 
 /// Starts a task that reads the feed page by page, and the count of the contacts, until the log is stopped. The service may be
 /// down meanwhile.
@@ -132,6 +132,11 @@ async fn replayed_feed_equals_the_stored_contacts_after_a_database_crash_and_res
         tokio::time::sleep(Duration::from_millis(100)).await;
         cluster.start().await;
         tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    // On a busy machine, the writers need longer.
+    let started = Stopwatch::start();
+    while !log.has_enough_writes() && started.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     log.stop();
     for writer in writers {

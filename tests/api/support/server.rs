@@ -101,6 +101,13 @@ impl Server {
         Self::start(database, &token_settings(), |_| {})
     }
 
+    /// Starts a server with its own database, whose requests and statements may take this long.
+    pub fn with_time_limit(name: &str, limit: Duration) -> Self {
+        let url = run_outside_test(test_server().create_database(name));
+        let database = DatabaseSettings { timeout: limit, ..database_settings(Secret::new(url)) };
+        Self::start(database, &token_settings(), |settings| settings.request_timeout = limit)
+    }
+
     /// Starts a server with its own database, on which accounts with this many contacts get a search index.
     pub fn with_search_index(name: &str, min_contacts: u32) -> Self {
         Self::with_database_settings(name, |settings| settings.search_index_min_contacts = min_contacts)

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use contacts::config::HttpSettings;
 use serde_json::{Map, Value, json};
 use sqlx::types::Uuid;
 
@@ -33,8 +32,7 @@ impl LargeContacts {
         const INSERT_KEYS: &str = "INSERT INTO contact_keys \
              SELECT account_id, id, 6, external_id, true FROM contacts WHERE account_id = $1";
         // A debug build takes long for such contacts when other tests use the processors.
-        let configure = |settings: &mut HttpSettings| settings.request_timeout = Duration::from_secs(30);
-        let account = Account::on_server(&Server::with_own_database(database, configure));
+        let account = Account::on_server(&Server::with_time_limit(database, Duration::from_secs(60)));
         for number in 0..FIELDS {
             account.define(json!({"label": field_name(number), "type": "text"})).await;
         }
