@@ -61,6 +61,10 @@ impl ColumnMapping {
     }
 
     fn action_without_key(&self, changes: Vec<(FieldId, Option<Value>)>) -> Result<RowAction, RefusedRow> {
+        // A row that says nothing about a contact, such as the further values of a list in the export of Odoo.
+        if changes.is_empty() {
+            return Ok(RowAction::Skip);
+        }
         match (self.row_rules.without_key, self.row_rules.writes) {
             (WithoutKey::Refuse, _) => Err(RefusedRow::for_missing_key(&self.match_field_names())),
             (WithoutKey::Create, AllowedWrites::UpdateOnly) => Ok(RowAction::Skip),

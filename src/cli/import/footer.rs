@@ -81,7 +81,7 @@ pub(super) fn may_be_footer(row: &ImportRow, columns: usize) -> bool {
     let mut filled = row.cells().map(str::trim).filter(|cell| !cell.is_empty());
     let has_first = row.cells().next().is_some_and(|cell| !cell.trim().is_empty());
     let is_contact = row.cells().skip(1).any(is_address_or_phone) || row.cells().any(|cell| cell.contains('@'));
-    if row.problem.is_some() || columns < 2 || !has_first || is_contact {
+    if row.problem.is_some() || columns < 2 || !(has_first || has_footer_words(row)) || is_contact {
         return false;
     }
     let count = filled.clone().take(MAX_FILLED + 1).count();
@@ -108,8 +108,9 @@ fn has_total_words(row: &ImportRow) -> bool {
     is_number_of || TOTAL_WORDS.iter().filter_map(|words| after_words(&first, words)).any(is_count)
 }
 
+/// Returns the first cell that is not blank, in lower case. Sheets of Salesforce begin in the second column.
 fn first_cell(row: &ImportRow) -> String {
-    row.cells().next().unwrap_or_default().trim().to_lowercase()
+    row.cells().map(str::trim).find(|cell| !cell.is_empty()).unwrap_or_default().to_lowercase()
 }
 
 /// Returns what follows these words at the beginning of a text, if they end there as a word.
@@ -156,6 +157,7 @@ mod tests {
         assert_eq!(read(salesforce), (vec![1], vec![4, 5, 6, 7, 8]));
         assert_eq!(read("Ada,L,a@b.cd\nTotal,,\n"), (vec![1], vec![2]));
         assert_eq!(read("Ada,L,a@b.cd\n,,\n60 records\n"), (vec![1], vec![3]));
+        assert_eq!(read("Ada,L,a@b.cd\n,Total,2\n,Copyright 2024 Acme,\n"), (vec![1], vec![2, 3]));
         for total in [
             "Total,3,10.00",
             "Total: 1 contact,,10",
