@@ -62,7 +62,7 @@ mod tests {
     fn find(text: &str) -> Option<usize> {
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
         let is_known = |header: &str| ["First Name", "Email", "Web", "Business", "Contact"].contains(&header);
-        find_header_row(&rows, |row| row.clone(), &is_known).map(|(index, _)| index)
+        find_header_row(&rows, Vec::clone, &is_known).map(|(index, _)| index)
     }
 
     #[test]

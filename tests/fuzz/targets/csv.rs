@@ -45,7 +45,7 @@ pub fn csv(bytes: &[u8]) {
 fn detect_text(bytes: &[u8]) {
     let Some(encoding) = TextEncoding::detect(bytes, true) else { return };
     let text = encoding.encoding.decode_without_bom_handling(&bytes[encoding.bom_length..]).0;
-    let layout = TextLayout::detect(&text, &|header| import_export::is_known_header(header, &REGISTRY));
+    let layout = TextLayout::detect(&text, &import_export::known_headers(&REGISTRY));
     assert!(layout.header_line >= 1 && layout.header_line <= text.len() as u64 + 1);
 }
 
