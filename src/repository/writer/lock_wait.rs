@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::account_batch::AccountBatch;
 use crate::repository::error::StorageError;
 use crate::repository::pool::DatabaseConnection;
 use crate::repository::pool::Pool;
@@ -19,20 +20,22 @@ pub(super) enum LockOrder {
 /// transaction holds must not block the other writes of the account.
 ///
 /// If the jobs are applied before, the transaction may do nothing for a second: an instance that is stopped must not hold its
-/// locks. Otherwise jobs with large contacts are applied meanwhile, which may take longer.
+/// locks. A large batch may take longer, because its statement is written meanwhile. Otherwise jobs with large contacts are applied
+/// meanwhile, which may take longer, too.
 pub(super) async fn lock_account(
     transaction: &mut DatabaseConnection,
-    account: Uuid,
+    batch: &AccountBatch,
     order: LockOrder,
-    is_distributed: bool,
 ) -> Result<(), StorageError> {
+    let (account, is_distributed) = (batch.account, batch.is_distributed);
     // The timeouts are set when the subquery has the lock. On Citus, the statement runs on the node of the account, and so
     // the timeout for locks belongs there.
     const LOCK: &str = "SELECT set_config('lock_timeout', '100ms', true), \
-         CASE WHEN $2 THEN set_config('idle_in_transaction_session_timeout', '1s', true) END \
+         CASE WHEN $2 THEN set_config('idle_in_transaction_session_timeout', $3, true) END \
          FROM (SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE OFFSET 0) a";
     let has_idle_timeout = order == LockOrder::LockLast;
-    let lock = sqlx::query(LOCK).bind(account).bind(has_idle_timeout && !is_distributed);
+    let idle_timeout = if batch.is_large() { "10s" } else { "1s" };
+    let lock = sqlx::query(LOCK).bind(account).bind(has_idle_timeout && !is_distributed).bind(idle_timeout);
     if lock.execute(&mut *transaction).await?.rows_affected() == 0 {
         // A new account has no row to lock.
         sqlx::query(SET_LOCK_TIMEOUT).execute(&mut *transaction).await?;
