@@ -306,7 +306,7 @@ async fn try_write_waiting(
     }
     let mut transaction = connection.begin().await?;
     for batch in batches.values() {
-        lock_account(&mut transaction, batch, order).await?;
+        lock_account(&mut transaction, batch, order, memory.is_small()).await?;
     }
     if order == LockOrder::LockFirst {
         load_and_apply(&mut transaction, batches, memory).await?;

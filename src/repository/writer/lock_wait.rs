@@ -20,12 +20,13 @@ pub(super) enum LockOrder {
 /// transaction holds must not block the other writes of the account.
 ///
 /// If the jobs are applied before, the transaction may do nothing for a second: an instance that is stopped must not hold its
-/// locks. A large batch may take longer, because its statement is written meanwhile. Otherwise jobs with large contacts are applied
-/// meanwhile, which may take longer, too.
+/// locks. If the jobs are not small, writing their statement may take longer. Otherwise jobs with large contacts are applied meanwhile,
+/// which may take longer, too.
 pub(super) async fn lock_account(
     transaction: &mut DatabaseConnection,
     batch: &AccountBatch,
     order: LockOrder,
+    is_small: bool,
 ) -> Result<(), StorageError> {
     let (account, is_distributed) = (batch.account, batch.is_distributed);
     // The timeouts are set when the subquery has the lock. On Citus, the statement runs on the node of the account, and so
@@ -34,7 +35,7 @@ pub(super) async fn lock_account(
          CASE WHEN $2 THEN set_config('idle_in_transaction_session_timeout', $3, true) END \
          FROM (SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE OFFSET 0) a";
     let has_idle_timeout = order == LockOrder::LockLast;
-    let idle_timeout = if batch.is_large() { "10s" } else { "1s" };
+    let idle_timeout = if is_small { "1s" } else { "10s" };
     let lock = sqlx::query(LOCK).bind(account).bind(has_idle_timeout && !is_distributed).bind(idle_timeout);
     if lock.execute(&mut *transaction).await?.rows_affected() == 0 {
         // A new account has no row to lock.
