@@ -74,7 +74,8 @@ const page = SwaggerUIBundle({
   // Called when a document is displayed, and again when it is replaced by that of the account.
   onComplete: () => {
     if (tokenOfAddress) {
-      page.preauthorizeApiKey("bearer", tokenOfAddress);
+      const schema = { type: "http", scheme: "bearer" };
+      page.authActions.authorize({ bearer: { name: "bearer", schema, value: tokenOfAddress } });
       tokenOfAddress = null;
     }
   },
