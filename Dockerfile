@@ -5,8 +5,8 @@ COPY src src
 COPY migrations migrations
 # The revision that the metric contacts_build_info shows.
 ARG CONTACTS_REVISION=
-# The caches keep the compiled dependencies for the next build. Cargo goes by the times of files, which can be older than those of the
-# last build although the files are others.
+# The caches keep the compiled dependencies for the next build. Cargo goes by the times of files, which can be older than the last
+# build although the files are others.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
     touch src/main.rs src/lib.rs && cargo build --release --locked && cp target/release/contacts /contacts
 

@@ -30,10 +30,9 @@ pub(super) fn run(environment: &Environment, command: &ConfigCommand) -> Result<
 fn check_settings(environment: &Environment) -> Result<(), CliError> {
     let report = SettingsReport::from_environment(environment);
     let (stdout, stderr) = (TerminalColors::for_stdout(&report.log), TerminalColors::for_stderr(&report.log));
-    let (settings, typos) = (report.settings.clone(), report.probable_typos.clone());
-    let problems = all_problems(report);
-    print(&settings_table(&settings, &problems, stdout))?;
-    typos.iter().for_each(|line| eprintln!("{0}warning:{0:#} {line}", stderr.warning));
+    let problems = all_problems(&report);
+    print(&settings_table(&report.settings, &problems, stdout))?;
+    report.probable_typos.iter().for_each(|line| eprintln!("{0}warning:{0:#} {line}", stderr.warning));
     if !problems.is_empty() {
         return Err(SettingsError(problems).into());
     }
@@ -41,8 +40,8 @@ fn check_settings(environment: &Environment) -> Result<(), CliError> {
 }
 
 /// Returns the problems of the settings, of the keys that they name, and of the log filter. Each begins with the name of a setting.
-fn all_problems(report: SettingsReport) -> Vec<String> {
-    let mut problems = report.problems;
+fn all_problems(report: &SettingsReport) -> Vec<String> {
+    let mut problems = report.problems.clone();
     let invalid_keys = Verifier::new(&report.serve.tokens).err();
     let invalid_log_filter = telemetry::parse_log_filter(&report.log).err();
     for SettingsError(lines) in invalid_keys.into_iter().chain(invalid_log_filter) {

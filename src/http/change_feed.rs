@@ -30,7 +30,7 @@ use crate::repository::StorageError;
 #[utoipa::path(get, path = "/contacts/changes", tag = "sync", operation_id = "readChanges", security(("bearer" = [])),
     params(FeedParameters, FeedPropertiesParameter),
     responses((status = 200, description = "A page of the feed", body = schemas::ChangePage,
-        headers(("Link" = String, description = "The next page, as `rel=\"next\"`, unless this page is empty and also the next one"))), CursorExpired))]
+        headers(("Link" = String, description = "The next page, as `rel=\"next\"`, except at the end of the feed, where it is this page"))), CursorExpired))]
 pub(super) async fn read_changes(
     State(app): State<App>,
     caller: Caller,

@@ -44,8 +44,8 @@ static ALIASES: LazyLock<HashMap<String, FieldAlias>> = LazyLock::new(|| {
     rows.collect()
 });
 
-/// The beginnings of headers that only say whose value it is, such as `Person - Name` and `billing_phone`, in comparable form and with
-/// the characters that end them.
+/// The beginnings of headers that only say whose value it is, such as `Person - Name` and `billing_phone`, in lower case and with the
+/// characters that end them.
 const PREFIXES: [(&str, &str); 8] = [
     ("person", "-:."),
     ("contact", "-:."),
@@ -59,8 +59,7 @@ const PREFIXES: [(&str, &str); 8] = [
 
 /// Returns what a header stands for, if it is in the table, with or without a prefix such as `Person - `.
 pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
-    let find = |header: &str| ALIASES.get(&comparable_name(header)).copied();
-    find(header).or_else(|| {
+    find_in_table(header).or_else(|| {
         let lower = header.trim().to_lowercase();
         PREFIXES.iter().find_map(|(prefix, ends)| {
             let rest = lower.strip_prefix(prefix)?;
@@ -71,10 +70,14 @@ pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
     })
 }
 
+fn find_in_table(header: &str) -> Option<FieldAlias> {
+    ALIASES.get(&comparable_name(header)).copied()
+}
+
 /// Returns what the rest of a header stands for: an alias, or the internal name of a field.
 fn find_name(rest: &str) -> Option<FieldAlias> {
-    let comparable = comparable_name(rest);
-    ALIASES.get(&comparable).copied().or_else(|| {
+    find_in_table(rest).or_else(|| {
+        let comparable = comparable_name(rest);
         let field = system::stored()
             .iter()
             .find(|field| field.writable && comparable_name(&field.internal_name) == comparable)?;

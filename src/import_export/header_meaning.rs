@@ -137,7 +137,7 @@ fn find_by_alias(
     }
 }
 
-/// Returns whether the ids of a column are those of another system. Ids of contacts are UUIDs, and short ids are numbers of a table that
+/// Returns whether a column has the ids of another system. Ids of contacts are UUIDs, and short ids are numbers of a table that
 /// another file has, too.
 fn has_foreign_ids(index: usize, sample: &TableSample) -> bool {
     const MIN_LENGTH: usize = 8;

@@ -9,12 +9,11 @@ use super::row::ImportRow;
 pub(super) const MAX_ROWS: usize = 50;
 
 /// The words with which the first cells of footers begin, in lower case.
-const FOOTER_WORDS: [&str; 22] = [
+const FOOTER_WORDS: [&str; 21] = [
     "copyright",
     "©",
     "(c)",
     "confidential",
-    "confidential information",
     "generated",
     "exported",
     "export date",
@@ -78,16 +77,16 @@ pub(super) fn is_footer(rows: &[ImportRow]) -> bool {
 /// Returns whether a row can be a part of a footer of a table with this number of columns.
 pub(super) fn may_be_footer(row: &ImportRow, columns: usize) -> bool {
     const MAX_FILLED: usize = 3;
-    let mut filled = row.cells().map(str::trim).filter(|cell| !cell.is_empty());
+    let filled = row.cells().map(str::trim).filter(|cell| !cell.is_empty());
     let has_first = row.cells().next().is_some_and(|cell| !cell.trim().is_empty());
-    let is_contact = row.cells().skip(1).any(is_address_or_phone) || row.cells().any(|cell| cell.contains('@'));
+    let is_contact = row.cells().any(|cell| cell.contains('@')) || row.cells().skip(1).any(is_phone);
     if row.problem.is_some() || columns < 2 || !(has_first || has_footer_words(row)) || is_contact {
         return false;
     }
     let count = filled.clone().take(MAX_FILLED + 1).count();
     let is_sparse = count == 1 || (count <= MAX_FILLED && count * 2 <= columns && has_footer_words(row));
     // The totals of columns with numbers.
-    is_sparse || (has_total_words(row) && filled.by_ref().skip(1).all(is_amount))
+    is_sparse || (has_total_words(row) && filled.skip(1).all(is_amount))
 }
 
 /// Returns whether the first cell of a row begins with words that name a footer.
@@ -99,13 +98,16 @@ pub(super) fn has_footer_words(row: &ImportRow) -> bool {
 /// Returns whether the first cell of a row is a total, such as `Total`, `Total: 60` or `60 records`.
 fn has_total_words(row: &ImportRow) -> bool {
     let first = first_cell(row);
-    let is_count = |text: &str| {
-        let rest = text.trim_start_matches(|c: char| !c.is_alphabetic());
-        rest.is_empty() || COUNTED.iter().any(|word| rest.starts_with(word))
-    };
-    let is_number_of = first.starts_with(|c: char| c.is_ascii_digit())
-        && COUNTED.iter().any(|word| first.trim_start_matches(|c: char| !c.is_alphabetic()).starts_with(word));
-    is_number_of || TOTAL_WORDS.iter().filter_map(|words| after_words(&first, words)).any(is_count)
+    let is_counted = |words: &str| COUNTED.iter().any(|word| words.starts_with(word));
+    let starts_with_number = first.starts_with(|c: char| c.is_ascii_digit());
+    let mut after_total = TOTAL_WORDS.iter().filter_map(|words| after_words(&first, words)).map(without_number);
+    (starts_with_number && is_counted(without_number(&first)))
+        || after_total.any(|rest| rest.is_empty() || is_counted(rest))
+}
+
+/// Returns a text from its first letter on.
+fn without_number(text: &str) -> &str {
+    text.trim_start_matches(|c: char| !c.is_alphabetic())
 }
 
 /// Returns the first cell that is not blank, in lower case. Sheets of Salesforce begin in the second column.
@@ -120,11 +122,10 @@ fn after_words<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     is_word.then_some(rest)
 }
 
-/// Returns whether a cell holds an email address or a phone number: a footer has none.
-fn is_address_or_phone(cell: &str) -> bool {
+/// Returns whether a cell holds a phone number: a footer has none.
+fn is_phone(cell: &str) -> bool {
     let digits = cell.chars().filter(char::is_ascii_digit).count();
-    let is_phone = digits >= 6 && cell.chars().all(|c| c.is_ascii_digit() || " +-()/.".contains(c)) && !is_amount(cell);
-    cell.contains('@') || is_phone
+    digits >= 6 && cell.chars().all(|c| c.is_ascii_digit() || " +-()/.".contains(c)) && !is_amount(cell)
 }
 
 /// Returns whether a cell is a number, possibly with a currency or a percent sign.

@@ -61,7 +61,6 @@ fn split_list(kind: Kind, text: &str) -> Vec<&str> {
         _ => c == '\n' || c == '\r',
     };
     let pieces = text.split(GOOGLE_SEPARATOR).flat_map(|piece| piece.split(is_separator));
-    // A URL can contain a semicolon, but no space.
     // A URL can contain a semicolon and a slash, and a phone number a slash, but no space beside it.
     let pieces = pieces.flat_map(|piece| piece.split(if kind == Kind::Url { "; " } else { "\n" }));
     let pieces = pieces.flat_map(|piece| piece.split(" / "));
