@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::openapi::endpoint::PublicDocument;
-use super::openapi::{base_document, endpoint, shared_parts};
+use super::openapi::{base_document, code_samples, endpoint, shared_parts};
 use super::query::DeclaredParameters;
 use super::{
     batch, change_feed, contacts, cors, docs, export, fallbacks, fields, health, me, metrics_endpoint, oauth,
@@ -51,6 +51,7 @@ pub(super) fn metrics_service(app: App) -> Service {
 pub fn openapi_document() -> Document {
     let (_, mut document) = documented_routes().split_for_parts();
     shared_parts::add_shared_parts(&mut document);
+    code_samples::add_code_samples(&mut document);
     document
 }
 

@@ -168,7 +168,7 @@ fn files_are_small_and_start_with_a_description() {
         for vague in ["util", "common", "helper", "service", "manager", "misc"] {
             assert!(!path.contains(vague), "{path}: \"{vague}\" does not say what the file holds");
         }
-        let is_page = [".html", ".css", ".js"].iter().any(|end| path.ends_with(end));
+        let is_page = [".html", ".css", ".js", ".svg", ".md"].iter().any(|end| path.ends_with(end));
         assert!(is_page || is_table || text.starts_with("//!"), "{path} does not start with a `//!` comment");
     }
     let main = source_files().into_iter().find(|file| file.path == "main.rs").unwrap();

@@ -65,6 +65,19 @@ impl Browser {
         self.call(Method::POST, "/url", Some(json!({"url": url}))).await;
     }
 
+    /// Shows pages as in a window of this width, and as on a device with this color scheme (`light` or `dark`).
+    pub async fn emulate(&self, width: u32, color_scheme: &str) {
+        let metrics = json!({"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": color_scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// Sends a command of the Chrome DevTools protocol.
+    async fn devtools(&self, command: &str, parameters: Value) {
+        self.call(Method::POST, "/goog/cdp/execute", Some(json!({"cmd": command, "params": parameters}))).await;
+    }
+
     /// Runs a script and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         self.call(Method::POST, "/execute/sync", Some(json!({"script": script, "args": []}))).await

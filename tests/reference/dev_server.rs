@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// A running `contacts dev`.
 pub struct DevServer {
     process: Child,
-    _folder: TempDir,
+    folder: TempDir,
     /// The origin of the service: `http://127.0.0.1:…`.
     pub origin: String,
     /// The link to the page that it printed.
@@ -23,9 +23,8 @@ impl DevServer {
     /// Starts `contacts dev` on a free port and waits until it prints its token.
     pub fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_contacts"));
-        command.arg("dev").current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.env("CONTACTS_DATA_DIR", folder.path().join("data")).env("BIND_ADDR", "127.0.0.1:0");
+        let mut command = program(&folder);
+        command.arg("dev").env("BIND_ADDR", "127.0.0.1:0").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let serving = lines.next().expect("no line was printed");
@@ -37,8 +36,23 @@ impl DevServer {
         // Keeps reading: the pipe must stay open while the process runs.
         std::thread::spawn(move || lines.for_each(drop));
         let origin = format!("http://{}", serving.split("http://").nth(1).unwrap());
-        Self { process, _folder: folder, origin, docs, token }
+        Self { process, folder, origin, docs, token }
     }
+
+    /// Creates an API client of the sample account. Returns its id and secret.
+    pub fn create_client(&self) -> (String, String) {
+        let output = program(&self.folder).args(["client", "create", "--name", "Samples"]).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let value_of = |label: &str| printed.lines().find_map(|line| line.strip_prefix(label)).unwrap().to_owned();
+        (value_of("client_id: "), value_of("client_secret: "))
+    }
+}
+
+/// Returns the program with its data in a folder.
+fn program(folder: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_contacts"));
+    command.current_dir(folder.path()).env("CONTACTS_DATA_DIR", folder.path().join("data")).stderr(Stdio::null());
+    command
 }
 
 impl Drop for DevServer {

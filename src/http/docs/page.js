@@ -1,82 +1,91 @@
 // The API reference. With a token it also shows the custom fields of the token's account.
 "use strict";
 
-const DOCUMENT = "openapi.json";
-
-/**
- * Fetches and displays the document for a token, or the public document for null. If the token is rejected, the displayed
- * document stays; the first call with the token reports the reason.
- */
-async function loadDocument(system, token) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const response = await fetch(DOCUMENT, { headers }).catch(() => null);
-  if (response?.ok) {
-    system.specActions.updateSpec(await response.text());
-  }
-}
+const form = document.querySelector("#token-form");
+const input = form.querySelector("input");
+const message = form.querySelector("output");
 
 /** Returns the token from pasted text, which may have blanks around it or be the whole Authorization header. */
 function extractToken(pasted) {
   return pasted.trim().replace(/^(authorization:)?\s*bearer\s+/i, "");
 }
 
-const accountDocument = {
-  statePlugins: {
-    auth: {
-      wrapActions: {
-        authorize: (authorize, system) => (payload) => {
-          const { bearer } = payload;
-          if (!bearer) {
-            return authorize(payload);
-          }
-          const token = extractToken(bearer.value);
-          const authorized = authorize({ ...payload, bearer: { ...bearer, value: token } });
-          loadDocument(system, token);
-          return authorized;
-        },
-        logout: (logout, system) => (names) => {
-          const result = logout(names);
-          if (names.includes("bearer")) {
-            loadDocument(system, null);
-          }
-          return result;
-        },
-      },
-    },
-  },
-};
-
-/** Takes the token out of the page's address, where `contacts dev` puts it. Returns null if there is none. */
+/** Takes the token out of the page's address, where `contacts dev` puts it. Returns an empty text if there is none. */
 function takeTokenFromAddress() {
   const token = location.hash.match(/^#token=(.+)$/)?.[1];
   if (!token) {
-    return null;
+    return "";
   }
   // Otherwise it would stay in the history and in copied links.
   history.replaceState(null, "", location.pathname + location.search);
   return decodeURIComponent(token);
 }
 
-let tokenOfAddress = takeTokenFromAddress();
+/** Fetches the document for a token, or the public document for an empty text. Throws the reason if it cannot. */
+async function fetchDocument(token) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch("openapi.json", { headers });
+  const body = await response.json();
+  if (!response.ok) {
+    throw new Error(body.message);
+  }
+  return body;
+}
 
-const page = SwaggerUIBundle({
-  url: DOCUMENT,
-  dom_id: "#reference",
-  plugins: [accountDocument],
-  deepLinking: true,
-  displayRequestDuration: true,
-  docExpansion: "list",
-  defaultModelsExpandDepth: 0,
-  tryItOutEnabled: true,
-  // The token is lost when the page is closed. It is not written to the browser's storage.
-  persistAuthorization: false,
-  validatorUrl: null,
-  // Called when a document is displayed, and again when it is replaced by that of the account.
-  onComplete: () => {
-    if (tokenOfAddress) {
-      const schema = { type: "http", scheme: "bearer" };
-      page.authActions.authorize({ bearer: { name: "bearer", schema, value: tokenOfAddress } });
-      tokenOfAddress = null;
+function configuration(content, token) {
+  return {
+    content,
+    authentication: { preferredSecurityScheme: "bearer", securitySchemes: { bearer: { token } } },
+    // The token is lost when the page is closed. It is not written to the browser's storage.
+    persistAuth: false,
+    // Nothing is fetched from or sent to other hosts.
+    withDefaultFonts: false,
+    telemetry: false,
+    agent: { disabled: true },
+    mcp: { disabled: true },
+    hideClientButton: true,
+    showDeveloperTools: "never",
+    // The operations have samples of their own.
+    hiddenClients: true,
+    documentDownloadType: "json",
+    defaultRequestBodyView: "raw",
+    expandAllParameters: false,
+    // Custom fields come last: none are hidden behind a button.
+    maxVisibleRequestBodyProperties: 0,
+  };
+}
+
+/** The displayed reference. */
+let reference = null;
+
+function display(content, token) {
+  if (reference) {
+    reference.updateConfiguration(configuration(content, token));
+  } else {
+    reference = Scalar.createApiReference("#reference", configuration(content, token));
+  }
+}
+
+/** Displays the document for a token. If the token is rejected, says why and displays the public document. */
+async function useToken(token) {
+  try {
+    display(await fetchDocument(token), token);
+    message.value = token ? "The page shows your account's fields" : message.defaultValue;
+    form.classList.remove("rejected");
+  } catch (error) {
+    message.value = error.message;
+    form.classList.add("rejected");
+    if (!reference && token) {
+      display(await fetchDocument(""), "");
     }
-  },
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  input.value = extractToken(input.value);
+  useToken(input.value);
 });
+
+input.value = takeTokenFromAddress();
+useToken(input.value);

@@ -36,6 +36,7 @@ enum GrantType {
 
 /// The form of a token request
 #[derive(ToSchema)]
+#[schema(examples(json!({"grant_type": "client_credentials", "scope": "contacts:read contacts:write"})))]
 #[allow(dead_code, reason = "describes the form that `ParsedForm` parses")]
 pub(super) struct TokenForm {
     #[schema(inline)]

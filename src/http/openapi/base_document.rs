@@ -10,23 +10,23 @@ use super::{batch_schemas, schemas};
 #[openapi(
     info(
         title = "Contacts",
-        description = "A multi-tenant contacts (CRM) service. The central operation is `PATCH /contacts/{contactId}`: \
-                       send the fields to change and get the whole contact back.\n\n\
-                       Unknown paths are 404 `route_not_found`. A method that a path does not list is 405 \
-                       `method_not_allowed`, with `Allow`. Any method on `/contacts/`, which lacks the contact's id, \
-                       and PATCH and DELETE on `/contacts` are 400 `missing_contact_id`.\n\n\
-                       If a rate limit is set, every response to a request with a valid token carries the \
-                       `RateLimit-*` headers of the 429 response.",
+        description = include_str!("guide.md"),
         license(name = "Proprietary", identifier = "LicenseRef-Proprietary")
     ),
     servers((url = "/", description = "This server")),
     tags(
-        (name = "contacts", description = "The contacts of the token's account"),
-        (name = "batch", description = "Up to 1,000 contacts in one call"),
-        (name = "sync", description = "The changes of an account and of a contact"),
-        (name = "fields", description = "The system fields and the account's custom fields"),
-        (name = "clients", description = "Tokens for API clients"),
-        (name = "operations", description = "Health, metrics and this document, for operators")
+        (name = "contacts", description = "The contacts of the token's account. A contact is found by its id, or with \
+            `id_property` by the value of a unique field, such as `external_id`. Archived contacts are kept and can be \
+            restored; a purge deletes a contact for good."),
+        (name = "batch", description = "Up to 1,000 contacts in one call. Each input succeeds or fails for itself, and has \
+            its result at the same place; 207 says that some have failed. With `atomic`, all succeed or none."),
+        (name = "sync", description = "What an integration needs to keep another system up to date: the changes of an \
+            account in order, the history of one contact, and a copy of all contacts."),
+        (name = "fields", description = "The system fields, which every account has, and the account's custom fields. A \
+            field's `internal_name` is the key in bodies, responses and `properties`."),
+        (name = "clients", description = "Tokens for API clients, and what a token may do."),
+        (name = "operations", description = "For operators: health, metrics and this document. None of these calls needs a \
+            token.")
     ),
     components(schemas(schemas::ApiError, schemas::ExportFormat, batch_schemas::BatchResults))
 )]

@@ -49,7 +49,6 @@ impl<'a> ContactSchemas<'a> {
             ("SelectedProperty", self.selected_property()),
             ("UniqueProperty", self.unique_property()),
             ("KeyProperty", self.key_property()),
-            ("SortKey", self.sort_key()),
         ];
         named.into_iter().map(|(name, schema)| (name.to_owned(), schema)).chain(self.options.schemas()).collect()
     }
@@ -123,14 +122,6 @@ impl<'a> ContactSchemas<'a> {
     pub(super) fn key_property(&self) -> Value {
         let is_key = |field: &Field| field.unique && field.writable;
         self.field_name("`email`, `external_id` or a unique custom field", "external_id", is_key)
-    }
-
-    /// Returns the schema of a sort key of a search.
-    pub(super) fn sort_key(&self) -> Value {
-        let names = self.names(|_| true);
-        let both: Vec<_> = names.iter().flat_map(|name| [(*name).to_owned(), format!("-{name}")]).collect();
-        let description = "The internal name of a field. A leading - sorts in descending order";
-        self.string_schema("^-?[a-z][a-z0-9_]{0,62}$", json!(both), description, "-updated_at")
     }
 
     fn field_name(&self, description: &str, example: &str, is_included: impl Fn(&Field) -> bool) -> Value {

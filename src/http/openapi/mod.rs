@@ -6,9 +6,11 @@
 mod account_document;
 pub(super) mod base_document;
 pub(super) mod batch_schemas;
+pub(super) mod code_samples;
 mod contact_schemas;
 pub(super) mod endpoint;
 mod error_schema;
+mod operations;
 mod option_schemas;
 pub(super) mod parameters;
 pub(super) mod responses;

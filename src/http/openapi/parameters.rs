@@ -104,7 +104,7 @@ pub(in crate::http) struct DryRun {
 pub(in crate::http) struct SourceUpdatedAt {
     /// When the calling system made this change. If the same actor has already sent a newer change of this contact, the
     /// write changes nothing: the response has the contact and the header `Stale-Write: ignored`.
-    #[param(nullable = false, example = "2026-05-01T10:00:00Z")]
+    #[param(nullable = false)]
     source_updated_at: Option<DateTime<Utc>>,
 }
 

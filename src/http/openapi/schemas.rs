@@ -66,7 +66,12 @@ schemas! {
     /// The name of a unique field whose values callers set.
     KeyProperty => ContactSchemas::for_system_fields().key_property(), uses [];
     /// A sort key of a search.
-    SortKey => ContactSchemas::for_system_fields().sort_key(), uses [];
+    SortKey => json!({
+        "type": "string",
+        "pattern": "^-?[a-z][a-z0-9_]{0,62}$",
+        "description": "The internal name of a field. A leading - sorts in descending order",
+        "examples": ["-updated_at"]
+    }), uses [];
     /// What an upsert does if only an archived contact has its key.
     OnArchived => json!({
         "type": "string",

@@ -1,9 +1,10 @@
 //! The parts of the document that many operations share: errors, headers and scopes.
 
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{OpenApi as Document, RefOr, Required};
 
+use super::operations::operations;
 use super::{responses, scopes};
 use crate::fields::{Issue, IssueCode, Issues};
 use crate::http::error::ApiError;
@@ -14,7 +15,7 @@ use crate::json::JsonError;
 pub(in crate::http) fn add_shared_parts(document: &mut Document) {
     for (path, item) in &mut document.paths.paths {
         scopes::add_required_scopes(item, path);
-        for operation in operations(item) {
+        for (_, operation) in operations(item) {
             // The token endpoint has errors in another format, and describes them itself.
             if path != oauth::PATH {
                 add_errors(operation, path);
@@ -23,10 +24,6 @@ pub(in crate::http) fn add_shared_parts(document: &mut Document) {
             add_response_headers(operation, path);
         }
     }
-}
-
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete].into_iter().flatten()
 }
 
 /// Adds the errors that follow from an operation's path, body and authentication. A response that the operation itself

@@ -33,7 +33,7 @@ fn account_document_has_the_custom_fields_in_every_contact_schema() {
     let has_value = |name: &str, value: &str| {
         schemas[name]["enum"].as_array().is_some_and(|names| names.iter().any(|name| name == value))
     };
-    assert!(has_value("PropertyName", "tags") && has_value("PropertyName", "id") && has_value("SortKey", "-badge"));
+    assert!(has_value("PropertyName", "tags") && has_value("PropertyName", "id"));
     assert!(has_value("UniqueProperty", "badge") && has_value("UniqueProperty", "id"));
     assert!(has_value("KeyProperty", "badge"));
     assert!(!has_value("UniqueProperty", "shoe_size") && !has_value("KeyProperty", "id"));
