@@ -81,17 +81,16 @@ pub(super) async fn run(environment: &Environment, arguments: &ImportArguments) 
     let import = Import { repository: &repository, account, arguments, options: &options };
     let mut summary = ImportSummary::default();
     let written = import.run(table, columns, &mut report, &mut summary).await;
-    let path = report.finish();
+    let place = report.finish();
     written?;
-    match path {
-        Some(path) if summary.refused > 0 => Err(CliError::Other(format!(
-            "refused {}: see {}. You can mend the rows there and import that file",
-            plan::count_rows(summary.refused),
-            path.display()
+    match place? {
+        Some(place) if summary.refused > 0 => Err(CliError::Other(format!(
+            "refused {}: see {place}. You can mend them there and import them again",
+            plan::count_rows(summary.refused)
         ))),
-        Some(path) if summary.rows_with_skipped_cells > 0 => {
+        Some(place) if summary.rows_with_skipped_cells > 0 => {
             let rows = plan::count_rows(summary.rows_with_skipped_cells);
-            eprintln!("Stored {rows} without an invalid cell: see {}", path.display());
+            eprintln!("Stored {rows} without an invalid cell: see {place}");
             Ok(())
         }
         _ => Ok(()),

@@ -1,7 +1,7 @@
 //! The report: a CSV file with the refused rows themselves, and the reason and line of each. It can be mended and imported.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,13 @@ use crate::import_export::{REPORT_HEADERS, is_report};
 
 /// An open report.
 pub(super) struct RefusedRowsReport {
-    path: PathBuf,
+    /// The file. `None`: standard error, because the file cannot be written.
+    path: Option<PathBuf>,
     /// Whether the user named the file with `--report`.
     is_requested: bool,
-    writer: csv::Writer<File>,
+    writer: csv::Writer<Box<dyn Write + Send>>,
+    /// The names of the columns, until they are written.
+    header: Option<Vec<String>>,
     /// The number of columns of the imported file that the report has.
     columns: usize,
     /// The number of columns of the imported file.
@@ -26,7 +29,7 @@ impl RefusedRowsReport {
     /// Creates a report at `path`.
     ///
     /// Without a path, the report is beside the input (`people.csv` → `people.refused.csv`), or in the working
-    /// directory for standard input.
+    /// directory for standard input. Where that folder is read-only, as in a container, it is standard error.
     ///
     /// # Errors
     /// Fails if the file cannot be written, or if it is the input file.
@@ -36,54 +39,75 @@ impl RefusedRowsReport {
         if input.is_some_and(|input| is_same_file(input, &path)) {
             return Err(CliError::Other("--report must not be the imported file: choose another file".to_owned()));
         }
-        let failed = |error: io::Error| {
-            CliError::Other(format!(
-                "could not write the report {}: {error}. Choose another file with --report FILE",
-                path.display()
-            ))
+        let (path, output): (_, Box<dyn Write + Send>) = match File::create(&path) {
+            Ok(file) => (Some(path), Box::new(file)),
+            Err(error) if !is_requested && is_read_only(&error) => {
+                eprintln!("Refused rows will be printed here, because {} cannot be written: {error}", path.display());
+                (None, Box::new(io::stderr()))
+            }
+            Err(error) => return Err(failure(Some(&path), &error, ". Choose another file with --report FILE")),
         };
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(File::create(&path).map_err(failed)?);
-        let added = REPORT_HEADERS.len();
-        let columns = if is_report(header) { header.len() - added } else { header.len() };
-        let names = header[..columns].iter().map(String::as_str).chain(REPORT_HEADERS);
-        writer.write_record(names).map_err(|error| failed(error.into()))?;
-        writer.flush().map_err(failed)?;
-        Ok(Self { path, is_requested, writer, columns, file_columns: header.len(), rows: 0 })
+        let columns = if is_report(header) { header.len() - REPORT_HEADERS.len() } else { header.len() };
+        let names = header[..columns].iter().map(String::as_str).chain(REPORT_HEADERS).map(str::to_owned);
+        Ok(Self {
+            path,
+            is_requested,
+            writer: csv::WriterBuilder::new().flexible(true).from_writer(output),
+            header: Some(names.collect()),
+            columns,
+            file_columns: header.len(),
+            rows: 0,
+        })
     }
 
     /// Adds rows and flushes them to the file.
     pub(super) fn add(&mut self, rows: &[ReportedRow]) -> Result<(), CliError> {
-        let columns = self.columns;
-        let mut write_rows = || -> io::Result<()> {
-            for row in rows {
-                let cell = |index: usize| row.cells.get(index).map_or("", String::as_str);
-                let line = row.line.to_string();
-                let cells = (0..columns).map(cell).chain([&*row.reason.reason, &*line]);
-                // The cells of a row that is longer than the header come last, so that the others stay in their columns. The
-                // row of a report has the old reason and line there, which are dropped.
-                let extra = row.cells.iter().skip(self.file_columns).map(String::as_str);
-                self.writer.write_record(cells.chain(extra))?;
-            }
-            self.writer.flush()
-        };
-        if !rows.is_empty() {
-            write_rows().map_err(|error| {
-                CliError::Other(format!("could not write the report {}: {error}", self.path.display()))
-            })?;
-            self.rows += rows.len() as u64;
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.rows += rows.len() as u64;
+        self.write(rows).map_err(|error| failure(self.path.as_deref(), &error, ""))
     }
 
-    /// Closes the report and returns its path. Removes an empty report that the user did not request.
-    pub(super) fn finish(self) -> Option<PathBuf> {
+    fn write(&mut self, rows: &[ReportedRow]) -> io::Result<()> {
+        if let Some(header) = self.header.take() {
+            self.writer.write_record(header)?;
+        }
+        for row in rows {
+            let cell = |index: usize| row.cells.get(index).map_or("", String::as_str);
+            let line = row.line.to_string();
+            let cells = (0..self.columns).map(cell).chain([&*row.reason.reason, &*line]);
+            // The cells of a row that is longer than the header come last, so that the others stay in their columns. The row
+            // of a report has the old reason and line there, which are dropped.
+            let extra = row.cells.iter().skip(self.file_columns).map(String::as_str);
+            self.writer.write_record(cells.chain(extra))?;
+        }
+        self.writer.flush()
+    }
+
+    /// Closes the report and says where it is. Removes an empty report that the user did not request.
+    ///
+    /// # Errors
+    /// Fails if the header of an empty report cannot be written.
+    pub(super) fn finish(mut self) -> Result<Option<String>, CliError> {
         if self.rows == 0 && !self.is_requested {
             // If the file cannot be removed, an empty report remains, which does no harm.
-            let _ = fs::remove_file(&self.path);
-            return None;
+            let _ = self.path.map(fs::remove_file);
+            return Ok(None);
         }
-        Some(self.path)
+        self.write(&[]).map_err(|error| failure(self.path.as_deref(), &error, ""))?;
+        Ok(Some(self.path.map_or("the rows above".to_owned(), |path| path.display().to_string())))
     }
+}
+
+/// Returns whether a file cannot be created because its folder may not be written.
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn failure(path: Option<&Path>, error: &io::Error, advice: &str) -> CliError {
+    let path = path.unwrap_or(Path::new("on standard error"));
+    CliError::Other(format!("could not write the report {}: {error}{advice}", path.display()))
 }
 
 fn default_path(input: Option<&Path>) -> PathBuf {

@@ -1,6 +1,8 @@
 //! `contacts import`: files that cannot be read, or only in part.
 
-use super::super::ACCOUNT;
+use std::fs;
+
+use super::super::{ACCOUNT, program};
 use super::Fixture;
 
 #[test]
@@ -117,4 +119,24 @@ fn plan_shows_what_goes_where_and_dates_must_not_be_ambiguous() {
     assert!(!printed.contains('\u{1b}'));
     assert!(fixture.import(ACCOUNT, text, &["--date-format", "dd/mm/yyyy", "--create-fields"]).0);
     assert_eq!(fixture.contacts(ACCOUNT)[0]["birthday"], "1980-04-03");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn refused_rows_are_printed_where_no_file_can_be_written() {
+    let fixture = Fixture::new("read_only");
+    fixture.write_file("people.csv", "email,first_name\nada@b.cd,Ada\nbob,Bob\n");
+    let mut command = program(&fixture.folder);
+    // Not even root can create a file there.
+    command.current_dir("/sys").args(["import", "-", "--account", ACCOUNT]).env("DATABASE_URL", &fixture.url);
+    let input = fs::File::open(fixture.folder.path().join("people.csv")).unwrap();
+    let output = command.stdin(input).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(stdout, "1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused\n");
+    assert!(stderr.contains("import.refused.csv cannot be written"), "{stderr}");
+    assert!(stderr.contains("\nemail,first_name,reason,line\nbob,Bob,\"email: must be"), "{stderr}");
+    assert_eq!(output.status.code(), Some(1));
+    // A file that the user chooses is written, or nothing is imported.
+    let refused = fixture.run(&["import", "people.csv", "--account", ACCOUNT, "--report", "/sys/refused.csv"]);
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
 }

@@ -1,0 +1,160 @@
+"""Checks that calls through a proxy behave as calls to the service: URL TOKEN LOG_OF_THE_SERVICE."""
+
+import gzip
+import http.client
+import json
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+
+BATCH_BYTES = 16 * 1024 * 1024
+# A loopback address that is none of TRUSTED_PROXIES.
+CALLER = "127.0.0.2"
+
+
+class Proxy:
+    def __init__(self, url: str, token: str) -> None:
+        self.address = urllib.parse.urlsplit(url)
+        self.token = token
+        # The certificate is signed by itself.
+        self.tls = ssl.create_default_context()
+        self.tls.check_hostname = False
+        self.tls.verify_mode = ssl.CERT_NONE
+
+    def connect(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(
+            "localhost", self.address.port, timeout=60, context=self.tls, source_address=(CALLER, 0)
+        )
+
+    def send(self, connection, method: str, path: str, body=None, headers=None):
+        headers = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        if body is not None:
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response, response.read()
+
+    def call(self, method: str, path: str, body=None, headers=None, status: int = 200):
+        """Sends a request on a new connection, and returns the response and its body."""
+        connection = self.connect()
+        try:
+            response, content = self.send(connection, method, path, body, headers)
+        finally:
+            connection.close()
+        assert response.status == status, f"{method} {path[:80]}: {response.status} {content[:300]!r}"
+        return response, content
+
+
+def wait_until_ready(proxy: Proxy) -> None:
+    for _ in range(100):
+        try:
+            return proxy.call("GET", "/readyz")
+        except (OSError, AssertionError):
+            time.sleep(0.1)
+    proxy.call("GET", "/readyz")
+
+
+def check_values_in_paths(proxy: Proxy) -> None:
+    for value in ["a/b", "a//b", "..", "a/../b", "ü ö", "50%", "a+b", "x;y", "~'(,)"]:
+        path = f"/contacts/{urllib.parse.quote(value, safe='')}?id_property=external_id"
+        response, content = proxy.call("PUT", path, {"fields": {"first_name": "Ada"}}, status=201)
+        assert json.loads(content)["external_id"] == value, (value, content)
+        response, content = proxy.call("PATCH", path, {"fields": {"first_name": "Eve"}})
+        assert json.loads(content)["external_id"] == value, (value, content)
+        proxy.call("POST", f"/contacts/{json.loads(content)['id']}/purge", status=204)
+
+
+def check_sizes(proxy: Proxy) -> None:
+    inputs = [{"fields": {"first_name": f"Batch {number}"}} for number in range(1000)]
+    body = json.dumps({"inputs": inputs}).encode()
+    _, content = proxy.call("POST", "/contacts/batch/create", body.ljust(BATCH_BYTES))
+    assert len(json.loads(content)["results"]) == 1000
+    # Either of them may say that the body is too large.
+    proxy.call("POST", "/contacts/batch/create", body.ljust(BATCH_BYTES + 1), status=413)
+    _, content = proxy.call("GET", "/contacts?email=" + "x" * 65_000, headers={"X-Padding": "x" * 8_000})
+    assert json.loads(content)["data"] == []
+
+
+def check_long_polls(proxy: Proxy) -> None:
+    started = time.monotonic()
+    results = []
+
+    def poll() -> None:
+        results.append((proxy.call("GET", "/contacts/changes?after=now&wait=30"), time.monotonic() - started))
+
+    waiting = threading.Thread(target=poll)
+    waiting.start()
+    time.sleep(2)
+    proxy.call("POST", "/contacts", {"fields": {"first_name": "Polled"}}, status=201)
+    waiting.join()
+    (_, content), seconds = results.pop()
+    assert len(json.loads(content)["data"]) == 1 and seconds < 10, (seconds, content)
+    # None of its timeouts ends a poll of the longest time.
+    started = time.monotonic()
+    poll()
+    (_, content), seconds = results.pop()
+    assert json.loads(content)["data"] == [] and seconds > 29, (seconds, content)
+
+
+def check_headers(proxy: Proxy) -> None:
+    plain, body = proxy.call("GET", "/fields")
+    assert plain.getheader("X-Request-Id") and plain.getheader("Content-Encoding") is None
+    coded, content = proxy.call("GET", "/fields", headers={"Accept-Encoding": "gzip"})
+    assert coded.getheader("Content-Encoding") == "gzip" and gzip.decompress(content) == body
+    page, _ = proxy.call("GET", "/openapi.json", headers={"Accept-Encoding": "gzip"})
+    tag = page.getheader("ETag")
+    proxy.call("GET", "/openapi.json", headers={"Accept-Encoding": "gzip", "If-None-Match": tag}, status=304)
+    named, _ = proxy.call("GET", "/fields", headers={"X-Request-Id": "from-the-caller"})
+    assert named.headers.get_all("X-Request-Id") == ["from-the-caller"], named.headers
+    export, content = proxy.call("GET", "/contacts/export?format=ndjson")
+    assert export.getheader("Changes-Cursor") and len(content.splitlines()) > 1000
+    proxy.call("GET", "/metrics", status=404)
+
+
+def check_peer(proxy: Proxy, log: str) -> None:
+    """A caller cannot choose its address, and the proxy names it."""
+    request_id = f"peer-{proxy.address.port}"
+    proxy.call("GET", "/fields", headers={"X-Request-Id": request_id, "X-Forwarded-For": "203.0.113.7"})
+    for _ in range(50):
+        with open(log) as lines:
+            line = next((line for line in lines if request_id in line), None)
+        if line:
+            assert f'"peer":"{CALLER}"' in line, line
+            return
+        time.sleep(0.1)
+    raise AssertionError("the service did not log the request")
+
+
+def check_connections(proxy: Proxy) -> None:
+    connection = proxy.connect()
+    for number in range(200):
+        response, content = proxy.send(connection, "POST", "/contacts", {"fields": {"first_name": f"Kept {number}"}})
+        assert response.status == 201, content
+    connection.close()
+    if "HTTP2" in subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout:
+        url = f"https://localhost:{proxy.address.port}/fields"
+        arguments = ["--insecure", "--http2", "--header", f"Authorization: Bearer {proxy.token}", "--output", "/dev/null"]
+        written = subprocess.run(
+            ["curl", "--silent", *arguments, "--write-out", "%{http_code} %{http_version}", url],
+            capture_output=True, text=True,
+        )
+        assert written.stdout == "200 2", written.stdout
+
+
+def main() -> None:
+    url, token, log = sys.argv[1:]
+    proxy = Proxy(url, token)
+    wait_until_ready(proxy)
+    check_values_in_paths(proxy)
+    check_sizes(proxy)
+    check_headers(proxy)
+    check_peer(proxy, log)
+    check_connections(proxy)
+    check_long_polls(proxy)
+
+
+main()
