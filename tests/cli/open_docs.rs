@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use super::{DevServer, is_ready, program, start_dev_command, wait_for};
+use super::dev::{DevServer, start_dev_command};
+use super::{is_ready, program, wait_for};
 
 /// Starts `contacts dev --open-docs` with this script in place of the program that opens a page.
 fn dev_with_opener(folder: &TempDir, script: &str) -> DevServer {

@@ -91,7 +91,7 @@ fn dev_names_the_scopes_of_its_token_and_gives_it_all_scopes_where_they_are_requ
         assert_eq!(claims(&token)["scp"].is_string(), require_scope == "true");
         // Keeps reading: the pipe must stay open while the process runs.
         std::thread::spawn(move || lines.for_each(drop));
-        let response = super::run_curl(&curl);
+        let response = super::dev::run_curl(&curl);
         assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }
 }

@@ -126,7 +126,7 @@ fn commands_without_a_database_url_use_the_running_dev_database() {
     };
     let (succeeded, printed) = run(&["import", "people.csv"]);
     assert!(!succeeded && printed.contains("DATABASE_URL is not set") && printed.contains("contacts dev"), "{printed}");
-    let running = super::super::start_dev(&folder, &data);
+    let running = super::super::dev::start_dev(&folder, &data);
     let (succeeded, printed) = run(&["import", "people.csv"]);
     assert!(succeeded && printed.contains("dev database") && printed.contains("1 created"), "{printed}");
     let (succeeded, printed) = run(&["export", "--format", "csv"]);

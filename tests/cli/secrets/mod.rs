@@ -15,7 +15,8 @@ use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::TempDir;
 
-use super::{ACCOUNT, ChildGuard, free_address, is_ready, program, start_database, start_dev_command, wait_for};
+use super::dev::start_dev_command;
+use super::{ACCOUNT, ChildGuard, free_address, is_ready, program, start_database, wait_for};
 use requests::{send_malformed_over_http_2, send_marked, send_over_http_2, send_raw};
 
 /// The prefix of every marked value. It is meaningless text, so it cannot occur in a log by chance.
