@@ -1,8 +1,13 @@
-"""Checks that calls through a proxy behave as calls to the service: URL TOKEN LOG_OF_THE_SERVICE."""
+"""Checks calls through a proxy: `calls` to the service, or `deliveries` to a backend that dies while it processes a request.
 
+Arguments: CHECK URL TOKEN BACKEND FOLDER. The folder has the logs of the service and of the proxy.
+"""
+
+import glob
 import gzip
 import http.client
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -77,6 +82,10 @@ def check_sizes(proxy: Proxy) -> None:
     proxy.call("POST", "/contacts/batch/create", body.ljust(BATCH_BYTES + 1), status=413)
     _, content = proxy.call("GET", "/contacts?email=" + "x" * 65_000, headers={"X-Padding": "x" * 8_000})
     assert json.loads(content)["data"] == []
+    # The header `Link` repeats the query.
+    names = ",".join(["phone"] * 10_000)
+    response, _ = proxy.call("GET", f"/contacts?limit=1&properties={names}")
+    assert len(response.getheader("Link")) > 59_000
 
 
 def check_long_polls(proxy: Proxy) -> None:
@@ -112,15 +121,16 @@ def check_headers(proxy: Proxy) -> None:
     assert named.headers.get_all("X-Request-Id") == ["from-the-caller"], named.headers
     export, content = proxy.call("GET", "/contacts/export?format=ndjson")
     assert export.getheader("Changes-Cursor") and len(content.splitlines()) > 1000
-    proxy.call("GET", "/metrics", status=404)
+    for path in ["/metrics", "/%6detrics", "//metrics", "/metrics/"]:
+        proxy.call("GET", path, status=404)
 
 
-def check_peer(proxy: Proxy, log: str) -> None:
+def check_peer(proxy: Proxy, folder: str) -> None:
     """A caller cannot choose its address, and the proxy names it."""
     request_id = f"peer-{proxy.address.port}"
     proxy.call("GET", "/fields", headers={"X-Request-Id": request_id, "X-Forwarded-For": "203.0.113.7"})
     for _ in range(50):
-        with open(log) as lines:
+        with open(f"{folder}/dev.log") as lines:
             line = next((line for line in lines if request_id in line), None)
         if line:
             assert f'"peer":"{CALLER}"' in line, line
@@ -135,25 +145,81 @@ def check_connections(proxy: Proxy) -> None:
         response, content = proxy.send(connection, "POST", "/contacts", {"fields": {"first_name": f"Kept {number}"}})
         assert response.status == 201, content
     connection.close()
-    if "HTTP2" in subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout:
-        url = f"https://localhost:{proxy.address.port}/fields"
-        arguments = ["--insecure", "--http2", "--header", f"Authorization: Bearer {proxy.token}", "--output", "/dev/null"]
-        written = subprocess.run(
-            ["curl", "--silent", *arguments, "--write-out", "%{http_code} %{http_version}", url],
-            capture_output=True, text=True,
-        )
-        assert written.stdout == "200 2", written.stdout
+
+
+def curl(proxy: Proxy, method: str, path: str, *arguments: str) -> str:
+    """Sends a request as an HTTP/2 client, if the proxy has HTTP/2. Returns the status."""
+    url = f"https://localhost:{proxy.address.port}{path}"
+    command = ["curl", "--silent", "--insecure", "--http2", "--max-time", "20", "--request", method, "--output", "/dev/null"]
+    authorization = ["--header", f"Authorization: Bearer {proxy.token}", "--write-out", "%{http_code}"]
+    return subprocess.run([*command, *authorization, *arguments, url], capture_output=True, text=True).stdout
+
+
+class DyingBackend:
+    """Answers probes. It closes the connection of any other request when it has read it, and counts it."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.split(":")
+        self.listener = socket.create_server((host, int(port)), reuse_port=False)
+        self.requests: list[str] = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                received = connection.recv(65536)
+                if not received:
+                    return
+                head += received
+            if b"/readyz" in head:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            else:
+                self.requests.append(head.split(b" ", 1)[0].decode())
+                time.sleep(0.2)
+
+
+def check_deliveries(proxy: Proxy, backend: str, folder: str) -> None:
+    """A write that may have been applied is not sent again, by the proxy or by an HTTP/2 client that it asks to."""
+    dying = DyingBackend(backend)
+    wait_until_ready(proxy)
+    for method in ["POST", "PATCH"]:
+        for send in [proxy_status, curl]:
+            dying.requests.clear()
+            status = send(proxy, method, "/contacts/secret-value?email=secret-value", "--data", "{}")
+            assert status == "502" and dying.requests == [method], (method, send.__name__, status, dying.requests)
+            # nginx takes a backend out for a second after it has failed.
+            time.sleep(1.5)
+    # Its log has no path and no query, not even of an error.
+    for log in [f"{folder}/proxy.log", *glob.glob(f"{folder}/contacts*.log")]:
+        with open(log) as text:
+            assert "secret-value" not in text.read(), f"{log} has the value of a request"
+
+
+def proxy_status(proxy: Proxy, method: str, path: str, *_: str) -> str:
+    connection = proxy.connect()
+    response, _ = proxy.send(connection, method, path, {})
+    connection.close()
+    return str(response.status)
 
 
 def main() -> None:
-    url, token, log = sys.argv[1:]
+    check, url, token, backend, folder = sys.argv[1:]
     proxy = Proxy(url, token)
+    if check == "deliveries":
+        return check_deliveries(proxy, backend, folder)
     wait_until_ready(proxy)
     check_values_in_paths(proxy)
     check_sizes(proxy)
     check_headers(proxy)
-    check_peer(proxy, log)
+    check_peer(proxy, folder)
     check_connections(proxy)
+    assert curl(proxy, "GET", "/fields") == "200"
     check_long_polls(proxy)
 
 

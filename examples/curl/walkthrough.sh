@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# The life of a contact with curl. CONTACTS_URL and CONTACTS_TOKEN are what `contacts dev` prints.
+# The life of a contact with curl. Paste the line `export URL=… TOKEN=…` that `contacts dev` prints before.
 set -euo pipefail
+: "${CONTACTS_URL:=${URL:?paste the export line that contacts dev prints}}"
+: "${CONTACTS_TOKEN:=${TOKEN:?paste the export line that contacts dev prints}}"
 
 call() {
   local method=$1 path=$2
@@ -14,7 +16,8 @@ call() {
 member() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
 
 echo '# The position of the change feed before the first write'
-start=$(call GET '/contacts/changes?after=now' | member next)
+page=$(call GET '/contacts/changes?after=now') || { echo "$page"; exit 1; }
+start=$(member next <<<"$page")
 
 echo '# Create a contact, or update it: the same call does both'
 by_external_id='id_property=external_id'

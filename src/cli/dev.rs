@@ -155,13 +155,20 @@ export URL=http://{address} TOKEN={token} ID={contact} ACCOUNT={SAMPLE_ACCOUNT}
 
 {title}Next steps:{title:#}
   Try the API in the browser:         the link at \"docs\" has the token filled in; `contacts dev --open-docs` opens it
-  Create a token for another account: JWT_SECRET_FILE='{folder}/{KEY_FILE}' contacts token --account UUID
+  Create a token for another account: contacts token --account UUID
   Run in production:                  set the settings in .env.example, then run `contacts config check`
   Stop:                               Ctrl-C. The data is kept for the next start
 
 "
         )
     }
+}
+
+/// Returns the development key if `contacts dev` runs.
+pub(super) fn running_key(environment: &Environment) -> Option<Secret> {
+    let folder = data_dir(environment)?;
+    Cluster::running_url(&folder, DEV_DATABASE)?;
+    fs::read_to_string(folder.join(KEY_FILE)).ok().map(|key| Secret::new(key.trim()))
 }
 
 /// Returns the development key. The first start creates it, in a file that only its owner can read.

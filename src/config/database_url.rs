@@ -7,7 +7,8 @@ use url::Url;
 use super::secret::Secret;
 
 /// The rule that a malformed URL breaks.
-const MALFORMED: &str = "is malformed: use postgres://user:password@host:5432/database";
+const MALFORMED: &str = "is malformed: use postgres://user:password@host:5432/database. In the password, write %40 for @, %2F for /, \
+                         %3F for ?, %23 for # and %25 for %";
 
 /// The parameters that are passed on to the driver. `sslmode` and the files are checked.
 const DRIVER_PARAMETERS: [&str; 10] = [
@@ -56,8 +57,23 @@ fn split_hosts(text: &str) -> Option<Vec<String>> {
         return None;
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if continues_password(path) {
+        return None;
+    }
     let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
     Some(hosts.split(',').map(|host| format!("{scheme}://{user}{host}{path}")).collect())
+}
+
+/// Returns whether what follows the authority of a URL seems to be the rest of a password that is not encoded. The beginning
+/// of the password is then where a host, which is no secret, belongs.
+fn continues_password(path: &str) -> bool {
+    let mut names = path.split(['?', '&']).filter_map(|part| part.split('=').next());
+    path.contains('#') || names.any(|name| name.contains('@'))
+}
+
+/// Returns whether a URL has its password, if any, where one belongs.
+pub(super) fn is_well_formed(text: &str) -> bool {
+    split_hosts(text).is_some_and(|urls| urls.iter().all(|url| Url::parse(url).is_ok()))
 }
 
 /// Whether a URL has a host, or the folder of a Unix socket in the parameter `host`.
@@ -184,6 +200,10 @@ mod tests {
             ("postgres://u:s3cret@/contacts", "malformed"),
             ("mysql://u:s3cret@db/contacts", "malformed"),
             ("s3cret", "malformed"),
+            ("postgres://u:s3@/cret@db/contacts", "write %40 for @"),
+            ("postgres://u:p@s3cret/w#rd@db/contacts", "malformed"),
+            ("postgres://u:5?s3cret@db/contacts", "malformed"),
+            ("postgres://u:5432?a=b&s3cret@db/contacts", "malformed"),
         ] {
             let error = DatabaseUrl::parse(url).expect_err(url);
             assert!(error.contains(problem) && !error.contains("s3cret"), "{url}: {error}");

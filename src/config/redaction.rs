@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use super::database_url;
+
 /// The replacement for a value that must not be printed.
 pub(super) const HIDDEN: &str = "[hidden]";
 
@@ -26,7 +28,7 @@ pub(super) fn redact(value: &str) -> String {
 
 /// Returns the printable form of a database URL. Hides a malformed URL, which may contain a password anywhere.
 pub(super) fn redact_database_url(value: &str) -> String {
-    if Url::parse(value).is_ok_and(|url| url.has_authority()) { redact(value) } else { HIDDEN.to_owned() }
+    if database_url::is_well_formed(value) { redact(value) } else { HIDDEN.to_owned() }
 }
 
 /// Removes the password and the values of secret parameters from a URL. Returns `None` if the value is not a URL or
@@ -65,7 +67,9 @@ mod tests {
         }
         assert_eq!(redact("https://user:s3cret@issuer.example:port/"), HIDDEN);
         assert_eq!(redact("-----BEGIN PRIVATE KEY-----\nMC4"), HIDDEN);
-        for malformed in ["postgres:contacts:s3cret@db", "contacts:s3cret@db:5432", "s3cret"] {
+        for malformed in
+            ["postgres:contacts:s3cret@db", "contacts:s3cret@db:5432", "s3cret", "postgres://u:p@s3/cret@db/x"]
+        {
             assert_eq!(redact_database_url(malformed), HIDDEN, "{malformed}");
         }
     }

@@ -34,6 +34,9 @@ impl Binaries {
     /// Searches `PG_BIN_DIR`, `PATH`, the folders of Debian and Homebrew, and an earlier download, in this order. If no
     /// folder has suitable binaries, downloads them.
     pub(super) fn find(settings: &EmbeddedSettings, version: Option<u32>) -> Result<Self, EmbeddedError> {
+        if let Some(folder) = settings.bin_dir.as_ref().filter(|folder| Self::in_folder(folder).is_none()) {
+            return Err(EmbeddedError::new(format!("PG_BIN_DIR: {} has no initdb and postgres", folder.display())));
+        }
         let is_suitable =
             |binaries: &Self| version.map_or(binaries.version >= MIN_VERSION, |version| binaries.version == version);
         let installed =

@@ -42,7 +42,9 @@ pub(super) async fn list_fields(
 
 /// Create a custom field
 ///
-/// Contacts then have this field, without a value. The internal name, the type and `unique` never change.
+/// Contacts then have this field, without a value. The internal name, the type and `unique` never change. The types are
+/// `text`, `number`, `checkbox`, `date`, `datetime`, `email`, `phone`, `url`, `user`, and with `options` `dropdown` and
+/// `multi_select`.
 #[utoipa::path(post, path = "/fields", tag = "fields", operation_id = "createField", security(("bearer" = [])),
     params(IdempotencyKey), request_body = FieldInput,
     responses((status = 201, description = "The new field", body = FieldDefinition), FieldConflict, KeyReused))]

@@ -67,6 +67,10 @@ fn dev_serves_a_sample_and_keeps_its_data_after_sigkill_and_sigint() {
         assert!(response.starts_with("HTTP/1.1 200") && response.contains("\"shoe_size\":38"), "{response}");
     }
     assert!(first.export.ends_with(" ACCOUNT=00000000-0000-7000-8000-000000000001"), "{}", first.export);
+    let token = program(&folder).env("CONTACTS_DATA_DIR", &data).args(["token", "--sub", "ada"]).output().unwrap();
+    let token = String::from_utf8(token.stdout).unwrap();
+    let me = run_curl(&format!("curl http://{}/me -H 'Authorization: Bearer {}'", first.address, token.trim()));
+    assert!(me.contains("\"actor\":\"ada\"") && me.contains("00000000-0000-7000-8000-000000000001"), "{me}");
     let second_start =
         program(&folder).env("CONTACTS_DATA_DIR", &data).env("BIND_ADDR", "127.0.0.1:0").output().unwrap();
     assert!(
@@ -97,6 +101,15 @@ fn dev_refuses_addresses_other_than_loopback() {
         let lines = stderr_lines(&output);
         assert!(!output.status.success() && lines[0].starts_with(&format!("error: {name}")), "{lines:?}");
     }
+}
+
+#[test]
+fn dev_uses_no_other_postgres_than_the_chosen_one() {
+    let folder = TempDir::new().unwrap();
+    let mut command = program(&folder);
+    command.env("PG_BIN_DIR", "/nowhere").env("CONTACTS_DATA_DIR", folder.path().join("data"));
+    let lines = stderr_lines(&command.env("BIND_ADDR", "127.0.0.1:0").output().unwrap());
+    assert!(lines.len() == 1 && lines[0].contains("PG_BIN_DIR: /nowhere has no initdb and postgres"), "{lines:?}");
 }
 
 #[test]

@@ -53,6 +53,9 @@ async fn patch_sent_from_the_page_updates_the_sample_contact() {
 async fn link_with_a_token_opens_the_document_of_its_account() {
     let (dev, browser) = (DevServer::start(), Browser::start().await);
     assert_eq!(dev.docs, format!("{}/docs#token={}", dev.origin, dev.token));
+    // In a tab that already shows the page, only the part after # changes.
+    browser.open(&format!("{}/docs", dev.origin)).await;
+    browser.wait_for("return document.querySelector('h1') !== null").await;
     browser.open(&dev.docs).await;
     browser.wait_for(&message_contains("your account")).await;
     let address = browser.run("return location.href").await;
@@ -60,6 +63,21 @@ async fn link_with_a_token_opens_the_document_of_its_account() {
     browser.run(&format!("location.hash = '{PATCH}'")).await;
     expect_custom_fields(&browser).await;
     expect_private_page(&browser, &dev).await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver; .ci/run installs them"]
+async fn rejected_token_request_shows_its_error_and_no_login_of_the_browser() {
+    let (dev, browser) = (DevServer::start(), Browser::start().await);
+    browser.open(&format!("{}/docs#tag/clients/POST/oauth2/token", dev.origin)).await;
+    let button = "document.querySelector('[id$=\"tag/clients/POST/oauth2/token\"] .show-api-client-button')";
+    browser.wait_for(&format!("return {button} != null")).await;
+    browser.run(&format!("{button}.click()")).await;
+    browser.wait_for(&format!("return document.querySelector('{DIALOG} table') !== null")).await;
+    browser.run(SEND).await;
+    let response = format!("document.querySelector('{DIALOG} .response-section-content-body .cm-content')");
+    browser.wait_for(&format!("return {response}?.innerText.includes('invalid_client')")).await;
     browser.stop().await;
 }
 

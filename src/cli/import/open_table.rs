@@ -6,10 +6,11 @@ use std::path::Path;
 
 use super::csv_rows::CsvRows;
 use super::decoded_text::DecodedText;
+use super::plan::printable;
 use super::row::ImportRow;
 use super::row_source::{RowSource, TableRows, TextSource};
 use super::vcard_rows::VCardRows;
-use super::xlsx_rows;
+use super::xlsx_rows::{self, FirstSheet};
 use crate::cli::error::CliError;
 use crate::fields::Registry;
 use crate::import_export::{
@@ -140,7 +141,8 @@ impl OpenFile<'_> {
         let limit = (xlsx_rows::MAX_SIZE + 1).saturating_sub(workbook.len()) as u64;
         let read = self.source.by_ref().take(limit).read_to_end(&mut workbook);
         read.map_err(|error| CliError::Other(format!("could not read {}: {error}", self.name)))?;
-        let rows = xlsx_rows::read_first_sheet(workbook).map_err(|reason| self.failed(&reason))?;
+        let FirstSheet { rows, others } =
+            xlsx_rows::read_first_sheet(workbook).map_err(|reason| self.failed(&reason))?;
         let first = &rows[..rows.iter().take_while(|row| row.line <= MAX_HEADER_LINE).count()];
         let found = find_header_row(first, |row| row.cells().collect(), &known_headers(self.registry));
         let header_index = found.map_or(0, |(index, _)| index);
@@ -156,9 +158,18 @@ impl OpenFile<'_> {
             header,
             header_line: Some(header_line),
             sample,
-            format: "Excel workbook, first sheet".to_owned(),
+            format: describe_workbook(&others),
             size: Some(count as u64),
         })
+    }
+}
+
+/// Returns a description of a workbook of which one sheet is imported.
+fn describe_workbook(other_sheets: &[String]) -> String {
+    let others: Vec<_> = other_sheets.iter().map(|name| printable(name)).collect();
+    match others.as_slice() {
+        [] => "Excel workbook, first sheet".to_owned(),
+        names => format!("Excel workbook, first sheet (not imported: {})", names.join(", ")),
     }
 }
 

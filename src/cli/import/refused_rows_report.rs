@@ -15,6 +15,8 @@ pub(super) struct RefusedRowsReport {
     path: Option<PathBuf>,
     /// Whether the user named the file with `--report`.
     is_requested: bool,
+    /// Where the report of an earlier import is now. Somebody may have mended its rows.
+    earlier: Option<PathBuf>,
     writer: csv::Writer<Box<dyn Write + Send>>,
     /// The names of the columns, until they are written.
     header: Option<Vec<String>>,
@@ -39,6 +41,7 @@ impl RefusedRowsReport {
         if input.is_some_and(|input| is_same_file(input, &path)) {
             return Err(CliError::Other("--report must not be the imported file: choose another file".to_owned()));
         }
+        let earlier = if is_requested { None } else { move_earlier(&path) };
         let (path, output): (_, Box<dyn Write + Send>) = match File::create(&path) {
             Ok(file) => (Some(path), Box::new(file)),
             Err(error) if !is_requested && is_read_only(&error) => {
@@ -52,6 +55,7 @@ impl RefusedRowsReport {
         Ok(Self {
             path,
             is_requested,
+            earlier,
             writer: csv::WriterBuilder::new().flexible(true).from_writer(output),
             header: Some(names.collect()),
             columns,
@@ -92,8 +96,15 @@ impl RefusedRowsReport {
     pub(super) fn finish(mut self) -> Result<Option<String>, CliError> {
         if self.rows == 0 && !self.is_requested {
             // If the file cannot be removed, an empty report remains, which does no harm.
-            let _ = self.path.map(fs::remove_file);
+            let _ = match (self.path, self.earlier) {
+                (Some(path), Some(earlier)) => fs::rename(earlier, path),
+                (Some(path), None) => fs::remove_file(path),
+                (None, _) => Ok(()),
+            };
             return Ok(None);
+        }
+        if let Some(earlier) = &self.earlier {
+            eprintln!("The report of an earlier import is now {}", earlier.display());
         }
         self.write(&[]).map_err(|error| failure(self.path.as_deref(), &error, ""))?;
         Ok(Some(self.path.map_or("the rows above".to_owned(), |path| path.display().to_string())))
@@ -108,6 +119,15 @@ fn is_read_only(error: &io::Error) -> bool {
 fn failure(path: Option<&Path>, error: &io::Error, advice: &str) -> CliError {
     let path = path.unwrap_or(Path::new("on standard error"));
     CliError::Other(format!("could not write the report {}: {error}{advice}", path.display()))
+}
+
+/// Renames the report of an earlier import, so that it is not overwritten: `people.refused.1.csv`. Returns its new path.
+fn move_earlier(path: &Path) -> Option<PathBuf> {
+    if !path.is_file() {
+        return None;
+    }
+    let free = (1..).map(|number| path.with_extension(format!("{number}.csv"))).find(|path| !path.exists())?;
+    fs::rename(path, &free).ok().map(|()| free)
 }
 
 fn default_path(input: Option<&Path>) -> PathBuf {

@@ -23,19 +23,28 @@ const OTHER_ARCHIVES: [(&str, &str); 6] = [
     ("META-INF/MANIFEST.MF", "a Java archive. Choose a file with contacts"),
 ];
 
+/// The first visible sheet of a workbook.
+pub(super) struct FirstSheet {
+    pub(super) rows: Vec<ImportRow>,
+    /// The names of the other visible sheets, which are not read.
+    pub(super) others: Vec<String>,
+}
+
 /// Reads the rows of the first visible sheet.
 ///
 /// # Errors
 /// Says what the file is if it is not a workbook, or what to do if it is too large or damaged, as the rest of a sentence
 /// that begins with the file.
-pub(super) fn read_first_sheet(workbook: Vec<u8>) -> Result<Vec<ImportRow>, String> {
+pub(super) fn read_first_sheet(workbook: Vec<u8>) -> Result<FirstSheet, String> {
     check_archive(&workbook)?;
     let damaged = |error: &dyn std::fmt::Display| format!("is a damaged Excel workbook ({error}). Save it as CSV");
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(workbook)).map_err(|error| damaged(&error))?;
     let is_table = |sheet: &&calamine::Sheet| sheet.typ == SheetType::WorkSheet;
     let sheets = || workbook.sheets_metadata().iter().filter(is_table);
-    let sheet = sheets().find(|sheet| sheet.visible == SheetVisible::Visible).or(sheets().next());
-    let name = sheet.map(|sheet| sheet.name.clone()).ok_or("is an Excel workbook without a sheet")?;
+    let mut visible = sheets().filter(|sheet| sheet.visible == SheetVisible::Visible).map(|sheet| sheet.name.clone());
+    let name = visible.next().or_else(|| Some(sheets().next()?.name.clone()));
+    let name = name.ok_or("is an Excel workbook without a sheet")?;
+    let others = visible.collect();
     let mut cells = workbook.worksheet_cells_reader(&name).map_err(|error| damaged(&error))?;
     let mut rows: Vec<(ImportRow, usize)> = vec![];
     while let Some(cell) = cells.next_cell().map_err(|error| damaged(&error))? {
@@ -55,7 +64,7 @@ pub(super) fn read_first_sheet(workbook: Vec<u8>) -> Result<Vec<ImportRow>, Stri
             *width = column.max(*width) + 1;
         }
     }
-    Ok(rows.into_iter().map(|(row, _)| row).collect())
+    Ok(FirstSheet { rows: rows.into_iter().map(|(row, _)| row).collect(), others })
 }
 
 /// Checks that an archive is a workbook of an acceptable size, without storing the unpacked files.

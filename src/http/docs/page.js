@@ -5,9 +5,9 @@ const form = document.querySelector("#token-form");
 const input = form.querySelector("input");
 const message = form.querySelector("output");
 
-/** Returns the token from pasted text, which may have blanks around it or be the whole Authorization header. */
+/** Returns the token from pasted text, which may have blanks or quotes around it or be the whole Authorization header. */
 function extractToken(pasted) {
-  return pasted.trim().replace(/^(authorization:)?\s*bearer\s+/i, "");
+  return pasted.trim().replace(/^(authorization:|export|token=)?\s*(bearer\s+)?["']?/i, "").replace(/["']$/, "");
 }
 
 /** Takes the token out of the page's address, where `contacts dev` puts it. Returns an empty text if there is none. */
@@ -38,6 +38,8 @@ function configuration(content, token) {
     authentication: { preferredSecurityScheme: "bearer", securitySchemes: { bearer: { token } } },
     // The token is lost when the page is closed. It is not written to the browser's storage.
     persistAuth: false,
+    // A 401 of the token endpoint would make the browser ask for a name and a password.
+    customFetch: (input, init) => fetch(input, { ...init, credentials: "omit" }),
     // Nothing is fetched from or sent to other hosts.
     withDefaultFonts: false,
     telemetry: false,
@@ -70,7 +72,7 @@ function display(content, token) {
 async function useToken(token) {
   try {
     display(await fetchDocument(token), token);
-    message.value = token ? "The page shows your account's fields" : message.defaultValue;
+    message.value = token ? "The page shows your account's fields, and forgets the token when it is reloaded" : message.defaultValue;
     form.classList.remove("rejected");
   } catch (error) {
     message.value = error.message;
@@ -87,5 +89,18 @@ form.addEventListener("submit", (event) => {
   useToken(input.value);
 });
 
-input.value = takeTokenFromAddress();
-useToken(input.value);
+/** Uses the token in the page's address. Returns whether there is one. */
+function useTokenOfAddress() {
+  const token = takeTokenFromAddress();
+  if (token) {
+    input.value = token;
+    useToken(token);
+  }
+  return token !== "";
+}
+
+// The link of `contacts dev` can be opened in a tab that already shows the page.
+addEventListener("hashchange", useTokenOfAddress);
+if (!useTokenOfAddress()) {
+  useToken("");
+}

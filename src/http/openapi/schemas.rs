@@ -198,7 +198,19 @@ schemas! {
             "options": {"type": "array", "items": {"$ref": "#/components/schemas/FieldOption"}, "description": "Only for fields with options"},
             "created_at": {"type": ["string", "null"], "format": "date-time"},
             "updated_at": {"type": ["string", "null"], "format": "date-time"}
-        }
+        },
+        "examples": [{
+            "internal_name": "tier",
+            "label": "Tier",
+            "type": "dropdown",
+            "system": false,
+            "default": false,
+            "writable": true,
+            "unique": false,
+            "options": [{"internal_name": "gold", "label": "Gold"}],
+            "created_at": "2026-05-01T10:00:00.000Z",
+            "updated_at": "2026-05-01T10:00:00.000Z"
+        }]
     }), uses [FieldOption];
     /// The list of fields.
     FieldList => json!({
@@ -213,7 +225,10 @@ schemas! {
             {"$ref": "#/components/schemas/PlainFieldInput"},
             {"$ref": "#/components/schemas/OptionFieldInput"}
         ],
-        "examples": [{"label": "Loyalty points", "type": "number"}]
+        "examples": [
+            {"label": "Loyalty points", "type": "number"},
+            {"label": "Priority", "type": "dropdown", "options": [{"label": "High"}, {"label": "Low"}]}
+        ]
     }), uses [KeyFieldInput, PlainFieldInput, OptionFieldInput];
     /// The definition of a field that can be unique.
     KeyFieldInput => field_input_schema(Kind::can_be_unique, &["label", "type"], json!({

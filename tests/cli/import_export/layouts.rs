@@ -246,7 +246,7 @@ fn workbook(rows: &[&[&str]]) -> Vec<u8> {
         (
             "xl/workbook.xml",
             format!(
-                r#"<workbook {main} xmlns:r="{relationships}"><sheets><sheet name="People" sheetId="1" r:id="s"/></sheets></workbook>"#
+                r#"<workbook {main} xmlns:r="{relationships}"><sheets><sheet name="People" sheetId="1" r:id="s"/><sheet name="Old" sheetId="2" r:id="s"/></sheets></workbook>"#
             ),
         ),
         (
@@ -307,7 +307,7 @@ fn five_forms_of_excel_are_imported_alike() {
             "CSV, Windows-1252, separated by semicolons",
         ),
         ("unicode.txt", [b"\xff\xfe".to_vec(), utf_16(&text("\t"))].concat(), "CSV, UTF-16, separated by tabs"),
-        ("people.xlsx", workbook(rows), "Excel workbook, first sheet"),
+        ("people.xlsx", workbook(rows), "Excel workbook, first sheet (not imported: Old)"),
     ];
     let fixture = Fixture::new("excel");
     for (number, (file, content, format)) in forms.into_iter().enumerate() {

@@ -79,6 +79,24 @@ fn report_can_be_mended_and_imported_again() {
 }
 
 #[test]
+fn report_of_an_earlier_import_is_kept() {
+    let fixture = Fixture::new("earlier_report");
+    let report = "people.refused.csv";
+    fixture.write_file(report, "mended\n");
+    let (succeeded, printed) = fixture.import(ACCOUNT, "email\na@b.cd\n", &["--dry-run"]);
+    assert!(succeeded && fixture.read_file(report) == "mended\n", "{printed}");
+    let (succeeded, printed) = fixture.import(ACCOUNT, "email\nbob\n", &[]);
+    assert!(!succeeded && printed.contains("The report of an earlier import is now"), "{printed}");
+    assert!(fixture.read_file(report).contains("bob,"));
+    fixture.import(ACCOUNT, "email\neve\n", &["--dry-run"]);
+    assert!(fixture.read_file(report).contains("eve,") && fixture.read_file("people.refused.2.csv").contains("bob,"));
+    assert_eq!(fixture.read_file("people.refused.1.csv"), "mended\n");
+    // A report that the user names is overwritten.
+    fixture.import(ACCOUNT, "email\nzoe\n", &["--report", "people.refused.1.csv"]);
+    assert!(fixture.read_file("people.refused.1.csv").contains("zoe,"));
+}
+
+#[test]
 fn invalid_cells_are_skipped_on_request_and_other_values_are_named() {
     let fixture = Fixture::new("cells");
     let text = "email,phone,website\na@b.cd ::: c@d.ef,123,example.com\nx@b.cd,call me,\nbad,123,\n";

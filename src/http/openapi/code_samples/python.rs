@@ -33,7 +33,7 @@ pub(super) fn write(request: &SampleRequest) -> String {
     let method = request.method.as_str().to_lowercase();
     let result = if request.returns_json { "response.json()" } else { "response.text" };
     format!(
-        "import os\n\nimport requests\n\nresponse = requests.{method}(\n    {},\n)\nresponse.raise_for_status()\n\
+        "import os\n\nimport requests\n\nresponse = requests.{method}(\n    {},\n)\nif not response.ok:\n    raise SystemExit(response.text)\n\
          print({result})",
         arguments.join(",\n    ")
     )

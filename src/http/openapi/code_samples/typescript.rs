@@ -26,10 +26,11 @@ pub(super) fn write(request: &SampleRequest) -> String {
         }
     }
     let options = if options.is_empty() { String::new() } else { format!(", {{\n  {},\n}}", options.join(",\n  ")) };
-    let result = if request.returns_json { "response.json()" } else { "response.text()" };
+    let result =
+        if request.returns_json { "JSON.stringify(await response.json(), null, 2)" } else { "await response.text()" };
     format!(
         "const response = await fetch(`${{process.env.URL}}{}`{options});\nif (!response.ok) {{\n  \
-         throw new Error(await response.text());\n}}\nconsole.log(await {result});",
+         throw new Error(await response.text());\n}}\nconsole.log({result});",
         request.target()
     )
 }
