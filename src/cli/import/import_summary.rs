@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{count_rows, printable};
+use super::plan::count_rows;
+use super::printable::printable;
 use super::row::ImportRow;
 use super::tally::{ReportedRow, Tally};
 use crate::cli::error::CliError;

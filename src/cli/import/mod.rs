@@ -8,7 +8,7 @@
 //! | Read the arguments | `arguments` |
 //! | Open the file, find its header row | `open_table`, `decoded_text` |
 //! | Read rows | `row_source`, `csv_rows`, `line_tracker`, `xlsx_rows`, `vcard_rows`, `footer`, `row` |
-//! | Show the plan, ask | `plan` |
+//! | Show the plan, ask | `plan`, `printable` |
 //! | Write chunks of rows | `read_chunks`, `chunk`, `write_chunks`, `rows_without_key`, `key_lines` |
 //! | Report | `tally`, `progress`, `import_summary`, `refused_rows_report` |
 
@@ -22,6 +22,7 @@ mod key_lines;
 mod line_tracker;
 mod open_table;
 mod plan;
+mod printable;
 mod progress;
 mod read_chunks;
 mod refused_rows_report;

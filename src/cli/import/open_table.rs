@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::csv_rows::CsvRows;
 use super::decoded_text::DecodedText;
-use super::plan::printable;
+use super::printable::printable;
 use super::row::ImportRow;
 use super::row_source::{RowSource, TableRows, TextSource};
 use super::vcard_rows::VCardRows;

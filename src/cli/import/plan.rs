@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
 use super::open_table::OpenTable;
+use super::printable::{MAX_SHOWN, printable};
 use crate::cli::confirmation::ask;
 use crate::cli::error::CliError;
 use crate::cli::output::group_digits;
 use crate::import_export::{AllowedWrites, ColumnDescription, ColumnMapping, MappingOptions, TableSample, WithoutKey};
 
-/// The maximum number of characters of a value in the plan.
-const MAX_SHOWN: usize = 32;
 /// The maximum number of names in a list of columns.
 const MAX_NAMES: usize = 12;
 
@@ -103,16 +102,6 @@ fn list_names(names: &[String]) -> String {
     let more = names.len().saturating_sub(MAX_NAMES);
     let shown = names.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
-}
-
-/// Returns a text that can be shown on a terminal: one line, not too long, without control characters.
-pub(super) fn printable(text: &str) -> String {
-    let is_harmful = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut shown: String = text.chars().take(MAX_SHOWN).map(|c| if is_harmful(c) { ' ' } else { c }).collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// Asks on the terminal whether to go on. Returns true without asking if standard input is not a terminal.
