@@ -140,5 +140,8 @@ fn docker_compose_serves_and_migrates_with_these_roles() {
     assert!(serves.contains("postgres://contacts_app:${CONTACTS_APP_PASSWORD:?") && !serves.contains("contacts_owner"));
     assert!(serves.contains("MIGRATE_ON_START: \"false\"") && serves.contains("CONTACTS_OWNER_PASSWORD: \"\""));
     assert!(migrates.contains("postgres://contacts_owner:${CONTACTS_OWNER_PASSWORD:?"));
-    assert!(database.contains("./ops/database:/docker-entrypoint-initdb.d:ro") && !database.contains("POSTGRES_USER"));
+    assert!(
+        database.contains("./ops/database:/ops:ro") && database.contains("cp /ops/*.sql /docker-entrypoint-initdb.d/")
+    );
+    assert!(!database.contains("POSTGRES_USER"));
 }
