@@ -47,10 +47,11 @@ impl HttpSettings {
 
 impl SettingsReader<'_> {
     pub(super) fn read_http_settings(&mut self) -> HttpSettings {
-        let rule = "must be an address and a port, such as 127.0.0.1:8080";
+        let rule = "must be an IP address, not a name, and a port, such as 127.0.0.1:8080";
         HttpSettings {
             bind_addr: self.read_parsed("BIND_ADDR", SocketAddr::from(([127, 0, 0, 1], 8080)), |_| true, rule),
-            metrics_addr: self.read_optional("METRICS_ADDR", "must be an address and a port, such as 127.0.0.1:9464"),
+            metrics_addr: self
+                .read_optional("METRICS_ADDR", "must be an IP address, not a name, and a port, such as 127.0.0.1:9464"),
             request_timeout: self.read_milliseconds("REQUEST_TIMEOUT_MS", 10_000),
             shutdown_timeout: self.read_milliseconds("SHUTDOWN_TIMEOUT_MS", 30_000),
             max_body_bytes: self.read_bytes("MAX_BODY_BYTES", 1024 * 1024),

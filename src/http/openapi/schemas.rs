@@ -190,27 +190,15 @@ schemas! {
         "properties": {
             "internal_name": name_schema(),
             "label": label_schema(),
-            "type": {"type": "string", "examples": ["number"]},
-            "system": {"type": "boolean", "description": "true for fields that every account has"},
-            "default": {"type": "boolean", "description": "true for fields that are in every response"},
-            "writable": {"type": "boolean"},
-            "unique": {"type": "boolean", "description": "No two active contacts can have the same value"},
+            "type": {"type": "string", "examples": ["dropdown"]},
+            "system": {"type": "boolean", "examples": [false], "description": "true for fields that every account has"},
+            "default": {"type": "boolean", "examples": [false], "description": "true for fields that are in every response"},
+            "writable": {"type": "boolean", "examples": [true]},
+            "unique": {"type": "boolean", "examples": [false], "description": "No two active contacts can have the same value"},
             "options": {"type": "array", "items": {"$ref": "#/components/schemas/FieldOption"}, "description": "Only for fields with options"},
             "created_at": {"type": ["string", "null"], "format": "date-time"},
             "updated_at": {"type": ["string", "null"], "format": "date-time"}
-        },
-        "examples": [{
-            "internal_name": "tier",
-            "label": "Tier",
-            "type": "dropdown",
-            "system": false,
-            "default": false,
-            "writable": true,
-            "unique": false,
-            "options": [{"internal_name": "gold", "label": "Gold"}],
-            "created_at": "2026-05-01T10:00:00.000Z",
-            "updated_at": "2026-05-01T10:00:00.000Z"
-        }]
+        }
     }), uses [FieldOption];
     /// The list of fields.
     FieldList => json!({
