@@ -28,6 +28,11 @@ def before_call(context, case, kwargs):
     body = case.body if isinstance(case.body, dict) else {}
     if case.path == "/contacts/search":
         body.pop("after", None)
+    # No option is both added and removed.
+    for item in [body, *(body.get("inputs") or [])]:
+        for value in (item.get("fields") or {}).values():
+            if isinstance(value, dict):
+                value["remove"] = [option for option in value.get("remove", []) if option not in value.get("add", [])]
     # The body may contain the property that identifies the contact, but only with the value in the path.
     if case.method == "PUT":
         body["fields"].pop(query["id_property"], None)
