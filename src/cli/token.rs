@@ -51,15 +51,15 @@ pub(super) fn run(environment: &Environment, arguments: &TokenArguments) -> Resu
     Ok(())
 }
 
-/// Returns the settings that sign a token, and the account of a token without `--account`. Without a key, they are those of the
-/// running `contacts dev`.
+/// Returns the settings that sign a token, and the account of a token without `--account`. Without a key, the
+/// running `contacts dev` provides both.
 fn signing_settings(environment: &Environment) -> Result<(TokenSettings, Option<Uuid>), CliError> {
     let has_key = ["JWT_SECRET", "JWT_SECRET_FILE"].iter().any(|name| environment.get(name).is_some());
     let key = if has_key { None } else { dev::running_key(environment) };
     match key {
         Some(key) => {
             eprintln!("Using the key of the running `contacts dev`");
-            Ok((TokenSettings::with_secret(key), Some(SAMPLE_ACCOUNT)))
+            Ok((TokenSettings::with_secret(key).with_scope_settings(environment)?, Some(SAMPLE_ACCOUNT)))
         }
         None => Ok((TokenSettings::read_for_signing(environment)?, None)),
     }

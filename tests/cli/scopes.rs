@@ -91,6 +91,11 @@ fn dev_names_the_scopes_of_its_token_and_gives_it_all_scopes_where_they_are_requ
         assert_eq!(claims(&token)["scp"].is_string(), require_scope == "true");
         // Keeps reading: the pipe must stay open while the process runs.
         std::thread::spawn(move || lines.for_each(drop));
+        // `contacts token` names the scopes in the same claim.
+        let mut signer = program(&folder);
+        signer.env("CONTACTS_DATA_DIR", folder.path().join("data")).env("JWT_SCOPE_CLAIM", "scp");
+        let signed = signer.args(["token", "--scope", "contacts:read"]).output().unwrap();
+        assert_eq!(claims(String::from_utf8(signed.stdout).unwrap().trim())["scp"], "contacts:read");
         let response = super::dev::run_curl(&curl);
         assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }

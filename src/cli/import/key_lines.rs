@@ -1,7 +1,7 @@
 //! The lines on which unique values were imported, to name them when a later row has the same value.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 use crate::contacts::UniqueKey;
 use crate::fields::FieldId;
@@ -10,25 +10,7 @@ use crate::fields::FieldId;
 #[derive(Debug, Default)]
 pub(super) struct KeyLines {
     hasher: RandomState,
-    lines: HashMap<u64, u64, BuildHasherDefault<IdentityHasher>>,
-}
-
-/// Hashes numbers that are hashes already. To hash them again would take a noticeable part of the time of an import.
-#[derive(Debug, Default)]
-struct IdentityHasher(u64);
-
-impl Hasher for IdentityHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
+    lines: HashMap<u64, u64>,
 }
 
 impl KeyLines {
