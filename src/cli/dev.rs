@@ -168,13 +168,17 @@ export URL=http://{address} TOKEN={token} ID={contact} ACCOUNT={SAMPLE_ACCOUNT}
 pub(super) fn running_key(environment: &Environment) -> Option<Secret> {
     let folder = data_dir(environment)?;
     Cluster::running_url(&folder, DEV_DATABASE)?;
-    fs::read_to_string(folder.join(KEY_FILE)).ok().map(|key| Secret::new(key.trim()))
+    read_key(&folder.join(KEY_FILE))
+}
+
+fn read_key(path: &Path) -> Option<Secret> {
+    fs::read_to_string(path).ok().map(|key| Secret::new(key.trim()))
 }
 
 /// Returns the development key. The first start creates it, in a file that only its owner can read.
 fn load_or_create_key(path: &Path) -> Result<Secret, CliError> {
-    if let Ok(key) = fs::read_to_string(path) {
-        return Ok(Secret::new(key.trim()));
+    if let Some(key) = read_key(path) {
+        return Ok(key);
     }
     let random = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
     let key = STANDARD_NO_PAD.encode(random);

@@ -41,9 +41,7 @@ impl DatabaseUrl {
     /// Returns the problem, which continues the sentence that starts with the name of the setting. It names parameters, but
     /// contains no value of the URL except file names.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let texts = split_hosts(text).ok_or(MALFORMED)?;
-        let urls: Option<Vec<_>> = texts.iter().map(|text| Url::parse(text).ok().filter(has_host)).collect();
-        let mut urls = urls.filter(|urls| !urls.is_empty()).ok_or(MALFORMED)?;
+        let mut urls = parse_hosts(text).filter(|urls| urls.iter().all(has_host)).ok_or(MALFORMED)?;
         check_parameters(&urls[0], urls.len())?;
         urls.iter_mut().for_each(set_driver_parameters);
         Ok(Self { hosts: urls.into_iter().map(|url| Secret::new(String::from(url))).collect() })
@@ -51,7 +49,7 @@ impl DatabaseUrl {
 }
 
 /// Returns a URL for each host of a list `host:port,host:port`.
-fn split_hosts(text: &str) -> Option<Vec<String>> {
+fn parse_hosts(text: &str) -> Option<Vec<Url>> {
     let (scheme, rest) = text.split_once("://")?;
     if !["postgres", "postgresql"].contains(&scheme) {
         return None;
@@ -61,7 +59,7 @@ fn split_hosts(text: &str) -> Option<Vec<String>> {
         return None;
     }
     let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
-    Some(hosts.split(',').map(|host| format!("{scheme}://{user}{host}{path}")).collect())
+    hosts.split(',').map(|host| Url::parse(&format!("{scheme}://{user}{host}{path}")).ok()).collect()
 }
 
 /// Returns whether what follows the authority of a URL seems to be the rest of a password that is not encoded. The beginning
@@ -73,7 +71,7 @@ fn continues_password(path: &str) -> bool {
 
 /// Returns whether a URL has its password, if any, where one belongs.
 pub(super) fn is_well_formed(text: &str) -> bool {
-    split_hosts(text).is_some_and(|urls| urls.iter().all(|url| Url::parse(url).is_ok()))
+    parse_hosts(text).is_some()
 }
 
 /// Whether a URL has a host, or the folder of a Unix socket in the parameter `host`.

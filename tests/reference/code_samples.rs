@@ -43,8 +43,8 @@ const ORDER: [&str; 28] = [
 /// HTTP, but it means that a part of a batch has failed.
 const RUN_CURL: &str = r#"
 curl() {
-  command curl --silent --show-error --fail-with-body --write-out '%{stderr}%{http_code}\n' "$@" 2>status
-  tail -n 1 status | grep -qv 207
+  command curl --silent --show-error --write-out '%{stderr}%{http_code}\n' "$@" 2>status
+  tail -n 1 status | grep -qx '20[0-6]'
 }
 "#;
 

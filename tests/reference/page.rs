@@ -27,7 +27,7 @@ async fn patch_sent_from_the_page_updates_the_sample_contact() {
     browser.replace_text("#token", "nonsense").await;
     browser.click("#token-form button").await;
     browser.wait_for(&message_contains("token")).await;
-    browser.replace_text("#token", &format!(" Bearer {} ", dev.token)).await;
+    browser.replace_text("#token", &format!(" export URL=http://127.0.0.1 TOKEN=\"{}\" ID=x", dev.token)).await;
     browser.click("#token-form button").await;
     browser.wait_for(&message_contains("your account")).await;
     expect_custom_fields(&browser).await;

@@ -5,9 +5,10 @@ const form = document.querySelector("#token-form");
 const input = form.querySelector("input");
 const message = form.querySelector("output");
 
-/** Returns the token from pasted text, which may have blanks or quotes around it or be the whole Authorization header. */
+/** Returns the token in pasted text, such as an Authorization header or the line that `contacts dev` prints. */
 function extractToken(pasted) {
-  return pasted.trim().replace(/^(authorization:|export|token=)?\s*(bearer\s+)?["']?/i, "").replace(/["']$/, "");
+  // A JWT begins with `{"` in base64url. Other text is used as it is: the service says what is wrong.
+  return pasted.match(/\beyJ[\w-]*\.[\w-]+\.[\w-]+/)?.[0] ?? pasted.trim();
 }
 
 /** Takes the token out of the page's address, where `contacts dev` puts it. Returns an empty text if there is none. */

@@ -1,7 +1,7 @@
 //! Samples of each operation in several languages: the extension `x-codeSamples` of the document.
 //!
 //! They are written from the examples of the parameters and bodies, and succeed on the sample account of `contacts dev`
-//! (`.ci/examples/run`).
+//! (`tests/reference/code_samples.rs`).
 
 mod curl;
 mod literal;
