@@ -337,7 +337,10 @@ async fn keys_of_a_jwks_that_fails_for_too_long_end_and_return_with_it() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(failing.elapsed() > Duration::from_millis(1_500), "the keys ended too early");
-    assert!(metric(&server, "contacts_jwks_age_seconds").await > 2.0);
+    // The servers of other tests set the same gauge.
+    while metric(&server, "contacts_jwks_age_seconds").await <= 2.0 {
+        assert!(failing.elapsed() < Duration::from_secs(20), "the age of the keys is not shown");
+    }
     issuer.set_keys(&[pair.jwk("good")]);
     while status_with_token(&server, &pair.sign(Some("good"), &unique_claims())).await != 200 {
         assert!(failing.elapsed() < Duration::from_secs(30), "the keys did not return");
