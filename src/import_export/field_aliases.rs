@@ -1,4 +1,5 @@
-//! The headers by which other programs call the fields of contacts, in English, German, French and Spanish.
+//! The headers by which other programs call the fields of contacts, in English, German, French, Spanish and other
+//! languages.
 //!
 //! The table is `field_aliases.csv`. A *weak* alias has several meanings: it counts only if no other column names the
 //! field.
@@ -57,10 +58,17 @@ const PREFIXES: [(&str, &str); 8] = [
     ("primary contact", "-:. "),
 ];
 
-/// Returns what a header stands for, if it is in the table, with or without a prefix such as `Person - `.
+/// The ends of headers that forms add.
+const SUFFIXES: [&str; 3] = ["(required)", "(optional)", "*"];
+
+/// Returns what a header stands for, if it is in the table, with or without a prefix such as `Person - ` or a suffix such as
+/// `(required)`.
 pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
     find_in_table(header).or_else(|| {
         let lower = header.trim().to_lowercase();
+        if let Some(rest) = SUFFIXES.iter().find_map(|suffix| lower.strip_suffix(suffix)) {
+            return find_name(rest);
+        }
         PREFIXES.iter().find_map(|(prefix, ends)| {
             let rest = lower.strip_prefix(prefix)?;
             let is_prefix =
@@ -122,6 +130,10 @@ mod tests {
             ("Billing Company", "company_name"),
             ("Default Address Phone", "phone"),
             ("Lead - Job title", "job_title"),
+            ("Email Address (required)", "email"),
+            ("First name *", "first_name"),
+            ("E-postadress", "email"),
+            ("Фамилия", "last_name"),
         ] {
             assert_eq!(find(header), Some((AliasMeaning::Field(name), false)), "{header}");
         }

@@ -1,4 +1,4 @@
-//! Splits the complete name of a person into first and last name.
+//! Splits the complete name of a person into first and last name, and recognizes names of companies.
 
 /// Words that belong to the last name after them.
 const PARTICLES: [&str; 26] = [
@@ -7,6 +7,39 @@ const PARTICLES: [&str; 26] = [
 ];
 /// Words after the last name.
 const SUFFIXES: [&str; 9] = ["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba"];
+
+/// Legal forms, which end the names of companies.
+const LEGAL_FORMS: [&str; 22] = [
+    "inc",
+    "llc",
+    "llp",
+    "ltd",
+    "limited",
+    "corp",
+    "corporation",
+    "plc",
+    "gmbh",
+    "mbh",
+    "ag",
+    "kg",
+    "kgaa",
+    "ohg",
+    "ug",
+    "gbr",
+    "ev",
+    "sarl",
+    "srl",
+    "spa",
+    "bv",
+    "nv",
+];
+
+/// Returns whether a name is that of a company, because it ends with a legal form.
+pub(super) fn is_company(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    let last = words.next_back().map(plain_word).unwrap_or_default();
+    words.next().is_some() && LEGAL_FORMS.contains(&&*last)
+}
 
 /// Returns the first and the last name. A single word is a first name. Returns `None` if the text is not a name.
 pub(super) fn split_name(text: &str) -> Option<(&str, Option<&str>)> {
@@ -46,8 +79,13 @@ fn split_words(text: &str) -> Option<(&str, Option<&str>)> {
 }
 
 fn is_suffix(word: &str) -> bool {
+    SUFFIXES.contains(&&*plain_word(word))
+}
+
+/// Returns the letters and digits of a word, in lower case.
+fn plain_word(word: &str) -> String {
     let plain: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
-    SUFFIXES.contains(&&*plain.to_lowercase())
+    plain.to_lowercase()
 }
 
 #[cfg(test)]
@@ -71,5 +109,20 @@ mod tests {
         }
         assert_eq!(split_name("ada@b.cd"), None);
         assert_eq!(split_name("  "), None);
+    }
+
+    #[test]
+    fn names_with_a_legal_form_are_companies() {
+        for (text, expected) in [
+            ("Müller AG", true),
+            ("Acme, Inc.", true),
+            ("Schmidt GmbH & Co. KG", true),
+            ("Turnverein e.V.", true),
+            ("Ada Lovelace", false),
+            ("AG", false),
+            ("", false),
+        ] {
+            assert_eq!(is_company(text), expected, "{text}");
+        }
     }
 }

@@ -15,10 +15,69 @@ use crate::fields::{Field, Kind, Registry, system};
 pub const REPORT_HEADERS: [&str; 2] = ["reason", "line"];
 /// The name by which `--map` chooses a column as the complete name.
 const FULL_NAME: &str = "full_name";
-/// Forms of address, which some programs call the title of a person.
-const FORMS_OF_ADDRESS: [&str; 24] = [
-    "mr", "mrs", "ms", "miss", "mx", "dr", "prof", "sir", "herr", "frau", "hr", "fr", "m", "mme", "mlle", "monsieur",
-    "madame", "sr", "sra", "srta", "don", "dona", "drprof", "profdr",
+/// Forms of address and academic degrees, which some programs call the title of a person.
+const FORMS_OF_ADDRESS: [&str; 42] = [
+    "mr",
+    "mrs",
+    "ms",
+    "miss",
+    "mx",
+    "dr",
+    "prof",
+    "sir",
+    "rev",
+    "herr",
+    "frau",
+    "hr",
+    "fr",
+    "m",
+    "mme",
+    "mlle",
+    "monsieur",
+    "madame",
+    "sr",
+    "sra",
+    "srta",
+    "don",
+    "dona",
+    "drprof",
+    "profdr",
+    "professor",
+    "doctor",
+    "drmr",
+    "drmrs",
+    "mrmrs",
+    "drmed",
+    "drmeddent",
+    "drrernat",
+    "drphil",
+    "drjur",
+    "dring",
+    "dipling",
+    "diplkfm",
+    "mag",
+    "ing",
+    "phd",
+    "msc",
+];
+/// What programs call the roles of their users, which are no job titles.
+const ROLES_OF_USERS: [&str; 16] = [
+    "enduser",
+    "agent",
+    "admin",
+    "administrator",
+    "user",
+    "customer",
+    "subscriber",
+    "member",
+    "guest",
+    "owner",
+    "editor",
+    "viewer",
+    "contributor",
+    "author",
+    "lead",
+    "contact",
 ];
 
 /// What a header means.
@@ -130,7 +189,7 @@ fn find_by_alias(
         AliasMeaning::FullName => HeaderMeaning::FullName(rank),
         AliasMeaning::Name => HeaderMeaning::Name,
         AliasMeaning::Field(name) => match registry.get(name).filter(|field| field.system) {
-            Some(field) if field.id == system::JOB_TITLE && has_forms_of_address(index, sample) => unknown(),
+            Some(field) if field.id == system::JOB_TITLE && !has_job_titles(index, sample) => unknown(),
             Some(field) => check_owner(field, rank, index, sample),
             None => unknown(),
         },
@@ -161,7 +220,13 @@ fn check_owner(field: &Arc<Field>, rank: MatchRank, index: usize, sample: &Table
     HeaderMeaning::Field(Arc::clone(field), rank)
 }
 
-fn has_forms_of_address(index: usize, sample: &TableSample) -> bool {
-    let is_form = |value: &str| FORMS_OF_ADDRESS.contains(&&*comparable_name(value));
-    sample.has_values(index) && sample.values(index).all(is_form)
+/// Returns whether a column can have job titles: its values are neither mostly forms of address nor all roles of users.
+fn has_job_titles(index: usize, sample: &TableSample) -> bool {
+    let (mut values, mut forms, mut roles) = (0_usize, 0_usize, 0_usize);
+    for value in sample.values(index).map(comparable_name) {
+        values += 1;
+        forms += usize::from(FORMS_OF_ADDRESS.contains(&&*value));
+        roles += usize::from(ROLES_OF_USERS.contains(&&*value));
+    }
+    values == 0 || (forms * 2 <= values && roles < values)
 }

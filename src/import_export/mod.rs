@@ -5,12 +5,13 @@
 //!
 //! | step of an import | files |
 //! |---|---|
-//! | Recognize the file | `file_format`, `text_encoding`, `text_layout`, `header_row`, `vcard` |
+//! | Recognize the file | `file_format`, `text_encoding`, `charset`, `text_layout`, `header_row`, `vcard` |
 //! | Find the meaning of its headers | `header_name`, `field_aliases`, `header_meaning` |
 //! | Map its columns to fields | `table_sample`, `column_mapping`, `match_fields`, `new_fields`, `column_description` |
 //! | Convert its rows | `row_parser`, `cell_values`, `full_name`, `row_hash`, `refused_row` |
 
 mod cell_values;
+mod charset;
 mod column_description;
 mod column_mapping;
 mod column_target;
@@ -33,6 +34,7 @@ mod text_encoding;
 mod text_layout;
 mod vcard;
 
+pub use charset::{Charset, TextDecoder};
 pub use column_description::ColumnDescription;
 pub use column_mapping::{ColumnMapping, HeaderError};
 pub use export_rows::{export_cells, export_header};

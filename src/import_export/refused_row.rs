@@ -36,7 +36,7 @@ impl RefusedRow {
     pub fn from_write_rejection(
         rejection: &WriteRejection,
         registry: &Registry,
-        line_of: impl Fn(&Collision) -> Option<u64>,
+        mut line_of: impl FnMut(&Collision) -> Option<u64>,
     ) -> Self {
         match rejection {
             WriteRejection::Incomplete => Self::for_missing_identity(),

@@ -3,7 +3,7 @@
 use super::cell_values::{self, CellRules, ParsedCell};
 use super::column_mapping::ColumnMapping;
 use super::column_target::ColumnTarget;
-use super::full_name::split_name;
+use super::full_name::{is_company, split_name};
 use super::mapping_options::{AllowedWrites, OnBadCell, WithoutKey};
 use super::parsed_row::{ParsedRow, RowAction};
 use super::refused_row::RefusedRow;
@@ -153,14 +153,26 @@ impl<'a> RowBuilder<'a> {
             })
         };
         let (first, last) = (text_of(system::FIRST_NAME), text_of(system::LAST_NAME));
-        let Some(name) = self.full_name.filter(|_| last.is_none()) else { return };
+        let company = text_of(system::COMPANY_NAME);
+        let Some(name) = self.full_name.map(str::trim).filter(|_| last.is_none()) else { return };
+        // Odoo writes the company before the name.
+        let name = company.and_then(|company| name.strip_prefix(company)?.strip_prefix(", ")).unwrap_or(name);
+        if is_company(name) {
+            // As in address books, the last name of a company is its name.
+            let new_company = company.is_none().then_some(name);
+            return self.add_texts([(system::LAST_NAME, Some(name)), (system::COMPANY_NAME, new_company)]);
+        }
         let Some((new_first, new_last)) = split_name(name) else { return };
         let (new_first, new_last) = match first {
             None => (Some(new_first), new_last),
             // The rest of the complete name is the last name.
-            Some(first) => (None, name.trim().strip_prefix(first).map(str::trim).filter(|rest| !rest.is_empty())),
+            Some(first) => (None, name.strip_prefix(first).map(str::trim).filter(|rest| !rest.is_empty())),
         };
-        for (id, text) in [(system::FIRST_NAME, new_first), (system::LAST_NAME, new_last)] {
+        self.add_texts([(system::FIRST_NAME, new_first), (system::LAST_NAME, new_last)]);
+    }
+
+    fn add_texts(&mut self, texts: [(FieldId, Option<&str>); 2]) {
+        for (id, text) in texts {
             let Some((text, field)) = text.zip(system::stored().iter().find(|field| field.id == id)) else { continue };
             match field.parse_text(cell_values::trim(text)) {
                 Ok(None) => {}

@@ -1,13 +1,15 @@
 //! Detects the encoding of a text from its first bytes.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Encoding, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1250, WINDOWS_1252};
+
+use super::charset::Charset;
 
 /// The encoding of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextEncoding {
     /// The encoding.
-    pub encoding: &'static Encoding,
+    pub charset: Charset,
     /// The number of bytes of the byte order mark before the text.
     pub bom_length: usize,
     /// Whether the first bytes are ASCII, so that they do not show whether the rest is UTF-8.
@@ -23,30 +25,20 @@ impl TextEncoding {
     #[must_use]
     pub fn detect(prefix: &[u8], is_complete: bool) -> Option<Self> {
         if let Some((encoding, bom_length)) = Encoding::for_bom(prefix) {
-            return Some(Self { encoding, bom_length, is_ascii_so_far: false });
+            return Some(Self { charset: Charset::Web(encoding), bom_length, is_ascii_so_far: false });
         }
-        let without_bom = |encoding| Self { encoding, bom_length: 0, is_ascii_so_far: false };
+        let without_bom = |charset| Self { charset, bom_length: 0, is_ascii_so_far: false };
         if let Some(encoding) = utf_16_without_bom(prefix) {
-            return Some(without_bom(encoding));
+            return Some(without_bom(Charset::Web(encoding)));
         }
         if is_binary(prefix) {
             return None;
         }
         if prefix.is_ascii() {
-            return Some(Self { is_ascii_so_far: true, ..without_bom(UTF_8) });
+            return Some(Self { is_ascii_so_far: true, ..without_bom(Charset::Web(UTF_8)) });
         }
-        Some(without_bom(if is_mostly_utf_8(prefix) { UTF_8 } else { guess_legacy(prefix, is_complete) }))
-    }
-
-    /// Returns the name for people, such as `UTF-8` or `Windows-1252`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self.encoding.name() {
-            "windows-1252" => "Windows-1252",
-            "UTF-16LE" | "UTF-16BE" => "UTF-16",
-            "macintosh" => "Mac OS Roman",
-            name => name,
-        }
+        let charset = if is_mostly_utf_8(prefix) { Charset::Web(UTF_8) } else { guess_legacy(prefix, is_complete) };
+        Some(without_bom(charset))
     }
 }
 
@@ -89,31 +81,92 @@ fn is_mostly_utf_8(prefix: &[u8]) -> bool {
     valid > invalid || invalid == 0
 }
 
-/// Guesses an encoding of one byte or more a character. The languages of Western Europe hardly differ by their letters, so
-/// short texts are taken as Windows-1252, which includes Latin-1.
-fn guess_legacy(prefix: &[u8], is_complete: bool) -> &'static Encoding {
-    // Excel for Mac ends lines with CR, and writes the encoding of the old Mac OS.
-    if prefix.contains(&b'\r') && !prefix.contains(&b'\n') {
-        return MACINTOSH;
-    }
+/// Guesses an encoding of one byte or more a character. Of several that a text can have, the one counts in which it has the
+/// fewest unlikely characters.
+fn guess_legacy(prefix: &[u8], is_complete: bool) -> Charset {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(prefix, is_complete);
     let guess = detector.guess(None, Utf8Detection::Deny);
-    // With few letters, the detector takes Western text for other Latin encodings.
-    let is_other_latin = matches!(
-        guess.name(),
-        "windows-1250" | "windows-1254" | "windows-1257" | "windows-1258" | "ISO-8859-2" | "ISO-8859-4" | "macintosh"
-    );
+    // The languages of Western Europe hardly differ by their letters. With few letters, the detector takes Western text for
+    // other encodings.
     let letters = prefix.iter().filter(|byte| !byte.is_ascii()).count();
-    if is_other_latin && letters < 20 { WINDOWS_1252 } else { guess }
+    let preferred = if is_other_latin(guess) && letters < 20 { WINDOWS_1252 } else { guess };
+    let mut candidates = [preferred, WINDOWS_1252, WINDOWS_1250, guess].map(Charset::Web).to_vec();
+    candidates.extend([Charset::CodePage850, Charset::Web(MACINTOSH)]);
+    // Excel for Mac ends lines with CR, and writes the encoding of the old Mac OS. A line end within a cell is LF.
+    if ends_lines_with_cr(prefix) {
+        candidates.insert(0, Charset::Web(MACINTOSH));
+    }
+    let lines = lines_beyond_ascii(prefix);
+    // Of equal ones, the first one counts.
+    let best = candidates.into_iter().min_by_key(|charset| count_unlikely(&charset.decode(&lines)));
+    best.unwrap_or(Charset::Web(guess))
+}
+
+fn ends_lines_with_cr(prefix: &[u8]) -> bool {
+    let alone = prefix.windows(2).filter(|pair| pair[0] == b'\r' && pair[1] != b'\n').count();
+    alone > 0 && alone >= prefix.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// Returns the first lines with other than ASCII characters.
+fn lines_beyond_ascii(prefix: &[u8]) -> Vec<u8> {
+    const MAX_BYTES: usize = 64 * 1024;
+    let mut lines = vec![];
+    for line in prefix.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_ascii()) {
+        lines.extend(line);
+        lines.push(b'\n');
+        if lines.len() > MAX_BYTES {
+            break;
+        }
+    }
+    lines
+}
+
+fn is_other_latin(encoding: &'static Encoding) -> bool {
+    matches!(
+        encoding.name(),
+        "windows-1250" | "windows-1254" | "windows-1257" | "windows-1258" | "ISO-8859-2" | "ISO-8859-4" | "macintosh"
+    )
+}
+
+/// Returns whether a character is a control character beyond ASCII, or stands for invalid bytes.
+fn is_control_or_invalid(character: char) -> bool {
+    matches!(character, '\u{80}'..='\u{9f}' | char::REPLACEMENT_CHARACTER)
+}
+
+/// Counts the characters that a text hardly has: control characters, invalid bytes, symbols within a word, and single capital
+/// letters within a word.
+fn count_unlikely(text: &str) -> usize {
+    const WITHIN_WORDS: [char; 6] = ['’', '‘', '–', '—', '·', '\u{a0}'];
+    let characters: Vec<char> = text.chars().collect();
+    let is_unlikely = |index: usize| {
+        let character = characters[index];
+        if character.is_ascii() {
+            return false;
+        }
+        let before = index.checked_sub(1).and_then(|before| characters.get(before)).copied().unwrap_or(' ');
+        let after = characters.get(index + 1).copied().unwrap_or(' ');
+        let is_within = before.is_alphabetic() && after.is_alphabetic();
+        let is_symbol = !WITHIN_WORDS.contains(&character) && (!character.is_alphabetic() || "ªº".contains(character));
+        let is_capital = character.is_uppercase() && before.is_alphabetic();
+        let is_odd_capital = is_capital && (after.is_lowercase() || before.is_lowercase() && !after.is_uppercase());
+        is_control_or_invalid(character) || (is_within && is_symbol) || is_odd_capital
+    };
+    (0..characters.len()).filter(|index| is_unlikely(*index)).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Returns the name of the encoding by the standard of web browsers, and the length of the byte order mark.
     fn detect(bytes: &[u8]) -> Option<(&'static str, usize)> {
-        TextEncoding::detect(bytes, true).map(|encoding| (encoding.encoding.name(), encoding.bom_length))
+        let found = TextEncoding::detect(bytes, true)?;
+        let name = match found.charset {
+            Charset::Web(encoding) => encoding.name(),
+            charset @ Charset::CodePage850 => charset.name(),
+        };
+        Some((name, found.bom_length))
     }
 
     #[test]
@@ -135,6 +188,7 @@ mod tests {
             assert_eq!(detect(&encoded), Some(("windows-1252", 0)), "{name}");
         }
         assert_eq!(detect(b"Vorname;Nachname\rJ\x9frgen;Gro\xa7\r"), Some(("macintosh", 0)));
+        assert_eq!(detect(b"Vorname;Notiz\rJ\x9frgen;\"zwei\nZeilen\"\r"), Some(("macintosh", 0)));
         let (cyrillic, _, _) = encoding_rs::WINDOWS_1251.encode("Имя;Фамилия;Почта\nИван;Петров;ivan@example.com\n");
         assert_eq!(detect(&cyrillic), Some(("windows-1251", 0)));
     }
@@ -145,10 +199,32 @@ mod tests {
         assert_eq!(detect(b"a\n\xc3\xa9\n\xc3\xa9\n\xff\n"), Some(("UTF-8", 0)));
         assert!(
             TextEncoding::detect("a,é".as_bytes().split_last().expect("bytes").1, false)
-                .is_some_and(|e| e.encoding == UTF_8)
+                .is_some_and(|e| e.charset == Charset::Web(UTF_8))
         );
         assert!(TextEncoding::detect(b"a,b\n", false).is_some_and(|encoding| encoding.is_ascii_so_far));
         assert_eq!(detect(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 200, 201]), None);
         assert_eq!(detect(b""), Some(("UTF-8", 0)));
+    }
+
+    #[test]
+    fn unlikely_characters_tell_old_encodings_apart() {
+        for (bytes, expected) in [
+            // "Bärbel Größe", "Jürgen", "François" in MS-DOS.
+            (&b"name\r\nB\x84rbel Gr\x94\xe1e\r\n"[..], "MS-DOS (code page 850)"),
+            (b"name\r\nJ\x81rgen\r\n", "MS-DOS (code page 850)"),
+            (b"name\r\nFran\x87ois\r\n", "MS-DOS (code page 850)"),
+            // "Bärbel Großer" of Mac OS, with the line ends of Windows.
+            (b"name\r\nB\x8arbel Gro\xa7er\r\n", "macintosh"),
+            // "Łukasz Żółć" in Windows-1250.
+            (b"name\n\xa3ukasz \xaf\xf3\xb3\xe6\n", "windows-1250"),
+            ("name\n\u{84}".as_bytes(), "UTF-8"),
+        ] {
+            let bytes: Vec<u8> = bytes.to_vec();
+            assert_eq!(detect(&bytes).map(|found| found.0), Some(expected), "{bytes:x?}");
+        }
+        for text in ["„Größe“ – Café", "l’été 10\u{a0}km", "Señor №1 ½", "ÉCOLE ÀÉ"] {
+            let (encoded, _, _) = WINDOWS_1252.encode(text);
+            assert_eq!(detect(&encoded).map(|found| found.0), Some("windows-1252"), "{text}");
+        }
     }
 }

@@ -95,26 +95,40 @@ fn first_rows(text: &str, separator: u8) -> Vec<TextRow> {
     let mut reader =
         csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut rows, mut record) = (vec![], ByteRecord::new());
+    let mut lines = LineCounter { text: text.as_bytes(), position: 0, line: 1 };
     while rows.len() < MAX_ROWS && reader.read_byte_record(&mut record).unwrap_or(false) {
         let cells = record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
         let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(0));
-        rows.push(TextRow { line: line_at(text, start), cells });
+        rows.push(TextRow { line: lines.advance_to(start), cells });
     }
     rows
 }
 
-/// Returns the line of the first byte from `start` on that does not end a line. The reader does not count lines that end
-/// with CR alone, and begins a row at the line ends before it.
-fn line_at(text: &str, start: usize) -> u64 {
-    let bytes = text.as_bytes();
-    let blank = bytes[start.min(bytes.len())..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-    let before = &bytes[..(start + blank).min(bytes.len())];
-    let ends = before.iter().enumerate().filter(|(index, byte)| match byte {
-        b'\r' => true,
-        b'\n' => *index == 0 || before[*index - 1] != b'\r',
-        _ => false,
-    });
-    ends.count() as u64 + 1
+/// Counts the lines of a text. The reader does not count lines that end with CR alone, and begins a row at the line ends
+/// before it.
+struct LineCounter<'t> {
+    text: &'t [u8],
+    position: usize,
+    /// The line of the position.
+    line: u64,
+}
+
+impl LineCounter<'_> {
+    /// Moves to the first byte from `start` on that does not end a line. Returns its line.
+    fn advance_to(&mut self, start: usize) -> u64 {
+        while let Some(byte) = self.text.get(self.position)
+            && (self.position < start || matches!(byte, b'\n' | b'\r'))
+        {
+            let ends_line = match byte {
+                b'\r' => true,
+                b'\n' => self.position == 0 || self.text[self.position - 1] != b'\r',
+                _ => false,
+            };
+            self.line += u64::from(ends_line);
+            self.position += 1;
+        }
+        self.line
+    }
 }
 
 /// Returns the most frequent number of cells.

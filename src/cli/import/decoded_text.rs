@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use encoding_rs::{CoderResult, Decoder, UTF_8};
+use encoding_rs::CoderResult;
 
-use crate::import_export::TextEncoding;
+use crate::import_export::{TextDecoder, TextEncoding};
 
 /// The size of the buffer for undecoded bytes.
 const INPUT_SIZE: usize = 64 * 1024;
@@ -14,7 +14,7 @@ const INPUT_SIZE: usize = 64 * 1024;
 pub(super) struct DecodedText<R> {
     source: R,
     /// `None` for UTF-8.
-    decoder: Option<Decoder>,
+    decoder: Option<TextDecoder>,
     input: Vec<u8>,
     /// The part of `input` that is read but not decoded.
     pending: std::ops::Range<usize>,
@@ -31,7 +31,7 @@ impl<R: Read> DecodedText<R> {
     pub(super) fn new(mut source: R, encoding: TextEncoding) -> io::Result<Self> {
         let mut bom = [0; 3];
         source.read_exact(&mut bom[..encoding.bom_length])?;
-        let decoder = (encoding.encoding != UTF_8).then(|| encoding.encoding.new_decoder_without_bom_handling());
+        let decoder = encoding.charset.new_decoder();
         let input = if decoder.is_some() { vec![0; INPUT_SIZE] } else { vec![] };
         Ok(Self { source, decoder, input, pending: 0..0, is_at_end: false, is_finished: false })
     }
@@ -49,7 +49,7 @@ impl<R: Read> Read for DecodedText<R> {
                 (self.pending, self.is_at_end) = (0..read, read == 0);
             }
             let input = &self.input[self.pending.clone()];
-            let (result, read, written, _) = decoder.decode_to_utf8(input, output, self.is_at_end);
+            let (result, read, written) = decoder.decode_to_utf8(input, output, self.is_at_end);
             self.pending.start += read;
             self.is_finished = self.is_at_end && result == CoderResult::InputEmpty;
             if written > 0 || self.is_finished {
@@ -89,6 +89,7 @@ mod tests {
         assert_eq!(decode(text.as_bytes()), text);
         assert_eq!(decode(&[b"\xef\xbb\xbf", text.as_bytes()].concat()), text);
         assert_eq!(decode(b"a;M\xfcller\n"), "a;Müller\n");
+        assert_eq!(decode(b"B\x84rbel;Gr\x94\xe1e\n"), "Bärbel;Größe\n");
         assert_eq!(decode(b""), "");
     }
 }

@@ -11,19 +11,23 @@ use crate::fields::FieldId;
 pub(super) struct KeyLines {
     hasher: RandomState,
     lines: HashMap<u64, u64>,
+    /// The hashes and lines that are not in `lines` yet. Most imports never look for a line.
+    added: Vec<(u64, u64)>,
 }
 
 impl KeyLines {
     /// Adds the keys of a row.
     pub(super) fn add(&mut self, keys: &[UniqueKey], line: u64) {
-        for key in keys {
-            self.lines.entry(self.hasher.hash_one(key)).or_insert(line);
-        }
+        self.added.extend(keys.iter().map(|key| (self.hasher.hash_one(key), line)));
     }
 
     /// Returns the line of the row that had the same value of a field. `keys` are the keys of the present row.
-    pub(super) fn line_of_field(&self, keys: &[UniqueKey], field: FieldId) -> Option<u64> {
+    pub(super) fn line_of_field(&mut self, keys: &[UniqueKey], field: FieldId) -> Option<u64> {
         let key = keys.iter().find(|key| key.field == field)?;
+        for (hash, line) in self.added.drain(..) {
+            // The first of several lines counts.
+            self.lines.entry(hash).or_insert(line);
+        }
         self.lines.get(&self.hasher.hash_one(key)).copied()
     }
 }

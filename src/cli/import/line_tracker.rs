@@ -46,32 +46,53 @@ impl LineTracker {
     }
 
     /// Reads the next bytes of the file.
-    pub(super) fn read(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            let is_line_end = matches!(byte, b'\n' | b'\r');
-            if is_line_end {
-                // The LF of a CRLF ends no line.
-                self.ended += u64::from(*byte == b'\r' || !self.is_after_cr);
-            } else if self.ended_before_row.is_none() {
-                self.ended_before_row = Some(self.ended);
+    pub(super) fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let is_special = |byte: &u8| matches!(byte, b'"' | b'\n' | b'\r');
+            let plain = bytes.iter().position(is_special).unwrap_or(bytes.len());
+            if let Some(last) = bytes[..plain].last() {
+                self.read_plain(*last);
             }
-            self.is_after_cr = *byte == b'\r';
-            self.position = self.next_position(*byte, is_line_end);
+            let Some((special, rest)) = bytes[plain..].split_first() else { return };
+            self.read_special(*special);
+            bytes = rest;
         }
     }
 
-    /// Returns the position of the next byte, by the same rules as the parser.
-    fn next_position(&mut self, byte: u8, is_line_end: bool) -> CellPosition {
-        let ends_cell = byte == self.separator || is_line_end;
-        match (self.position, byte) {
-            (CellPosition::Start, b'"') => {
+    /// Reads bytes that are neither quotes nor line ends, of which this is the last.
+    fn read_plain(&mut self, last: u8) {
+        self.ended_before_row.get_or_insert(self.ended);
+        self.is_after_cr = false;
+        if self.position != CellPosition::Quoted {
+            self.position = if last == self.separator { CellPosition::Start } else { CellPosition::Unquoted };
+        }
+    }
+
+    /// Reads a quote or a line end.
+    fn read_special(&mut self, byte: u8) {
+        if byte == b'"' {
+            self.ended_before_row.get_or_insert(self.ended);
+            self.position = self.position_after_quote();
+        } else {
+            // The LF of a CRLF ends no line.
+            self.ended += u64::from(byte == b'\r' || !self.is_after_cr);
+            if self.position != CellPosition::Quoted {
+                self.position = CellPosition::Start;
+            }
+        }
+        self.is_after_cr = byte == b'\r';
+    }
+
+    /// Returns the position after a quote, by the same rules as the parser.
+    fn position_after_quote(&mut self) -> CellPosition {
+        match self.position {
+            CellPosition::Start => {
                 self.quote_line = self.ended + 1;
                 CellPosition::Quoted
             }
-            (CellPosition::Quoted, b'"') => CellPosition::AfterQuote,
-            (CellPosition::AfterQuote, b'"') | (CellPosition::Quoted, _) => CellPosition::Quoted,
-            _ if ends_cell => CellPosition::Start,
-            _ => CellPosition::Unquoted,
+            CellPosition::Quoted => CellPosition::AfterQuote,
+            CellPosition::AfterQuote => CellPosition::Quoted,
+            CellPosition::Unquoted => CellPosition::Unquoted,
         }
     }
 

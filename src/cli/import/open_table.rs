@@ -87,7 +87,7 @@ impl OpenFile<'_> {
         let encoding = TextEncoding::detect(&self.prefix, self.is_complete).ok_or_else(|| {
             self.failed("cannot be imported. This is binary data of an unknown format. Export the contacts as CSV")
         })?;
-        let text = encoding.encoding.decode_without_bom_handling(&self.prefix[encoding.bom_length..]).0.into_owned();
+        let text = encoding.charset.decode(&self.prefix[encoding.bom_length..]);
         match FileFormat::from_text(&text) {
             FileFormat::Unreadable(what) => Err(self.failed(&format!("cannot be imported. This is {what}"))),
             FileFormat::VCard => self.open_vcards(&text, encoding),
@@ -102,7 +102,7 @@ impl OpenFile<'_> {
         let text = DecodedText::new(whole, encoding)
             .map_err(|error| CliError::Other(format!("could not read {name}: {error}")))?;
         // Two bytes of UTF-16 are mostly one byte of UTF-8, in which the progress is counted.
-        let bytes_per_byte = if encoding.name() == "UTF-16" { 2 } else { 1 };
+        let bytes_per_byte = if encoding.charset.name() == "UTF-16" { 2 } else { 1 };
         Ok((Box::new(text), self.size.map(|size| size / bytes_per_byte)))
     }
 
@@ -121,7 +121,7 @@ impl OpenFile<'_> {
             header,
             header_line: Some(layout.header_line),
             sample,
-            format: format!("CSV, {}, separated by {}", encoding.name(), layout.separator_name()),
+            format: format!("CSV, {}, separated by {}", encoding.charset.name(), layout.separator_name()),
             size,
         })
     }
@@ -132,7 +132,14 @@ impl OpenFile<'_> {
         let sample = read_sample(first_rows, header.len(), self.is_complete);
         let (source, size) = self.into_text(encoding)?;
         let rows = TableRows::new(RowSource::VCard(VCardRows::new(source)), header.len());
-        Ok(OpenTable { rows, header, header_line: None, sample, format: format!("vCard, {}", encoding.name()), size })
+        Ok(OpenTable {
+            rows,
+            header,
+            header_line: None,
+            sample,
+            format: format!("vCard, {}", encoding.charset.name()),
+            size,
+        })
     }
 
     /// Opens the first sheet of a workbook, which is read into memory.

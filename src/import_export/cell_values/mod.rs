@@ -55,9 +55,12 @@ pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<Parse
     Ok(parsed)
 }
 
-/// Returns a text without white space around it, and without the invisible characters that some programs write there.
+/// Returns a text without white space around it, and without the invisible characters that some programs write there. An
+/// apostrophe before digits only says that a spreadsheet must not take them as a number.
 pub(super) fn trim(cell: &str) -> &str {
-    cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}'))
+    let text = cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}'));
+    let is_number = |rest: &&str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+    text.strip_prefix('\'').filter(is_number).unwrap_or(text)
 }
 
 /// Parses a cell that is one value.

@@ -4,11 +4,13 @@ use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use encoding_rs::WINDOWS_1252;
+use encoding_rs::{MACINTOSH, WINDOWS_1252};
+use oem_cp::code_table::ENCODING_TABLE_CP850;
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 
 use super::Fixture;
+use crate::ACCOUNT;
 
 /// An exported file, the number of contacts in it, and values of its first contact.
 type Layout = (&'static str, u32, &'static [(&'static str, &'static str)]);
@@ -230,6 +232,27 @@ fn exports_of_other_programs_are_imported_without_options() {
     );
 }
 
+#[test]
+fn values_are_no_names_and_job_titles_only_because_of_their_header() {
+    let fixture = Fixture::new("meanings");
+    let text = "Id,Name,Role,Titel,E-post (required)\n\
+        '7210448301122,\"Acme, Inc.\",end-user,Dr.,office@acme.example\n\
+        7210448301123,Zoë Müller,admin,Dipl.-Ing.,zoe@example.se\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(succeeded && printed.contains("2 created"), "{printed}");
+    let acme = [
+        ("external_id", "7210448301122"),
+        ("last_name", "Acme, Inc."),
+        ("company_name", "Acme, Inc."),
+        ("email", "office@acme.example"),
+    ];
+    let contacts = fixture.contacts(ACCOUNT);
+    expect_first_contact(&contacts, &acme, "companies");
+    assert!(contacts.iter().all(|contact| contact["job_title"].is_null()), "{contacts:?}");
+    assert_eq!((&contacts[1]["first_name"], &contacts[1]["last_name"]), (&json!("Zoë"), &json!("Müller")));
+    assert!(contacts[0]["first_name"].is_null() && contacts[1]["company_name"].is_null(), "{contacts:?}");
+}
+
 /// Returns an Excel workbook with a sheet of these rows.
 fn workbook(rows: &[&[&str]]) -> Vec<u8> {
     let cell = |text: &&str| format!(r#"<c t="inlineStr"><is><t>{}</t></is></c>"#, text.replace('&', "&amp;"));
@@ -272,7 +295,7 @@ fn workbook(rows: &[&[&str]]) -> Vec<u8> {
 }
 
 #[test]
-fn five_forms_of_excel_are_imported_alike() {
+fn forms_of_excel_are_imported_alike() {
     let rows: &[&[&str]] = &[
         &[
             "Vorname",
@@ -307,6 +330,16 @@ fn five_forms_of_excel_are_imported_alike() {
             "CSV, Windows-1252, separated by semicolons",
         ),
         ("unicode.txt", [b"\xff\xfe".to_vec(), utf_16(&text("\t"))].concat(), "CSV, UTF-16, separated by tabs"),
+        (
+            "macintosh.csv",
+            MACINTOSH.encode(&text(";").replace("\r\n", "\r")).0.into_owned(),
+            "CSV, Mac OS Roman, separated by semicolons",
+        ),
+        (
+            "ms-dos.csv",
+            oem_cp::encode_string_lossy(&text(";"), &ENCODING_TABLE_CP850),
+            "CSV, MS-DOS (code page 850), separated by semicolons",
+        ),
         ("people.xlsx", workbook(rows), "Excel workbook, first sheet (not imported: Old)"),
     ];
     let fixture = Fixture::new("excel");

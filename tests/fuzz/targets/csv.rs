@@ -44,7 +44,7 @@ pub fn csv(bytes: &[u8]) {
 /// Detects the encoding and the layout of a text. The header row is among its lines.
 fn detect_text(bytes: &[u8]) {
     let Some(encoding) = TextEncoding::detect(bytes, true) else { return };
-    let text = encoding.encoding.decode_without_bom_handling(&bytes[encoding.bom_length..]).0;
+    let text = encoding.charset.decode(&bytes[encoding.bom_length..]);
     let layout = TextLayout::detect(&text, &import_export::known_headers(&REGISTRY));
     assert!(layout.header_line >= 1 && layout.header_line <= text.len() as u64 + 1);
 }
