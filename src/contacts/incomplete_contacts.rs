@@ -55,12 +55,14 @@ impl UnitOfWork {
     /// them too large: in the order of the writes. The caller must have loaded all [`Lookups`](super::Lookups).
     #[must_use]
     pub fn contacts_to_complete(&self, writes: &[(&Write, &Registry)]) -> Vec<Uuid> {
+        let incomplete: Vec<_> = self.loaded_contacts().filter(|contact| contact.unloaded_bytes != Some(0)).collect();
+        if incomplete.is_empty() {
+            return vec![];
+        }
         let added: usize = writes.iter().filter_map(|(write, _)| write.patch()).map(patch_bytes).sum();
-        let is_near_limit = |contact: &Contact| {
-            let bytes = contact.max_bytes().map(|bytes| bytes + added);
-            contact.unloaded_bytes != Some(0) && bytes.is_none_or(|bytes| bytes > MAX_CONTACT_BYTES)
-        };
-        let near_limit: Vec<_> = self.loaded_contacts().filter(|contact| is_near_limit(contact)).collect();
+        let is_near_limit =
+            |contact: &&Contact| contact.max_bytes().is_none_or(|bytes| bytes + added > MAX_CONTACT_BYTES);
+        let near_limit: Vec<_> = incomplete.into_iter().filter(is_near_limit).collect();
         let Some((_, registry)) = writes.first().filter(|_| !near_limit.is_empty()) else { return vec![] };
         let patches = PatchesByContact::new(self, writes);
         let may_exceed = |contact: &&Contact| may_exceed_limit(contact, &patches.of_contact(contact.id), registry);

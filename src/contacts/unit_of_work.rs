@@ -156,6 +156,12 @@ impl UnitOfWork {
         }
     }
 
+    /// Returns the version of a contact as it was loaded: `None` if it was not loaded, and `Some(None)` if it does not exist.
+    #[must_use]
+    pub fn loaded_version(&self, id: Uuid) -> Option<Option<i64>> {
+        self.contacts.get(&id).map(|state| state.before.as_ref().map(|contact| contact.version))
+    }
+
     /// Adds the active contact that holds a key; `None` if no contact holds it. A holder that is already known stays.
     pub fn add_loaded_key_holder(&mut self, key: UniqueKey, holder: Option<Uuid>) {
         let loaded = KeyHolder { contact: holder, is_moved: false, was_free: holder.is_none() };

@@ -87,12 +87,12 @@ impl Value {
 
 /// Returns the length of a string as JSON, in bytes. Only control characters, quotes and backslashes are escaped.
 pub(super) fn json_string_bytes(text: &str) -> usize {
-    let bytes_of = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => r"\n".len(),
-        0..0x20 => r"\u0000".len(),
-        _ => 1,
+    let is_escaped = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    let added_bytes = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => r"\n".len() - 1,
+        _ => r"\u0000".len() - 1,
     };
-    "\"\"".len() + text.bytes().map(bytes_of).sum::<usize>()
+    "\"\"".len() + text.len() + text.bytes().filter(is_escaped).map(added_bytes).sum::<usize>()
 }
 
 impl Serialize for Value {

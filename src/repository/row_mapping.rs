@@ -33,14 +33,17 @@ pub(super) fn contact_columns(selected: &str) -> String {
     )
 }
 
-/// Returns the parameter that selects custom fields in [`contact_columns`]: empty for none, `*` for all, or their ids,
-/// separated by commas.
+/// The parameter that selects all custom fields in [`contact_columns`].
+pub(super) const ALL_CUSTOM_FIELDS: &str = "*";
+
+/// Returns the parameter that selects custom fields in [`contact_columns`]: empty for none, [`ALL_CUSTOM_FIELDS`], or their
+/// ids, separated by commas.
 pub(super) fn custom_parameter(selection: &CustomSelection) -> String {
     match selection {
         CustomSelection::Only(fields) if fields.len() <= MAX_SINGLE_FIELDS => {
             fields.iter().map(|field| field.0.to_string()).collect::<Vec<_>>().join(",")
         }
-        CustomSelection::Only(_) | CustomSelection::All => "*".to_owned(),
+        CustomSelection::Only(_) | CustomSelection::All => ALL_CUSTOM_FIELDS.to_owned(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod apply_jobs;
 mod deferred_writes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::write_job::{JobResult, WriteJob};
+use super::write_job::{JobResult, PositionUse, WriteJob};
 use crate::contacts::{
     Change, ChangeKind, Contact, Effects, LastChange, Lookups, SourceKey, SourceTimes, UnitOfWork, Write,
 };
@@ -30,6 +32,14 @@ pub(super) struct AccountState {
     pub(super) position: Option<i64>,
 }
 
+impl AccountState {
+    /// Returns whether nothing that both reads have found shows a change between them.
+    fn fits(self, other: Self) -> bool {
+        let is_moved = self.position.zip(other.position).is_some_and(|(position, other)| position != other);
+        self.registry == other.registry && !is_moved
+    }
+}
+
 /// Returns the parameter of `shard_condition` in statements about the accounts of these batches.
 pub(super) fn shard_accounts<'b>(batches: impl IntoIterator<Item = &'b AccountBatch>) -> ShardAccounts {
     batches.into_iter().map(|batch| batch.is_distributed.then_some(batch.account)).collect()
@@ -43,9 +53,8 @@ pub(super) struct AccountBatch {
     pub(super) jobs: Vec<WriteJob>,
     /// The maximum number of writes of the last job that this transaction applies.
     last_job_limit: usize,
-    /// Whether the jobs depend on more than the contacts that they address by id. Then several reads fit together only if
-    /// the account has not changed between them.
-    pub(super) depends_on_position: bool,
+    /// When the jobs depend on the account's last position.
+    position_use: PositionUse,
     /// The jobs that another transaction has to write, because this one has too little memory.
     deferred: Vec<WriteJob>,
     /// The number of writes to which the batch was reduced, because nothing could be loaded.
@@ -88,7 +97,7 @@ impl AccountBatch {
         Self {
             account,
             is_distributed,
-            depends_on_position: jobs.iter().any(WriteJob::depends_on_position),
+            position_use: jobs.iter().map(WriteJob::position_use).max().unwrap_or(PositionUse::Never),
             jobs,
             last_job_limit: usize::MAX,
             deferred: vec![],
@@ -122,12 +131,28 @@ impl AccountBatch {
         required
     }
 
+    /// Returns when the account's last position must be read with contacts and keys. Several reads that depend on it fit
+    /// together only if it is the same.
+    pub(super) fn position_use(&self) -> PositionUse {
+        match self.state {
+            Some(AccountState { position: Some(_), .. }) => PositionUse::Always,
+            _ => self.position_use,
+        }
+    }
+
     /// Records the account's state as it was read. A second read that finds another state makes the batch stale.
     pub(super) fn set_account_state(&mut self, state: Option<AccountState>) {
-        if !self.is_read {
-            (self.is_read, self.state) = (true, state);
+        if !std::mem::replace(&mut self.is_read, true) {
+            self.state = state;
+            return;
         }
-        self.is_stale |= self.state != state;
+        match (&mut self.state, state) {
+            (Some(known), Some(state)) => {
+                self.is_stale |= !known.fits(state);
+                known.position = known.position.or(state.position);
+            }
+            (known, state) => self.is_stale |= *known != state,
+        }
     }
 
     /// Whether the data must be loaded and the jobs applied again. Until then, not even a rejection is certain.
@@ -265,8 +290,21 @@ impl AccountBatch {
 
     /// Adds a contact that was loaded, with its `ctid`.
     pub(super) fn add_loaded_contact(&mut self, contact: Contact, row_id: String) {
+        self.check_version(contact.id, Some(contact.version));
         self.row_ids.insert(contact.id, row_id);
         self.unit_of_work.add_loaded_contact(contact.id, Some(contact));
+    }
+
+    /// Records that no contact has this id.
+    pub(super) fn add_missing_contact(&mut self, id: Uuid) {
+        self.check_version(id, None);
+        self.unit_of_work.add_loaded_contact(id, None);
+    }
+
+    /// Makes the batch stale if an earlier read has found the contact in another version. The key that led to it may have
+    /// another holder now.
+    fn check_version(&mut self, id: Uuid, version: Option<i64>) {
+        self.is_stale |= self.unit_of_work.loaded_version(id).is_some_and(|known| known != version);
     }
 
     /// Returns the `ctid` of each updated contact, in order.

@@ -28,14 +28,14 @@ pub(super) struct ContendedAccounts(Arc<ContendedInner>);
 struct ContendedInner {
     account_queues: AccountQueues,
     settings: WorkerSettings,
-    /// A permit for each worker. It has two connections of the shared pool until it has written its last job.
+    /// A permit for each worker. It has a connection of the shared pool until it has written its last job.
     permits: Arc<Semaphore>,
     queues: Mutex<HashMap<Uuid, BatchQueue<WriteJob>>>,
 }
 
 impl ContendedAccounts {
     /// Creates the workers over the pool of the account queues, which has `connections` connections. They use at most a
-    /// third of them.
+    /// sixth of them.
     pub(super) fn new(account_queues: AccountQueues, connections: u32, settings: WorkerSettings) -> Self {
         let permits = Arc::new(Semaphore::new(usize::try_from(connections / 6).unwrap_or_default()));
         Self(Arc::new(ContendedInner { account_queues, settings, permits, queues: Mutex::default() }))
@@ -75,8 +75,10 @@ impl ContendedAccounts {
 
     fn start_worker(&self, permit: OwnedSemaphorePermit) -> BatchQueue<WriteJob> {
         let account_queues = self.0.account_queues.clone();
-        let connection = || DedicatedConnection::from_shared_pool(account_queues.shared_pool());
-        let writer = BatchWriter::new(connection(), Some(connection()), &account_queues);
+        // Its batches do not overlap: another writer stores its batch while this worker collects and loads the next one, and
+        // larger batches cost less for each write.
+        let connection = DedicatedConnection::from_shared_pool(account_queues.shared_pool());
+        let writer = BatchWriter::new(connection, None, &account_queues);
         let writer = BatchWriter { locking: Locking::Wait, _permit: Some(Arc::new(permit)), ..writer };
         pipeline::start(writer, self.0.settings)
     }

@@ -12,7 +12,10 @@ mod batch_transaction;
 mod binary_copy;
 mod bind_columns;
 mod contended_accounts;
+#[cfg(test)]
+mod fixtures;
 mod insert_rows;
+mod load_contacts;
 mod load_state;
 mod lock_accounts;
 mod lock_wait;

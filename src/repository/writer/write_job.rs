@@ -81,6 +81,17 @@ pub(super) enum Dependency {
     IdempotencyKey(String),
 }
 
+/// When a job depends on the position of the last change of its account: nothing of the account may have changed since it
+/// was read. Otherwise the job depends on its contact only, which must not have changed. If a key leads to the contact, both
+/// must be from one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PositionUse {
+    Never,
+    /// If no active contact has the key that the job addresses: it creates one then, for example.
+    IfKeyIsFree,
+    Always,
+}
+
 /// The result of applying a job in a transaction.
 pub(super) enum JobResult {
     /// All writes are applied. Contains the response, if it is stored.
@@ -144,15 +155,20 @@ impl WriteJob {
         self.pending_writes().iter().flat_map(of_write).chain(key)
     }
 
-    /// Whether the job depends on more than the contacts that it addresses by id: on keys, on a stored response, or on the ids
+    /// Returns when the job depends on more than the contacts that it addresses: on keys, on a stored response, or on the ids
     /// of other contacts.
-    pub(super) fn depends_on_position(&self) -> bool {
+    pub(super) fn position_use(&self) -> PositionUse {
         let request = &self.request;
-        let is_by_id = |write: &Write| {
-            matches!(write, Write::Update { target: ContactTarget::Id(_), .. })
-                && !write.changes_unique_fields(&request.registry)
-        };
-        request.idempotent_request.is_some() || !request.writes.iter().all(is_by_id)
+        if request.idempotent_request.is_some() {
+            return PositionUse::Always;
+        }
+        let changes_values = |write: &Write| !write.changes_unique_fields(&request.registry);
+        let is_by_id = |write: &Write| matches!(write, Write::Update { target: ContactTarget::Id(_), .. });
+        match &*request.writes {
+            writes if writes.iter().all(|write| is_by_id(write) && changes_values(write)) => PositionUse::Never,
+            [write @ (Write::Update { .. } | Write::Upsert(_))] if changes_values(write) => PositionUse::IfKeyIsFree,
+            _ => PositionUse::Always,
+        }
     }
 
     /// Whether a write has a `source_updated_at`. The job then depends on times that change without a change of the account,
@@ -241,5 +257,38 @@ impl WriteJob {
 pub(super) fn fail_jobs(jobs: Vec<WriteJob>, error: &StorageError) {
     for job in jobs {
         job.fail(error.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contacts::Preconditions;
+    use crate::fields::system;
+    use crate::repository::writer::fixtures::{self, by_external_id, create, update, upsert};
+
+    #[test]
+    fn job_depends_on_the_position_unless_it_changes_only_values() {
+        let id = Uuid::from_u128(1);
+        let (by_id, by_key) = (|| ContactTarget::Id(id), || by_external_id("x"));
+        let (name, email) = (system::LAST_NAME, system::EMAIL);
+        let archive = Write::Archive { target: by_id(), preconditions: Preconditions::default() };
+        let restore = Write::Restore { id, preconditions: Preconditions::default() };
+        for (writes, expected) in [
+            (vec![update(by_id(), name)], PositionUse::Never),
+            (vec![update(by_id(), name), update(by_id(), name)], PositionUse::Never),
+            (vec![update(by_id(), email)], PositionUse::Always),
+            (vec![archive], PositionUse::Always),
+            (vec![restore], PositionUse::Always),
+            (vec![create(name)], PositionUse::Always),
+            (vec![update(by_key(), name)], PositionUse::IfKeyIsFree),
+            (vec![update(by_key(), email)], PositionUse::Always),
+            (vec![upsert("x", name)], PositionUse::IfKeyIsFree),
+            (vec![upsert("x", email)], PositionUse::Always),
+            (vec![upsert("x", name), update(by_id(), name)], PositionUse::Always),
+        ] {
+            let (job, _reply) = fixtures::job(writes, Atomicity::Independent);
+            assert_eq!(job.position_use(), expected, "{:?}", job.request.writes);
+        }
     }
 }

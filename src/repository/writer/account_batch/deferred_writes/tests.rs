@@ -1,20 +1,17 @@
 //! Tests of the rules that divide a batch among several transactions.
 
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::super::{AccountBatch, AccountState};
 use crate::contacts::{Contact, ContactPatch, ContactTarget, LastChange, Preconditions, Write};
-use crate::fields::{CustomSelection, Value, registry_fixtures, system};
+use crate::fields::{Value, registry_fixtures, system};
 use crate::repository::WriteError;
-use crate::repository::change_notifier::ChangeNotifier;
 use crate::repository::idempotency::Idempotent;
+use crate::repository::writer::fixtures::{self, ACCOUNT};
 use crate::repository::writer::transaction_memory::{TransactionMemory, WriteMemory};
-use crate::repository::writer::write_job::{AccountWrites, Atomicity, JobResult, WriteJob, WriteReply};
+use crate::repository::writer::write_job::{Atomicity, JobResult, WriteJob, WriteReply};
 
-const ACCOUNT: Uuid = Uuid::from_u128(1);
 /// The memory of a contact of which three fit into a transaction.
 const LARGE: usize = 7 * 1024 * 1024;
 
@@ -34,18 +31,7 @@ fn archive(id: u128) -> Write {
 
 /// Returns a job that archives these contacts.
 fn job(ids: impl IntoIterator<Item = u128>, atomicity: Atomicity) -> (WriteJob, oneshot::Receiver<WriteReply>) {
-    let request = AccountWrites {
-        account: ACCOUNT,
-        registry: Arc::new(registry_fixtures::registry()),
-        actor: None,
-        writes: ids.into_iter().map(archive).collect(),
-        atomicity,
-        dry_run: false,
-        custom_fields: CustomSelection::default(),
-        idempotent_request: None,
-        memory: crate::repository::ContentMemory::default(),
-    };
-    WriteJob::new(request, &Arc::new(ChangeNotifier::default()))
+    fixtures::job(ids.into_iter().map(archive).collect(), atomicity)
 }
 
 fn batch(jobs: impl IntoIterator<Item = WriteJob>) -> AccountBatch {
