@@ -27,7 +27,7 @@ impl ColumnMapping {
             ColumnTarget::NewField(field, _) => {
                 ColumnDescription::Created(format!("{} (new {} field)", field.internal_name, field.kind.as_str()))
             }
-            ColumnTarget::FullName => ColumnDescription::Imported(self.describe_full_name()),
+            ColumnTarget::FullName(_) => ColumnDescription::Imported(self.describe_full_name()),
             ColumnTarget::LeftOut(reason) => describe_left_out(reason, index, header),
         }
     }
@@ -57,7 +57,12 @@ fn describe_left_out(reason: &LeftOut, index: usize, header: &[String]) -> Colum
                 "{field} is taken from \"{other}\". To use this column instead: --map \"{map}=FIELD\""
             ));
         }
-        LeftOut::NoEmails => "its values are not email addresses, which contact_owner needs".to_owned(),
+        LeftOut::OtherForm(field) => match field.as_str() {
+            "website" => "its values are not web addresses, which website needs".to_owned(),
+            field => format!("its values are not email addresses, which {field} needs"),
+        },
+        LeftOut::NoJobTitles => "its values are forms of address or roles of users, not job titles".to_owned(),
+        LeftOut::SharedIds => "different contacts have the same value, so it identifies none of them".to_owned(),
     };
     ColumnDescription::LeftOut(text)
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::cell_values::{CellRules, DateEvidence, DateRule};
 use super::column_target::{ColumnTarget, LeftOut, MatchRank};
-use super::header_meaning::{HeaderMeaning, find_meaning};
+use super::full_name::NameOrder;
+use super::header_meaning::{HeaderMeaning, find_meaning, unknown_meaning};
 use super::header_name::comparable_name;
 use super::mapping_options::{AllowedWrites, MappingOptions, RowRules};
 use super::match_fields::find_match_columns;
@@ -44,8 +45,9 @@ impl ColumnMapping {
     ) -> Result<Self, HeaderError> {
         let mut mapper = HeaderMapper { header, sample, options, registry, new_fields: vec![], problems: vec![] };
         mapper.check_choices();
-        let meanings: Vec<_> =
+        let mut meanings: Vec<_> =
             (0..header.len()).map(|index| find_meaning(index, header, options, sample, registry)).collect();
+        mapper.check_doubtful(&mut meanings);
         let targets = mapper.choose_targets(&meanings);
         let match_columns = find_match_columns(&targets, &options.match_fields, registry);
         let match_columns = match_columns.unwrap_or_else(|problems| {
@@ -120,7 +122,7 @@ impl HeaderMapper<'_> {
         for (index, meaning) in meanings.iter().enumerate() {
             let target = match meaning {
                 HeaderMeaning::Field(field, rank) => self.field_or_left_out(index, field, *rank, meanings),
-                HeaderMeaning::FullName(_) | HeaderMeaning::Name => self.name_target(index, meanings),
+                HeaderMeaning::FullName(..) | HeaderMeaning::Name(_) => self.name_target(index, meanings),
                 HeaderMeaning::NewField(name) => self.new_field(index, name.as_deref()),
                 HeaderMeaning::LeftOut(reason) => ColumnTarget::LeftOut(reason.clone()),
                 HeaderMeaning::Invalid(problem) => self.reject(problem.clone()),
@@ -156,13 +158,83 @@ impl HeaderMapper<'_> {
         ColumnTarget::LeftOut(LeftOut::OtherColumn(name.clone(), winner))
     }
 
-    /// Returns the column whose header names a field in the best way. A column without values counts only if no other
-    /// column has values, unless it has the internal name of the field.
+    /// Leaves out columns that are mapped to a field by other words or by their values, if there is a better column for
+    /// it: they may have another meaning. Leaves out ids that do not identify a contact, and websites that are none.
+    fn check_doubtful(&self, meanings: &mut [HeaderMeaning]) {
+        let has_name = meanings.iter().any(|meaning| self.is_name(meaning, MatchRank::WeakAlias));
+        for index in 0..meanings.len() {
+            let replacement = match &meanings[index] {
+                HeaderMeaning::Field(field, rank) => {
+                    let is_best = self.best_column(field.id, meanings) == Some(index);
+                    let is_website = field.id == system::WEBSITE && *rank > MatchRank::ExactName;
+                    if *rank >= MatchRank::ReducedAlias && !is_best {
+                        Some(unknown_meaning(index, self.options, self.sample))
+                    } else if field.id == system::EXTERNAL_ID
+                        && *rank > MatchRank::Label
+                        && self.is_shared(index, meanings)
+                    {
+                        Some(HeaderMeaning::LeftOut(LeftOut::SharedIds))
+                    } else if is_website && self.sample.count_values(index).0 > 1 && !self.has_form(index, field.kind) {
+                        Some(HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone())))
+                    } else {
+                        None
+                    }
+                }
+                meaning @ (HeaderMeaning::FullName(..) | HeaderMeaning::Name(_)) => {
+                    let is_doubtful = has_name && !self.is_name(meaning, MatchRank::WeakAlias);
+                    is_doubtful.then(|| unknown_meaning(index, self.options, self.sample))
+                }
+                _ => None,
+            };
+            if let Some(replacement) = replacement {
+                meanings[index] = replacement;
+            }
+        }
+    }
+
+    /// Returns whether a meaning is the complete name, with this rank or a better one.
+    fn is_name(&self, meaning: &HeaderMeaning, worst: MatchRank) -> bool {
+        matches!(meaning, HeaderMeaning::FullName(rank, _) | HeaderMeaning::Name(rank) if *rank <= worst)
+    }
+
+    /// Returns whether contacts with different emails or names have the same id in a column.
+    fn is_shared(&self, ids: usize, meanings: &[HeaderMeaning]) -> bool {
+        let names = || (0..meanings.len()).find(|index| self.is_name(&meanings[*index], MatchRank::WeakAlias));
+        let last_name = || self.name_column(system::LAST_NAME, meanings).or_else(names);
+        let identity = self.name_column(system::EMAIL, meanings).or_else(last_name);
+        identity.is_some_and(|column| self.sample.is_shared(ids, column))
+    }
+
+    /// Returns whether a value of a column has the form of an email address, a phone number or a web address.
+    fn has_form(&self, index: usize, kind: Kind) -> bool {
+        let has_form = |value: &str| match kind {
+            Kind::Email | Kind::User => value.contains('@'),
+            Kind::Phone => value.contains(|c: char| c.is_ascii_digit()),
+            Kind::Url => value.contains(['.', ':']),
+            _ => true,
+        };
+        self.sample.values(index).any(has_form)
+    }
+
+    /// Returns whether a column gives way to another column for the same field: it has no values, or no value of the form of
+    /// the field; or all contacts have the same email address, or some have the same id.
+    fn gives_way(&self, index: usize, field: &Field) -> bool {
+        let repeats = || match field.id {
+            system::EMAIL => matches!(self.sample.count_values(index), (2.., 1)),
+            system::EXTERNAL_ID => {
+                let (values, different) = self.sample.count_values(index);
+                different < values
+            }
+            _ => false,
+        };
+        !self.sample.has_values(index) || !self.has_form(index, field.kind) || repeats()
+    }
+
+    /// Returns the column whose header names a field in the best way, unless it gives way to another one.
     fn best_column(&self, field: FieldId, meanings: &[HeaderMeaning]) -> Option<usize> {
         let candidates = meanings.iter().enumerate().filter_map(|(index, meaning)| match meaning {
             HeaderMeaning::Field(named, rank) if named.id == field => {
-                let is_empty = *rank > MatchRank::InternalName && !self.sample.has_values(index);
-                Some((is_empty, *rank, index))
+                Some((*rank != MatchRank::Chosen && self.gives_way(index, named), *rank, index))
             }
             _ => None,
         });
@@ -172,13 +244,12 @@ impl HeaderMapper<'_> {
     /// Returns the target of a column with complete names. Beside a column with one part of the name, `Name` is the other
     /// part.
     fn name_target(&mut self, index: usize, meanings: &[HeaderMeaning]) -> ColumnTarget {
-        let is_name = |meaning: &HeaderMeaning| matches!(meaning, HeaderMeaning::FullName(_) | HeaderMeaning::Name);
         let rank = |index: usize| match &meanings[index] {
-            HeaderMeaning::FullName(MatchRank::Chosen) => 0,
+            HeaderMeaning::FullName(MatchRank::Chosen, _) => 0,
             _ if self.sample.has_values(index) => 1,
             _ => 2,
         };
-        let columns = (0..meanings.len()).filter(|index| is_name(&meanings[*index]));
+        let columns = (0..meanings.len()).filter(|index| self.is_name(&meanings[*index], MatchRank::Values));
         let winner = columns.min_by_key(|index| (rank(*index), *index)).unwrap_or(index);
         if winner != index {
             return ColumnTarget::LeftOut(LeftOut::OtherColumn("the name".to_owned(), winner));
@@ -186,13 +257,14 @@ impl HeaderMapper<'_> {
         let (first, last) =
             (self.name_column(system::FIRST_NAME, meanings), self.name_column(system::LAST_NAME, meanings));
         let part = match (&meanings[index], first, last) {
-            (HeaderMeaning::Name, Some(_), None) => Some(system::LAST_NAME),
-            (HeaderMeaning::Name, None, Some(_)) => Some(system::FIRST_NAME),
+            (HeaderMeaning::Name(_), Some(_), None) => Some(system::LAST_NAME),
+            (HeaderMeaning::Name(_), None, Some(_)) => Some(system::FIRST_NAME),
             _ => None,
         };
-        match part.and_then(|part| self.registry.by_id(part)) {
-            Some(field) => ColumnTarget::Field(Arc::clone(field), CellRules::default()),
-            None => ColumnTarget::FullName,
+        match (part.and_then(|part| self.registry.by_id(part)), &meanings[index]) {
+            (Some(field), _) => ColumnTarget::Field(Arc::clone(field), CellRules::default()),
+            (None, HeaderMeaning::FullName(_, order)) => ColumnTarget::FullName(*order),
+            (None, _) => ColumnTarget::FullName(NameOrder::FirstNameFirst),
         }
     }
 

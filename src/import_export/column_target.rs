@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cell_values::CellRules;
+use super::full_name::NameOrder;
 use crate::fields::Field;
 
 /// The target of a column.
@@ -13,7 +14,7 @@ pub(super) enum ColumnTarget {
     /// A field that does not exist yet. Its cells are only validated.
     NewField(Box<Field>, CellRules),
     /// The first and the last name, in rows in which these are empty otherwise.
-    FullName,
+    FullName(NameOrder),
     /// None: the cells are ignored.
     LeftOut(LeftOut),
 }
@@ -35,8 +36,12 @@ pub(super) enum LeftOut {
     Unsupported(String),
     /// The field takes its values from the column with this index.
     OtherColumn(String, usize),
-    /// The values are no email addresses, as the field needs.
-    NoEmails,
+    /// The values have another form than those of the field with this name.
+    OtherForm(String),
+    /// The values are forms of address or roles of users.
+    NoJobTitles,
+    /// Rows with different contacts have the same value, so it identifies none of them.
+    SharedIds,
     /// The column has no values, so no field is created for it.
     Empty,
 }
@@ -56,4 +61,8 @@ pub(super) enum MatchRank {
     Alias,
     /// By a name that often means something else.
     WeakAlias,
+    /// By a name with other words, such as `Your job title`.
+    ReducedAlias,
+    /// By its values.
+    Values,
 }

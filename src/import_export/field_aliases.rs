@@ -2,20 +2,22 @@
 //! languages.
 //!
 //! The table is `field_aliases.csv`. A *weak* alias has several meanings: it counts only if no other column names the
-//! field.
+//! field. A header that is not in the table is reduced to the words that name a field ([`HeaderWords`]).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::column_target::MatchRank;
+use super::full_name::NameOrder;
 use super::header_name::comparable_name;
+use super::header_words::HeaderWords;
 use crate::fields::system;
 
-/// What a header that is in the table stands for.
+/// What a header stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FieldAlias {
     pub(super) meaning: AliasMeaning,
-    /// Whether the header often means something else.
-    pub(super) is_weak: bool,
+    pub(super) rank: MatchRank,
 }
 
 /// The meaning of an alias.
@@ -24,57 +26,67 @@ pub(super) enum AliasMeaning {
     /// The field with this internal name.
     Field(&'static str),
     /// The complete name of a person.
-    FullName,
+    FullName(NameOrder),
     /// The complete name, or the part of it that has no other column: `Name` beside `Vorname` is the last name.
     Name,
 }
 
 const TABLE: &str = include_str!("field_aliases.csv");
 
-static ALIASES: LazyLock<HashMap<String, FieldAlias>> = LazyLock::new(|| {
-    let rows = TABLE.lines().skip(1).filter_map(|line| {
+/// The aliases, by their comparable form.
+static ALIASES: LazyLock<HashMap<String, FieldAlias>> =
+    LazyLock::new(|| rows().map(|(header, alias)| (comparable_name(header), alias)).collect());
+
+/// The aliases and the names of fields, by their essential words. Those with several meanings are not in it.
+static ESSENTIAL: LazyLock<HashMap<String, FieldAlias>> = LazyLock::new(|| {
+    let mut found: HashMap<String, Option<FieldAlias>> = HashMap::new();
+    for (header, alias) in rows().chain(field_names()) {
+        // Other numbers and persons of an account are no ids and no owners of its contacts.
+        if matches!(alias.meaning, AliasMeaning::Field("external_id" | "contact_owner")) {
+            continue;
+        }
+        let entry = found.entry(HeaderWords::new(header).essential()).or_insert(Some(alias));
+        if entry.is_some_and(|other| other.meaning != alias.meaning) {
+            *entry = None;
+        }
+    }
+    found.remove("");
+    found.into_iter().filter_map(|(words, alias)| Some((words, alias?))).collect()
+});
+
+/// Returns the rows of the table.
+fn rows() -> impl Iterator<Item = (&'static str, FieldAlias)> {
+    TABLE.lines().skip(1).filter_map(|line| {
         let (target, header) = line.split_once(',')?;
-        let (target, is_weak) = target.strip_suffix('?').map_or((target, false), |target| (target, true));
+        let (target, rank) =
+            target.strip_suffix('?').map_or((target, MatchRank::Alias), |target| (target, MatchRank::WeakAlias));
         let meaning = match target {
-            "full_name" => AliasMeaning::FullName,
+            "full_name" => AliasMeaning::FullName(NameOrder::FirstNameFirst),
             "name" => AliasMeaning::Name,
             field => AliasMeaning::Field(field),
         };
-        Some((comparable_name(header), FieldAlias { meaning, is_weak }))
-    });
-    rows.collect()
-});
+        Some((header, FieldAlias { meaning, rank }))
+    })
+}
 
-/// The beginnings of headers that only say whose value it is, such as `Person - Name` and `billing_phone`, in lower case and with the
-/// characters that end them.
-const PREFIXES: [(&str, &str); 8] = [
-    ("person", "-:."),
-    ("contact", "-:."),
-    ("kontakt", "-:."),
-    ("lead", "-:."),
-    ("customer", "-:."),
-    ("billing", "-:._ "),
-    ("default address", " "),
-    ("primary contact", "-:. "),
-];
+/// Returns the internal names of the fields that can be written.
+fn field_names() -> impl Iterator<Item = (&'static str, FieldAlias)> {
+    let writable = system::stored().iter().filter(|field| field.writable);
+    writable.map(|field| {
+        let name = field.internal_name.as_str();
+        (name, FieldAlias { meaning: AliasMeaning::Field(name), rank: MatchRank::Alias })
+    })
+}
 
-/// The ends of headers that forms add.
-const SUFFIXES: [&str; 3] = ["(required)", "(optional)", "*"];
-
-/// Returns what a header stands for, if it is in the table, with or without a prefix such as `Person - ` or a suffix such as
-/// `(required)`.
+/// Returns what a header stands for, if it is in the table, as it is or reduced to its essential words.
 pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
     find_in_table(header).or_else(|| {
-        let lower = header.trim().to_lowercase();
-        if let Some(rest) = SUFFIXES.iter().find_map(|suffix| lower.strip_suffix(suffix)) {
-            return find_name(rest);
-        }
-        PREFIXES.iter().find_map(|(prefix, ends)| {
-            let rest = lower.strip_prefix(prefix)?;
-            let is_prefix =
-                rest.trim_start().starts_with(|c| ends.contains(c)) || (ends.contains(' ') && rest.starts_with(' '));
-            is_prefix.then(|| find_name(rest))?
-        })
+        let words = HeaderWords::new(header);
+        let found = find_pair(&words)
+            .or_else(|| find_without_brackets(header))
+            .or_else(|| find_alternatives(header))
+            .or_else(|| find_essential(&words))?;
+        Some(FieldAlias { rank: MatchRank::ReducedAlias, ..found })
     })
 }
 
@@ -82,15 +94,75 @@ fn find_in_table(header: &str) -> Option<FieldAlias> {
     ALIASES.get(&comparable_name(header)).copied()
 }
 
-/// Returns what the rest of a header stands for: an alias, or the internal name of a field.
-fn find_name(rest: &str) -> Option<FieldAlias> {
-    find_in_table(rest).or_else(|| {
-        let comparable = comparable_name(rest);
-        let field = system::stored()
-            .iter()
-            .find(|field| field.writable && comparable_name(&field.internal_name) == comparable)?;
-        Some(FieldAlias { meaning: AliasMeaning::Field(field.internal_name.as_str()), is_weak: false })
-    })
+/// Returns the meaning of a header of two names, such as `Nachname, Vorname`.
+fn find_pair(words: &HeaderWords) -> Option<FieldAlias> {
+    let part = |text: &str| {
+        let found = ALIASES.get(text).or_else(|| ESSENTIAL.get(text))?;
+        match found.meaning {
+            AliasMeaning::Name => Some("name"),
+            AliasMeaning::Field(field @ ("first_name" | "last_name")) => Some(field),
+            _ => None,
+        }
+    };
+    let order = words.pairs().find_map(|(before, after)| match (part(&before)?, part(&after)?) {
+        ("first_name", "last_name" | "name") | ("name", "last_name") => Some(NameOrder::FirstNameFirst),
+        ("last_name", "first_name" | "name") | ("name", "first_name") => Some(NameOrder::LastNameFirst),
+        _ => None,
+    })?;
+    Some(FieldAlias { meaning: AliasMeaning::FullName(order), rank: MatchRank::ReducedAlias })
+}
+
+/// Returns the meaning of a header without the text in brackets, which explains it.
+fn find_without_brackets(header: &str) -> Option<FieldAlias> {
+    let (before, rest) = header.split_once(['(', '['])?;
+    let (inner, after) = rest.split_once([')', ']']).unwrap_or((rest, ""));
+    // `Phone (fax)` and `Email (status)` are another thing.
+    if HeaderWords::new(inner).as_slice().iter().any(|word| OTHER_THINGS.contains(&&**word)) {
+        return None;
+    }
+    let outer = find_alias(&format!("{before} {after}"))?;
+    match find_in_table(inner) {
+        Some(inner) if inner.meaning == AliasMeaning::Field("mobile_phone") && is_phone(outer) => Some(inner),
+        Some(inner) if inner.meaning != outer.meaning => None,
+        _ => Some(outer),
+    }
+}
+
+/// Words in brackets that make a header mean something else.
+const OTHER_THINGS: [&str; 12] =
+    ["fax", "telefax", "type", "typ", "status", "label", "code", "date", "datum", "count", "id", "verified"];
+
+/// Returns the meaning of a header of several names of one field, such as `Company / Organization`.
+fn find_alternatives(header: &str) -> Option<FieldAlias> {
+    let parts: Option<Vec<_>> =
+        header.contains(['/', '|']).then(|| header.split(['/', '|']).map(find_alias).collect())?;
+    let parts = parts?;
+    let first = *parts.first()?;
+    let is_phones = parts.iter().all(|part| is_phone(*part));
+    let phone = FieldAlias { meaning: AliasMeaning::Field("phone"), rank: MatchRank::ReducedAlias };
+    match parts.iter().all(|part| part.meaning == first.meaning) {
+        true => Some(first),
+        false => is_phones.then_some(phone),
+    }
+}
+
+fn is_phone(alias: FieldAlias) -> bool {
+    matches!(alias.meaning, AliasMeaning::Field("phone" | "mobile_phone"))
+}
+
+/// Returns the meaning of the essential words of a header.
+fn find_essential(words: &HeaderWords) -> Option<FieldAlias> {
+    let find = |text: &str| ESSENTIAL.get(text).or_else(|| ALIASES.get(text)).copied();
+    let as_field = |alias: &FieldAlias| matches!(alias.meaning, AliasMeaning::Field(_));
+    let found = find(&words.essential())
+        .or_else(|| ALIASES.get(&words.all_singular()).copied().filter(as_field))
+        .or_else(|| find(&words.essential_singular()).filter(as_field))?;
+    let name = match found.meaning {
+        AliasMeaning::Field("external_id" | "contact_owner") => return None,
+        AliasMeaning::Field(name) => name,
+        AliasMeaning::FullName(_) | AliasMeaning::Name => "name",
+    };
+    words.allow(name).then_some(found)
 }
 
 #[cfg(test)]
@@ -98,6 +170,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    const FULL_NAME: AliasMeaning = AliasMeaning::FullName(NameOrder::FirstNameFirst);
+    const LAST_NAME_FIRST: AliasMeaning = AliasMeaning::FullName(NameOrder::LastNameFirst);
+
+    fn meaning(header: &str) -> Option<AliasMeaning> {
+        find_alias(header).map(|alias| alias.meaning)
+    }
 
     #[test]
     fn every_alias_names_a_writable_field_and_no_alias_has_two_meanings() {
@@ -117,26 +196,99 @@ mod tests {
 
     #[test]
     fn aliases_are_found_by_their_comparable_form() {
-        let find = |header: &str| find_alias(header).map(|alias| (alias.meaning, alias.is_weak));
-        assert_eq!(find("E-mail 1 - Value"), Some((AliasMeaning::Field("email"), false)));
-        assert_eq!(find("Téléphone mobile"), Some((AliasMeaning::Field("mobile_phone"), false)));
-        assert_eq!(find("Title"), Some((AliasMeaning::Field("job_title"), true)));
-        assert_eq!(find("Nom"), Some((AliasMeaning::Name, false)));
+        let find = |header: &str| find_alias(header).map(|alias| (alias.meaning, alias.rank));
+        assert_eq!(find("E-mail 1 - Value"), Some((AliasMeaning::Field("email"), MatchRank::Alias)));
+        assert_eq!(find("Téléphone mobile"), Some((AliasMeaning::Field("mobile_phone"), MatchRank::Alias)));
+        assert_eq!(find("Title"), Some((AliasMeaning::Field("job_title"), MatchRank::WeakAlias)));
+        assert_eq!(find("Nom"), Some((AliasMeaning::Name, MatchRank::Alias)));
+        assert_eq!(find("Your job title"), Some((AliasMeaning::Field("job_title"), MatchRank::ReducedAlias)));
         assert_eq!(find("Colour"), None);
+    }
+
+    #[test]
+    fn other_words_of_a_header_do_not_matter() {
         for (header, name) in [
             ("Person - Email - Work", "email"),
+            ("Persona - Correo electrónico - Trabajo", "email"),
             ("Contact: Phone", "phone"),
             ("billing_first_name", "first_name"),
             ("Billing Company", "company_name"),
+            ("default_billing_address_company", "company_name"),
             ("Default Address Phone", "phone"),
             ("Lead - Job title", "job_title"),
             ("Email Address (required)", "email"),
             ("First name *", "first_name"),
             ("E-postadress", "email"),
             ("Фамилия", "last_name"),
+            ("Telefoon op werk", "phone"),
+            ("Rufnummer (geschäftlich)", "phone"),
+            ("Mobiltelefon (geschäftlich)", "mobile_phone"),
+            ("Phone (cell)", "mobile_phone"),
+            ("Tel. (Handy)", "mobile_phone"),
+            ("Telefon/Handy", "phone"),
+            ("Telefonnummer (für Rückfragen)", "phone"),
+            ("Primary Phone Number", "phone"),
+            ("Home Mobile", "mobile_phone"),
+            ("Número de teléfono móvil", "mobile_phone"),
+            ("Teléfono de contacto", "phone"),
+            ("Phone numbers", "phone"),
+            ("Companies", "company_name"),
+            ("Company1", "company_name"),
+            ("Firma / Organisation", "company_name"),
+            ("Entreprise / Organisme", "company_name"),
+            ("Current Employer", "company_name"),
+            ("What company do you work for?", "company_name"),
+            ("What's your email address, _____?", "email"),
+            ("Corporate website", "website"),
+            ("Name (company)", "company_name"),
+            ("your-phone", "phone"),
         ] {
-            assert_eq!(find(header), Some((AliasMeaning::Field(name), false)), "{header}");
+            assert_eq!(meaning(header), Some(AliasMeaning::Field(name)), "{header}");
         }
-        assert_eq!((find("Contact type"), find("Personal note"), find("Lead Source")), (None, None, None));
+        assert_eq!(meaning("What is your name?"), Some(AliasMeaning::Name));
+        assert_eq!(meaning("Parent/Guardian Name"), Some(AliasMeaning::Name));
+    }
+
+    #[test]
+    fn words_that_change_the_meaning_matter() {
+        for header in [
+            "Contact type",
+            "Personal note",
+            "Lead Source",
+            "Email opt-out",
+            "Email Status",
+            "E-mail 1 - Label",
+            "Phone (fax)",
+            "Home Fax",
+            "Assistant's Phone",
+            "Emergency Contact Phone",
+            "Last contact",
+            "First contact date",
+            "Account number",
+            "Organization number",
+            "Number of employees",
+            "Company contact",
+            "Home",
+            "Work address",
+            "Student name",
+        ] {
+            assert_eq!(meaning(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn headers_with_both_names_say_their_order() {
+        for (header, expected) in [
+            ("Vorname Nachname", FULL_NAME),
+            ("Nombre y apellidos", FULL_NAME),
+            ("First and last name", FULL_NAME),
+            ("Imię i nazwisko", FULL_NAME),
+            ("NOM Prénom", LAST_NAME_FIRST),
+            ("Name/Vorname (natürl. Person)", LAST_NAME_FIRST),
+            ("Cognome e Nome", LAST_NAME_FIRST),
+            ("Surname, First name", LAST_NAME_FIRST),
+        ] {
+            assert_eq!(meaning(header), Some(expected), "{header}");
+        }
     }
 }

@@ -8,8 +8,21 @@ const PARTICLES: [&str; 26] = [
 /// Words after the last name.
 const SUFFIXES: [&str; 9] = ["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba"];
 
+/// Forms of address and degrees before the name, without dots.
+const FORMS_OF_ADDRESS: [&str; 22] = [
+    "herr", "herrn", "frau", "hr", "mr", "mrs", "ms", "miss", "mx", "mme", "mlle", "monsieur", "madame", "dr", "prof",
+    "sra", "srta", "señor", "señora", "dott", "dipl-ing", "ing",
+];
+
 /// Legal forms, which end the names of companies.
-const LEGAL_FORMS: [&str; 22] = [
+const LEGAL_FORMS: [&str; 29] = [
+    "pvt",
+    "sl",
+    "sas",
+    "ab",
+    "oy",
+    "aps",
+    "eg",
     "inc",
     "llc",
     "llp",
@@ -34,37 +47,70 @@ const LEGAL_FORMS: [&str; 22] = [
     "nv",
 ];
 
-/// Returns whether a name is that of a company, because it ends with a legal form.
+/// The order of the names in a complete name without a comma.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NameOrder {
+    /// `Ada Lovelace`
+    FirstNameFirst,
+    /// `Lovelace Ada`
+    LastNameFirst,
+}
+
+/// Returns whether a name is that of a company, because it ends with a legal form, apart from a place in brackets.
 pub(super) fn is_company(text: &str) -> bool {
+    let text = text.split_once('(').filter(|_| text.trim_end().ends_with(')')).map_or(text, |(name, _)| name);
     let mut words = text.split_whitespace();
     let last = words.next_back().map(plain_word).unwrap_or_default();
     words.next().is_some() && LEGAL_FORMS.contains(&&*last)
 }
 
 /// Returns the first and the last name. A single word is a first name. Returns `None` if the text is not a name.
-pub(super) fn split_name(text: &str) -> Option<(&str, Option<&str>)> {
-    let text = text.trim();
+pub(super) fn split_name(text: &str, order: NameOrder) -> Option<(&str, Option<&str>)> {
+    let text = without_form_of_address(text.trim());
     if text.is_empty() || text.contains('@') {
         return None;
     }
     if let Some((last, first)) = text.split_once(',') {
-        let (last, first) = (last.trim(), first.trim());
+        let (last, first) = (last.trim(), without_form_of_address(first.trim()));
         return match (first.is_empty() || is_suffix(first), last.is_empty()) {
             (false, false) => Some((first, Some(last))),
             (false, true) => Some((first, None)),
             (true, _) => split_words(text),
         };
     }
-    split_words(text)
+    match order {
+        NameOrder::FirstNameFirst => split_words(text),
+        NameOrder::LastNameFirst => split_after_last_name(text),
+    }
 }
 
+/// Returns a name without `Herr`, `Dr.` and the like before it.
+fn without_form_of_address(text: &str) -> &str {
+    let mut name = text;
+    while let Some((first, rest)) = name.split_once(char::is_whitespace)
+        && FORMS_OF_ADDRESS.contains(&first.trim_end_matches('.').to_lowercase().as_str())
+    {
+        name = rest.trim_start();
+    }
+    name
+}
+
+/// Returns the index of the first byte of each word.
+fn word_starts(text: &str) -> Vec<usize> {
+    let is_start = |(index, c): &(usize, char)| {
+        !c.is_whitespace() && (*index == 0 || text[..*index].ends_with(char::is_whitespace))
+    };
+    text.char_indices().filter(is_start).map(|(index, _)| index).collect()
+}
+
+fn word_at(text: &str, start: usize) -> &str {
+    text[start..].split_whitespace().next().unwrap_or_default()
+}
+
+/// Splits a name before its last name.
 fn split_words(text: &str) -> Option<(&str, Option<&str>)> {
-    let starts: Vec<_> = text
-        .char_indices()
-        .filter(|(index, c)| !c.is_whitespace() && (*index == 0 || text[..*index].ends_with(char::is_whitespace)))
-        .map(|(index, _)| index)
-        .collect();
-    let word = |number: usize| text[starts[number]..].split_whitespace().next().unwrap_or_default();
+    let starts = word_starts(text);
+    let word = |number: usize| word_at(text, starts[number]);
     let mut last = starts.len().checked_sub(1)?;
     while last > 1 && is_suffix(word(last)) {
         last -= 1;
@@ -75,6 +121,22 @@ fn split_words(text: &str) -> Option<(&str, Option<&str>)> {
     match last {
         0 => Some((text, None)),
         last => Some((text[..starts[last]].trim_end(), Some(&text[starts[last]..]))),
+    }
+}
+
+/// Splits a name that begins with the last name: its words in capitals, as in `DE LA VEGA Juan`, or one word, with the
+/// particles before it.
+fn split_after_last_name(text: &str) -> Option<(&str, Option<&str>)> {
+    let starts = word_starts(text);
+    let word = |start: &usize| word_at(text, *start);
+    let is_capital =
+        |word: &str| word.chars().filter(|c| c.is_alphabetic()).count() > 1 && !word.contains(char::is_lowercase);
+    let capitals = starts.iter().take_while(|start| is_capital(word(start))).count();
+    let particles = starts.iter().take_while(|start| PARTICLES.contains(&&*word(start).to_lowercase())).count();
+    let length = if (1..starts.len()).contains(&capitals) { capitals } else { particles + 1 };
+    match starts.get(length) {
+        None => Some((text, None)),
+        Some(first) => Some((&text[*first..], Some(text[..*first].trim_end()))),
     }
 }
 
@@ -105,10 +167,38 @@ mod tests {
             (" 山田 太郎 ", "山田", Some("太郎")),
             ("van Gogh", "van", Some("Gogh")),
         ] {
-            assert_eq!(split_name(text), Some((first, last)), "{text}");
+            assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((first, last)), "{text}");
         }
-        assert_eq!(split_name("ada@b.cd"), None);
-        assert_eq!(split_name("  "), None);
+        assert_eq!(split_name("ada@b.cd", NameOrder::FirstNameFirst), None);
+        assert_eq!(split_name("  ", NameOrder::FirstNameFirst), None);
+    }
+
+    #[test]
+    fn last_name_comes_first_if_the_header_says_so() {
+        for (text, first, last) in [
+            ("Lovelace Ada", "Ada", Some("Lovelace")),
+            ("LOVELACE Ada Augusta", "Ada Augusta", Some("LOVELACE")),
+            ("DE LA VEGA Juan", "Juan", Some("DE LA VEGA")),
+            ("van Gogh Vincent", "Vincent", Some("van Gogh")),
+            ("Lovelace, Ada", "Ada", Some("Lovelace")),
+            ("LOVELACE ADA", "ADA", Some("LOVELACE")),
+            ("Ada", "Ada", None),
+        ] {
+            assert_eq!(split_name(text, NameOrder::LastNameFirst), Some((first, last)), "{text}");
+        }
+    }
+
+    #[test]
+    fn forms_of_address_are_no_names() {
+        for (text, first, last) in [
+            ("Herr Jürgen Müller", "Jürgen", Some("Müller")),
+            ("Prof. Dr. Ada Lovelace", "Ada", Some("Lovelace")),
+            ("Lovelace, Dr. Ada", "Ada", Some("Lovelace")),
+            ("Dr.", "Dr.", None),
+            ("Don Draper", "Don", Some("Draper")),
+        ] {
+            assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((first, last)), "{text}");
+        }
     }
 
     #[test]
@@ -118,6 +208,7 @@ mod tests {
             ("Acme, Inc.", true),
             ("Schmidt GmbH & Co. KG", true),
             ("Turnverein e.V.", true),
+            ("MAHINDRA & MAHINDRA LIMITED ( Punjab )", true),
             ("Ada Lovelace", false),
             ("AG", false),
             ("", false),

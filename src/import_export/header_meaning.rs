@@ -6,10 +6,13 @@ use uuid::Uuid;
 
 use super::column_target::{LeftOut, MatchRank};
 use super::field_aliases::{AliasMeaning, find_alias};
+use super::full_name::NameOrder;
 use super::header_name::comparable_name;
+use super::header_row::is_address;
+use super::header_words::HeaderWords;
 use super::mapping_options::MappingOptions;
 use super::table_sample::TableSample;
-use crate::fields::{Field, Kind, Registry, system};
+use crate::fields::{Field, FieldId, Kind, Registry, system};
 
 /// The last two headers of a report of refused rows.
 pub const REPORT_HEADERS: [&str; 2] = ["reason", "line"];
@@ -86,9 +89,9 @@ pub(super) enum HeaderMeaning {
     /// A field, if no other column names it in a better way.
     Field(Arc<Field>, MatchRank),
     /// The complete name.
-    FullName(MatchRank),
+    FullName(MatchRank, NameOrder),
     /// The complete name, or the part of it that has no other column.
-    Name,
+    Name(MatchRank),
     /// A custom field to create. The name is set if the user has chosen it.
     NewField(Option<String>),
     /// Nothing.
@@ -118,8 +121,8 @@ pub(super) fn find_meaning(
     sample: &TableSample,
     registry: &Registry,
 ) -> HeaderMeaning {
-    let name = header[index].trim();
-    if let Some(map) = options.maps.iter().find(|map| map.is_for(index, name)) {
+    let name = without_group(header[index].trim(), header);
+    if let Some(map) = options.maps.iter().find(|map| map.is_for(index, header[index].trim())) {
         return chosen_meaning(name, &map.choice, options, registry);
     }
     if is_report(header) && index + 2 >= header.len() {
@@ -141,6 +144,14 @@ pub(super) fn find_meaning(
     }
 }
 
+/// Returns a header such as `Phones / Primary Phone` without the group, if another column is in the same group.
+fn without_group<'a>(name: &'a str, header: &[String]) -> &'a str {
+    let Some((group, rest)) = name.split_once(" / ") else { return name };
+    let is_member = |other: &String| other.trim().split_once(" / ").is_some_and(|(other, _)| other == group);
+    let members = header.iter().filter(|other| is_member(other)).count();
+    if members > 1 { rest } else { name }
+}
+
 /// Returns the meaning that the user has chosen. An empty name leaves the column out.
 fn chosen_meaning(header: &str, name: &str, options: &MappingOptions, registry: &Registry) -> HeaderMeaning {
     let invalid = |reason: &str| HeaderMeaning::Invalid(format!("--map \"{header}={name}\": {reason}"));
@@ -151,7 +162,7 @@ fn chosen_meaning(header: &str, name: &str, options: &MappingOptions, registry: 
         Some(field) if field.writable => HeaderMeaning::Field(Arc::clone(field), MatchRank::Chosen),
         Some(_) => invalid(&format!("{name} is read-only and cannot be imported")),
         None if system::is_system_owned(name) => invalid(&format!("{name} is read-only and cannot be imported")),
-        None if name == FULL_NAME => HeaderMeaning::FullName(MatchRank::Chosen),
+        None if name == FULL_NAME => HeaderMeaning::FullName(MatchRank::Chosen, NameOrder::FirstNameFirst),
         None => match registry.unsupported_message(name) {
             Some(message) => invalid(&format!("the field {message}")),
             None if options.create_fields => HeaderMeaning::NewField(Some(name.to_owned())),
@@ -178,22 +189,93 @@ fn find_by_alias(
     sample: &TableSample,
     registry: &Registry,
 ) -> HeaderMeaning {
-    let unknown = || match (options.create_fields, sample.has_values(index)) {
+    let Some(alias) = find_alias(header) else {
+        let by_values = find_by_values(index, header, sample).and_then(|(id, rank)| Some((registry.by_id(id)?, rank)));
+        return match by_values {
+            Some((field, rank)) => HeaderMeaning::Field(Arc::clone(field), rank),
+            None => unknown_meaning(index, options, sample),
+        };
+    };
+    match alias.meaning {
+        AliasMeaning::FullName(order) => HeaderMeaning::FullName(alias.rank, order),
+        AliasMeaning::Name => HeaderMeaning::Name(alias.rank),
+        AliasMeaning::Field(name) => match registry.get(name).filter(|field| field.system) {
+            Some(field) if field.id == system::JOB_TITLE && !has_job_titles(header, index, sample) => {
+                match unknown_meaning(index, options, sample) {
+                    HeaderMeaning::LeftOut(LeftOut::Unknown) => HeaderMeaning::LeftOut(LeftOut::NoJobTitles),
+                    new_field => new_field,
+                }
+            }
+            Some(field) => check_owner(field, alias.rank, index, sample),
+            None => unknown_meaning(index, options, sample),
+        },
+    }
+}
+
+/// Returns the meaning of a header that names no field.
+pub(super) fn unknown_meaning(index: usize, options: &MappingOptions, sample: &TableSample) -> HeaderMeaning {
+    match (options.create_fields, sample.has_values(index)) {
         (true, true) => HeaderMeaning::NewField(None),
         (true, false) => HeaderMeaning::LeftOut(LeftOut::Empty),
         (false, _) => HeaderMeaning::LeftOut(LeftOut::Unknown),
-    };
-    let Some(alias) = find_alias(header) else { return unknown() };
-    let rank = if alias.is_weak { MatchRank::WeakAlias } else { MatchRank::Alias };
-    match alias.meaning {
-        AliasMeaning::FullName => HeaderMeaning::FullName(rank),
-        AliasMeaning::Name => HeaderMeaning::Name,
-        AliasMeaning::Field(name) => match registry.get(name).filter(|field| field.system) {
-            Some(field) if field.id == system::JOB_TITLE && !has_job_titles(index, sample) => unknown(),
-            Some(field) => check_owner(field, rank, index, sample),
-            None => unknown(),
-        },
     }
+}
+
+/// Returns the field that the values of a column belong to, if its header names none: email addresses, phone numbers
+/// below a header such as `Work`, and the ids below a header such as `HubSpot Contact ID`.
+fn find_by_values(index: usize, header: &str, sample: &TableSample) -> Option<(FieldId, MatchRank)> {
+    let words = HeaderWords::new(header);
+    let (count, different) = sample.count_values(index);
+    let is_nearly_all = |number: usize| count > 0 && number * 10 >= count * 9;
+    let are_nearly_all =
+        |is_match: &dyn Fn(&str) -> bool| is_nearly_all(sample.values(index).filter(|value| is_match(value)).count());
+    // Many contacts have the email of one manager.
+    let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
+    if is_own && is_nearly_all(different) && are_nearly_all(&is_address) {
+        Some((system::EMAIL, MatchRank::Values))
+    } else if words.is_qualifier() && are_nearly_all(&is_phone) {
+        Some((system::PHONE, MatchRank::Values))
+    } else if is_id_of_vendor(words.as_slice()) && different == count && count > 0 {
+        Some((system::EXTERNAL_ID, MatchRank::Values))
+    } else {
+        None
+    }
+}
+
+/// The beginnings of words for persons who are not the contact.
+const OTHER_PERSONS: [&str; 16] = [
+    "owner",
+    "manager",
+    "assist",
+    "assign",
+    "created",
+    "modified",
+    "updated",
+    "refer",
+    "supervisor",
+    "boss",
+    "spouse",
+    "emergency",
+    "sales",
+    "host",
+    "sender",
+    "reports",
+];
+
+/// Returns whether a value looks like a phone number and not like another number.
+fn is_phone(value: &str) -> bool {
+    let digits = value.chars().filter(char::is_ascii_digit).count();
+    let has_form = value.starts_with(['+', '0', '(']) || value.contains([' ', '-', '/']);
+    (6..=15).contains(&digits) && has_form && value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c))
+}
+
+/// Returns whether a header is the name of another program before `contact id`, `customer id` or the like.
+fn is_id_of_vendor(words: &[String]) -> bool {
+    const OTHER_CONTACTS: [&str; 6] = ["parent", "primary", "account", "company", "related", "reports"];
+    let [vendor, kind, id] = words else { return false };
+    id == "id"
+        && ["contact", "customer", "person", "lead", "profile", "prospect"].contains(&&**kind)
+        && !OTHER_CONTACTS.contains(&&**vendor)
 }
 
 /// Returns whether a column has the ids of another system. Ids of contacts are UUIDs, and short ids are numbers of a table that
@@ -215,18 +297,20 @@ fn external_id(registry: &Registry) -> HeaderMeaning {
 fn check_owner(field: &Arc<Field>, rank: MatchRank, index: usize, sample: &TableSample) -> HeaderMeaning {
     let has_email = || sample.values(index).any(|value| value.contains('@'));
     if field.kind == Kind::User && field.system && sample.has_values(index) && !has_email() {
-        return HeaderMeaning::LeftOut(LeftOut::NoEmails);
+        return HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone()));
     }
     HeaderMeaning::Field(Arc::clone(field), rank)
 }
 
-/// Returns whether a column can have job titles: its values are neither mostly forms of address nor all roles of users.
-fn has_job_titles(index: usize, sample: &TableSample) -> bool {
+/// Returns whether a column can have job titles: its values are not mostly forms of address and, if the header speaks of
+/// roles, not all roles of users.
+fn has_job_titles(header: &str, index: usize, sample: &TableSample) -> bool {
+    let may_be_role = comparable_name(header).contains("rol");
     let (mut values, mut forms, mut roles) = (0_usize, 0_usize, 0_usize);
     for value in sample.values(index).map(comparable_name) {
         values += 1;
         forms += usize::from(FORMS_OF_ADDRESS.contains(&&*value));
-        roles += usize::from(ROLES_OF_USERS.contains(&&*value));
+        roles += usize::from(may_be_role && ROLES_OF_USERS.contains(&&*value));
     }
     values == 0 || (forms * 2 <= values && roles < values)
 }

@@ -6,7 +6,7 @@
 //! | step of an import | files |
 //! |---|---|
 //! | Recognize the file | `file_format`, `text_encoding`, `charset`, `text_layout`, `header_row`, `vcard` |
-//! | Find the meaning of its headers | `header_name`, `field_aliases`, `header_meaning` |
+//! | Find the meaning of its headers | `header_name`, `header_words`, `field_aliases`, `header_meaning` |
 //! | Map its columns to fields | `table_sample`, `column_mapping`, `match_fields`, `new_fields`, `column_description` |
 //! | Convert its rows | `row_parser`, `cell_values`, `full_name`, `row_hash`, `refused_row` |
 
@@ -22,6 +22,7 @@ mod full_name;
 mod header_meaning;
 mod header_name;
 mod header_row;
+mod header_words;
 mod mapping_options;
 mod match_fields;
 mod new_fields;

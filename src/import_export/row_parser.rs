@@ -3,7 +3,7 @@
 use super::cell_values::{self, CellRules, ParsedCell};
 use super::column_mapping::ColumnMapping;
 use super::column_target::ColumnTarget;
-use super::full_name::{is_company, split_name};
+use super::full_name::{NameOrder, is_company, split_name};
 use super::mapping_options::{AllowedWrites, OnBadCell, WithoutKey};
 use super::parsed_row::{ParsedRow, RowAction};
 use super::refused_row::RefusedRow;
@@ -106,7 +106,7 @@ fn new_contact(changes: Vec<(FieldId, Option<Value>)>) -> Result<ContactPatch, R
 #[derive(Default)]
 struct RowBuilder<'a> {
     changes: Vec<(FieldId, Option<Value>)>,
-    full_name: Option<&'a str>,
+    full_name: Option<(&'a str, NameOrder)>,
     issues: Vec<Issue>,
     has_bad_key: bool,
     other_values: Vec<String>,
@@ -116,7 +116,7 @@ impl<'a> RowBuilder<'a> {
     fn add_cell(&mut self, target: &ColumnTarget, cell: &'a str, is_key: bool) {
         match target {
             ColumnTarget::LeftOut(_) => {}
-            ColumnTarget::FullName => self.full_name = Some(cell),
+            ColumnTarget::FullName(order) => self.full_name = Some((cell, *order)),
             ColumnTarget::NewField(field, rules) => {
                 self.parse_cell(field, cell, *rules, is_key);
             }
@@ -154,7 +154,8 @@ impl<'a> RowBuilder<'a> {
         };
         let (first, last) = (text_of(system::FIRST_NAME), text_of(system::LAST_NAME));
         let company = text_of(system::COMPANY_NAME);
-        let Some(name) = self.full_name.map(str::trim).filter(|_| last.is_none()) else { return };
+        let Some((name, order)) = self.full_name.filter(|_| last.is_none()) else { return };
+        let name = cell_values::trim(name);
         // Odoo writes the company before the name.
         let name = company.and_then(|company| name.strip_prefix(company)?.strip_prefix(", ")).unwrap_or(name);
         if is_company(name) {
@@ -162,7 +163,7 @@ impl<'a> RowBuilder<'a> {
             let new_company = company.is_none().then_some(name);
             return self.add_texts([(system::LAST_NAME, Some(name)), (system::COMPANY_NAME, new_company)]);
         }
-        let Some((new_first, new_last)) = split_name(name) else { return };
+        let Some((new_first, new_last)) = split_name(name, order) else { return };
         let (new_first, new_last) = match first {
             None => (Some(new_first), new_last),
             // The rest of the complete name is the last name.

@@ -1,5 +1,7 @@
 //! The first rows of a table, by column. They show what the columns contain before anything is written.
 
+use std::collections::{HashMap, HashSet};
+
 use super::cell_values::{
     DateEvidence, DateRule, DecimalSign, detect_order, is_unset, is_yes_or_no, parse_date, parse_number,
 };
@@ -12,7 +14,8 @@ const SHOWN_VALUES: usize = 3;
 /// The values of the first rows of a table.
 #[derive(Debug, Default)]
 pub struct TableSample {
-    columns: Vec<Vec<String>>,
+    /// The values of each column that are not blank, with their rows.
+    columns: Vec<Vec<(usize, String)>>,
     /// The number of rows.
     pub rows: usize,
     /// Whether these are all rows of the table.
@@ -32,19 +35,36 @@ impl TableSample {
         for (column, cell) in self.columns.iter_mut().zip(cells) {
             let text = cell.trim();
             if !text.is_empty() {
-                column.push(text.to_owned());
+                column.push((self.rows, text.to_owned()));
             }
         }
     }
 
     /// Returns the values of a column that are not blank.
     pub(super) fn values(&self, column: usize) -> impl Iterator<Item = &str> + Clone {
-        self.columns.get(column).into_iter().flatten().map(String::as_str)
+        self.columns.get(column).into_iter().flatten().map(|(_, value)| value.as_str())
     }
 
     /// Returns whether a column has a value.
     pub(super) fn has_values(&self, column: usize) -> bool {
         self.values(column).next().is_some()
+    }
+
+    /// Returns the number of values of a column, and how many of them are different, without case.
+    pub(super) fn count_values(&self, column: usize) -> (usize, usize) {
+        let different: HashSet<_> = self.values(column).map(str::to_lowercase).collect();
+        (self.values(column).count(), different.len())
+    }
+
+    /// Returns whether two rows have the same value in the column `ids`, but different values in another column.
+    pub(super) fn is_shared(&self, ids: usize, column: usize) -> bool {
+        let others: HashMap<usize, String> =
+            self.columns.get(column).into_iter().flatten().map(|(row, value)| (*row, value.to_lowercase())).collect();
+        let mut first = HashMap::new();
+        self.columns.get(ids).into_iter().flatten().any(|(row, id)| {
+            let Some(other) = others.get(row) else { return false };
+            first.insert(id, other).is_some_and(|known| known != other)
+        })
     }
 
     /// Returns the first different values of a column.
