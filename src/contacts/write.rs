@@ -77,6 +77,8 @@ pub struct Upsert {
     pub source_updated_at: Option<DateTime<Utc>>,
     /// What happens if only an archived contact has the key.
     pub on_archived: OnArchived,
+    /// Whether a new contact without an email and a name gets its company as last name, as in address books.
+    pub named_by_company: bool,
 }
 
 /// What an upsert does if no active contact has its key, but an archived contact does.
@@ -141,7 +143,7 @@ impl Upsert {
         }
     }
 
-    /// Creates an upsert, without preconditions and without a time, of the contact that `value`, a value of `property`, identifies. The
+    /// Creates an upsert, without preconditions, options and a time, of the contact that `value`, a value of `property`, identifies. The
     /// patch may contain the same field with an equal value.
     ///
     /// # Errors
@@ -164,6 +166,7 @@ impl Upsert {
             preconditions: Preconditions::default(),
             source_updated_at: None,
             on_archived: OnArchived::default(),
+            named_by_company: false,
         })
     }
 }

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, OnArchived, Preconditions, RejectedWrite,
-    SourceTimes, UniqueKey, UnitOfWork, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact,
+    ChangeKind, Collision, Contact, ContactPatch, ContactTarget, KeyChanges, OnArchived, PatchedValue, Preconditions,
+    RejectedWrite, SourceTimes, UniqueKey, UnitOfWork, Upsert, Write, WriteOutcome, WriteRejection, WrittenContact,
 };
-use crate::fields::Registry;
+use crate::fields::{Registry, system};
 
 /// The result of applying the rules of a write.
 type Applied = Result<WrittenContact, WriteRejection>;
@@ -129,7 +129,7 @@ impl UnitOfWork {
             }
             _ => preconditions.check_missing()?,
         }
-        let patch = patch.with_default(&upsert.property_value);
+        let patch = new_contact(upsert);
         if !patch.has_identity() {
             return Err(WriteRejection::Incomplete);
         }
@@ -243,6 +243,17 @@ impl UnitOfWork {
     ) -> WrittenContact {
         let contact = self.record_change(kind, Some(Arc::clone(&before)), next, actor);
         WrittenContact { changed_at: Some(contact.position), contact, ..WrittenContact::unchanged(before) }
+    }
+}
+
+/// Returns the content of a contact that an upsert creates.
+fn new_contact(upsert: &Upsert) -> ContactPatch {
+    let patch = upsert.patch.with_default(&upsert.property_value);
+    match patch.get(system::COMPANY_NAME) {
+        PatchedValue::Value(company) if upsert.named_by_company && !patch.has_identity() => {
+            patch.with_default(&(system::LAST_NAME, company.clone()))
+        }
+        _ => patch,
     }
 }
 

@@ -1,17 +1,21 @@
 //! Maps the columns of a file to fields. Every column has a target, or a reason why it is left out.
 
+mod column_choice;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use super::cell_values::{CellRules, DateEvidence, DateRule};
 use super::column_target::{ColumnTarget, LeftOut, MatchRank};
 use super::full_name::NameOrder;
-use super::header_meaning::{HeaderMeaning, find_meaning, unknown_meaning};
+use super::header_meaning::{HeaderMeaning, find_meaning};
 use super::header_name::comparable_name;
 use super::mapping_options::{AllowedWrites, MappingOptions, RowRules};
 use super::match_fields::find_match_columns;
 use super::new_fields::define_field;
 use super::table_sample::TableSample;
-use crate::fields::{Field, FieldId, Kind, MAX_CUSTOM_FIELDS, NewField, Registry, system};
+use crate::fields::{Field, Kind, MAX_CUSTOM_FIELDS, NewField, Registry, system};
 
 /// The reasons why a header cannot be mapped, one line for each problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +113,10 @@ impl HeaderMapper<'_> {
             }
         }
         for choice in &self.options.field_types {
+            if !self.options.create_fields {
+                let (column, kind) = (&choice.column, choice.choice.as_str());
+                self.problems.push(format!("--field-type \"{column}={kind}\": only with --create-fields"));
+            }
             if !has_column(&|index, header| choice.is_for(index, header)) {
                 let (column, kind) = (&choice.column, choice.choice.as_str());
                 self.problems.push(format!("--field-type \"{column}={kind}\": the file has no column \"{column}\""));
@@ -158,104 +166,25 @@ impl HeaderMapper<'_> {
         ColumnTarget::LeftOut(LeftOut::OtherColumn(name.clone(), winner))
     }
 
-    /// Leaves out columns that are mapped to a field by other words or by their values, if there is a better column for
-    /// it: they may have another meaning. Leaves out ids that do not identify a contact, and websites that are none.
-    fn check_doubtful(&self, meanings: &mut [HeaderMeaning]) {
-        let has_name = meanings.iter().any(|meaning| self.is_name(meaning, MatchRank::WeakAlias));
-        for index in 0..meanings.len() {
-            let replacement = match &meanings[index] {
-                HeaderMeaning::Field(field, rank) => {
-                    let is_best = self.best_column(field.id, meanings) == Some(index);
-                    let is_website = field.id == system::WEBSITE && *rank > MatchRank::ExactName;
-                    if *rank >= MatchRank::ReducedAlias && !is_best {
-                        Some(unknown_meaning(index, self.options, self.sample))
-                    } else if field.id == system::EXTERNAL_ID
-                        && *rank > MatchRank::Label
-                        && self.is_shared(index, meanings)
-                    {
-                        Some(HeaderMeaning::LeftOut(LeftOut::SharedIds))
-                    } else if is_website && self.sample.count_values(index).0 > 1 && !self.has_form(index, field.kind) {
-                        Some(HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone())))
-                    } else {
-                        None
-                    }
-                }
-                meaning @ (HeaderMeaning::FullName(..) | HeaderMeaning::Name(_)) => {
-                    let is_doubtful = has_name && !self.is_name(meaning, MatchRank::WeakAlias);
-                    is_doubtful.then(|| unknown_meaning(index, self.options, self.sample))
-                }
-                _ => None,
-            };
-            if let Some(replacement) = replacement {
-                meanings[index] = replacement;
-            }
-        }
-    }
-
-    /// Returns whether a meaning is the complete name, with this rank or a better one.
-    fn is_name(&self, meaning: &HeaderMeaning, worst: MatchRank) -> bool {
-        matches!(meaning, HeaderMeaning::FullName(rank, _) | HeaderMeaning::Name(rank) if *rank <= worst)
-    }
-
-    /// Returns whether contacts with different emails or names have the same id in a column.
-    fn is_shared(&self, ids: usize, meanings: &[HeaderMeaning]) -> bool {
-        let names = || (0..meanings.len()).find(|index| self.is_name(&meanings[*index], MatchRank::WeakAlias));
-        let last_name = || self.name_column(system::LAST_NAME, meanings).or_else(names);
-        let identity = self.name_column(system::EMAIL, meanings).or_else(last_name);
-        identity.is_some_and(|column| self.sample.is_shared(ids, column))
-    }
-
-    /// Returns whether a value of a column has the form of an email address, a phone number or a web address.
-    fn has_form(&self, index: usize, kind: Kind) -> bool {
-        let has_form = |value: &str| match kind {
-            Kind::Email | Kind::User => value.contains('@'),
-            Kind::Phone => value.contains(|c: char| c.is_ascii_digit()),
-            Kind::Url => value.contains(['.', ':']),
-            _ => true,
-        };
-        self.sample.values(index).any(has_form)
-    }
-
-    /// Returns whether a column gives way to another column for the same field: it has no values, or no value of the form of
-    /// the field; or all contacts have the same email address, or some have the same id.
-    fn gives_way(&self, index: usize, field: &Field) -> bool {
-        let repeats = || match field.id {
-            system::EMAIL => matches!(self.sample.count_values(index), (2.., 1)),
-            system::EXTERNAL_ID => {
-                let (values, different) = self.sample.count_values(index);
-                different < values
-            }
-            _ => false,
-        };
-        !self.sample.has_values(index) || !self.has_form(index, field.kind) || repeats()
-    }
-
-    /// Returns the column whose header names a field in the best way, unless it gives way to another one.
-    fn best_column(&self, field: FieldId, meanings: &[HeaderMeaning]) -> Option<usize> {
-        let candidates = meanings.iter().enumerate().filter_map(|(index, meaning)| match meaning {
-            HeaderMeaning::Field(named, rank) if named.id == field => {
-                Some((*rank != MatchRank::Chosen && self.gives_way(index, named), *rank, index))
-            }
-            _ => None,
-        });
-        candidates.min().map(|(_, _, index)| index)
-    }
-
     /// Returns the target of a column with complete names. Beside a column with one part of the name, `Name` is the other
     /// part.
     fn name_target(&mut self, index: usize, meanings: &[HeaderMeaning]) -> ColumnTarget {
+        let (first, last) =
+            (self.name_column(system::FIRST_NAME, meanings), self.name_column(system::LAST_NAME, meanings));
         let rank = |index: usize| match &meanings[index] {
             HeaderMeaning::FullName(MatchRank::Chosen, _) => 0,
+            // The host of an event, for example, is in every row.
+            _ if matches!(self.sample.count_values(index), (2.., 1)) => 2,
+            // Of two columns `Name` beside a first name, the last name is the one without the first name.
+            HeaderMeaning::Name(_) if first.is_some_and(|first| self.sample.is_part(first, index)) => 2,
             _ if self.sample.has_values(index) => 1,
-            _ => 2,
+            _ => 3,
         };
-        let columns = (0..meanings.len()).filter(|index| self.is_name(&meanings[*index], MatchRank::Values));
+        let columns = (0..meanings.len()).filter(|index| meanings[*index].is_name(MatchRank::Values));
         let winner = columns.min_by_key(|index| (rank(*index), *index)).unwrap_or(index);
         if winner != index {
             return ColumnTarget::LeftOut(LeftOut::OtherColumn("the name".to_owned(), winner));
         }
-        let (first, last) =
-            (self.name_column(system::FIRST_NAME, meanings), self.name_column(system::LAST_NAME, meanings));
         let part = match (&meanings[index], first, last) {
             (HeaderMeaning::Name(_), Some(_), None) => Some(system::LAST_NAME),
             (HeaderMeaning::Name(_), None, Some(_)) => Some(system::FIRST_NAME),
@@ -266,11 +195,6 @@ impl HeaderMapper<'_> {
             (None, HeaderMeaning::FullName(_, order)) => ColumnTarget::FullName(*order),
             (None, _) => ColumnTarget::FullName(NameOrder::FirstNameFirst),
         }
-    }
-
-    /// Returns the column of a part of the name, if the column has values.
-    fn name_column(&self, field: FieldId, meanings: &[HeaderMeaning]) -> Option<usize> {
-        self.best_column(field, meanings).filter(|index| self.sample.rows == 0 || self.sample.has_values(*index))
     }
 
     fn new_field(&mut self, index: usize, chosen_name: Option<&str>) -> ColumnTarget {
@@ -338,6 +262,3 @@ impl HeaderMapper<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -45,7 +45,7 @@ static ESSENTIAL: LazyLock<HashMap<String, FieldAlias>> = LazyLock::new(|| {
         if matches!(alias.meaning, AliasMeaning::Field("external_id" | "contact_owner")) {
             continue;
         }
-        let entry = found.entry(HeaderWords::new(header).essential()).or_insert(Some(alias));
+        let entry = found.entry(HeaderWords::new(header).essential_with_places()).or_insert(Some(alias));
         if entry.is_some_and(|other| other.meaning != alias.meaning) {
             *entry = None;
         }
@@ -271,6 +271,8 @@ mod tests {
             "Home",
             "Work address",
             "Student name",
+            "Line 1",
+            "Page 2",
         ] {
             assert_eq!(meaning(header), None, "{header}");
         }

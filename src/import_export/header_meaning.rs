@@ -2,87 +2,19 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::column_target::{LeftOut, MatchRank};
+use super::column_values::{find_by_values, has_foreign_ids, has_job_titles};
 use super::field_aliases::{AliasMeaning, find_alias};
 use super::full_name::NameOrder;
 use super::header_name::comparable_name;
-use super::header_row::is_address;
-use super::header_words::HeaderWords;
 use super::mapping_options::MappingOptions;
 use super::table_sample::TableSample;
-use crate::fields::{Field, FieldId, Kind, Registry, system};
+use crate::fields::{Field, Kind, Registry, system};
 
 /// The last two headers of a report of refused rows.
 pub const REPORT_HEADERS: [&str; 2] = ["reason", "line"];
 /// The name by which `--map` chooses a column as the complete name.
 const FULL_NAME: &str = "full_name";
-/// Forms of address and academic degrees, which some programs call the title of a person.
-const FORMS_OF_ADDRESS: [&str; 42] = [
-    "mr",
-    "mrs",
-    "ms",
-    "miss",
-    "mx",
-    "dr",
-    "prof",
-    "sir",
-    "rev",
-    "herr",
-    "frau",
-    "hr",
-    "fr",
-    "m",
-    "mme",
-    "mlle",
-    "monsieur",
-    "madame",
-    "sr",
-    "sra",
-    "srta",
-    "don",
-    "dona",
-    "drprof",
-    "profdr",
-    "professor",
-    "doctor",
-    "drmr",
-    "drmrs",
-    "mrmrs",
-    "drmed",
-    "drmeddent",
-    "drrernat",
-    "drphil",
-    "drjur",
-    "dring",
-    "dipling",
-    "diplkfm",
-    "mag",
-    "ing",
-    "phd",
-    "msc",
-];
-/// What programs call the roles of their users, which are no job titles.
-const ROLES_OF_USERS: [&str; 16] = [
-    "enduser",
-    "agent",
-    "admin",
-    "administrator",
-    "user",
-    "customer",
-    "subscriber",
-    "member",
-    "guest",
-    "owner",
-    "editor",
-    "viewer",
-    "contributor",
-    "author",
-    "lead",
-    "contact",
-];
-
 /// What a header means.
 #[derive(Debug, Clone)]
 pub(super) enum HeaderMeaning {
@@ -98,6 +30,13 @@ pub(super) enum HeaderMeaning {
     LeftOut(LeftOut),
     /// A choice of the user that is not possible, with the reason.
     Invalid(String),
+}
+
+impl HeaderMeaning {
+    /// Returns whether this is the complete name, with this rank or a better one.
+    pub(super) fn is_name(&self, worst: MatchRank) -> bool {
+        matches!(self, Self::FullName(rank, _) | Self::Name(rank) if *rank <= worst)
+    }
 }
 
 /// Returns whether a header names a field, the name of a person or a read-only column. It is a sign of a header row.
@@ -200,7 +139,11 @@ fn find_by_alias(
         AliasMeaning::FullName(order) => HeaderMeaning::FullName(alias.rank, order),
         AliasMeaning::Name => HeaderMeaning::Name(alias.rank),
         AliasMeaning::Field(name) => match registry.get(name).filter(|field| field.system) {
-            Some(field) if field.id == system::JOB_TITLE && !has_job_titles(header, index, sample) => {
+            Some(field)
+                if field.id == system::JOB_TITLE
+                    && alias.rank != MatchRank::Alias
+                    && !has_job_titles(header, index, sample) =>
+            {
                 match unknown_meaning(index, options, sample) {
                     HeaderMeaning::LeftOut(LeftOut::Unknown) => HeaderMeaning::LeftOut(LeftOut::NoJobTitles),
                     new_field => new_field,
@@ -221,71 +164,6 @@ pub(super) fn unknown_meaning(index: usize, options: &MappingOptions, sample: &T
     }
 }
 
-/// Returns the field that the values of a column belong to, if its header names none: email addresses, phone numbers
-/// below a header such as `Work`, and the ids below a header such as `HubSpot Contact ID`.
-fn find_by_values(index: usize, header: &str, sample: &TableSample) -> Option<(FieldId, MatchRank)> {
-    let words = HeaderWords::new(header);
-    let (count, different) = sample.count_values(index);
-    let is_nearly_all = |number: usize| count > 0 && number * 10 >= count * 9;
-    let are_nearly_all =
-        |is_match: &dyn Fn(&str) -> bool| is_nearly_all(sample.values(index).filter(|value| is_match(value)).count());
-    // Many contacts have the email of one manager.
-    let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
-    if is_own && is_nearly_all(different) && are_nearly_all(&is_address) {
-        Some((system::EMAIL, MatchRank::Values))
-    } else if words.is_qualifier() && are_nearly_all(&is_phone) {
-        Some((system::PHONE, MatchRank::Values))
-    } else if is_id_of_vendor(words.as_slice()) && different == count && count > 0 {
-        Some((system::EXTERNAL_ID, MatchRank::Values))
-    } else {
-        None
-    }
-}
-
-/// The beginnings of words for persons who are not the contact.
-const OTHER_PERSONS: [&str; 16] = [
-    "owner",
-    "manager",
-    "assist",
-    "assign",
-    "created",
-    "modified",
-    "updated",
-    "refer",
-    "supervisor",
-    "boss",
-    "spouse",
-    "emergency",
-    "sales",
-    "host",
-    "sender",
-    "reports",
-];
-
-/// Returns whether a value looks like a phone number and not like another number.
-fn is_phone(value: &str) -> bool {
-    let digits = value.chars().filter(char::is_ascii_digit).count();
-    let has_form = value.starts_with(['+', '0', '(']) || value.contains([' ', '-', '/']);
-    (6..=15).contains(&digits) && has_form && value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c))
-}
-
-/// Returns whether a header is the name of another program before `contact id`, `customer id` or the like.
-fn is_id_of_vendor(words: &[String]) -> bool {
-    const OTHER_CONTACTS: [&str; 6] = ["parent", "primary", "account", "company", "related", "reports"];
-    let [vendor, kind, id] = words else { return false };
-    id == "id"
-        && ["contact", "customer", "person", "lead", "profile", "prospect"].contains(&&**kind)
-        && !OTHER_CONTACTS.contains(&&**vendor)
-}
-
-/// Returns whether a column has the ids of another system. Ids of contacts are UUIDs, and short ids are numbers of a table that
-/// another file has, too.
-fn has_foreign_ids(index: usize, sample: &TableSample) -> bool {
-    const MIN_LENGTH: usize = 8;
-    let is_foreign = |value: &str| value.len() >= MIN_LENGTH && Uuid::try_parse(value).is_err();
-    sample.has_values(index) && sample.values(index).all(|value| is_foreign(value.trim()))
-}
-
 fn external_id(registry: &Registry) -> HeaderMeaning {
     let field = registry.by_id(system::EXTERNAL_ID);
     field.map_or(HeaderMeaning::LeftOut(LeftOut::ReadOnly), |field| {
@@ -300,17 +178,4 @@ fn check_owner(field: &Arc<Field>, rank: MatchRank, index: usize, sample: &Table
         return HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone()));
     }
     HeaderMeaning::Field(Arc::clone(field), rank)
-}
-
-/// Returns whether a column can have job titles: its values are not mostly forms of address and, if the header speaks of
-/// roles, not all roles of users.
-fn has_job_titles(header: &str, index: usize, sample: &TableSample) -> bool {
-    let may_be_role = comparable_name(header).contains("rol");
-    let (mut values, mut forms, mut roles) = (0_usize, 0_usize, 0_usize);
-    for value in sample.values(index).map(comparable_name) {
-        values += 1;
-        forms += usize::from(FORMS_OF_ADDRESS.contains(&&*value));
-        roles += usize::from(may_be_role && ROLES_OF_USERS.contains(&&*value));
-    }
-    values == 0 || (forms * 2 <= values && roles < values)
 }

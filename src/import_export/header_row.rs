@@ -1,17 +1,11 @@
 //! Finds the header row among the first rows of a table.
 
+use super::column_values::is_address;
 use super::header_meaning::is_known_header;
 use crate::fields::Registry;
 
 /// The line up to which the header row is looked for. Reports have a title and their filters above it.
 pub const MAX_HEADER_LINE: u64 = 20;
-
-/// Returns whether a cell holds an email address. A header row has none.
-#[must_use]
-pub fn is_address(cell: &str) -> bool {
-    let is_part = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
-    cell.trim().split_once('@').is_some_and(|(local, domain)| is_part(local) && is_part(domain) && domain.contains('.'))
-}
 
 /// Returns the index of the header row, with the number of its headers that name a field: of the `rows` that can be a header, the one
 /// with most of them. Returns `None` if no row has any.

@@ -21,7 +21,7 @@ pub(super) enum Qualifier {
 const WORDS: [(Qualifier, &str); 4] = [
     (
         Qualifier::Filler,
-        "a the of at for in what which is are s your you do my our please enter provide full current primary main \
+        "a the hi hello there of at for in what which is are s your you do my our please enter provide full current primary main \
          preferred default parent parents guardian billing haupt primare ihr ihre ihren dein deine bitte eltern der die \
          des le la les l du de d del el y et and und en votre vos notre premier premiere principal principale su tu \
          tus di della dello il lo primaria primario principale do da dos seu sua een het van op uw je din ditt 1 2 3 4",
@@ -71,6 +71,12 @@ impl HeaderWords {
     /// Returns the words that are no qualifiers, as one word.
     pub(super) fn essential(&self) -> String {
         self.words.iter().filter(|word| qualifier(word).is_none()).map(String::as_str).collect()
+    }
+
+    /// Returns the words that are no qualifiers, and the places, as one word: without `direct`, a direct line is any line.
+    pub(super) fn essential_with_places(&self) -> String {
+        let is_essential = |word: &&String| matches!(qualifier(word), None | Some(Qualifier::Place));
+        self.words.iter().filter(is_essential).map(String::as_str).collect()
     }
 
     /// Returns the words that are no qualifiers in the singular, as one word.

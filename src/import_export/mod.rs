@@ -6,7 +6,7 @@
 //! | step of an import | files |
 //! |---|---|
 //! | Recognize the file | `file_format`, `text_encoding`, `charset`, `text_layout`, `header_row`, `vcard` |
-//! | Find the meaning of its headers | `header_name`, `header_words`, `field_aliases`, `header_meaning` |
+//! | Find the meaning of its headers | `header_name`, `header_words`, `field_aliases`, `column_values`, `header_meaning` |
 //! | Map its columns to fields | `table_sample`, `column_mapping`, `match_fields`, `new_fields`, `column_description` |
 //! | Convert its rows | `row_parser`, `cell_values`, `full_name`, `row_hash`, `refused_row` |
 
@@ -15,6 +15,7 @@ mod charset;
 mod column_description;
 mod column_mapping;
 mod column_target;
+mod column_values;
 mod export_rows;
 mod field_aliases;
 mod file_format;
@@ -38,15 +39,16 @@ mod vcard;
 pub use charset::{Charset, TextDecoder};
 pub use column_description::ColumnDescription;
 pub use column_mapping::{ColumnMapping, HeaderError};
+pub use column_values::is_address;
 pub use export_rows::{export_cells, export_header};
 pub use file_format::FileFormat;
 pub use header_meaning::{REPORT_HEADERS, is_report};
-pub use header_row::{MAX_HEADER_LINE, find_header_row, is_address, known_headers};
+pub use header_row::{MAX_HEADER_LINE, find_header_row, known_headers};
 pub use mapping_options::{AllowedWrites, ColumnChoice, DateFormat, MappingOptions, OnBadCell, RowRules, WithoutKey};
 pub use parsed_row::{ParsedRow, RowAction};
 pub use refused_row::RefusedRow;
 pub use row_hash::RowHash;
 pub use table_sample::TableSample;
 pub use text_encoding::TextEncoding;
-pub use text_layout::TextLayout;
+pub use text_layout::{TextLayout, csv_line_cells};
 pub use vcard::{VCARD_HEADERS, VCardContent, parse_vcard};

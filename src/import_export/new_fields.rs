@@ -20,7 +20,7 @@ pub(super) fn define_field(
     let refused = |reason: &str| Err(format!("Cannot create a field for column \"{header}\": {reason}"));
     let chosen_kind =
         options.field_types.iter().find(|choice| choice.is_for(index, header)).map(|choice| choice.choice);
-    let kind = chosen_kind.unwrap_or_else(|| sample.detect_kind(index));
+    let kind = chosen_kind.unwrap_or_else(|| sample.detect_kind(index, options.date_format));
     let new = match parse_definition(header, chosen_name, kind) {
         Ok(new) => new,
         Err(reason) => return refused(&reason),

@@ -16,6 +16,8 @@ pub struct ParsedRow {
     pub other_values: Vec<String>,
     /// The invalid cells without which the row is stored.
     pub skipped_cells: Option<RefusedRow>,
+    /// Whether the row has values of fields that do not exist yet, which a dry run does not create.
+    pub has_new_values: bool,
 }
 
 /// What a row does.

@@ -104,6 +104,19 @@ impl RefusedRow {
         }
     }
 
+    /// Creates the refusal of a row with a quote that is neither doubled nor at the end of its cell.
+    #[must_use]
+    pub fn for_stray_quote(line: u64) -> Self {
+        let group =
+            "a quote is followed by more text, so the cells of the row are uncertain. Double quotes within a cell";
+        Self {
+            group: group.to_owned(),
+            reason: format!(
+                "in line {line}, a quote is followed by more text. Write two quotes for a quote within a cell"
+            ),
+        }
+    }
+
     /// Creates the refusal of a row that is too large.
     #[must_use]
     pub fn for_too_large_row(max_mebibytes: usize, max_cells: usize) -> Self {

@@ -10,8 +10,13 @@ use crate::fields::{FieldId, Registry, Value};
 pub struct RowHash([u8; 16]);
 
 impl RowHash {
-    /// Returns the hash of these values.
-    pub(super) fn from_values(changes: &[(FieldId, Option<Value>)], registry: &Registry) -> Self {
+    /// Returns the hash of these values, and of the values of fields that do not exist yet: once they exist, the hash is the
+    /// same.
+    pub(super) fn from_values(
+        changes: &[(FieldId, Option<Value>)],
+        new_values: &[(String, String)],
+        registry: &Registry,
+    ) -> Self {
         let mut values: Vec<_> = changes
             .iter()
             .filter_map(|(id, value)| {
@@ -19,6 +24,7 @@ impl RowHash {
                 Some((&*field.internal_name, cell_values::format(field, value.as_ref()?)))
             })
             .collect();
+        values.extend(new_values.iter().map(|(name, value)| (name.as_str(), value.as_str().into())));
         values.sort_unstable();
         let mut hash = Sha256::new();
         for (name, value) in values {
@@ -54,10 +60,12 @@ mod tests {
     fn hash_depends_on_the_values_and_not_on_their_order() {
         let registry = fixtures::registry();
         let text = |text: &str| Some(Value::Text(text.into()));
-        let hash = |changes: &[_]| RowHash::from_values(changes, &registry);
+        let hash = |changes: &[_]| RowHash::from_values(changes, &[], &registry);
         let ada = hash(&[(system::FIRST_NAME, text("Ada")), (system::LAST_NAME, text("L"))]);
         assert_eq!(ada, hash(&[(system::LAST_NAME, text("L")), (system::FIRST_NAME, text("Ada"))]));
         assert_ne!(ada, hash(&[(system::FIRST_NAME, text("L")), (system::LAST_NAME, text("Ada"))]));
+        let new = ("last_name".to_owned(), "L".to_owned());
+        assert_eq!(ada, RowHash::from_values(&[(system::FIRST_NAME, text("Ada"))], &[new], &registry));
         assert_ne!(ada.key(0), ada.key(1));
         assert_eq!(ada.key(1), ada.key(1));
     }

@@ -32,21 +32,27 @@ impl ColumnMapping {
         let skipped_cells = (!row.issues.is_empty()).then(|| RefusedRow::from_issues(&row.issues));
         let keys = if self.has_several_keys { row.unique_keys(self) } else { vec![] };
         let other_values = std::mem::take(&mut row.other_values);
-        Ok(ParsedRow { action: self.action(row.changes)?, keys, other_values, skipped_cells })
+        let has_new_values = !row.new_values.is_empty();
+        let action = self.action(row.changes, &row.new_values)?;
+        Ok(ParsedRow { action, keys, other_values, skipped_cells, has_new_values })
     }
 
     /// Returns what a row with these values does. The first match field that has a value identifies the contact.
-    fn action(&self, mut changes: Vec<(FieldId, Option<Value>)>) -> Result<RowAction, RefusedRow> {
+    fn action(
+        &self,
+        mut changes: Vec<(FieldId, Option<Value>)>,
+        new_values: &[(String, String)],
+    ) -> Result<RowAction, RefusedRow> {
         let key = self.match_columns.iter().find_map(|index| {
             let ColumnTarget::Field(field, _) = &self.targets[*index] else { return None };
             let position = changes.iter().position(|(id, value)| *id == field.id && value.is_some())?;
             Some((field, position))
         });
-        let Some((field, position)) = key else { return self.action_without_key(changes) };
+        let Some((field, position)) = key else { return self.action_without_key(changes, new_values) };
         if self.row_rules.writes == AllowedWrites::CreateOnly {
             return Ok(RowAction::Write(Write::Create(new_contact(changes)?), field.id));
         }
-        let Some(value) = changes.remove(position).1 else { return self.action_without_key(changes) };
+        let Some(value) = changes.remove(position).1 else { return self.action_without_key(changes, new_values) };
         let patch = ContactPatch::new(changes);
         if self.row_rules.writes == AllowedWrites::UpdateOnly {
             let target = ContactTarget::Key(UniqueKey::from_value(field, &value));
@@ -57,12 +63,16 @@ impl ColumnMapping {
             ));
         }
         let upsert = Upsert::new(field, value, patch).map_err(|issue| RefusedRow::from_issues(&[issue]))?;
-        Ok(RowAction::Write(Write::Upsert(upsert), field.id))
+        Ok(RowAction::Write(Write::Upsert(Upsert { named_by_company: true, ..upsert }), field.id))
     }
 
-    fn action_without_key(&self, changes: Vec<(FieldId, Option<Value>)>) -> Result<RowAction, RefusedRow> {
+    fn action_without_key(
+        &self,
+        changes: Vec<(FieldId, Option<Value>)>,
+        new_values: &[(String, String)],
+    ) -> Result<RowAction, RefusedRow> {
         // A row that says nothing about a contact, such as the further values of a list in the export of Odoo.
-        if changes.is_empty() {
+        if changes.is_empty() && new_values.is_empty() {
             return Ok(RowAction::Skip);
         }
         match (self.row_rules.without_key, self.row_rules.writes) {
@@ -70,7 +80,7 @@ impl ColumnMapping {
             (WithoutKey::Create, AllowedWrites::UpdateOnly) => Ok(RowAction::Skip),
             (WithoutKey::Create, _) => {
                 let changes = named_by_company(changes);
-                let hash = RowHash::from_values(&changes, &self.registry);
+                let hash = RowHash::from_values(&changes, new_values, &self.registry);
                 Ok(RowAction::CreateWithoutKey(new_contact(changes)?, hash))
             }
         }
@@ -106,6 +116,8 @@ fn new_contact(changes: Vec<(FieldId, Option<Value>)>) -> Result<ContactPatch, R
 #[derive(Default)]
 struct RowBuilder<'a> {
     changes: Vec<(FieldId, Option<Value>)>,
+    /// The values of fields that do not exist yet, each after the name of its field.
+    new_values: Vec<(String, String)>,
     full_name: Option<(&'a str, NameOrder)>,
     issues: Vec<Issue>,
     has_bad_key: bool,
@@ -118,7 +130,10 @@ impl<'a> RowBuilder<'a> {
             ColumnTarget::LeftOut(_) => {}
             ColumnTarget::FullName(order) => self.full_name = Some((cell, *order)),
             ColumnTarget::NewField(field, rules) => {
-                self.parse_cell(field, cell, *rules, is_key);
+                if let Some(value) = self.parse_cell(field, cell, *rules, is_key) {
+                    let text = cell_values::format(field, &value).into_owned();
+                    self.new_values.push((field.internal_name.clone(), text));
+                }
             }
             ColumnTarget::Field(field, rules) => {
                 if let Some(value) = self.parse_cell(field, cell, *rules, is_key) {

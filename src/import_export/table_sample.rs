@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::cell_values::{
     DateEvidence, DateRule, DecimalSign, detect_order, is_unset, is_yes_or_no, parse_date, parse_number,
 };
+use super::mapping_options::DateFormat;
 use crate::fields::{Field, Kind, NewField};
 use crate::json::Json;
 
@@ -67,6 +68,15 @@ impl TableSample {
         })
     }
 
+    /// Returns whether most values of the column `whole` contain the value of the same row in the column `part`.
+    pub(super) fn is_part(&self, part: usize, whole: usize) -> bool {
+        let parts: HashMap<usize, &str> =
+            self.columns.get(part).into_iter().flatten().map(|(row, value)| (*row, value.as_str())).collect();
+        let contains = |(row, value): &(usize, String)| Some(value.contains(parts.get(row)?));
+        let found: Vec<bool> = self.columns.get(whole).into_iter().flatten().filter_map(contains).collect();
+        found.iter().filter(|contains| **contains).count() * 2 > found.len()
+    }
+
     /// Returns the first different values of a column.
     #[must_use]
     pub fn first_values(&self, column: usize) -> Vec<&str> {
@@ -95,9 +105,10 @@ impl TableSample {
     }
 
     /// Returns the type for a new field with the values of a column: the most specific type that fits all of them.
-    pub(super) fn detect_kind(&self, column: usize) -> Kind {
+    pub(super) fn detect_kind(&self, column: usize, date_format: Option<DateFormat>) -> Kind {
         let all = |is_match: &dyn Fn(&str) -> bool| self.values(column).all(is_match);
         let dates = match self.date_evidence(column) {
+            _ if date_format.is_some() => date_format.map(DateFormat::rule),
             DateEvidence::Order(order) => Some(DateRule::Ordered(order)),
             DateEvidence::Clear => Some(DateRule::Unambiguous),
             DateEvidence::Ambiguous => None,
@@ -176,7 +187,7 @@ mod tests {
             (&["red", "blue"], Kind::Text),
             (&[""], Kind::Text),
         ] {
-            assert_eq!(sample(values).detect_kind(0), kind, "{values:?}");
+            assert_eq!(sample(values).detect_kind(0, None), kind, "{values:?}");
         }
     }
 

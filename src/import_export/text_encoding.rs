@@ -56,11 +56,11 @@ fn utf_16_without_bom(prefix: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Returns whether so many bytes are control characters that the file is not a text.
+/// Returns whether so many bytes are control characters that the file is not a text. Old programs fill up texts with NUL.
 fn is_binary(prefix: &[u8]) -> bool {
-    let is_control = |byte: &&u8| matches!(**byte, 0..=8 | 14..=31);
-    let controls = prefix.iter().filter(is_control).count();
-    controls * 50 > prefix.len()
+    let count = |is_match: &dyn Fn(u8) -> bool| prefix.iter().filter(|byte| is_match(**byte)).count();
+    let controls = count(&|byte| matches!(byte, 1..=8 | 14..=31));
+    controls * 50 > prefix.len() || count(&|byte| byte == 0) * 4 > prefix.len()
 }
 
 /// Returns whether more lines with other than ASCII characters are UTF-8 than not. A text in another encoding has hardly

@@ -18,6 +18,8 @@ pub struct TextLayout {
     pub header_line: u64,
     /// Whether the first line is `sep=`, as Excel writes and reads it.
     pub has_separator_line: bool,
+    /// Whether each line is quoted as a whole.
+    pub has_quoted_lines: bool,
 }
 
 impl TextLayout {
@@ -26,11 +28,28 @@ impl TextLayout {
     pub fn detect(text: &str, is_known: &dyn Fn(&str) -> bool) -> Self {
         let declared = declared_separator(text);
         let candidates = declared.map_or(SEPARATORS.to_vec(), |separator| vec![separator]);
-        let layouts =
-            candidates.into_iter().map(|separator| rate_layout(text, separator, declared.is_some(), is_known));
-        // Of equal layouts, the first one counts.
-        let best = layouts.rev().max_by_key(|rated| rated.0);
-        best.map_or(Self { separator: b',', header_line: 1, has_separator_line: false }, |(_, layout)| layout)
+        let best_of = |has_quoted_lines: bool| {
+            let layouts = candidates.iter().map(|separator| {
+                let rows = first_rows(text, *separator, has_quoted_lines);
+                let layout = Self {
+                    separator: *separator,
+                    header_line: 1,
+                    has_separator_line: declared.is_some(),
+                    has_quoted_lines,
+                };
+                rate_layout(&rows, layout, is_known)
+            });
+            // Of equal layouts, the first one counts.
+            layouts.rev().max_by_key(|rated| rated.0)
+        };
+        let best = best_of(false);
+        // Quoted lines are one column with an unknown header, and several with known headers once they are divided.
+        let divided = best.filter(|(rating, _)| rating.0 == 0 && rating.2 < 2).and_then(|_| best_of(true));
+        let best = divided.filter(|(rating, _)| rating.0 > 0 && rating.2 > 1).or(best);
+        best.map_or(
+            Self { separator: b',', header_line: 1, has_separator_line: false, has_quoted_lines: false },
+            |(_, layout)| layout,
+        )
     }
 
     /// Returns the name of the separator for people.
@@ -62,27 +81,20 @@ fn declared_separator(text: &str) -> Option<u8> {
     }
 }
 
-/// Finds the header row of a text with this separator, or else the first row that is as long as most rows.
-fn rate_layout(
-    text: &str,
-    separator: u8,
-    has_separator_line: bool,
-    is_known: &dyn Fn(&str) -> bool,
-) -> (Rating, TextLayout) {
-    let rows = first_rows(text, separator);
-    let rows = &rows[usize::from(has_separator_line).min(rows.len())..];
+/// Finds the header row of a text with this layout, or else the first row that is as long as most rows.
+fn rate_layout(rows: &[TextRow], layout: TextLayout, is_known: &dyn Fn(&str) -> bool) -> (Rating, TextLayout) {
+    let rows = &rows[usize::from(layout.has_separator_line).min(rows.len())..];
     let usual = usual_width(rows);
-    let last_line = MAX_HEADER_LINE + u64::from(has_separator_line);
+    let last_line = MAX_HEADER_LINE + u64::from(layout.has_separator_line);
     let candidates = &rows[..rows.iter().take_while(|row| row.line <= last_line).count()];
     let found = find_header_row(candidates, |row| row.cells.iter().map(String::as_str).collect(), is_known);
     let usual_row = || candidates.iter().find(|row| row.cells.len() == usual).or(rows.first()).map(|row| (row, 0));
     let Some((header, known)) = found.map(|(index, known)| (&candidates[index], known)).or_else(usual_row) else {
-        return ((0, 0, 0), TextLayout { separator, header_line: 1, has_separator_line });
+        return ((0, 0, 0), layout);
     };
     let width = header.cells.len();
     let alike = if width > 1 { rows.iter().filter(|row| row.cells.len() == width).count() } else { 0 };
-    let layout = TextLayout { separator, header_line: header.line, has_separator_line };
-    ((known, alike, width), layout)
+    ((known, alike, width), TextLayout { header_line: header.line, ..layout })
 }
 
 /// A row of the beginning of a text.
@@ -91,17 +103,31 @@ struct TextRow {
     cells: Vec<String>,
 }
 
-fn first_rows(text: &str, separator: u8) -> Vec<TextRow> {
+fn first_rows(text: &str, separator: u8, has_quoted_lines: bool) -> Vec<TextRow> {
     let mut reader =
         csv::ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut rows, mut record) = (vec![], ByteRecord::new());
     let mut lines = LineCounter { text: text.as_bytes(), position: 0, line: 1 };
     while rows.len() < MAX_ROWS && reader.read_byte_record(&mut record).unwrap_or(false) {
-        let cells = record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        let cells: Vec<_> = record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+        let cells = match cells.as_slice() {
+            [line] if has_quoted_lines => csv_line_cells(line, separator),
+            _ => cells,
+        };
         let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(0));
         rows.push(TextRow { line: lines.advance_to(start), cells });
     }
     rows
+}
+
+/// Returns the cells of a single line.
+#[must_use]
+pub fn csv_line_cells(line: &str, separator: u8) -> Vec<String> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(separator).has_headers(false).from_reader(line.as_bytes());
+    let mut record = ByteRecord::new();
+    // Reading from memory cannot fail.
+    let _ = reader.read_byte_record(&mut record);
+    record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
 }
 
 /// Counts the lines of a text. The reader does not count lines that end with CR alone, and begins a row at the line ends
@@ -145,6 +171,18 @@ mod tests {
     fn detect(text: &str) -> (char, u64) {
         let layout = TextLayout::detect(text, &|header| ["Email", "First Name", "Name"].contains(&header.trim()));
         (char::from(layout.separator), layout.header_line)
+    }
+
+    #[test]
+    fn lines_that_are_quoted_as_a_whole_are_divided() {
+        let is_known = |header: &str| ["Email", "Name"].contains(&header);
+        let layout = |text: &str| TextLayout::detect(text, &is_known);
+        let quoted = layout("\"Name,Email,\"\"Note, old\"\"\"\n\"Ada,a@b.cd,x\"\n");
+        assert!(quoted.has_quoted_lines && quoted.separator == b',', "{quoted:?}");
+        assert!(layout("\"Name;Email\"\n\"Ada;a@b.cd\"\n").has_quoted_lines);
+        assert!(!layout("\"Email\"\n\"a@b.cd\"\n").has_quoted_lines);
+        assert!(!layout("\"x,y\"\n\"1,2\"\n").has_quoted_lines);
+        assert_eq!(csv_line_cells("Ada,\"a, b\",x", b','), ["Ada", "a, b", "x"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::row::{ImportRow, RowProblem};
 use super::tally::{ReportedRow, Tally};
 use crate::contacts::{Collision, UniqueKey, Write, WriteOutcome, WriteRejection};
 use crate::fields::{CustomSelection, FieldId};
-use crate::import_export::{AllowedWrites, ColumnMapping, RefusedRow, RowAction, RowHash};
+use crate::import_export::{AllowedWrites, ColumnMapping, ParsedRow, RefusedRow, RowAction, RowHash};
 use crate::repository::{AccountWrites, Atomicity, ContentMemory};
 
 /// Consecutive rows of a file, and the writes for them.
@@ -82,7 +82,7 @@ impl Chunk {
             let line = self.rows[origin.row].line;
             match outcome {
                 Ok(written) if written.created => tally.created += 1,
-                Ok(written) if written.changed_at.is_none() => tally.unchanged += 1,
+                Ok(written) if written.changed_at.is_none() && !origin.has_new_values => tally.unchanged += 1,
                 Ok(_) => tally.updated += 1,
                 Err(rejected) if self.rules_out(origin, &rejected.reason) => tally.skipped += 1,
                 Err(rejected) => {
@@ -143,6 +143,8 @@ pub(super) struct WriteOrigin {
     pub(super) hash: Option<RowHash>,
     keys: Vec<UniqueKey>,
     skipped_cells: Option<RefusedRow>,
+    /// Whether the row has values of fields that do not exist yet. Only in a dry run are such rows written.
+    has_new_values: bool,
 }
 
 impl CheckedRows {
@@ -172,8 +174,8 @@ impl CheckedRows {
                 }
             };
             checked.writes.push(write);
-            let (keys, skipped_cells) = (parsed.keys, parsed.skipped_cells);
-            checked.origins.push(WriteOrigin { row: index, match_field, hash, keys, skipped_cells });
+            let ParsedRow { keys, skipped_cells, has_new_values, .. } = parsed;
+            checked.origins.push(WriteOrigin { row: index, match_field, hash, keys, skipped_cells, has_new_values });
         }
         checked
     }
@@ -189,6 +191,7 @@ fn refuse(problem: RowProblem) -> RefusedRow {
     match problem {
         RowProblem::InvalidEncoding => RefusedRow::for_invalid_encoding(),
         RowProblem::OpenQuote(line) => RefusedRow::for_open_quote(line),
+        RowProblem::StrayQuote(line) => RefusedRow::for_stray_quote(line),
         RowProblem::TooLarge => {
             RefusedRow::for_too_large_row(super::csv_rows::MAX_ROW_SIZE >> 20, super::csv_rows::MAX_CELLS)
         }

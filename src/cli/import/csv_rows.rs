@@ -120,7 +120,9 @@ impl<R: Read> CsvRows<R> {
         let open_quote = self.lines.open_quote_line().map(RowProblem::OpenQuote);
         let row =
             if is_too_large { ImportRow::new(line, std::iter::empty()) } else { self.decode_row(line, length, count) };
-        let problem = open_quote.or(is_too_large.then_some(RowProblem::TooLarge)).or(row.problem);
+        let stray_quote = self.lines.stray_quote_line().map(RowProblem::StrayQuote);
+        let too_large = is_too_large.then_some(RowProblem::TooLarge);
+        let problem = open_quote.or(too_large).or(stray_quote).or(row.problem);
         row.with_problem(problem).after_blank_line(self.lines.follows_blank_line())
     }
 
@@ -222,10 +224,18 @@ mod tests {
             assert_eq!((rows.len(), rows[2].line, rows[2].problem), (3, 3, Some(RowProblem::OpenQuote(3))), "{text:?}");
             assert!(rows[..2].iter().all(|row| row.problem.is_none()));
         }
-        let closed = "a\n\"x\ny\"\n\"\"\"z\"\n\"q\"r\nu\"v\n";
+        let closed = "a\n\"x\ny\"\n\"\"\"z\"\n\"q\" \nu\"v\n";
         assert!(read_import_rows(closed.as_bytes(), false).iter().all(|row| row.problem.is_none()));
         let rows = read_import_rows(io::Cursor::new("a\n1\n\"").chain(io::repeat(b'x').take(40 << 20)), false);
         assert_eq!((rows.len(), rows[2].problem), (3, Some(RowProblem::OpenQuote(3))));
+    }
+
+    #[test]
+    fn quote_that_is_followed_by_text_is_a_problem_of_its_row() {
+        let text = "a,b\n\"1\",2\n\"D,\"c@b.cd\"\n3,\"x \"y\" z\"\n\"5\" ,6\n";
+        let problems: Vec<_> =
+            read_import_rows(OneByteReader(text.as_bytes()), false).iter().map(|row| row.problem).collect();
+        assert_eq!(problems, [None, None, Some(RowProblem::StrayQuote(3)), Some(RowProblem::StrayQuote(4)), None]);
     }
 
     #[test]

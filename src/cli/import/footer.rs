@@ -52,7 +52,20 @@ const TOTAL_WORDS: [&str; 16] = [
     "suma",
 ];
 /// The words that are counted, as in `60 records`.
-const COUNTED: [&str; 14] = [
+const COUNTED: [&str; 27] = [
+    "member",
+    "people",
+    "person",
+    "mitglied",
+    "client",
+    "customer",
+    "participant",
+    "teilnehmer",
+    "attendee",
+    "guest",
+    "user",
+    "kunde",
+    "adress",
     "row",
     "record",
     "contact",
@@ -92,7 +105,37 @@ pub(super) fn may_be_footer(row: &ImportRow, columns: usize) -> bool {
 /// Returns whether the first cell of a row begins with words that name a footer.
 pub(super) fn has_footer_words(row: &ImportRow) -> bool {
     let first = first_cell(row);
-    has_total_words(row) || FOOTER_WORDS.iter().any(|words| after_words(&first, words).is_some())
+    has_total_words(row)
+        || FOOTER_WORDS.iter().any(|words| after_words(&first, words).is_some())
+        || is_label(&first)
+        || is_decoration(&first)
+        || is_time(&first)
+}
+
+/// Returns whether a cell says what follows, such as `Source: CRM`, or names a value in the next cell, such as `Filters:`.
+fn is_label(cell: &str) -> bool {
+    const MAX_LENGTH: usize = 30;
+    let Some((label, rest)) = cell.split_once(':') else { return false };
+    let is_word = |c: char| c.is_alphabetic() || c == ' ';
+    let ends = rest.is_empty() || rest.starts_with(char::is_whitespace);
+    ends && label.len() <= MAX_LENGTH && label.chars().all(is_word) && label.starts_with(char::is_alphabetic)
+}
+
+/// Returns whether a cell is a line such as `---`, or words in one, such as `*** End ***` and `(5 rows)`.
+fn is_decoration(cell: &str) -> bool {
+    ["---", "***", "===", "___"].iter().any(|line| cell.starts_with(line))
+        || cell
+            .strip_prefix('(')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) && rest.ends_with(')'))
+}
+
+/// Returns whether a cell is the time of a report, such as `Tuesday, Dec 01, 2026 09:41:00 AM`.
+fn is_time(cell: &str) -> bool {
+    let digits = cell.bytes().filter(u8::is_ascii_digit).count();
+    let has_clock = cell.as_bytes().windows(4).any(|bytes| {
+        bytes[0].is_ascii_digit() && bytes[1] == b':' && bytes[2].is_ascii_digit() && bytes[3].is_ascii_digit()
+    });
+    has_clock && digits >= 6
 }
 
 /// Returns whether the first cell of a row is a total, such as `Total`, `Total: 60` or `60 records`.
@@ -101,8 +144,12 @@ fn has_total_words(row: &ImportRow) -> bool {
     let is_counted = |words: &str| COUNTED.iter().any(|word| words.starts_with(word));
     let starts_with_number = first.starts_with(|c: char| c.is_ascii_digit());
     let mut after_total = TOTAL_WORDS.iter().filter_map(|words| after_words(&first, words)).map(without_number);
+    // Without a number, it can be a name: `Page` beside `Jimmy`.
+    let is_plain = !first.contains(|c: char| c == ':' || c.is_ascii_digit());
+    let has_names =
+        is_plain && row.cells().map(str::trim).filter(|cell| !cell.is_empty()).skip(1).any(|cell| !is_amount(cell));
     (starts_with_number && is_counted(without_number(&first)))
-        || after_total.any(|rest| rest.is_empty() || is_counted(rest))
+        || after_total.any(|rest| rest.is_empty() && !has_names || !rest.is_empty() && is_counted(rest))
 }
 
 /// Returns a text from its first letter on.
@@ -146,7 +193,7 @@ mod tests {
     /// Returns the lines of the rows of a table with three columns, and of the rows that are left out.
     fn read(text: &'static str) -> (Vec<u64>, Vec<u64>) {
         let source = RowSource::Csv(CsvRows::new(Box::new(text.as_bytes()), b',', false));
-        let mut rows = TableRows::new(source, 3);
+        let mut rows = TableRows::new(source, &["First name", "Last name", "Email"].map(str::to_owned));
         let read = std::iter::from_fn(|| rows.next().expect("readable").map(|row| row.line)).collect();
         (read, rows.take_left_out().iter().map(|row| row.line).collect())
     }
@@ -165,10 +212,25 @@ mod tests {
             "Gesamt,12,\"1.250,00 €\"",
             "Page 1 of 3,,",
             "Summe:,,\"1.250,00 €\"",
+            "Total: 2 people,,",
+            "Total members:,,12",
+            "Total de registros: 5,,",
+            "(5 rows),,",
+            "*** End ***,,",
+            "Source: CRM,,",
+            "Report date:,,",
+            "\"Tuesday, Dec 01, 2026 09:41:00 AM\",,",
         ] {
             let text: &'static str = format!("Ada,L,a@b.cd\n{total}\n").leak();
             assert_eq!(read(text), (vec![1], vec![2]), "{total}");
         }
+    }
+
+    #[test]
+    fn repeated_headers_and_the_titles_above_them_are_left_out() {
+        let text =
+            "Ada,L,a@b.cd\nFirst name,Last name,Email\nBob,,\n\nOthers\nFirst name,Last name,Email,\nEve,E,e@b.cd\n";
+        assert_eq!(read(text), (vec![1, 3, 7], vec![2, 5, 6]));
     }
 
     #[test]
@@ -180,6 +242,8 @@ mod tests {
             "Page One Bookshop,,",
             "Total,,t@b.cd",
             "Reporter,,",
+            "Page,Jimmy,",
+            "Sum,Ting,",
         ] {
             let text: &'static str = format!("Ada,L,a@b.cd\n{contact}\n").leak();
             assert_eq!(read(text), (vec![1, 2], vec![]), "{contact}");

@@ -24,6 +24,8 @@ pub(super) struct LineTracker {
     position: CellPosition,
     /// The line of the last quote that opened a cell.
     quote_line: u64,
+    /// The line of the row's first quote that ended a cell although text follows.
+    stray_quote_line: Option<u64>,
 }
 
 impl LineTracker {
@@ -36,12 +38,14 @@ impl LineTracker {
             ended_before_row: None,
             position: CellPosition::Start,
             quote_line: 0,
+            stray_quote_line: None,
         }
     }
 
     pub(super) fn begin_row(&mut self) {
         self.ended_with_row_before = self.ended;
         self.ended_before_row = None;
+        self.stray_quote_line = None;
         self.position = CellPosition::Start;
     }
 
@@ -50,8 +54,8 @@ impl LineTracker {
         while !bytes.is_empty() {
             let is_special = |byte: &u8| matches!(byte, b'"' | b'\n' | b'\r');
             let plain = bytes.iter().position(is_special).unwrap_or(bytes.len());
-            if let Some(last) = bytes[..plain].last() {
-                self.read_plain(*last);
+            if let [first, ..] = &bytes[..plain] {
+                self.read_plain(*first, bytes[plain - 1]);
             }
             let Some((special, rest)) = bytes[plain..].split_first() else { return };
             self.read_special(*special);
@@ -59,10 +63,14 @@ impl LineTracker {
         }
     }
 
-    /// Reads bytes that are neither quotes nor line ends, of which this is the last.
-    fn read_plain(&mut self, last: u8) {
+    /// Reads bytes that are neither quotes nor line ends, of which these are the first and the last.
+    fn read_plain(&mut self, first: u8, last: u8) {
         self.ended_before_row.get_or_insert(self.ended);
         self.is_after_cr = false;
+        // Blanks after a cell do no harm.
+        if self.position == CellPosition::AfterQuote && first != self.separator && !matches!(first, b' ' | b'\t') {
+            self.stray_quote_line.get_or_insert(self.ended + 1);
+        }
         if self.position != CellPosition::Quoted {
             self.position = if last == self.separator { CellPosition::Start } else { CellPosition::Unquoted };
         }
@@ -104,6 +112,11 @@ impl LineTracker {
     /// Returns whether a blank line comes before the row.
     pub(super) fn follows_blank_line(&self) -> bool {
         self.ended_before_row.is_some_and(|ended| ended > self.ended_with_row_before)
+    }
+
+    /// Returns the line of a quote in a quoted cell that is followed by more text.
+    pub(super) fn stray_quote_line(&self) -> Option<u64> {
+        self.stray_quote_line
     }
 
     /// Returns the line on which the open quote was opened, or `None` if no quote is open.

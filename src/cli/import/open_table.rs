@@ -4,13 +4,12 @@ use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use super::csv_rows::CsvRows;
 use super::decoded_text::DecodedText;
 use super::printable::printable;
-use super::row::ImportRow;
+use super::row::{ImportRow, RowProblem};
 use super::row_source::{RowSource, TableRows, TextSource};
 use super::vcard_rows::VCardRows;
-use super::xlsx_rows::{self, FirstSheet};
+use super::xlsx_rows::{self, Sheet};
 use crate::cli::error::CliError;
 use crate::fields::Registry;
 use crate::import_export::{
@@ -108,16 +107,16 @@ impl OpenFile<'_> {
 
     fn open_csv(self, text: &str, encoding: TextEncoding) -> Result<OpenTable, CliError> {
         let layout = TextLayout::detect(text, &known_headers(self.registry));
-        let mut first_rows = RowSource::Csv(CsvRows::new(boxed(text), layout.separator, false));
+        let mut first_rows = RowSource::csv(boxed(text), layout, false);
         let header = skip_to_header(&mut first_rows, layout.header_line)?.ok_or_else(|| self.failed(EMPTY))?;
-        check_header(&header).map_err(|error| self.failed(&error))?;
-        let sample = read_sample(first_rows, header.len(), self.is_complete);
+        let header = header_names(&header).map_err(|error| self.failed(&error))?;
+        let sample = read_sample(first_rows, &header, self.is_complete);
         let is_ascii_so_far = encoding.is_ascii_so_far && !self.is_complete;
         let (source, size) = self.into_text(encoding)?;
-        let mut rows = RowSource::Csv(CsvRows::new(source, layout.separator, is_ascii_so_far));
+        let mut rows = RowSource::csv(source, layout, is_ascii_so_far);
         skip_to_header(&mut rows, layout.header_line)?;
         Ok(OpenTable {
-            rows: TableRows::new(rows, header.len()),
+            rows: TableRows::new(rows, &header),
             header,
             header_line: Some(layout.header_line),
             sample,
@@ -129,9 +128,9 @@ impl OpenFile<'_> {
     fn open_vcards(self, text: &str, encoding: TextEncoding) -> Result<OpenTable, CliError> {
         let header: Vec<_> = VCARD_HEADERS.map(str::to_owned).to_vec();
         let first_rows = RowSource::VCard(VCardRows::new(boxed(text)));
-        let sample = read_sample(first_rows, header.len(), self.is_complete);
+        let sample = read_sample(first_rows, &header, self.is_complete);
         let (source, size) = self.into_text(encoding)?;
-        let rows = TableRows::new(RowSource::VCard(VCardRows::new(source)), header.len());
+        let rows = TableRows::new(RowSource::VCard(VCardRows::new(source)), &header);
         Ok(OpenTable {
             rows,
             header,
@@ -142,41 +141,50 @@ impl OpenFile<'_> {
         })
     }
 
-    /// Opens the first sheet of a workbook, which is read into memory.
+    /// Opens the first sheet of a workbook that has contacts. The workbook is read into memory.
     fn open_sheet(mut self) -> Result<OpenTable, CliError> {
         let mut workbook = std::mem::take(&mut self.prefix);
         let limit = (xlsx_rows::MAX_SIZE + 1).saturating_sub(workbook.len()) as u64;
         let read = self.source.by_ref().take(limit).read_to_end(&mut workbook);
         read.map_err(|error| CliError::Other(format!("could not read {}: {error}", self.name)))?;
-        let FirstSheet { rows, others } =
-            xlsx_rows::read_first_sheet(workbook).map_err(|reason| self.failed(&reason))?;
-        let first = &rows[..rows.iter().take_while(|row| row.line <= MAX_HEADER_LINE).count()];
-        let found = find_header_row(first, |row| row.cells().collect(), &known_headers(self.registry));
-        let header_index = found.map_or(0, |(index, _)| index);
-        let mut rows = rows.into_iter();
+        let known = |rows: &[ImportRow]| self.find_header(rows).map_or(0, |(_, known)| known);
+        let sheet = xlsx_rows::read_best_sheet(workbook, &known).map_err(|reason| self.failed(&reason))?;
+        let format = describe_workbook(&sheet);
+        let header_index = self.find_header(&sheet.rows).map_or(0, |(index, _)| index);
+        let mut rows = sheet.rows.into_iter();
         let header = rows.nth(header_index).ok_or_else(|| self.failed(EMPTY))?;
-        let (header, header_line) = (header.cells().map(str::to_owned).collect::<Vec<_>>(), header.line);
-        check_header(&header).map_err(|error| self.failed(&error))?;
+        let header_line = header.line;
+        let header = header_names(&header).map_err(|error| self.failed(&error))?;
         let count = rows.len();
         let first_rows: Vec<_> = rows.as_slice()[..count.min(SHEET_SAMPLE)].to_vec();
-        let sample = read_sample(RowSource::Sheet(first_rows.into_iter(), 0), header.len(), count <= SHEET_SAMPLE);
+        let sample = read_sample(RowSource::Sheet(first_rows.into_iter(), 0), &header, count <= SHEET_SAMPLE);
         Ok(OpenTable {
-            rows: TableRows::new(RowSource::Sheet(rows, 0), header.len()),
+            rows: TableRows::new(RowSource::Sheet(rows, 0), &header),
             header,
             header_line: Some(header_line),
             sample,
-            format: describe_workbook(&others),
+            format,
             size: Some(count as u64),
         })
+    }
+
+    /// Returns the index of the header row of a sheet, and the number of its headers that name a field.
+    fn find_header(&self, rows: &[ImportRow]) -> Option<(usize, usize)> {
+        let first = &rows[..rows.iter().take_while(|row| row.line <= MAX_HEADER_LINE).count()];
+        find_header_row(first, |row| row.cells().collect(), &known_headers(self.registry))
     }
 }
 
 /// Returns a description of a workbook of which one sheet is imported.
-fn describe_workbook(other_sheets: &[String]) -> String {
-    let others: Vec<_> = other_sheets.iter().map(|name| printable(name)).collect();
+fn describe_workbook(sheet: &Sheet) -> String {
+    let which = match sheet.index {
+        0 => "first sheet".to_owned(),
+        _ => format!("sheet {}", printable(&sheet.name)),
+    };
+    let others: Vec<_> = sheet.others.iter().map(|name| printable(name)).collect();
     match others.as_slice() {
-        [] => "Excel workbook, first sheet".to_owned(),
-        names => format!("Excel workbook, first sheet (not imported: {})", names.join(", ")),
+        [] => format!("Excel workbook, {which}"),
+        names => format!("Excel workbook, {which} (not imported: {})", names.join(", ")),
     }
 }
 
@@ -187,34 +195,51 @@ fn boxed(text: &str) -> TextSource {
     Box::new(Cursor::new(text.as_bytes().to_vec()))
 }
 
-/// Skips the rows before the header, and returns the cells of the header.
-fn skip_to_header(rows: &mut RowSource, header_line: u64) -> Result<Option<Vec<String>>, CliError> {
+/// Skips the rows before the header, and returns the header.
+fn skip_to_header(rows: &mut RowSource, header_line: u64) -> Result<Option<ImportRow>, CliError> {
     loop {
         let row = rows.next().map_err(|error| CliError::Other(format!("could not read the header: {error}")))?;
         match row {
             None => return Ok(None),
-            Some(row) if row.line >= header_line => return Ok(Some(row.cells().map(str::to_owned).collect())),
+            Some(row) if row.line >= header_line => return Ok(Some(row)),
             Some(_) => {}
         }
     }
 }
 
-/// Checks that a header row holds names and not values.
-fn check_header(header: &[String]) -> Result<(), String> {
-    match header.iter().find(|cell| is_address(cell)) {
+/// Returns the names of a header row, which must hold names and not values.
+fn header_names(header: &ImportRow) -> Result<Vec<String>, String> {
+    let line = match header.problem {
+        Some(RowProblem::OpenQuote(line)) => Some(line),
+        // The quote is closed by one of a later row.
+        _ => header.cells().any(has_rows).then_some(header.line),
+    };
+    if let Some(line) = line {
+        return Err(format!(
+            "cannot be read: a quote that opens in line {line}, in its header, is not closed there. Close it and import the \
+             file again"
+        ));
+    }
+    match header.cells().find(|cell| is_address(cell)) {
         Some(value) => Err(format!(
             "has no header row: its first row holds the value \"{}\". Add a first row that names the columns, for example \
              first_name,last_name,email",
             value.trim()
         )),
-        None => Ok(()),
+        None => Ok(header.cells().map(str::to_owned).collect()),
     }
 }
 
+/// Returns whether a cell holds further rows: lines with an email address.
+fn has_rows(cell: &str) -> bool {
+    let mut lines = cell.lines().skip(1);
+    lines.any(|line| line.split([',', ';', '\t', '|']).any(is_address))
+}
+
 /// Reads the first rows of a table. If they are not all rows, the last one may be incomplete and is not counted.
-fn read_sample(source: RowSource, columns: usize, is_complete: bool) -> TableSample {
-    let mut rows = TableRows::new(source, columns);
-    let mut sample = TableSample::new(columns, is_complete);
+fn read_sample(source: RowSource, header: &[String], is_complete: bool) -> TableSample {
+    let mut rows = TableRows::new(source, header);
+    let mut sample = TableSample::new(header.len(), is_complete);
     let mut last: Option<ImportRow> = None;
     // Reading from memory cannot fail.
     while let Ok(Some(row)) = rows.next() {

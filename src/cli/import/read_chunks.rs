@@ -94,7 +94,7 @@ mod tests {
         let columns = ColumnMapping::new(&header, &sample, &MappingOptions::default(), &Arc::new(fixtures::registry()))
             .expect("a valid header");
         let rows = RowSource::Csv(CsvRows::new(Box::new(source), b',', false));
-        ChunkReader::start(TableRows::new(rows, 1), Arc::new(ArcSwap::from_pointee(columns)))
+        ChunkReader::start(TableRows::new(rows, &header), Arc::new(ArcSwap::from_pointee(columns)))
     }
 
     /// A source that panics when it is read.

@@ -31,7 +31,7 @@ impl RefusedRowsReport {
     /// Creates a report at `path`.
     ///
     /// Without a path, the report is beside the input (`people.csv` → `people.refused.csv`), or in the working
-    /// directory for standard input. Where that folder is read-only, as in a container, it is standard error.
+    /// directory for standard input. Where no file can be created, as in a container with a read-only folder, it is standard error.
     ///
     /// # Errors
     /// Fails if the file cannot be written, or if it is the input file.
@@ -44,7 +44,7 @@ impl RefusedRowsReport {
         let earlier = if is_requested { None } else { move_earlier(&path) };
         let (path, output): (_, Box<dyn Write + Send>) = match File::create(&path) {
             Ok(file) => (Some(path), Box::new(file)),
-            Err(error) if !is_requested && is_read_only(&error) => {
+            Err(error) if !is_requested => {
                 eprintln!("Refused rows will be printed here, because {} cannot be written: {error}", path.display());
                 (None, Box::new(io::stderr()))
             }
@@ -109,11 +109,6 @@ impl RefusedRowsReport {
         self.write(&[]).map_err(|error| failure(self.path.as_deref(), &error, ""))?;
         Ok(Some(self.path.map_or("the rows above".to_owned(), |path| path.display().to_string())))
     }
-}
-
-/// Returns whether a file cannot be created because its folder may not be written.
-fn is_read_only(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn failure(path: Option<&Path>, error: &io::Error, advice: &str) -> CliError {

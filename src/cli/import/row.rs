@@ -22,6 +22,8 @@ pub(super) enum RowProblem {
     InvalidEncoding,
     /// The quote that opens on this line is not closed, so the row is the rest of the file.
     OpenQuote(u64),
+    /// A quote within a quoted cell is not doubled, on this line. The cells of the row may be wrong.
+    StrayQuote(u64),
     /// The row is larger than any contact.
     TooLarge,
     /// A vCard is not complete, or there is text outside of the cards.
@@ -70,6 +72,6 @@ impl ImportRow {
 
     /// Returns whether all cells are blank. Such a row says no more than a blank line.
     pub(super) fn is_blank(&self) -> bool {
-        self.problem.is_none() && self.text.trim().is_empty()
+        self.problem.is_none() && self.text.trim_matches(|c: char| c.is_whitespace() || c == '\0').is_empty()
     }
 }

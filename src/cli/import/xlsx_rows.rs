@@ -1,4 +1,4 @@
-//! Reads the first sheet of an Excel workbook (.xlsx).
+//! Reads the sheet of an Excel workbook (.xlsx) that has contacts.
 
 use std::io::{self, Cursor, Read};
 
@@ -23,29 +23,57 @@ const OTHER_ARCHIVES: [(&str, &str); 6] = [
     ("META-INF/MANIFEST.MF", "a Java archive. Choose a file with contacts"),
 ];
 
-/// The first visible sheet of a workbook.
-pub(super) struct FirstSheet {
+/// A visible sheet of a workbook.
+pub(super) struct Sheet {
+    pub(super) name: String,
+    /// Its index among the visible sheets.
+    pub(super) index: usize,
     pub(super) rows: Vec<ImportRow>,
-    /// The names of the other visible sheets, which are not read.
+    /// The names of the other visible sheets.
     pub(super) others: Vec<String>,
 }
 
-/// Reads the rows of the first visible sheet.
+/// Reads the rows of the first visible sheet of which `known` returns at least two headers that name a field. If there is
+/// none, the first one with a header counts, then the first one that is not empty: programs put a summary before the table.
 ///
 /// # Errors
 /// Says what the file is if it is not a workbook, or what to do if it is too large or damaged, as the rest of a sentence
 /// that begins with the file.
-pub(super) fn read_first_sheet(workbook: Vec<u8>) -> Result<FirstSheet, String> {
+pub(super) fn read_best_sheet(workbook: Vec<u8>, known: &dyn Fn(&[ImportRow]) -> usize) -> Result<Sheet, String> {
     check_archive(&workbook)?;
-    let damaged = |error: &dyn std::fmt::Display| format!("is a damaged Excel workbook ({error}). Save it as CSV");
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(workbook)).map_err(|error| damaged(&error))?;
+    let names = sheet_names(&workbook);
+    let mut best: Option<(usize, Sheet)> = None;
+    for (index, name) in names.iter().enumerate() {
+        let rows = read_rows(&mut workbook, name)?;
+        let rating = if rows.is_empty() { 0 } else { 1 + known(&rows).min(2) };
+        if best.as_ref().is_none_or(|(best, _)| rating > *best) {
+            let others = names.iter().filter(|other| *other != name).cloned().collect();
+            best = Some((rating, Sheet { name: name.clone(), index, rows, others }));
+        }
+        if rating == 3 {
+            break;
+        }
+    }
+    best.map(|(_, sheet)| sheet).ok_or("is an Excel workbook without a sheet".to_owned())
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> String {
+    format!("is a damaged Excel workbook ({error}). Save it as CSV")
+}
+
+/// Returns the names of the visible sheets, or of all sheets if none is visible.
+fn sheet_names(workbook: &Xlsx<Cursor<Vec<u8>>>) -> Vec<String> {
     let is_table = |sheet: &&calamine::Sheet| sheet.typ == SheetType::WorkSheet;
+    let is_visible = |sheet: &&calamine::Sheet| sheet.visible == SheetVisible::Visible;
     let sheets = || workbook.sheets_metadata().iter().filter(is_table);
-    let mut visible = sheets().filter(|sheet| sheet.visible == SheetVisible::Visible).map(|sheet| sheet.name.clone());
-    let name = visible.next().or_else(|| Some(sheets().next()?.name.clone()));
-    let name = name.ok_or("is an Excel workbook without a sheet")?;
-    let others = visible.collect();
-    let mut cells = workbook.worksheet_cells_reader(&name).map_err(|error| damaged(&error))?;
+    let visible: Vec<_> = sheets().filter(is_visible).map(|sheet| sheet.name.clone()).collect();
+    if visible.is_empty() { sheets().map(|sheet| sheet.name.clone()).collect() } else { visible }
+}
+
+/// Reads the rows of a sheet that are not empty.
+fn read_rows(workbook: &mut Xlsx<Cursor<Vec<u8>>>, name: &str) -> Result<Vec<ImportRow>, String> {
+    let mut cells = workbook.worksheet_cells_reader(name).map_err(|error| damaged(&error))?;
     let mut rows: Vec<(ImportRow, usize)> = vec![];
     while let Some(cell) = cells.next_cell().map_err(|error| damaged(&error))? {
         let (row, column) = (u64::from(cell.get_position().0) + 1, cell.get_position().1 as usize);
@@ -64,7 +92,7 @@ pub(super) fn read_first_sheet(workbook: Vec<u8>) -> Result<FirstSheet, String> 
             *width = column.max(*width) + 1;
         }
     }
-    Ok(FirstSheet { rows: rows.into_iter().map(|(row, _)| row).collect(), others })
+    Ok(rows.into_iter().map(|(row, _)| row).collect())
 }
 
 /// Checks that an archive is a workbook of an acceptable size, without storing the unpacked files.
@@ -95,7 +123,8 @@ fn check_archive(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns the text of a cell: dates in the form of ISO 8601, whole numbers without a point.
+/// Returns the text of a cell: dates in the form of ISO 8601, whole numbers without a point, and nothing for errors such as
+/// `#N/A`.
 fn cell_text(value: &DataRef<'_>) -> String {
     match value {
         DataRef::Int(number) => number.to_string(),
@@ -105,8 +134,7 @@ fn cell_text(value: &DataRef<'_>) -> String {
         DataRef::SharedString(text) => (*text).to_owned(),
         DataRef::Bool(value) => if *value { "TRUE" } else { "FALSE" }.to_owned(),
         DataRef::DateTime(time) => date_text(*time),
-        DataRef::Error(error) => error.to_string(),
-        DataRef::Empty => String::new(),
+        DataRef::Error(_) | DataRef::Empty => String::new(),
     }
 }
 
@@ -117,7 +145,8 @@ fn date_text(time: ExcelDateTime) -> String {
     let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
     let clock =
         if time.as_f64().fract() == 0.0 { String::new() } else { format!(" {hour:02}:{minute:02}:{second:02}") };
-    format!("{year:04}-{month:02}-{day:02}{clock}")
+    // A time of day has no date.
+    if time.as_f64() < 1.0 { clock.trim().to_owned() } else { format!("{year:04}-{month:02}-{day:02}{clock}") }
 }
 
 #[cfg(test)]
@@ -141,11 +170,17 @@ mod tests {
     #[test]
     fn archives_that_are_no_workbook_are_named() {
         for (file, what) in [("word/document.xml", "Word"), ("content.xml", "OpenDocument"), ("a.txt", "ZIP archive")] {
-            assert!(read_first_sheet(archive(&[(file, "x")])).is_err_and(|error| error.contains(what)), "{file}");
+            assert!(
+                read_best_sheet(archive(&[(file, "x")]), &|_| 0).is_err_and(|error| error.contains(what)),
+                "{file}"
+            );
         }
-        assert!(read_first_sheet(b"PK\x03\x04 and no more".to_vec()).is_err_and(|error| error.contains("damaged")));
         assert!(
-            read_first_sheet(archive(&[("xl/workbook.xml", "x")])).is_err_and(|error| error.contains("damaged Excel"))
+            read_best_sheet(b"PK\x03\x04 and no more".to_vec(), &|_| 0).is_err_and(|error| error.contains("damaged"))
+        );
+        assert!(
+            read_best_sheet(archive(&[("xl/workbook.xml", "x")]), &|_| 0)
+                .is_err_and(|error| error.contains("damaged Excel"))
         );
     }
 
@@ -155,7 +190,7 @@ mod tests {
         let files = [("xl/workbook.xml", &*zeros), ("a", &*zeros), ("b", &*zeros)];
         let bytes = archive(&files);
         assert!(bytes.len() < 1 << 20);
-        assert!(read_first_sheet(bytes).is_err_and(|error| error.contains("256 MiB")));
-        assert!(read_first_sheet(vec![0; MAX_SIZE + 1]).is_err_and(|error| error.contains("20 MiB")));
+        assert!(read_best_sheet(bytes, &|_| 0).is_err_and(|error| error.contains("256 MiB")));
+        assert!(read_best_sheet(vec![0; MAX_SIZE + 1], &|_| 0).is_err_and(|error| error.contains("20 MiB")));
     }
 }

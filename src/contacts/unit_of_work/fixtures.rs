@@ -105,6 +105,7 @@ pub(in crate::contacts) fn upsert(badge: &str, fields: &str) -> Write {
         preconditions: Preconditions::default(),
         source_updated_at: None,
         on_archived: OnArchived::default(),
+        named_by_company: false,
     })
 }
 

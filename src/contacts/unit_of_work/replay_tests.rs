@@ -87,6 +87,7 @@ impl Step {
                 preconditions: Preconditions::default(),
                 source_updated_at: None,
                 on_archived: OnArchived::default(),
+                named_by_company: false,
             }),
             Self::Archive(index) => {
                 Write::Archive { target: ContactTarget::Id(id(index)), preconditions: Preconditions::default() }

@@ -109,6 +109,19 @@ fn upsert_creates_once_and_then_updates() {
 }
 
 #[test]
+fn upsert_names_a_new_contact_by_its_company_if_asked_to() {
+    let mut account = AccountFixture::with_contacts(&[]);
+    let upsert = |named_by_company| {
+        let write = upsert_on_archived("k", r#"{"company_name": "Acme"}"#, OnArchived::Create);
+        let Write::Upsert(upsert) = write else { return write };
+        Write::Upsert(Upsert { named_by_company, ..upsert })
+    };
+    assert!(account.apply_one(upsert(false)).is_err());
+    let created = account.apply_one(upsert(true)).expect("it is created").contact;
+    assert_eq!(created.values.text(system::LAST_NAME), Some("Acme"));
+}
+
+#[test]
 fn upsert_by_email_needs_no_other_identity() {
     let upsert = Upsert {
         key: key(system::EMAIL, "a@b.cd"),
@@ -117,6 +130,7 @@ fn upsert_by_email_needs_no_other_identity() {
         preconditions: Preconditions::default(),
         source_updated_at: None,
         on_archived: OnArchived::default(),
+        named_by_company: false,
     };
     let mut account = AccountFixture::with_contacts(&[]);
     let written = account.apply_one(Write::Upsert(upsert.clone())).expect("the contact is created");

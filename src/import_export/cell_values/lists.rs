@@ -40,7 +40,7 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
         Err(issue) => issue,
     };
     let text = without_formula(text);
-    if PLACEHOLDERS.contains(&&*text.to_lowercase()) {
+    if is_placeholder(text) {
         return Ok(ParsedCell::default());
     }
     if is_exchange_address(text) {
@@ -53,6 +53,11 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
     Ok(ParsedCell { value: Some(value), others: parts.map(|part| (*part).to_owned()).collect() })
 }
 
+/// Returns whether a text says that there is no value.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    PLACEHOLDERS.contains(&&*text.to_lowercase())
+}
+
 /// Splits a text at the separators that no value of the type contains.
 fn split_list(kind: Kind, text: &str) -> Vec<&str> {
     let is_separator = |c: char| match kind {
@@ -63,9 +68,29 @@ fn split_list(kind: Kind, text: &str) -> Vec<&str> {
     let pieces = text.split(GOOGLE_SEPARATOR).flat_map(|piece| piece.split(is_separator));
     // A URL can contain a semicolon and a slash, and a phone number a slash, but no space beside it.
     let pieces = pieces.flat_map(|piece| piece.split(if kind == Kind::Url { "; " } else { "\n" }));
-    let pieces = pieces.flat_map(|piece| piece.split(" / "));
-    let pieces = pieces.flat_map(|piece| split_addresses(kind, piece));
-    pieces.map(super::trim).filter(|piece| !piece.is_empty()).collect()
+    let pieces = pieces.flat_map(|piece| piece.split(" / ")).flat_map(split_at_or);
+    let pieces = pieces.flat_map(|piece| split_addresses(kind, piece)).flat_map(|piece| split_at_labels(kind, piece));
+    let is_blank = |c: char| c.is_whitespace() || super::is_invisible(c);
+    pieces.map(|piece| super::trim(piece.trim_matches(is_blank))).filter(|piece| !piece.is_empty()).collect()
+}
+
+/// Splits a text at the words "or" and "and" of several languages.
+fn split_at_or(text: &str) -> Vec<&str> {
+    const WORDS: [&str; 8] = [" oder ", " or ", " ou ", " o ", " und ", " and ", " et ", " y "];
+    WORDS.iter().fold(vec![text], |pieces, word| pieces.into_iter().flat_map(|piece| piece.split(word)).collect())
+}
+
+/// Splits phone numbers before the labels of the others: `Phone: 030 12 Mobile: 0170 12`.
+fn split_at_labels(kind: Kind, text: &str) -> Vec<&str> {
+    let mut starts = vec![0];
+    if kind == Kind::Phone && text.matches(": ").count() > 1 {
+        let words =
+            text.split_inclusive(' ').scan(0, |end, word| Some((std::mem::replace(end, *end + word.len()), word)));
+        starts
+            .extend(words.filter(|(start, word)| *start > 0 && word.trim_end().ends_with(':')).map(|(start, _)| start));
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &text[*start..end]).collect()
 }
 
 /// Splits a text at its spaces if that makes each part an address.
@@ -107,7 +132,7 @@ fn plain_address(text: &str) -> &str {
     let text = text.split_once(" (").filter(|(address, _)| address.contains('@')).map_or(text, |(address, _)| address);
     let text = text.trim_end_matches(['.', '#']);
     let address = text.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or(text);
-    address.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '\u{200b}'))
+    address.trim_matches(|c: char| c.is_whitespace() || super::is_invisible(c) || matches!(c, '\'' | '"'))
 }
 
 /// Returns a phone number with ASCII spaces and hyphens, without the invisible characters that phones copy along, and
@@ -116,13 +141,14 @@ fn plain_phone(text: &str) -> String {
     let text = text.strip_prefix('\'').unwrap_or(text);
     let is_label = |label: &str| !label.bytes().any(|byte| byte.is_ascii_digit());
     let text = text.split_once(':').filter(|(label, _)| is_label(label)).map_or(text, |(_, number)| number.trim());
+    let text = without_word(text);
     let parts = text.rsplit_once('(').and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
     let text = match parts {
         Some((before, (label, after))) if is_label(label) => format!("{} {}", before.trim(), after.trim()),
         _ => text.to_owned(),
     };
     let convert = |c: char| match c {
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => None,
+        c if super::is_invisible(c) => None,
         '\u{2010}'..='\u{2015}' | '\u{2212}' => Some('-'),
         '[' => Some('('),
         ']' => Some(')'),
@@ -139,6 +165,14 @@ fn plain_phone(text: &str) -> String {
         Some((index, length)) => format!("{}ext{}", &plain[..index], &plain[index + length..]),
         None => plain,
     }
+}
+
+/// Returns a phone number without a word such as `Tel.` before it.
+fn without_word(text: &str) -> &str {
+    let Some((word, number)) = text.split_once(' ') else { return text };
+    let word = word.trim_end_matches('.').to_lowercase();
+    let words = ["tel", "telefon", "fon", "phone", "ph", "mobil", "mobile", "mob", "handy", "cell", "t", "m"];
+    if words.contains(&&*word) { number.trim_start() } else { text }
 }
 
 /// Returns a web address with a scheme.

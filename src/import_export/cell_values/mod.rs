@@ -11,7 +11,7 @@ mod other_forms;
 
 use std::borrow::Cow;
 
-use crate::fields::{Field, Issue, Kind, Value};
+use crate::fields::{Field, Issue, IssueCode, Kind, Value};
 
 pub(super) use dates::{DateEvidence, DateOrder, DateRule, detect_order, is_unset, parse_date};
 pub(super) use numbers::{DecimalSign, parse_number};
@@ -49,6 +49,7 @@ pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<Parse
     }
     let parsed = match field.kind {
         Kind::Email | Kind::User | Kind::Phone | Kind::Url => lists::parse_first(field, text)?,
+        Kind::Text if field.unique && lists::is_placeholder(text) => ParsedCell::default(),
         _ => ParsedCell { value: parse_single(field, text, rules)?, others: vec![] },
     };
     field.check_storable(parsed.value.as_ref())?;
@@ -58,9 +59,16 @@ pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<Parse
 /// Returns a text without white space around it, and without the invisible characters that some programs write there. An
 /// apostrophe before digits only says that a spreadsheet must not take them as a number.
 pub(super) fn trim(cell: &str) -> &str {
-    let text = cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}'));
+    let is_blank = |c: char| c.is_whitespace() || matches!(c, '\0' | '\u{200b}' | '\u{200e}' | '\u{200f}');
+    let text = cell.trim_matches(is_blank);
     let is_number = |rest: &&str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
     text.strip_prefix('\'').filter(is_number).unwrap_or(text)
+}
+
+/// Returns whether a character is never seen, such as the marks for the direction of writing that Windows copies along. No
+/// email address, phone number or web address has one.
+pub(super) fn is_invisible(character: char) -> bool {
+    matches!(character, '\0' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Parses a cell that is one value.
@@ -72,8 +80,21 @@ fn parse_single(field: &Field, text: &str, rules: CellRules) -> Result<Option<Va
         Kind::MultiSelect => other_forms::parse_options(field, text, SEPARATOR),
         Kind::Date => other_forms::parse_date_cell(field, text, rules.dates),
         Kind::Datetime => other_forms::parse_datetime_cell(field, text, rules.dates),
+        Kind::Text if field.unique && is_shortened_number(text) => {
+            let message = "is a number that a spreadsheet has shortened: format the column as text there, and save the file again";
+            Err(Issue::new(&*field.internal_name, IssueCode::InvalidFormat, message))
+        }
         _ => field.parse_text(text),
     }
+}
+
+/// Returns whether a text is a number such as `1.23457E+11`, as Excel writes long numbers to CSV files. Several ids look
+/// the same then.
+fn is_shortened_number(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once("E+") else { return false };
+    let (whole, fraction) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    whole.len() == 1 && exponent.len() == 2 && [whole, fraction, exponent].into_iter().all(is_digits)
 }
 
 /// Formats a value as a cell. [`parse`] returns the same value for it.

@@ -32,14 +32,14 @@ impl DecimalSign {
 }
 
 /// Returns whether a number shows that `decimal` is its decimal sign: the sign occurs once, after every `group` sign, and
-/// not before exactly three digits, because it could separate groups then.
+/// not before exactly three digits, because it could separate groups then, unless only zero is before it.
 fn is_decimal(digits: &str, decimal: char, group: char) -> bool {
     let Some((whole, fraction)) = digits.split_once(decimal) else { return false };
     let is_number =
         |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == group || GROUP_SEPARATORS.contains(&c));
     let has_groups = whole.contains(group) || whole.contains(GROUP_SEPARATORS);
     let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    is_number(whole) && is_fraction && (fraction.len() != 3 || has_groups || whole.len() > 3)
+    is_number(whole) && is_fraction && (fraction.len() != 3 || has_groups || whole.len() > 3 || whole == "0")
 }
 
 /// Returns a number in the form of JSON, or `None` if the text is not a number.
@@ -84,6 +84,7 @@ mod tests {
             (&["12,5", "3"][..], DecimalSign::Comma),
             (&["1.234,50"], DecimalSign::Comma),
             (&["1 234,567"], DecimalSign::Comma),
+            (&["0,500", "0,123"], DecimalSign::Comma),
             (&["1,234"], DecimalSign::Point),
             (&["1,234.5", "1,234"], DecimalSign::Point),
             (&["1.5", "1,5"], DecimalSign::Point),

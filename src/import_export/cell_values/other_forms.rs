@@ -1,12 +1,13 @@
 //! Values of single cells in forms that the API does not accept but that have one meaning.
 
-use super::dates::{DateRule, ParsedDate, is_unset, parse_date};
+use super::dates::{DateEvidence, DateRule, ParsedDate, detect_order, is_unset, parse_date};
 use super::numbers::{DecimalSign, parse_number};
-use crate::fields::{Field, FieldOption, Issue, Value, format_instant};
+use crate::fields::{Field, FieldOption, Issue, IssueCode, Value, format_instant};
 use crate::import_export::header_name::comparable_name;
 use crate::json::Json;
 
-const YES: [&str; 13] = ["true", "yes", "y", "1", "ja", "oui", "si", "wahr", "vrai", "verdadero", "on", "x", "checked"];
+const YES: [&str; 16] =
+    ["true", "yes", "y", "1", "ja", "oui", "si", "wahr", "vrai", "verdadero", "on", "x", "checked", "✓", "✔", "☑"];
 const NO: [&str; 12] = ["false", "no", "n", "0", "nein", "non", "falsch", "faux", "falso", "off", "-", "unchecked"];
 
 /// Returns whether a text is a word or digit for yes, or for no. Returns `None` for any other text.
@@ -90,6 +91,11 @@ fn parse_or_explain(
     }
     match parse_date(text, rule).and_then(format) {
         Some(date) => field.parse_text(&date),
+        None if detect_order(std::iter::once(text)) == DateEvidence::Ambiguous => {
+            let message =
+                "can be day/month or month/day. Say which with --date-format dd/mm/yyyy or --date-format mm/dd/yyyy";
+            Err(Issue::new(&*field.internal_name, IssueCode::InvalidFormat, message))
+        }
         None => as_sent,
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fields::registry_fixtures::custom;
-use crate::fields::{FieldOption, IssueCode, Number};
+use crate::fields::{FieldOption, IssueCode, Number, system};
 
 fn field(kind: Kind) -> Field {
     // Only fields of option types use these options.
@@ -105,7 +105,7 @@ fn cells_that_are_not_values_of_their_field_are_refused() {
         (Kind::Phone, "call me", IssueCode::InvalidFormat),
         (Kind::Url, "no site", IssueCode::InvalidFormat),
         (Kind::Url, "a@b.cd", IssueCode::InvalidFormat),
-        (Kind::Text, "a\0", IssueCode::InvalidFormat),
+        (Kind::Text, "a\0b", IssueCode::InvalidFormat),
     ] {
         assert_eq!(parse_cell(kind, cell), Err(code), "{kind:?} {cell}");
     }
@@ -129,6 +129,10 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
         (Kind::Email, "a@b.cd;", "a@b.cd", &[]),
         (Kind::Email, "a@b.cd / e@f.gh", "a@b.cd", &["e@f.gh"]),
         (Kind::Email, "a@b.cd e@f.gh", "a@b.cd", &["e@f.gh"]),
+        (Kind::Phone, "030/1234-56 oder 030/1234-57", "030/1234-56", &["030/1234-57"]),
+        (Kind::Phone, "Phone: (415) 444-6538 Mobile: (415) 444-6539", "(415) 444-6538", &["Mobile: (415) 444-6539"]),
+        (Kind::Phone, "Tel. 030 4444", "030 4444", &[]),
+        (Kind::Email, "\u{202a}a@b.cd\u{202c}", "a@b.cd", &[]),
         (Kind::Url, "www.a.de / www.b.de", "https://www.a.de", &["www.b.de"]),
     ] {
         let parsed = parse(&field(kind), cell, CellRules::default()).expect("a valid cell");
@@ -137,6 +141,18 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
             (Some(text(first)), &others.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>()[..])
         );
     }
+}
+
+#[test]
+fn ids_that_say_nothing_or_were_shortened_identify_no_contact() {
+    let id = system::stored().iter().find(|field| field.id == system::EXTERNAL_ID).expect("a system field");
+    let parse = |cell| parse(id, cell, CellRules::default()).map(|parsed| parsed.value).map_err(|issue| issue.code);
+    for placeholder in ["-", "n/a", "NULL"] {
+        assert_eq!(parse(placeholder), Ok(None), "{placeholder}");
+    }
+    assert_eq!(parse("1.23457E+11"), Err(IssueCode::InvalidFormat));
+    assert_eq!(parse("1,23457E+11"), Err(IssueCode::InvalidFormat));
+    assert_eq!(parse("CASE+11"), Ok(Some(text("CASE+11"))));
 }
 
 #[test]

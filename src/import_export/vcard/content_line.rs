@@ -19,13 +19,12 @@ pub(super) struct ContentLine {
 /// quoted-printable line that ends with `=`.
 pub(super) fn unfold(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
-    for line in text.split(['\n', '\r']) {
+    for line in text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')) {
         let is_soft_break = |last: &&mut String| last.ends_with('=') && is_quoted_printable(last);
         if let Some(last) = lines.last_mut().filter(is_soft_break) {
-            if !line.is_empty() {
-                last.pop();
-                last.push_str(line);
-            }
+            // An empty line ends the value, too.
+            last.pop();
+            last.push_str(line);
         } else if let (Some(rest), Some(last)) = (line.strip_prefix([' ', '\t']), lines.last_mut()) {
             last.push_str(rest);
         } else if !line.is_empty() {

@@ -59,5 +59,6 @@ pub(super) fn upsert(external_id: &str, field: FieldId) -> Write {
         preconditions: Preconditions::default(),
         source_updated_at: None,
         on_archived: OnArchived::default(),
+        named_by_company: false,
     })
 }

@@ -255,6 +255,11 @@ fn values_are_no_names_and_job_titles_only_because_of_their_header() {
 
 /// Returns an Excel workbook with a sheet of these rows.
 fn workbook(rows: &[&[&str]]) -> Vec<u8> {
+    workbook_of("", rows)
+}
+
+/// Returns an Excel workbook with a sheet of these rows, after these `<sheet>` elements. The relationship `e` is an empty sheet.
+fn workbook_of(sheets: &str, rows: &[&[&str]]) -> Vec<u8> {
     let cell = |text: &&str| format!(r#"<c t="inlineStr"><is><t>{}</t></is></c>"#, text.replace('&', "&amp;"));
     let row = |row: &&[&str]| format!("<row>{}</row>", row.iter().map(cell).collect::<String>());
     let main = r#"xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main""#;
@@ -269,13 +274,19 @@ fn workbook(rows: &[&[&str]]) -> Vec<u8> {
         (
             "xl/workbook.xml",
             format!(
-                r#"<workbook {main} xmlns:r="{relationships}"><sheets><sheet name="People" sheetId="1" r:id="s"/><sheet name="Old" sheetId="2" r:id="s"/></sheets></workbook>"#
+                r#"<workbook {main} xmlns:r="{relationships}"><sheets>{sheets}<sheet name="People" sheetId="1" r:id="s"/><sheet name="Old" sheetId="2" r:id="s"/></sheets></workbook>"#
             ),
         ),
         (
             "xl/_rels/workbook.xml.rels",
             format!(
-                r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="s" Type="{relationships}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>"#
+                r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="s" Type="{relationships}/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="e" Type="{relationships}/worksheet" Target="worksheets/sheet2.xml"/></Relationships>"#
+            ),
+        ),
+        (
+            "xl/worksheets/sheet2.xml",
+            format!(
+                r#"<worksheet {main}><sheetData><row><c t="inlineStr"><is><t>Summary of our contacts</t></is></c></row></sheetData></worksheet>"#
             ),
         ),
         (
@@ -292,6 +303,39 @@ fn workbook(rows: &[&[&str]]) -> Vec<u8> {
         archive.write_all(text.as_bytes()).unwrap();
     }
     archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn sheet_with_contacts_is_found_behind_a_summary() {
+    let fixture = Fixture::new("sheets");
+    let book = workbook_of(
+        r#"<sheet name="Summary" sheetId="3" r:id="e"/>"#,
+        &[&["First name", "Email"], &["Ada", "ada@example.com"]],
+    );
+    let (succeeded, printed) = fixture.import(ACCOUNT, book, &[]);
+    assert!(succeeded && printed.contains("1 created"), "{printed}");
+    assert!(printed.contains("sheet People (not imported: Summary, Old)"), "{printed}");
+}
+
+#[test]
+fn columns_are_found_by_the_words_of_their_headers_and_by_their_values() {
+    let fixture = Fixture::new("words_and_values");
+    let text = "Kundennummer,Name,Courrier,Work,Host Email,Web Site\n\
+                1,LOVELACE Ada,ada@example.com,+44 20 7946 0001,host@example.com,Main\n\
+                1,HOPPER Grace,grace@example.com,+1 202 555 0100,host@example.com,Main\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text.replace("Name", "NOM Prénom"), &[]);
+    assert!(succeeded && printed.contains("2 created"), "{printed}");
+    let expected = [
+        ("first_name", "Ada"),
+        ("last_name", "LOVELACE"),
+        ("email", "ada@example.com"),
+        ("phone", "+44 20 7946 0001"),
+        ("external_id", ""),
+        ("website", ""),
+    ];
+    expect_first_contact(&fixture.contacts(ACCOUNT), &expected, "words and values");
+    assert!(printed.contains("different contacts have the same value"), "{printed}");
+    assert!(printed.contains("its values are not web addresses"), "{printed}");
 }
 
 #[test]

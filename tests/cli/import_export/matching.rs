@@ -6,6 +6,35 @@ use super::Fixture;
 const LINKEDIN: &str = "First Name,Last Name,Company\nAda,Lovelace,A\nAlan,Turing,B\nAda,Lovelace,A\n";
 
 #[test]
+fn dry_run_counts_values_of_fields_that_do_not_exist_yet() {
+    let fixture = Fixture::new("dry_run_new_fields");
+    let old = "email,last_name\na@b.cd,A\n,Keyless\n";
+    assert!(fixture.import(ACCOUNT, old, &[]).1.contains("2 created"));
+    let text = "email,last_name,Odd\na@b.cd,A,1\n,Keyless,2\n,,3\n";
+    let expected = "1 created, 1 updated, 0 unchanged, 0 skipped, 1 refused";
+    for arguments in [&["--create-fields", "--dry-run"][..], &["--create-fields"]] {
+        let (_, printed) = fixture.import(ACCOUNT, text, arguments);
+        assert!(printed.contains(expected), "{arguments:?}: {printed}");
+    }
+}
+
+#[test]
+fn company_with_a_key_and_no_name_is_named_by_its_company() {
+    let fixture = Fixture::new("companies_with_ids");
+    let text = "external_id,company_name,phone\n1,Acme,030 1234\n";
+    for expected in ["1 created", "1 unchanged"] {
+        let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+        assert!(succeeded && printed.contains(expected), "{printed}");
+    }
+    let names = "SELECT string_agg(last_name, ',') FROM contacts";
+    assert_eq!(fixture.query_text(names), "Acme");
+    // The name of an existing contact stays.
+    assert!(fixture.import(ACCOUNT, "external_id,last_name\n1,Ada\n", &[]).0);
+    assert!(fixture.import(ACCOUNT, text.replace("Acme", "Acme 2"), &[]).0);
+    assert_eq!(fixture.query_text(names), "Ada");
+}
+
+#[test]
 fn rows_without_a_key_are_created_once() {
     let fixture = Fixture::new("keyless");
     let count = |expected: &str, text: &str, arguments: &[&str]| {

@@ -44,6 +44,38 @@ fn rest_of_a_file_after_an_open_quote_is_one_refused_row() {
 }
 
 #[test]
+fn quotes_that_do_not_enclose_their_cells_refuse_the_row_or_the_file() {
+    let fixture = Fixture::new("stray_quotes");
+    let text = "email,last_name\na@b.cd,\"Ada \"the Countess\" L\"\nb@b.cd,B\nc@b.cd,\"open\nd@b.cd,D\ne@b.cd,\"q\"\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(!succeeded && printed.contains("1 created, 0 updated, 0 unchanged, 0 skipped, 2 refused"), "{printed}");
+    let report = fixture.read_file("people.refused.csv");
+    assert!(report.contains("in line 2, a quote") && report.contains("in line 6, a quote"), "{report}");
+    for header in ["email,\"last_name\na@b.cd,A\n", "email,\"last_name\na@b.cd,A\nb@b.cd,\"B\"\n"] {
+        let (succeeded, printed) = fixture.import(ACCOUNT, header, &[]);
+        assert!(!succeeded && printed.contains("a quote that opens in line 1"), "{printed}");
+    }
+}
+
+#[test]
+fn lines_that_are_quoted_as_a_whole_are_divided() {
+    let fixture = Fixture::new("quoted_lines");
+    let text = "\"email,last_name,job_title\"\n\"a@b.cd,A,\"\"Owner, manager\"\"\"\n\"b@b.cd,B,\"\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(succeeded && printed.contains("2 created"), "{printed}");
+    assert_eq!(fixture.contacts(ACCOUNT)[0]["job_title"], "Owner, manager");
+}
+
+#[test]
+fn repeated_headers_are_left_out_and_named() {
+    let fixture = Fixture::new("repeated_headers");
+    let text = "Email,Name\na@b.cd,Ada L\nEmail,Name\nb@b.cd,Bob B\n\nOthers,\nEmail,Name\nc@b.cd,Eve E\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(succeeded && printed.contains("3 created, 0 updated, 0 unchanged, 0 skipped, 0 refused"), "{printed}");
+    assert!(printed.contains("3 rows without a contact") && printed.contains("line 6: Others"), "{printed}");
+}
+
+#[test]
 fn rows_that_differ_only_in_empty_cells_are_taken_and_footers_left_out() {
     let fixture = Fixture::new("ragged");
     let text = "\nReport of today\n\nEmail;Last Name;Phone\na@b.cd;A;;;\nb@b.cd;B\n;;\n\nc@b.cd;C;123;x\n\nTotal: 3 contacts\n\

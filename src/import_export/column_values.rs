@@ -1,0 +1,159 @@
+//! What the values of a column show about its meaning.
+
+use uuid::Uuid;
+
+use super::column_target::MatchRank;
+use super::header_name::comparable_name;
+use super::header_words::HeaderWords;
+use super::table_sample::TableSample;
+use crate::fields::{FieldId, system};
+
+/// Forms of address and academic degrees, which some programs call the title of a person.
+const FORMS_OF_ADDRESS: [&str; 42] = [
+    "mr",
+    "mrs",
+    "ms",
+    "miss",
+    "mx",
+    "dr",
+    "prof",
+    "sir",
+    "rev",
+    "herr",
+    "frau",
+    "hr",
+    "fr",
+    "m",
+    "mme",
+    "mlle",
+    "monsieur",
+    "madame",
+    "sr",
+    "sra",
+    "srta",
+    "don",
+    "dona",
+    "drprof",
+    "profdr",
+    "professor",
+    "doctor",
+    "drmr",
+    "drmrs",
+    "mrmrs",
+    "drmed",
+    "drmeddent",
+    "drrernat",
+    "drphil",
+    "drjur",
+    "dring",
+    "dipling",
+    "diplkfm",
+    "mag",
+    "ing",
+    "phd",
+    "msc",
+];
+/// What programs call the roles of their users, which are no job titles.
+const ROLES_OF_USERS: [&str; 16] = [
+    "enduser",
+    "agent",
+    "admin",
+    "administrator",
+    "user",
+    "customer",
+    "subscriber",
+    "member",
+    "guest",
+    "owner",
+    "editor",
+    "viewer",
+    "contributor",
+    "author",
+    "lead",
+    "contact",
+];
+
+/// Returns whether a cell holds an email address. A header row has none.
+#[must_use]
+pub fn is_address(cell: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
+    cell.trim().split_once('@').is_some_and(|(local, domain)| is_part(local) && is_part(domain) && domain.contains('.'))
+}
+
+/// Returns the field that the values of a column belong to, if its header names none: email addresses, phone numbers
+/// below a header such as `Work`, and the ids below a header such as `HubSpot Contact ID`.
+pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -> Option<(FieldId, MatchRank)> {
+    let words = HeaderWords::new(header);
+    let (count, different) = sample.count_values(index);
+    let is_nearly_all = |number: usize| count > 0 && number * 10 >= count * 9;
+    let are_nearly_all =
+        |is_match: &dyn Fn(&str) -> bool| is_nearly_all(sample.values(index).filter(|value| is_match(value)).count());
+    // Many contacts have the email of one manager.
+    let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
+    if is_own && is_nearly_all(different) && are_nearly_all(&is_address) {
+        Some((system::EMAIL, MatchRank::Values))
+    } else if words.is_qualifier() && are_nearly_all(&is_phone) {
+        Some((system::PHONE, MatchRank::Values))
+    } else if is_id_of_vendor(words.as_slice()) && different == count && count > 0 {
+        Some((system::EXTERNAL_ID, MatchRank::Values))
+    } else {
+        None
+    }
+}
+
+/// The beginnings of words for persons who are not the contact.
+const OTHER_PERSONS: [&str; 16] = [
+    "owner",
+    "manager",
+    "assist",
+    "assign",
+    "created",
+    "modified",
+    "updated",
+    "refer",
+    "supervisor",
+    "boss",
+    "spouse",
+    "emergency",
+    "sales",
+    "host",
+    "sender",
+    "reports",
+];
+
+/// Returns whether a value looks like a phone number and not like another number.
+fn is_phone(value: &str) -> bool {
+    let digits = value.chars().filter(char::is_ascii_digit).count();
+    let has_form = value.starts_with(['+', '0', '(']) || value.contains([' ', '-', '/']);
+    (6..=15).contains(&digits) && has_form && value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c))
+}
+
+/// Returns whether a header is the name of another program before `contact id`, `customer id` or the like.
+fn is_id_of_vendor(words: &[String]) -> bool {
+    const OTHER_CONTACTS: [&str; 6] = ["parent", "primary", "account", "company", "related", "reports"];
+    let [vendor, kind, id] = words else { return false };
+    id == "id"
+        && ["contact", "customer", "person", "lead", "profile", "prospect"].contains(&&**kind)
+        && !OTHER_CONTACTS.contains(&&**vendor)
+}
+
+/// Returns whether a column has the ids of another system. Ids of contacts are UUIDs, and short ids are numbers of a table that
+/// another file has, too.
+pub(super) fn has_foreign_ids(index: usize, sample: &TableSample) -> bool {
+    const MIN_LENGTH: usize = 8;
+    let is_foreign = |value: &str| value.len() >= MIN_LENGTH && Uuid::try_parse(value).is_err();
+    sample.has_values(index) && sample.values(index).all(|value| is_foreign(value.trim()))
+}
+
+/// Returns whether a column can have job titles: its values are not mostly forms of address and, if the header speaks of
+/// roles, not all roles of users.
+pub(super) fn has_job_titles(header: &str, index: usize, sample: &TableSample) -> bool {
+    let may_be_role = comparable_name(header).contains("rol");
+    let (mut values, mut forms, mut roles) = (0_usize, 0_usize, 0_usize);
+    for value in sample.values(index).map(comparable_name) {
+        values += 1;
+        forms += usize::from(FORMS_OF_ADDRESS.contains(&&*value));
+        roles += usize::from(may_be_role && ROLES_OF_USERS.contains(&&*value));
+    }
+    values == 0 || (forms * 2 <= values && roles < values)
+}
