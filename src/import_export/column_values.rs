@@ -90,7 +90,8 @@ pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -
         |is_match: &dyn Fn(&str) -> bool| is_nearly_all(sample.values(index).filter(|value| is_match(value)).count());
     // Many contacts have the email of one manager.
     let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
-    if is_own && is_nearly_all(different) && are_nearly_all(&is_address) {
+    let says_email = words.as_slice().iter().any(|word| word.contains("mail"));
+    if is_own && (says_email || is_nearly_all(different)) && are_nearly_all(&is_address) {
         Some((system::EMAIL, MatchRank::Values))
     } else if words.is_qualifier() && are_nearly_all(&is_phone) {
         Some((system::PHONE, MatchRank::Values))

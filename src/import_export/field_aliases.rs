@@ -62,6 +62,7 @@ fn rows() -> impl Iterator<Item = (&'static str, FieldAlias)> {
             target.strip_suffix('?').map_or((target, MatchRank::Alias), |target| (target, MatchRank::WeakAlias));
         let meaning = match target {
             "full_name" => AliasMeaning::FullName(NameOrder::FirstNameFirst),
+            "last_first_name" => AliasMeaning::FullName(NameOrder::LastNameFirst),
             "name" => AliasMeaning::Name,
             field => AliasMeaning::Field(field),
         };
@@ -121,7 +122,13 @@ fn find_without_brackets(header: &str) -> Option<FieldAlias> {
         return None;
     }
     let outer = find_alias(&format!("{before} {after}"))?;
-    match find_in_table(inner) {
+    let words = HeaderWords::new(inner);
+    let is_company =
+        |word: &String| find_in_table(word).is_some_and(|found| found.meaning == AliasMeaning::Field("company_name"));
+    if outer.meaning == AliasMeaning::Name && words.as_slice().iter().any(is_company) {
+        return Some(FieldAlias { meaning: AliasMeaning::Field("company_name"), ..outer });
+    }
+    match find_in_table(inner).filter(|_| !words.names_no_field()) {
         Some(inner) if inner.meaning == AliasMeaning::Field("mobile_phone") && is_phone(outer) => Some(inner),
         Some(inner) if inner.meaning != outer.meaning => None,
         _ => Some(outer),
@@ -134,9 +141,13 @@ const OTHER_THINGS: [&str; 12] =
 
 /// Returns the meaning of a header of several names of one field, such as `Company / Organization`.
 fn find_alternatives(header: &str) -> Option<FieldAlias> {
-    let parts: Option<Vec<_>> =
-        header.contains(['/', '|']).then(|| header.split(['/', '|']).map(find_alias).collect())?;
-    let parts = parts?;
+    const WORDS: [&str; 7] = [" or ", " oder ", " ou ", " o ", " u ", " of ", " eller "];
+    let separated = WORDS.iter().fold(header.to_lowercase(), |text, word| text.replace(word, "/"));
+    let parts: Vec<_> = separated.split(['/', '|']).collect();
+    if parts.len() < 2 {
+        return None;
+    }
+    let parts: Vec<_> = parts.into_iter().map(find_alias).collect::<Option<_>>()?;
     let first = *parts.first()?;
     let is_phones = parts.iter().all(|part| is_phone(*part));
     let phone = FieldAlias { meaning: AliasMeaning::Field("phone"), rank: MatchRank::ReducedAlias };
@@ -185,7 +196,7 @@ mod tests {
             let (target, header) = line.split_once(',').expect("a field and a header");
             let name = target.trim_end_matches('?');
             let is_field = system::stored().iter().any(|field| field.internal_name == name);
-            assert!(is_field || ["full_name", "name"].contains(&name), "{line}");
+            assert!(is_field || ["full_name", "last_first_name", "name"].contains(&name), "{line}");
             let comparable = comparable_name(header);
             assert!(!comparable.is_empty(), "{line}");
             let earlier = targets.insert(comparable, line.to_owned());
@@ -242,6 +253,13 @@ mod tests {
             ("Corporate website", "website"),
             ("Name (company)", "company_name"),
             ("your-phone", "phone"),
+            ("What is the best phone number to reach you?", "phone"),
+            ("Empresa u organización", "company_name"),
+            ("Company or school", "company_name"),
+            ("Teléfono madre/padre", "phone"),
+            ("Téléphone fixe (contact) (facturation)", "phone"),
+            ("Name (Adressattyp Unternehmen)", "company_name"),
+            ("Prénom payeur", "first_name"),
         ] {
             assert_eq!(meaning(header), Some(AliasMeaning::Field(name)), "{header}");
         }
@@ -289,6 +307,7 @@ mod tests {
             ("Name/Vorname (natürl. Person)", LAST_NAME_FIRST),
             ("Cognome e Nome", LAST_NAME_FIRST),
             ("Surname, First name", LAST_NAME_FIRST),
+            ("ФИО", LAST_NAME_FIRST),
         ] {
             assert_eq!(meaning(header), Some(expected), "{header}");
         }

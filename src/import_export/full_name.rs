@@ -9,13 +9,20 @@ const PARTICLES: [&str; 26] = [
 const SUFFIXES: [&str; 9] = ["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba"];
 
 /// Forms of address and degrees before the name, without dots.
-const FORMS_OF_ADDRESS: [&str; 22] = [
-    "herr", "herrn", "frau", "hr", "mr", "mrs", "ms", "miss", "mx", "mme", "mlle", "monsieur", "madame", "dr", "prof",
-    "sra", "srta", "señor", "señora", "dott", "dipl-ing", "ing",
+const FORMS_OF_ADDRESS: [&str; 23] = [
+    "herr", "herrn", "frau", "fr", "hr", "mr", "mrs", "ms", "miss", "mx", "mme", "mlle", "monsieur", "madame", "dr",
+    "prof", "sra", "srta", "señor", "señora", "dott", "dipl-ing", "ing",
 ];
 
 /// Legal forms, which end the names of companies.
-const LEGAL_FORMS: [&str; 29] = [
+const LEGAL_FORMS: [&str; 36] = [
+    "hb",
+    "kb",
+    "ek",
+    "asbl",
+    "sprl",
+    "eurl",
+    "sasu",
     "pvt",
     "sl",
     "sas",
@@ -56,12 +63,16 @@ pub(super) enum NameOrder {
     LastNameFirst,
 }
 
-/// Returns whether a name is that of a company, because it ends with a legal form, apart from a place in brackets.
+/// Legal forms that French companies have before their names.
+const FRENCH_LEGAL_FORMS: [&str; 6] = ["sarl", "eurl", "sas", "sasu", "sci", "ets"];
+
+/// Returns whether a name is that of a company, because it begins or ends with a legal form, apart from a place in brackets.
 pub(super) fn is_company(text: &str) -> bool {
     let text = text.split_once('(').filter(|_| text.trim_end().ends_with(')')).map_or(text, |(name, _)| name);
     let mut words = text.split_whitespace();
     let last = words.next_back().map(plain_word).unwrap_or_default();
-    words.next().is_some() && LEGAL_FORMS.contains(&&*last)
+    let first = words.next().map(plain_word);
+    first.is_some_and(|first| LEGAL_FORMS.contains(&&*last) || FRENCH_LEGAL_FORMS.contains(&&*first))
 }
 
 /// Returns the first and the last name. A single word is a first name. Returns `None` if the text is not a name.
@@ -80,7 +91,8 @@ pub(super) fn split_name(text: &str, order: NameOrder) -> Option<(&str, Option<&
     }
     match order {
         NameOrder::FirstNameFirst => split_words(text),
-        NameOrder::LastNameFirst => split_after_last_name(text),
+        // `M.` is Monsieur beside a last name, but an initial beside a first name.
+        NameOrder::LastNameFirst => split_after_last_name(text.strip_prefix("M. ").map_or(text, str::trim_start)),
     }
 }
 
@@ -181,6 +193,7 @@ mod tests {
             ("DE LA VEGA Juan", "Juan", Some("DE LA VEGA")),
             ("van Gogh Vincent", "Vincent", Some("van Gogh")),
             ("Lovelace, Ada", "Ada", Some("Lovelace")),
+            ("M. HAMON Loïc", "Loïc", Some("HAMON")),
             ("LOVELACE ADA", "ADA", Some("LOVELACE")),
             ("Ada", "Ada", None),
         ] {
@@ -209,6 +222,7 @@ mod tests {
             ("Schmidt GmbH & Co. KG", true),
             ("Turnverein e.V.", true),
             ("MAHINDRA & MAHINDRA LIMITED ( Punjab )", true),
+            ("SARL Dupont Frères", true),
             ("Ada Lovelace", false),
             ("AG", false),
             ("", false),

@@ -24,12 +24,14 @@ const WORDS: [(Qualifier, &str); 4] = [
         "a the hi hello there of at for in what which is are s your you do my our please enter provide full current primary main \
          preferred default parent parents guardian billing haupt primare ihr ihre ihren dein deine bitte eltern der die \
          des le la les l du de d del el y et and und en votre vos notre premier premiere principal principale su tu \
-         tus di della dello il lo primaria primario principale do da dos seu sua een het van op uw je din ditt 1 2 3 4",
+         tus di della dello il lo primaria primario principale do da dos seu sua een het van op uw je din ditt addr to reach can could we us \
+         me should how if any 1 2 3 4",
     ),
     (
         Qualifier::Person,
         "contact contacts person people lead customer client member attendee invitee participant registrant respondent \
-         guest user subscriber buyer applicant donor kontakt kunde mitglied teilnehmer personne persona contacto cliente \
+         partecipante guest user subscriber buyer payer family mother father applicant donor kontakt kunde mitglied teilnehmer familie mutter vater payeur adherent \
+         acheteur famille mere pere madre padre familia socio personne persona contacto cliente \
          contatto contato osoba",
     ),
     (
@@ -37,7 +39,7 @@ const WORDS: [(Qualifier, &str); 4] = [
         "work home business office private personal direct corporate other day daytime evening best landline geschaftlich \
          gesch dienstlich beruflich privat priv personlich arbeit buro zuhause tagsuber professionnel professionnelle \
          pro personnel personnelle perso bureau domicile travail prive privee trabajo oficina casa particular laboral \
-         profesional ufficio lavoro fisso fijo fixe privato personale aziendale werk thuis zakelijk arbete arbeid arbejde hem \
+         profesional ufficio lavoro fisso fijo fixe privato personale aziendale werk thuis zakelijk arbete arbeid arbejde arb hem \
          hjem sluzbowy domowy prywatny comercial pessoal",
     ),
     (Qualifier::Number, "number numbers no nr num nummer nummern numero numeros numer"),
@@ -95,13 +97,19 @@ impl HeaderWords {
     pub(super) fn allow(&self, name: &str) -> bool {
         let is_phone = matches!(name, "phone" | "mobile_phone");
         let reaches_person = is_phone || name == "email";
+        let names_person = matches!(name, "name" | "first_name" | "last_name");
         let is_allowed = |(index, word): (usize, &String)| match qualifier(word) {
             None | Some(Qualifier::Filler) => true,
-            Some(Qualifier::Person) => index == 0 || reaches_person,
+            // The last contact is no last name.
+            Some(Qualifier::Person) => index == 0 || reaches_person || (names_person && !self.is_first_or_last()),
             Some(Qualifier::Place) => reaches_person || name == "website",
             Some(Qualifier::Number) => is_phone,
         };
         self.is_question || self.words.iter().enumerate().all(is_allowed)
+    }
+
+    fn is_first_or_last(&self) -> bool {
+        ["first", "last"].contains(&&*self.essential())
     }
 
     /// Returns whether the header has only qualifiers, such as `Work` and `Number`.
@@ -109,6 +117,11 @@ impl HeaderWords {
         let kinds = || self.words.iter().map(|word| qualifier(word));
         kinds().all(|kind| kind.is_some())
             && kinds().any(|kind| matches!(kind, Some(Qualifier::Place | Qualifier::Number)))
+    }
+
+    /// Returns whether all words are qualifiers.
+    pub(super) fn names_no_field(&self) -> bool {
+        self.words.iter().all(|word| qualifier(word).is_some())
     }
 
     /// Returns the two parts of the header before and after each of its words, each as one word, without the words that

@@ -173,7 +173,7 @@ impl<'a> RowBuilder<'a> {
         let name = cell_values::trim(name);
         // Odoo writes the company before the name.
         let name = company.and_then(|company| name.strip_prefix(company)?.strip_prefix(", ")).unwrap_or(name);
-        if is_company(name) {
+        if is_company(name) || company == Some(name) {
             // As in address books, the last name of a company is its name.
             let new_company = company.is_none().then_some(name);
             return self.add_texts([(system::LAST_NAME, Some(name)), (system::COMPANY_NAME, new_company)]);

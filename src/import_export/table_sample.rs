@@ -68,6 +68,13 @@ impl TableSample {
         })
     }
 
+    /// Returns whether two columns have values in the same row.
+    pub(super) fn share_rows(&self, one: usize, other: usize) -> bool {
+        let rows = |column: usize| self.columns.get(column).into_iter().flatten().map(|(row, _)| *row);
+        let found: HashSet<_> = rows(one).collect();
+        rows(other).any(|row| found.contains(&row))
+    }
+
     /// Returns whether most values of the column `whole` contain the value of the same row in the column `part`.
     pub(super) fn is_part(&self, part: usize, whole: usize) -> bool {
         let parts: HashMap<usize, &str> =

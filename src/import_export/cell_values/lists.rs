@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::ParsedCell;
-use crate::fields::{Field, Issue, Kind, Value};
+use crate::fields::{Field, Issue, IssueCode, Kind, Value};
 
 /// Texts that people write into cells without a value, in lower case.
 const PLACEHOLDERS: [&str; 18] = [
@@ -36,6 +36,9 @@ const GOOGLE_SEPARATOR: &str = ":::";
 pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue> {
     // Nearly all cells have one value in the form of the API.
     let issue = match field.parse_text(text) {
+        Ok(_) if field.kind == Kind::Phone && is_two_phones(text) => {
+            Issue::new(&*field.internal_name, IssueCode::InvalidFormat, "must be one phone number")
+        }
         Ok(value) => return Ok(ParsedCell { value, others: vec![] }),
         Err(issue) => issue,
     };
@@ -53,9 +56,21 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
     Ok(ParsedCell { value: Some(value), others: parts.map(|part| (*part).to_owned()).collect() })
 }
 
+/// Returns whether a text is two phone numbers with ` / ` between them, and not one number with a slash.
+fn is_two_phones(text: &str) -> bool {
+    const MIN_DIGITS: usize = 6;
+    let has_number = |part: &str| part.bytes().filter(u8::is_ascii_digit).count() >= MIN_DIGITS;
+    text.split_once(" / ").is_some_and(|(first, second)| has_number(first) && has_number(second))
+}
+
 /// Returns whether a text says that there is no value.
 pub(super) fn is_placeholder(text: &str) -> bool {
     PLACEHOLDERS.contains(&&*text.to_lowercase())
+}
+
+/// Returns whether a text is a mark for no value that can be no name.
+pub(super) fn is_mark(text: &str) -> bool {
+    ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A"].contains(&text)
 }
 
 /// Splits a text at the separators that no value of the type contains.

@@ -50,6 +50,7 @@ pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<Parse
     let parsed = match field.kind {
         Kind::Email | Kind::User | Kind::Phone | Kind::Url => lists::parse_first(field, text)?,
         Kind::Text if field.unique && lists::is_placeholder(text) => ParsedCell::default(),
+        Kind::Text if field.system && lists::is_mark(text) => ParsedCell::default(),
         _ => ParsedCell { value: parse_single(field, text, rules)?, others: vec![] },
     };
     field.check_storable(parsed.value.as_ref())?;

@@ -132,6 +132,8 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
         (Kind::Phone, "030/1234-56 oder 030/1234-57", "030/1234-56", &["030/1234-57"]),
         (Kind::Phone, "Phone: (415) 444-6538 Mobile: (415) 444-6539", "(415) 444-6538", &["Mobile: (415) 444-6539"]),
         (Kind::Phone, "Tel. 030 4444", "030 4444", &[]),
+        (Kind::Phone, "01632 960503 / 07700 900503", "01632 960503", &["07700 900503"]),
+        (Kind::Phone, "01632 / 960503", "01632 / 960503", &[]),
         (Kind::Email, "\u{202a}a@b.cd\u{202c}", "a@b.cd", &[]),
         (Kind::Url, "www.a.de / www.b.de", "https://www.a.de", &["www.b.de"]),
     ] {

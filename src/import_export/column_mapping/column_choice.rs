@@ -1,7 +1,11 @@
 //! Chooses the column of a field if the headers of several columns name it.
 
+use std::sync::Arc;
+
+use super::super::cell_values::is_yes_or_no;
 use super::super::column_target::{LeftOut, MatchRank};
 use super::super::header_meaning::{HeaderMeaning, unknown_meaning};
+use super::super::header_name::comparable_name;
 use super::HeaderMapper;
 use crate::fields::{Field, FieldId, Kind, system};
 
@@ -9,16 +13,18 @@ impl HeaderMapper<'_> {
     /// Leaves out columns that are mapped to a field by other words or by their values, if there is a better column for
     /// it: they may have another meaning. Leaves out ids that do not identify a contact, and websites that are none.
     pub(super) fn check_doubtful(&self, meanings: &mut [HeaderMeaning]) {
-        let is_good_name = |(index, meaning): (usize, &HeaderMeaning)| {
-            self.sample.has_values(index) && meaning.is_name(MatchRank::WeakAlias)
-        };
-        let has_name = meanings.iter().enumerate().any(is_good_name);
+        self.resolve_names(meanings);
+        let has_name =
+            (0..meanings.len()).any(|index| self.may_be_names(index) && meanings[index].is_name(MatchRank::WeakAlias));
         for index in 0..meanings.len() {
             let replacement = match &meanings[index] {
                 HeaderMeaning::Field(field, rank) => {
                     let is_best = self.best_column(field.id, meanings) == Some(index);
                     let is_website = field.id == system::WEBSITE && *rank > MatchRank::ExactName;
-                    if *rank >= MatchRank::ReducedAlias && !is_best {
+                    let is_flag =
+                        *rank > MatchRank::Label && field.kind == Kind::Text && !field.unique && self.has_flags(index);
+                    let is_other_field = *rank >= MatchRank::ReducedAlias && !is_best && self.options.create_fields;
+                    if is_flag || is_other_field || (*rank == MatchRank::Values && !is_best) {
                         Some(unknown_meaning(index, self.options, self.sample))
                     } else if field.id == system::EXTERNAL_ID
                         && *rank > MatchRank::Label
@@ -32,13 +38,55 @@ impl HeaderMapper<'_> {
                     }
                 }
                 meaning @ (HeaderMeaning::FullName(..) | HeaderMeaning::Name(_)) => {
-                    let is_doubtful = has_name && !meaning.is_name(MatchRank::WeakAlias);
+                    let is_doubtful = has_name && !meaning.is_name(MatchRank::WeakAlias)
+                        || self.sample.has_values(index) && !self.may_be_names(index);
                     is_doubtful.then(|| unknown_meaning(index, self.options, self.sample))
                 }
                 _ => None,
             };
             if let Some(replacement) = replacement {
                 meanings[index] = replacement;
+            }
+        }
+    }
+
+    /// Returns whether a column has a value with letters that is no flag.
+    fn may_be_names(&self, index: usize) -> bool {
+        self.sample.values(index).any(|value| value.contains(char::is_alphabetic)) && !self.has_flags(index)
+    }
+
+    /// Returns whether all values of a column are a yes or a no, as below `Is a company`.
+    fn has_flags(&self, index: usize) -> bool {
+        // A single letter can be a name.
+        let is_flag = |value: &str| is_yes_or_no(value).is_some() && (value.len() > 1 || value.parse::<u8>().is_ok());
+        self.sample.has_values(index) && self.sample.values(index).all(is_flag)
+    }
+
+    /// Finds the columns `Name` that are the last name or the company. Beside `Prénom (contact)`, `Nom (contact)` is the last
+    /// name. Beside a first and a last name, a column with other names has those of companies.
+    fn resolve_names(&self, meanings: &mut [HeaderMeaning]) {
+        let group = |index: usize| self.header[index].split_once('(').map(|(_, group)| comparable_name(group));
+        let first = self.name_column(system::FIRST_NAME, meanings);
+        self.replace_names(meanings, system::LAST_NAME, |index| {
+            group(index).is_some() && first.and_then(group) == group(index)
+        });
+        let last = self.name_column(system::LAST_NAME, meanings);
+        let has_other_names = |part: Option<usize>, index: usize| {
+            part.is_some_and(|part| self.sample.share_rows(part, index) && !self.sample.is_part(part, index))
+        };
+        self.replace_names(meanings, system::COMPANY_NAME, |index| {
+            has_other_names(first, index) && has_other_names(last, index)
+        });
+    }
+
+    /// Gives the columns `Name` for which `is_field` returns true the meaning of a field.
+    fn replace_names(&self, meanings: &mut [HeaderMeaning], field: FieldId, is_field: impl Fn(usize) -> bool) {
+        let Some(field) = self.registry.by_id(field) else { return };
+        for (index, meaning) in meanings.iter_mut().enumerate() {
+            if let HeaderMeaning::Name(rank) = *meaning
+                && is_field(index)
+            {
+                *meaning = HeaderMeaning::Field(Arc::clone(field), rank);
             }
         }
     }

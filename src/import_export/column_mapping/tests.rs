@@ -94,7 +94,7 @@ fn headers_are_matched_by_name_label_and_alias_in_this_order() {
         (&["Nombre", "Apellidos"], &["first_name", "last_name"]),
         (&["Name", "Email"], &["first_name and last_name", "email"]),
     ] {
-        let row = vec!["12345"; header.len()];
+        let row = vec!["Ada 12345"; header.len()];
         assert_eq!(targets(&[header, &row], &default), expected, "{header:?}");
     }
 }
@@ -108,6 +108,35 @@ fn empty_columns_give_way_and_titles_of_persons_are_no_jobs() {
     assert_eq!(targets(owner, &default), ["email", "-"]);
     let owner: &[&[&str]] = &[&["Email", "Contact owner"], &["a@b.cd", "grace@b.cd"]];
     assert_eq!(targets(owner, &default), ["email", "contact_owner"]);
+}
+
+#[test]
+fn values_show_what_a_column_is_not() {
+    let default = MappingOptions::default();
+    for (header, rows, expected) in [
+        // Flags are no companies, and numbers of orders no names.
+        (&["Email", "Customer"][..], &[&["a@b.cd", "True"][..], &["b@b.cd", "False"]][..], &["email", "-"][..]),
+        (&["Name", "Billing Name"], &[&["#1001", "Ada L"], &["#1002", "Bob B"]], &["-", "first_name and last_name"]),
+        // Everybody has the email of the host, and nobody one below `Email`.
+        (&["Email", "E-mail guest"], &[&["h@b.cd", "a@b.cd"], &["h@b.cd", "b@b.cd"]], &["-", "email"]),
+        (&["Email", "E-Mail-Adresse"], &[&["anonymous", "a@b.cd"], &["anonymous", "b@b.cd"]], &["-", "email"]),
+        (&["external_id", "Record ID"], &[&["", "1"], &["", "2"]], &["-", "external_id"]),
+        (&["Lead ID", "Contact ID"], &[&["9", "1"], &["9", "2"]], &["-", "external_id"]),
+        // Beside both names, another name is that of the company.
+        (
+            &["Nom", "Nom (contact)", "Prénom (contact)"],
+            &[&["ACME", "Lovelace", "Ada"], &["Bell", "Babbage", "Charles"]],
+            &["company_name", "last_name", "first_name"],
+        ),
+        (
+            &["Nom", "Prénom", "Nom"],
+            &[&["Ada L", "Ada", "L"], &["Bob B", "Bob", "B"]],
+            &["-", "first_name", "last_name"],
+        ),
+    ] {
+        let table: Vec<&[&str]> = [header].into_iter().chain(rows.iter().copied()).collect();
+        assert_eq!(targets(&table, &default), expected, "{header:?}");
+    }
 }
 
 #[test]
