@@ -281,6 +281,8 @@ mod tests {
             "Assistant's Phone",
             "Emergency Contact Phone",
             "Last contact",
+            "Last reached",
+            "Last reach",
             "First contact date",
             "Account number",
             "Organization number",

@@ -9,9 +9,9 @@ const PARTICLES: [&str; 26] = [
 const SUFFIXES: [&str; 9] = ["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba"];
 
 /// Forms of address and degrees before the name, without dots.
-const FORMS_OF_ADDRESS: [&str; 23] = [
+const FORMS_OF_ADDRESS: [&str; 25] = [
     "herr", "herrn", "frau", "fr", "hr", "mr", "mrs", "ms", "miss", "mx", "mme", "mlle", "monsieur", "madame", "dr",
-    "prof", "sra", "srta", "señor", "señora", "dott", "dipl-ing", "ing",
+    "prof", "sr", "sra", "dra", "srta", "señor", "señora", "dott", "dipl-ing", "ing",
 ];
 
 /// Legal forms, which end the names of companies.

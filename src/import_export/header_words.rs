@@ -100,16 +100,13 @@ impl HeaderWords {
         let names_person = matches!(name, "name" | "first_name" | "last_name");
         let is_allowed = |(index, word): (usize, &String)| match qualifier(word) {
             None | Some(Qualifier::Filler) => true,
-            // The last contact is no last name.
-            Some(Qualifier::Person) => index == 0 || reaches_person || (names_person && !self.is_first_or_last()),
+            Some(Qualifier::Person) => index == 0 || reaches_person || names_person,
             Some(Qualifier::Place) => reaches_person || name == "website",
             Some(Qualifier::Number) => is_phone,
         };
-        self.is_question || self.words.iter().enumerate().all(is_allowed)
-    }
-
-    fn is_first_or_last(&self) -> bool {
-        ["first", "last"].contains(&&*self.essential())
+        // The last contact and the first to reach are no names.
+        let is_only_order = ["first", "last"].contains(&&*self.essential());
+        !is_only_order && (self.is_question || self.words.iter().enumerate().all(is_allowed))
     }
 
     /// Returns whether the header has only qualifiers, such as `Work` and `Number`.

@@ -42,12 +42,19 @@ impl RefusedRow {
             WriteRejection::Incomplete => Self::for_missing_identity(),
             WriteRejection::TooLarge => Self::from_issues(&[contact_too_large_issue()]),
             WriteRejection::Duplicate(collisions) => {
+                let lines: Vec<_> = collisions.iter().map(&mut line_of).collect();
                 let problems: Vec<_> = collisions
                     .iter()
-                    .map(|collision| describe_collision(collision, registry, line_of(collision)))
+                    .zip(&lines)
+                    .map(|(collision, line)| describe_collision(collision, registry, *line))
                     .collect();
                 let field = collisions.first().map(|collision| field_name(collision, registry)).unwrap_or_default();
-                let group = format!("{field}: belongs to another contact (duplicate)");
+                let advice = match lines.first() {
+                    // An earlier import of another program's contacts is the usual reason.
+                    Some(None) => format!(". To update that contact: --match {field}"),
+                    _ => String::new(),
+                };
+                let group = format!("{field}: belongs to another contact{advice} (duplicate)");
                 Self { group, reason: problems.join("; ") }
             }
             rejection => Self::new(rejection.to_string()),
@@ -138,7 +145,8 @@ fn field_name<'a>(collision: &Collision, registry: &'a Registry) -> &'a str {
 
 /// Returns the problem of a row whose unique value another contact holds.
 fn describe_collision(collision: &Collision, registry: &Registry, line: Option<u64>) -> String {
-    let mut text = format!("{}: belongs to ", field_name(collision, registry));
+    let field = field_name(collision, registry);
+    let mut text = format!("{field}: belongs to ");
     // Writing to a string cannot fail.
     let _ = match (line, collision.existing_id) {
         (Some(line), Some(id)) => write!(text, "the contact {id}, which line {line} has written"),
@@ -186,6 +194,7 @@ mod tests {
             format!("email: belongs to the contact {id}, which line 7 has written (duplicate)")
         );
         assert_eq!(with_line.group, "email: belongs to another contact (duplicate)");
+        assert!(refuse(&duplicate, None).group.contains("--match email"));
         assert!(refuse(&WriteRejection::Incomplete, None).reason.contains("(required)"));
         assert!(refuse(&WriteRejection::TooLarge, None).reason.contains("(contact_too_large)"));
     }

@@ -79,14 +79,14 @@ impl HeaderMapper<'_> {
         });
     }
 
-    /// Gives the columns `Name` for which `is_field` returns true the meaning of a field.
+    /// Gives the columns `Name` for which `is_field` returns true the meaning of a field, if no other column names it.
     fn replace_names(&self, meanings: &mut [HeaderMeaning], field: FieldId, is_field: impl Fn(usize) -> bool) {
         let Some(field) = self.registry.by_id(field) else { return };
         for (index, meaning) in meanings.iter_mut().enumerate() {
             if let HeaderMeaning::Name(rank) = *meaning
                 && is_field(index)
             {
-                *meaning = HeaderMeaning::Field(Arc::clone(field), rank);
+                *meaning = HeaderMeaning::Field(Arc::clone(field), rank.max(MatchRank::WeakAlias));
             }
         }
     }
