@@ -87,9 +87,9 @@ impl TableRows {
     fn is_header(&self, row: &ImportRow) -> bool {
         let cells = || row.cells().map(str::trim);
         let names = || self.header.iter().map(|header| header.trim());
-        let has_more = cells().skip(self.header.len()).any(|cell| !cell.is_empty());
-        let is_same = cells().chain(std::iter::repeat("")).zip(names()).all(|(cell, name)| cell == name);
-        self.has_footer && row.problem.is_none() && !has_more && is_same
+        let is_same = || cells().chain(std::iter::repeat("")).zip(names()).all(|(cell, name)| cell == name);
+        let has_more = || cells().skip(self.header.len()).any(|cell| !cell.is_empty());
+        self.has_footer && row.problem.is_none() && is_same() && !has_more()
     }
 
     /// Returns how far the file was read, in the unit of its size.

@@ -65,12 +65,13 @@ fn is_two_phones(text: &str) -> bool {
 
 /// Returns whether a text says that there is no value.
 pub(super) fn is_placeholder(text: &str) -> bool {
-    PLACEHOLDERS.contains(&&*text.to_lowercase())
+    PLACEHOLDERS.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(text))
 }
 
 /// Returns whether a text is a mark for no value that can be no name.
 pub(super) fn is_mark(text: &str) -> bool {
-    ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A"].contains(&text)
+    const MAX_BYTES: usize = 4;
+    text.len() <= MAX_BYTES && ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A"].contains(&text)
 }
 
 /// Splits a text at the separators that no value of the type contains.
