@@ -84,18 +84,23 @@ pub fn is_address(cell: &str) -> bool {
 /// below a header such as `Work`, and the ids below a header such as `HubSpot Contact ID`.
 pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -> Option<(FieldId, MatchRank)> {
     let words = HeaderWords::new(header);
-    let (count, different) = sample.count_values(index);
-    let is_nearly_all = |number: usize| count > 0 && number * 10 >= count * 9;
-    let are_nearly_all =
-        |is_match: &dyn Fn(&str) -> bool| is_nearly_all(sample.values(index).filter(|value| is_match(value)).count());
+    let is_nearly_all = |number: usize, count: usize| count > 0 && number * 10 >= count * 9;
+    let are_nearly_all = |is_match: &dyn Fn(&str) -> bool| {
+        let matching = sample.values(index).filter(|value| is_match(value)).count();
+        is_nearly_all(matching, sample.values(index).count())
+    };
+    let are_different = || {
+        let (count, different) = sample.count_values(index);
+        is_nearly_all(different, count)
+    };
     // Many contacts have the email of one manager.
     let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
     let says_email = words.as_slice().iter().any(|word| word.contains("mail"));
-    if is_own && (says_email || is_nearly_all(different)) && are_nearly_all(&is_address) {
+    if is_own && are_nearly_all(&is_address) && (says_email || are_different()) {
         Some((system::EMAIL, MatchRank::Values))
     } else if words.is_qualifier() && are_nearly_all(&is_phone) {
         Some((system::PHONE, MatchRank::Values))
-    } else if is_id_of_vendor(words.as_slice()) && different == count && count > 0 {
+    } else if is_id_of_vendor(words.as_slice()) && are_different() {
         Some((system::EXTERNAL_ID, MatchRank::Values))
     } else {
         None

@@ -79,8 +79,15 @@ fn field_names() -> impl Iterator<Item = (&'static str, FieldAlias)> {
     })
 }
 
+/// The maximum length of a header, in bytes, that is compared. Longer texts are values or explanations, and reducing them
+/// would take long.
+const MAX_HEADER_BYTES: usize = 200;
+
 /// Returns what a header stands for, if it is in the table, as it is or reduced to its essential words.
 pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
+    if header.len() > MAX_HEADER_BYTES {
+        return None;
+    }
     find_in_table(header).or_else(|| {
         let words = HeaderWords::new(header);
         let found = find_pair(&words)
@@ -295,6 +302,13 @@ mod tests {
             "Page 2",
         ] {
             assert_eq!(meaning(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_no_headers_and_take_no_time() {
+        for text in ["(".repeat(1_000_000), "a/".repeat(1_000_000), "a ".repeat(1_000_000), "(/[".repeat(60)] {
+            assert_eq!(meaning(&text), None);
         }
     }
 
