@@ -127,10 +127,11 @@ const OTHER_PERSONS: [&str; 16] = [
     "reports",
 ];
 
-/// Returns whether a value looks like a phone number and not like another number.
+/// Returns whether a value looks like a phone number and not like another number, such as `2026-0001`, or a date.
 fn is_phone(value: &str) -> bool {
+    const MIN_DIGITS: usize = 9;
     let digits = value.chars().filter(char::is_ascii_digit).count();
-    let has_form = value.starts_with(['+', '0', '(']) || value.contains([' ', '-', '/']);
+    let has_form = value.starts_with(['+', '0', '(']) || (digits >= MIN_DIGITS && value.contains([' ', '-', '.', '/']));
     (6..=15).contains(&digits) && has_form && value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c))
 }
 
@@ -162,4 +163,33 @@ pub(super) fn has_job_titles(header: &str, index: usize, sample: &TableSample) -
         roles += usize::from(may_be_role && ROLES_OF_USERS.contains(&&*value));
     }
     values == 0 || (forms * 2 <= values && roles < values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(header: &str, values: &[&str]) -> Option<FieldId> {
+        let mut sample = TableSample::new(1, true);
+        values.iter().for_each(|value| sample.add_row(std::iter::once(*value)));
+        find_by_values(0, header, &sample).map(|(field, _)| field)
+    }
+
+    #[test]
+    fn values_show_the_field_of_a_column_whose_header_names_none() {
+        for (header, values, expected) in [
+            ("Courrier", &["a@b.cd", "e@f.gh"][..], Some(system::EMAIL)),
+            ("Manager", &["a@b.cd", "e@f.gh"], None),
+            ("Courrier", &["a@b.cd", "a@b.cd", "a@b.cd"], None),
+            ("Mail lista", &["a@b.cd", "a@b.cd", "a@b.cd"], Some(system::EMAIL)),
+            ("Work", &["+44 20 7946 0001", "202-555-0100"], Some(system::PHONE)),
+            ("Number", &["2026-0001", "2026-0002"], None),
+            ("Other", &["2026-01-31", "2026-02-28"], None),
+            ("City", &["+44 20 7946 0001"], None),
+            ("Klaviyo Customer ID", &["a1", "b2"], Some(system::EXTERNAL_ID)),
+            ("Parent Contact ID", &["a1", "b2"], None),
+        ] {
+            assert_eq!(found(header, values), expected, "{header} {values:?}");
+        }
+    }
 }
