@@ -4,6 +4,8 @@ mod column_choice;
 #[cfg(test)]
 mod tests;
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cell_values::{CellRules, DateEvidence, DateRule};
@@ -15,7 +17,7 @@ use super::mapping_options::{AllowedWrites, MappingOptions, RowRules};
 use super::match_fields::find_match_columns;
 use super::new_fields::define_field;
 use super::table_sample::TableSample;
-use crate::fields::{Field, Kind, MAX_CUSTOM_FIELDS, NewField, Registry, system};
+use crate::fields::{Field, FieldId, Kind, MAX_CUSTOM_FIELDS, NewField, Registry, system};
 
 /// The reasons why a header cannot be mapped, one line for each problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +49,16 @@ impl ColumnMapping {
         options: &MappingOptions,
         registry: &Arc<Registry>,
     ) -> Result<Self, HeaderError> {
-        let mut mapper = HeaderMapper { header, sample, options, registry, new_fields: vec![], problems: vec![] };
+        let mut mapper = HeaderMapper {
+            header,
+            sample,
+            options,
+            registry,
+            new_fields: vec![],
+            problems: vec![],
+            giving_way: RefCell::default(),
+            name_winner: OnceCell::new(),
+        };
         mapper.check_choices();
         let mut meanings: Vec<_> =
             (0..header.len()).map(|index| find_meaning(index, header, options, sample, registry)).collect();
@@ -98,6 +109,10 @@ struct HeaderMapper<'a> {
     registry: &'a Registry,
     new_fields: Vec<NewField>,
     problems: Vec<String>,
+    /// Whether columns give way to others for a field, as far as it is known: a file can have thousands of columns for one.
+    giving_way: RefCell<HashMap<(usize, FieldId), bool>>,
+    /// The best column with complete names, once it is known.
+    name_winner: OnceCell<usize>,
 }
 
 impl HeaderMapper<'_> {
@@ -180,8 +195,10 @@ impl HeaderMapper<'_> {
             _ if self.sample.has_values(index) => 1,
             _ => 3,
         };
-        let columns = (0..meanings.len()).filter(|index| meanings[*index].is_name(MatchRank::Values));
-        let winner = columns.min_by_key(|index| (rank(*index), *index)).unwrap_or(index);
+        let winner = *self.name_winner.get_or_init(|| {
+            let columns = (0..meanings.len()).filter(|index| meanings[*index].is_name(MatchRank::Values));
+            columns.map(|index| (rank(index), index)).min().map_or(index, |(_, index)| index)
+        });
         if winner != index {
             return ColumnTarget::LeftOut(LeftOut::OtherColumn("the name".to_owned(), winner));
         }

@@ -95,8 +95,7 @@ pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -
     };
     // Many contacts have the email of one manager.
     let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
-    let says_email = words.as_slice().iter().any(|word| word.contains("mail"));
-    if is_own && are_nearly_all(&is_address) && (says_email || are_different()) {
+    if is_own && are_nearly_all(&is_address) && are_different() {
         Some((system::EMAIL, MatchRank::Values))
     } else if words.is_qualifier() && are_nearly_all(&is_phone) {
         Some((system::PHONE, MatchRank::Values))
@@ -181,7 +180,6 @@ mod tests {
             ("Courrier", &["a@b.cd", "e@f.gh"][..], Some(system::EMAIL)),
             ("Manager", &["a@b.cd", "e@f.gh"], None),
             ("Courrier", &["a@b.cd", "a@b.cd", "a@b.cd"], None),
-            ("Mail lista", &["a@b.cd", "a@b.cd", "a@b.cd"], Some(system::EMAIL)),
             ("Work", &["+44 20 7946 0001", "202-555-0100"], Some(system::PHONE)),
             ("Number", &["2026-0001", "2026-0002"], None),
             ("Other", &["2026-01-31", "2026-02-28"], None),

@@ -124,10 +124,6 @@ fn find_pair(words: &HeaderWords) -> Option<FieldAlias> {
 fn find_without_brackets(header: &str) -> Option<FieldAlias> {
     let (before, rest) = header.split_once(['(', '['])?;
     let (inner, after) = rest.split_once([')', ']']).unwrap_or((rest, ""));
-    // `Phone (fax)` and `Email (status)` are another thing.
-    if HeaderWords::new(inner).as_slice().iter().any(|word| OTHER_THINGS.contains(&&**word)) {
-        return None;
-    }
     let outer = find_alias(&format!("{before} {after}"))?;
     let words = HeaderWords::new(inner);
     let is_company =
@@ -135,16 +131,39 @@ fn find_without_brackets(header: &str) -> Option<FieldAlias> {
     if outer.meaning == AliasMeaning::Name && words.as_slice().iter().any(is_company) {
         return Some(FieldAlias { meaning: AliasMeaning::Field("company_name"), ..outer });
     }
+    // Other words, as in `Phone (fax)` and `Company (city)`, make it another thing.
+    let explains = words.names_no_field() || words.as_slice().iter().any(|word| EXPLANATIONS.contains(&&**word));
     match find_in_table(inner).filter(|_| !words.names_no_field()) {
         Some(inner) if inner.meaning == AliasMeaning::Field("mobile_phone") && is_phone(outer) => Some(inner),
-        Some(inner) if inner.meaning != outer.meaning => None,
-        _ => Some(outer),
+        Some(inner) if inner.meaning == outer.meaning => Some(outer),
+        None if explains => Some(outer),
+        _ => None,
     }
 }
 
-/// Words in brackets that make a header mean something else.
-const OTHER_THINGS: [&str; 12] =
-    ["fax", "telefax", "type", "typ", "status", "label", "code", "date", "datum", "count", "id", "verified"];
+/// Words of texts in brackets that only explain a header.
+const EXPLANATIONS: [&str; 20] = [
+    "required",
+    "optional",
+    "optionnel",
+    "facultatif",
+    "opcional",
+    "obbligatorio",
+    "obligatorio",
+    "obligatoire",
+    "mandatory",
+    "pflichtfeld",
+    "incl",
+    "inkl",
+    "including",
+    "with",
+    "mit",
+    "fur",
+    "adressattyp",
+    "naturl",
+    "facturation",
+    "rechnung",
+];
 
 /// Returns the meaning of a header of several names of one field, such as `Company / Organization`.
 fn find_alternatives(header: &str) -> Option<FieldAlias> {
@@ -267,6 +286,7 @@ mod tests {
             ("Téléphone fixe (contact) (facturation)", "phone"),
             ("Name (Adressattyp Unternehmen)", "company_name"),
             ("Prénom payeur", "first_name"),
+            ("Buyer First", "first_name"),
         ] {
             assert_eq!(meaning(header), Some(AliasMeaning::Field(name)), "{header}");
         }
@@ -284,6 +304,10 @@ mod tests {
             "Email Status",
             "E-mail 1 - Label",
             "Phone (fax)",
+            "Company (city)",
+            "Email (manager)",
+            "Email (opt-out)",
+            "Mother name",
             "Home Fax",
             "Assistant's Phone",
             "Emergency Contact Phone",

@@ -9,9 +9,9 @@ const PARTICLES: [&str; 26] = [
 const SUFFIXES: [&str; 9] = ["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba"];
 
 /// Forms of address and degrees before the name, without dots.
-const FORMS_OF_ADDRESS: [&str; 25] = [
+const FORMS_OF_ADDRESS: [&str; 24] = [
     "herr", "herrn", "frau", "fr", "hr", "mr", "mrs", "ms", "miss", "mx", "mme", "mlle", "monsieur", "madame", "dr",
-    "prof", "sr", "sra", "dra", "srta", "señor", "señora", "dott", "dipl-ing", "ing",
+    "prof", "sr", "sra", "dra", "srta", "señor", "señora", "dott", "dipl-ing",
 ];
 
 /// Legal forms, which end the names of companies.
@@ -66,13 +66,20 @@ pub(super) enum NameOrder {
 /// Legal forms that French companies have before their names.
 const FRENCH_LEGAL_FORMS: [&str; 6] = ["sarl", "eurl", "sas", "sasu", "sci", "ets"];
 
+/// The length up to which a legal form is only one in capitals or with dots.
+const MAX_SHORT_FORM: usize = 3;
+
 /// Returns whether a name is that of a company, because it begins or ends with a legal form, apart from a place in brackets.
 pub(super) fn is_company(text: &str) -> bool {
     let text = text.split_once('(').filter(|_| text.trim_end().ends_with(')')).map_or(text, |(name, _)| name);
     let mut words = text.split_whitespace();
-    let last = words.next_back().map(plain_word).unwrap_or_default();
-    let first = words.next().map(plain_word);
-    first.is_some_and(|first| LEGAL_FORMS.contains(&&*last) || FRENCH_LEGAL_FORMS.contains(&&*first))
+    let is_form = |word: &str, forms: &[&str]| {
+        // `Ek` is a name, `e.K.` is a legal form.
+        let is_marked = word.contains('.') || !word.contains(char::is_lowercase);
+        forms.contains(&&*plain_word(word)) && (is_marked || plain_word(word).len() > MAX_SHORT_FORM)
+    };
+    let (Some(last), Some(first)) = (words.next_back(), words.next()) else { return false };
+    is_form(last, &LEGAL_FORMS) || is_form(first, &FRENCH_LEGAL_FORMS)
 }
 
 /// Returns the first and the last name. A single word is a first name. Returns `None` if the text is not a name.
@@ -100,11 +107,18 @@ pub(super) fn split_name(text: &str, order: NameOrder) -> Option<(&str, Option<&
 fn without_form_of_address(text: &str) -> &str {
     let mut name = text;
     while let Some((first, rest)) = name.split_once(char::is_whitespace)
-        && FORMS_OF_ADDRESS.contains(&first.trim_end_matches('.').to_lowercase().as_str())
+        && is_form_of_address(first)
     {
         name = rest.trim_start();
     }
     name
+}
+
+fn is_form_of_address(word: &str) -> bool {
+    // Without the dot, these are names.
+    const ABBREVIATIONS: [&str; 3] = ["ing.", "mag.", "dipl."];
+    let lower = word.to_lowercase();
+    FORMS_OF_ADDRESS.contains(&lower.trim_end_matches('.')) || ABBREVIATIONS.contains(&&*lower)
 }
 
 /// Returns the index of the first byte of each word.
@@ -207,6 +221,8 @@ mod tests {
             ("Herr Jürgen Müller", "Jürgen", Some("Müller")),
             ("Prof. Dr. Ada Lovelace", "Ada", Some("Lovelace")),
             ("Lovelace, Dr. Ada", "Ada", Some("Lovelace")),
+            ("Ing. Petr Novák", "Petr", Some("Novák")),
+            ("Ing Tan", "Ing", Some("Tan")),
             ("Dr.", "Dr.", None),
             ("Don Draper", "Don", Some("Draper")),
         ] {
@@ -223,6 +239,8 @@ mod tests {
             ("Turnverein e.V.", true),
             ("MAHINDRA & MAHINDRA LIMITED ( Punjab )", true),
             ("SARL Dupont Frères", true),
+            ("Daniel Ek", false),
+            ("Daniel Müller e.K.", true),
             ("Ada Lovelace", false),
             ("AG", false),
             ("", false),

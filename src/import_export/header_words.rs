@@ -11,6 +11,8 @@ pub(super) enum Qualifier {
     Filler,
     /// Whose value it is.
     Person,
+    /// Whose value it is: a person through whom the contact is reached.
+    Relative,
     /// Where a phone, an email address or a website is used.
     Place,
     /// That the value is a number.
@@ -18,7 +20,7 @@ pub(super) enum Qualifier {
 }
 
 /// The words, in lower case and without accents, in English, German, French, Spanish and other languages.
-const WORDS: [(Qualifier, &str); 4] = [
+const WORDS: [(Qualifier, &str); 5] = [
     (
         Qualifier::Filler,
         "a the hi hello there of at for in what which is are s your you do my our please enter provide full current primary main \
@@ -30,10 +32,11 @@ const WORDS: [(Qualifier, &str); 4] = [
     (
         Qualifier::Person,
         "contact contacts person people lead customer client member attendee invitee participant registrant respondent \
-         partecipante guest user subscriber buyer payer family mother father applicant donor kontakt kunde mitglied teilnehmer familie mutter vater payeur adherent \
-         acheteur famille mere pere madre padre familia socio personne persona contacto cliente \
+         partecipante guest user subscriber buyer payer applicant donor kontakt kunde mitglied teilnehmer payeur adherent \
+         acheteur socio personne persona contacto cliente \
          contatto contato osoba",
     ),
+    (Qualifier::Relative, "family mother father familie mutter vater famille mere pere madre padre familia"),
     (
         Qualifier::Place,
         "work home business office private personal direct corporate other day daytime evening best landline geschaftlich \
@@ -101,11 +104,13 @@ impl HeaderWords {
         let is_allowed = |(index, word): (usize, &String)| match qualifier(word) {
             None | Some(Qualifier::Filler) => true,
             Some(Qualifier::Person) => index == 0 || reaches_person || names_person,
+            Some(Qualifier::Relative) => reaches_person,
             Some(Qualifier::Place) => reaches_person || name == "website",
             Some(Qualifier::Number) => is_phone,
         };
-        // The last contact and the first to reach are no names.
-        let is_only_order = ["first", "last"].contains(&&*self.essential());
+        // The last contact and the first to reach are no names, but the first of a buyer is one.
+        let is_name_of_person = matches!(&*self.words, [person, _] if qualifier(person) == Some(Qualifier::Person));
+        let is_only_order = ["first", "last"].contains(&&*self.essential()) && !is_name_of_person;
         !is_only_order && (self.is_question || self.words.iter().enumerate().all(is_allowed))
     }
 

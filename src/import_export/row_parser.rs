@@ -50,7 +50,7 @@ impl ColumnMapping {
         });
         let Some((field, position)) = key else { return self.action_without_key(changes, new_values) };
         if self.row_rules.writes == AllowedWrites::CreateOnly {
-            return Ok(RowAction::Write(Write::Create(new_contact(changes)?), field.id));
+            return Ok(RowAction::Write(Write::Create(new_contact(named_by_company(changes))?), field.id));
         }
         let Some(value) = changes.remove(position).1 else { return self.action_without_key(changes, new_values) };
         let patch = ContactPatch::new(changes);

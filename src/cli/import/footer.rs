@@ -51,36 +51,29 @@ const TOTAL_WORDS: [&str; 16] = [
     "seite",
     "suma",
 ];
-/// The words that are counted, as in `60 records`.
-const COUNTED: [&str; 27] = [
+/// The words that are counted, as in `60 records`, in the singular.
+const COUNTED: [&str; 17] = [
     "member",
     "people",
     "person",
-    "mitglied",
     "client",
     "customer",
     "participant",
-    "teilnehmer",
     "attendee",
     "guest",
     "user",
-    "kunde",
-    "adress",
     "row",
     "record",
     "contact",
     "result",
     "item",
-    "entr",
     "lead",
     "of",
-    "datens",
-    "kontakt",
-    "zeile",
-    "enregistrement",
-    "registro",
     "count",
 ];
+/// The beginnings of others.
+const COUNTED_STEMS: [&str; 10] =
+    ["mitglied", "teilnehmer", "kunde", "adress", "entr", "datens", "kontakt", "zeile", "enregistrement", "registro"];
 
 /// Returns whether these rows at the end of a file are a footer.
 pub(super) fn is_footer(rows: &[ImportRow]) -> bool {
@@ -105,11 +98,11 @@ pub(super) fn may_be_footer(row: &ImportRow, columns: usize) -> bool {
 /// Returns whether the first cell of a row begins with words that name a footer.
 pub(super) fn has_footer_words(row: &ImportRow) -> bool {
     let first = first_cell(row);
+    let is_alone = row.cells().filter(|cell| !cell.trim().is_empty()).count() == 1;
     has_total_words(row)
         || FOOTER_WORDS.iter().any(|words| after_words(&first, words).is_some())
-        || is_label(&first)
         || is_decoration(&first)
-        || is_time(&first)
+        || (is_alone && (is_label(&first) || is_time(&first)))
 }
 
 /// Returns whether a cell says what follows, such as `Source: CRM`, or names a value in the next cell, such as `Filters:`.
@@ -141,7 +134,12 @@ fn is_time(cell: &str) -> bool {
 /// Returns whether the first cell of a row is a total, such as `Total`, `Total: 60` or `60 records`.
 fn has_total_words(row: &ImportRow) -> bool {
     let first = first_cell(row);
-    let is_counted = |words: &str| COUNTED.iter().any(|word| words.starts_with(word));
+    let is_counted = |words: &str| {
+        let word = words.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+        COUNTED.contains(&word)
+            || COUNTED.contains(&word.trim_end_matches('s'))
+            || COUNTED_STEMS.iter().any(|stem| word.starts_with(stem))
+    };
     let starts_with_number = first.starts_with(|c: char| c.is_ascii_digit());
     let mut after_total = TOTAL_WORDS.iter().filter_map(|words| after_words(&first, words)).map(without_number);
     // Without a number, it can be a name: `Page` beside `Jimmy`.
@@ -172,7 +170,9 @@ fn after_words<'a>(text: &'a str, words: &str) -> Option<&'a str> {
 /// Returns whether a cell holds a phone number: a footer has none.
 fn is_phone(cell: &str) -> bool {
     let digits = cell.chars().filter(char::is_ascii_digit).count();
-    digits >= 6 && cell.chars().all(|c| c.is_ascii_digit() || " +-()/.".contains(c)) && !is_amount(cell)
+    const MAX_AMOUNT_DIGITS: usize = 8;
+    let has_form = cell.chars().all(|c| c.is_ascii_digit() || " +-()/.".contains(c));
+    has_form && (digits > MAX_AMOUNT_DIGITS || (digits >= 6 && !is_amount(cell)))
 }
 
 /// Returns whether a cell is a number, possibly with a currency or a percent sign.
@@ -243,6 +243,11 @@ mod tests {
             "Total,,t@b.cd",
             "Reporter,,",
             "Page,Jimmy,",
+            "24 Office GmbH,,",
+            "Page Rowe,,",
+            "2026-12-01 09:41:00,Ada,",
+            "Source: fair,Ada,",
+            "Total,,2025550100",
             "Sum,Ting,",
         ] {
             let text: &'static str = format!("Ada,L,a@b.cd\n{contact}\n").leak();

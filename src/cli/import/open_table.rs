@@ -230,10 +230,11 @@ fn header_names(header: &ImportRow) -> Result<Vec<String>, String> {
     }
 }
 
-/// Returns whether a cell holds further rows: lines with an email address.
+/// Returns whether a cell holds further rows: lines of several cells with an email address.
 fn has_rows(cell: &str) -> bool {
-    let mut lines = cell.lines().skip(1);
-    lines.any(|line| line.split([',', ';', '\t', '|']).any(is_address))
+    const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
+    let mut lines = cell.lines().skip(1).filter(|line| line.contains(SEPARATORS));
+    lines.any(|line| line.split(SEPARATORS).any(is_address))
 }
 
 /// Reads the first rows of a table. If they are not all rows, the last one may be incomplete and is not counted.

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::csv_rows::CsvRows;
 use super::footer;
-use super::row::ImportRow;
+use super::row::{ImportRow, RowProblem};
 use super::vcard_rows::VCardRows;
 use crate::import_export::{TextLayout, csv_line_cells};
 
@@ -56,9 +56,13 @@ fn divide(row: ImportRow, separator: u8) -> ImportRow {
     if row.cells().len() != 1 {
         return row;
     }
-    let cells = csv_line_cells(row.cells().next().unwrap_or_default(), separator);
+    let line = row.cells().next().unwrap_or_default();
+    // A quote is open, or the line end is that of a cell.
+    let is_uncertain = line.matches('"').count() % 2 == 1 || line.contains(['\n', '\r']);
+    let problem = row.problem.or(is_uncertain.then_some(RowProblem::StrayQuote(row.line)));
+    let cells = csv_line_cells(line, separator);
     let divided = ImportRow::new(row.line, cells.iter().map(String::as_str));
-    divided.with_problem(row.problem).after_blank_line(row.follows_blank_line)
+    divided.with_problem(problem).after_blank_line(row.follows_blank_line)
 }
 
 /// The rows below the header, without blank rows, repeated headers, and the lines that programs write below a table.

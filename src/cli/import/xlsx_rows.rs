@@ -7,6 +7,7 @@ use zip::ZipArchive;
 
 use super::csv_rows::MAX_CELLS;
 use super::row::ImportRow;
+use crate::import_export::is_address;
 
 /// The maximum size of a workbook in bytes.
 pub(super) const MAX_SIZE: usize = 20 * 1024 * 1024;
@@ -33,8 +34,9 @@ pub(super) struct Sheet {
     pub(super) others: Vec<String>,
 }
 
-/// Reads the rows of the first visible sheet of which `known` returns at least two headers that name a field. If there is
-/// none, the first one with a header counts, then the first one that is not empty: programs put a summary before the table.
+/// Reads the rows of the first visible sheet with email addresses below a header that names a field, or with two such headers:
+/// `known` returns how many there are. If there is no such sheet, the first one with a header counts, then the first one that is
+/// not empty: programs put a summary before the table.
 ///
 /// # Errors
 /// Says what the file is if it is not a workbook, or what to do if it is too large or damaged, as the rest of a sentence
@@ -46,7 +48,13 @@ pub(super) fn read_best_sheet(workbook: Vec<u8>, known: &dyn Fn(&[ImportRow]) ->
     let mut best: Option<(usize, Sheet)> = None;
     for (index, name) in names.iter().enumerate() {
         let rows = read_rows(&mut workbook, name)?;
-        let rating = if rows.is_empty() { 0 } else { 1 + known(&rows).min(2) };
+        let has_emails = || rows.iter().any(|row| row.cells().any(is_address));
+        let rating = match known(&rows) {
+            _ if rows.is_empty() => 0,
+            0 => 1,
+            1 if !has_emails() => 2,
+            _ => 3,
+        };
         if best.as_ref().is_none_or(|(best, _)| rating > *best) {
             let others = names.iter().filter(|other| *other != name).cloned().collect();
             best = Some((rating, Sheet { name: name.clone(), index, rows, others }));

@@ -60,7 +60,9 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
 fn is_two_phones(text: &str) -> bool {
     const MIN_DIGITS: usize = 6;
     let has_number = |part: &str| part.bytes().filter(u8::is_ascii_digit).count() >= MIN_DIGITS;
-    text.split_once(" / ").is_some_and(|(first, second)| has_number(first) && has_number(second))
+    // The second part of `+49 6221 / 123456` is no number of its own.
+    text.split_once(" / ")
+        .is_some_and(|(first, second)| has_number(first) && has_number(second) && second.starts_with(['+', '0', '(']))
 }
 
 /// Returns whether a text says that there is no value.
@@ -84,16 +86,20 @@ fn split_list(kind: Kind, text: &str) -> Vec<&str> {
     let pieces = text.split(GOOGLE_SEPARATOR).flat_map(|piece| piece.split(is_separator));
     // A URL can contain a semicolon and a slash, and a phone number a slash, but no space beside it.
     let pieces = pieces.flat_map(|piece| piece.split(if kind == Kind::Url { "; " } else { "\n" }));
-    let pieces = pieces.flat_map(|piece| piece.split(" / ")).flat_map(split_at_or);
+    let pieces = pieces.flat_map(|piece| piece.split(" / ")).flat_map(|piece| split_at_or(kind, piece));
     let pieces = pieces.flat_map(|piece| split_addresses(kind, piece)).flat_map(|piece| split_at_labels(kind, piece));
     let is_blank = |c: char| c.is_whitespace() || super::is_invisible(c);
     pieces.map(|piece| super::trim(piece.trim_matches(is_blank))).filter(|piece| !piece.is_empty()).collect()
 }
 
 /// Splits a text at the words "or" and "and" of several languages.
-fn split_at_or(text: &str) -> Vec<&str> {
+fn split_at_or(kind: Kind, text: &str) -> Vec<&str> {
     const WORDS: [&str; 8] = [" oder ", " or ", " ou ", " o ", " und ", " and ", " et ", " y "];
-    WORDS.iter().fold(vec![text], |pieces, word| pieces.into_iter().flat_map(|piece| piece.split(word)).collect())
+    let parts: Vec<_> =
+        WORDS.iter().fold(vec![text], |parts, word| parts.into_iter().flat_map(|part| part.split(word)).collect());
+    // The words can be a part of a name before an address: `Tom and Jerry <tj@example.com>`.
+    let sign = |part: &&str| if kind == Kind::Phone { part.contains(char::is_numeric) } else { part.contains('@') };
+    if parts.iter().all(sign) { parts } else { vec![text] }
 }
 
 /// Splits phone numbers before the labels of the others: `Phone: 030 12 Mobile: 0170 12`.

@@ -134,6 +134,9 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
         (Kind::Phone, "Tel. 030 4444", "030 4444", &[]),
         (Kind::Phone, "01632 960503 / 07700 900503", "01632 960503", &["07700 900503"]),
         (Kind::Phone, "01632 / 960503", "01632 / 960503", &[]),
+        (Kind::Phone, "+49 6221 / 123456", "+49 6221 / 123456", &[]),
+        (Kind::Email, "Tom and Jerry <tj@b.cd>", "tj@b.cd", &[]),
+        (Kind::Email, "a@b.cd and e@f.gh", "a@b.cd", &["e@f.gh"]),
         (Kind::Email, "\u{202a}a@b.cd\u{202c}", "a@b.cd", &[]),
         (Kind::Url, "www.a.de / www.b.de", "https://www.a.de", &["www.b.de"]),
     ] {

@@ -21,15 +21,16 @@ impl HeaderMapper<'_> {
                 HeaderMeaning::Field(field, rank) => {
                     let is_best = self.best_column(field.id, meanings) == Some(index);
                     let is_website = field.id == system::WEBSITE && *rank > MatchRank::ExactName;
-                    let is_flag =
-                        *rank > MatchRank::Label && field.kind == Kind::Text && !field.unique && self.has_flags(index);
+                    let is_flag = *rank > MatchRank::Label && field.id != system::EXTERNAL_ID && self.has_flags(index);
+                    let may_be_shared = match field.id {
+                        system::EXTERNAL_ID => *rank > MatchRank::Label,
+                        system::EMAIL => *rank >= MatchRank::ReducedAlias,
+                        _ => false,
+                    };
                     let is_other_field = *rank >= MatchRank::ReducedAlias && !is_best && self.options.create_fields;
                     if is_flag || is_other_field || (*rank == MatchRank::Values && !is_best) {
                         Some(unknown_meaning(index, self.options, self.sample))
-                    } else if field.id == system::EXTERNAL_ID
-                        && *rank > MatchRank::Label
-                        && self.is_shared(index, meanings)
-                    {
+                    } else if may_be_shared && self.is_shared(index, field.id, meanings) {
                         Some(HeaderMeaning::LeftOut(LeftOut::SharedIds))
                     } else if is_website && self.sample.count_values(index).0 > 1 && !self.has_form(index, field.kind) {
                         Some(HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone())))
@@ -67,36 +68,46 @@ impl HeaderMapper<'_> {
     fn resolve_names(&self, meanings: &mut [HeaderMeaning]) {
         let group = |index: usize| self.header[index].split_once('(').map(|(_, group)| comparable_name(group));
         let first = self.name_column(system::FIRST_NAME, meanings);
-        self.replace_names(meanings, system::LAST_NAME, |index| {
+        self.replace_names(meanings, system::LAST_NAME, |index, _| {
             group(index).is_some() && first.and_then(group) == group(index)
         });
         let last = self.name_column(system::LAST_NAME, meanings);
         let has_other_names = |part: Option<usize>, index: usize| {
             part.is_some_and(|part| self.sample.share_rows(part, index) && !self.sample.is_part(part, index))
         };
-        self.replace_names(meanings, system::COMPANY_NAME, |index| {
-            has_other_names(first, index) && has_other_names(last, index)
+        // Other words, as in `Preferred name`, say that it is a name of the person.
+        self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
+            rank == MatchRank::Alias && has_other_names(first, index) && has_other_names(last, index)
         });
     }
 
     /// Gives the columns `Name` for which `is_field` returns true the meaning of a field, if no other column names it.
-    fn replace_names(&self, meanings: &mut [HeaderMeaning], field: FieldId, is_field: impl Fn(usize) -> bool) {
+    fn replace_names(
+        &self,
+        meanings: &mut [HeaderMeaning],
+        field: FieldId,
+        is_field: impl Fn(usize, MatchRank) -> bool,
+    ) {
         let Some(field) = self.registry.by_id(field) else { return };
         for (index, meaning) in meanings.iter_mut().enumerate() {
             if let HeaderMeaning::Name(rank) = *meaning
-                && is_field(index)
+                && is_field(index, rank)
             {
                 *meaning = HeaderMeaning::Field(Arc::clone(field), rank.max(MatchRank::WeakAlias));
             }
         }
     }
 
-    /// Returns whether contacts with different emails or names have the same id in a column.
-    fn is_shared(&self, ids: usize, meanings: &[HeaderMeaning]) -> bool {
-        let names = || (0..meanings.len()).find(|index| meanings[*index].is_name(MatchRank::WeakAlias));
-        let last_name = || self.name_column(system::LAST_NAME, meanings).or_else(names);
-        let identity = self.name_column(system::EMAIL, meanings).or_else(last_name);
-        identity.is_some_and(|column| self.sample.is_shared(ids, column))
+    /// Returns whether contacts with different emails or names have the same value in a column for this unique field.
+    fn is_shared(&self, column: usize, field: FieldId, meanings: &[HeaderMeaning]) -> bool {
+        let is_shared = |other: Option<usize>| other.is_some_and(|other| self.sample.is_shared(column, other));
+        let email = self.name_column(system::EMAIL, meanings).filter(|_| field != system::EMAIL);
+        if email.is_some() {
+            return is_shared(email);
+        }
+        let name = (0..meanings.len()).find(|index| meanings[*index].is_name(MatchRank::WeakAlias));
+        let parts = [system::FIRST_NAME, system::LAST_NAME].map(|field| self.name_column(field, meanings));
+        is_shared(name) || parts.into_iter().any(is_shared)
     }
 
     /// Returns whether a value of a column has the form of an email address, a phone number or a web address.
@@ -111,9 +122,20 @@ impl HeaderMapper<'_> {
     }
 
     /// Returns whether a column gives way to another column for the same field: it has no values, or no value of the form of
-    /// the field; or all contacts have the same email address, or some have the same id.
-    fn gives_way(&self, index: usize, field: &Field) -> bool {
+    /// the field. So does a column with another name than the field, if all contacts have the same email address or some the
+    /// same id.
+    fn gives_way(&self, index: usize, field: &Field, rank: MatchRank) -> bool {
+        let known = self.giving_way.borrow().get(&(index, field.id)).copied();
+        known.unwrap_or_else(|| {
+            let gives_way = self.must_give_way(index, field, rank);
+            self.giving_way.borrow_mut().insert((index, field.id), gives_way);
+            gives_way
+        })
+    }
+
+    fn must_give_way(&self, index: usize, field: &Field, rank: MatchRank) -> bool {
         let repeats = || match field.id {
+            _ if rank <= MatchRank::Label => false,
             system::EMAIL => matches!(self.sample.count_values(index), (2.., 1)),
             system::EXTERNAL_ID => {
                 let (values, different) = self.sample.count_values(index);
@@ -128,7 +150,7 @@ impl HeaderMapper<'_> {
     pub(super) fn best_column(&self, field: FieldId, meanings: &[HeaderMeaning]) -> Option<usize> {
         let candidates = meanings.iter().enumerate().filter_map(|(index, meaning)| match meaning {
             HeaderMeaning::Field(named, rank) if named.id == field => {
-                Some((*rank != MatchRank::Chosen && self.gives_way(index, named), *rank, index))
+                Some((*rank != MatchRank::Chosen && self.gives_way(index, named, *rank), *rank, index))
             }
             _ => None,
         });

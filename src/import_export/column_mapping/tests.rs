@@ -118,7 +118,18 @@ fn values_show_what_a_column_is_not() {
         (&["Email", "Customer"][..], &[&["a@b.cd", "True"][..], &["b@b.cd", "False"]][..], &["email", "-"][..]),
         (&["Name", "Billing Name"], &[&["#1001", "Ada L"], &["#1002", "Bob B"]], &["-", "first_name and last_name"]),
         // Everybody has the email of the host, and nobody one below `Email`.
-        (&["Email", "E-mail guest"], &[&["h@b.cd", "a@b.cd"], &["h@b.cd", "b@b.cd"]], &["-", "email"]),
+        (&["User Email", "E-mail guest"], &[&["h@b.cd", "a@b.cd"], &["h@b.cd", "b@b.cd"]], &["-", "email"]),
+        // But the internal name always counts, and rows of one contact have the same email.
+        (&["email", "Work email"], &[&["a@b.cd", "a@w.cd"], &["a@b.cd", "b@w.cd"]], &["email", "-"]),
+        (&["external_id", "Contact ID"], &[&["1", "71"], &["1", "72"]], &["external_id", "-"]),
+        // Siblings have the email of one parent, and a flag is no address.
+        (&["First name", "Parent email"], &[&["Ada", "p@b.cd"], &["Bob", "p@b.cd"]], &["first_name", "-"]),
+        (&["First name", "Subscriber"], &[&["Ada", "yes"], &["Bob", "no"]], &["first_name", "-"]),
+        (
+            &["First name", "Last name", "Preferred name"],
+            &[&["Robert", "Poe", "Bobby"], &["Ada", "L", "Countess"]],
+            &["first_name", "last_name", "first_name and last_name, in rows without a last name"],
+        ),
         (&["Email", "E-Mail-Adresse"], &[&["anonymous", "a@b.cd"], &["anonymous", "b@b.cd"]], &["-", "email"]),
         (&["external_id", "Record ID"], &[&["", "1"], &["", "2"]], &["-", "external_id"]),
         (&["Lead ID", "Contact ID"], &[&["9", "1"], &["9", "2"]], &["-", "external_id"]),

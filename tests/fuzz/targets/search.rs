@@ -31,7 +31,7 @@ fn expect_bounded(request: &SearchRequest) {
             && query_words.iter().all(|word| !word.is_empty() && !word.contains(char::is_whitespace))
     );
     assert!((1..=11).contains(&sorts.len()) && sorts.last().is_some_and(|sort| sort.field.id == system::ID));
-    assert!((1..=100).contains(&request.limit));
+    assert!((1..=1_000).contains(&request.limit));
     assert!(
         all.into_iter()
             .flat_map(condition_texts)
