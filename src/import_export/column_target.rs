@@ -36,7 +36,7 @@ pub(super) enum LeftOut {
     Unsupported(String),
     /// The field takes its values from the column with this index.
     OtherColumn(String, usize),
-    /// The values have another form than those of the field with this name.
+    /// The values have another form than the field with this name needs.
     OtherForm(String),
     /// The values are forms of address or roles of users.
     NoJobTitles,

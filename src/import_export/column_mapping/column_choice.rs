@@ -18,27 +18,8 @@ impl HeaderMapper<'_> {
             (0..meanings.len()).any(|index| self.may_be_names(index) && meanings[index].is_name(MatchRank::WeakAlias));
         for index in 0..meanings.len() {
             let replacement = match &meanings[index] {
-                HeaderMeaning::Field(field, rank) => {
-                    let is_best = self.best_column(field.id, meanings) == Some(index);
-                    let is_website = field.id == system::WEBSITE && *rank > MatchRank::ExactName;
-                    let is_flag = *rank > MatchRank::Label && field.id != system::EXTERNAL_ID && self.has_flags(index);
-                    let may_be_shared = match field.id {
-                        system::EXTERNAL_ID => *rank > MatchRank::Label,
-                        system::EMAIL => *rank >= MatchRank::ReducedAlias,
-                        _ => false,
-                    };
-                    let is_other_field = *rank >= MatchRank::ReducedAlias && !is_best && self.options.create_fields;
-                    if is_flag || is_other_field || (*rank == MatchRank::Values && !is_best) {
-                        Some(unknown_meaning(index, self.options, self.sample))
-                    } else if may_be_shared && self.is_shared(index, field.id, meanings) {
-                        Some(HeaderMeaning::LeftOut(LeftOut::SharedIds))
-                    } else if is_website && self.sample.count_values(index).0 > 1 && !self.has_form(index, field.kind) {
-                        Some(HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone())))
-                    } else {
-                        None
-                    }
-                }
-                meaning @ (HeaderMeaning::FullName(..) | HeaderMeaning::Name(_)) => {
+                HeaderMeaning::Field(field, rank) => self.instead_of_field(index, field, *rank, meanings),
+                meaning if meaning.is_name(MatchRank::Values) => {
                     let is_doubtful = has_name && !meaning.is_name(MatchRank::WeakAlias)
                         || self.sample.has_values(index) && !self.may_be_names(index);
                     is_doubtful.then(|| unknown_meaning(index, self.options, self.sample))
@@ -49,6 +30,33 @@ impl HeaderMapper<'_> {
                 meanings[index] = replacement;
             }
         }
+    }
+
+    /// Returns what a column means instead of a field, if it hardly has the values of the field.
+    fn instead_of_field(
+        &self,
+        index: usize,
+        field: &Field,
+        rank: MatchRank,
+        meanings: &[HeaderMeaning],
+    ) -> Option<HeaderMeaning> {
+        let is_best = self.best_column(field.id, meanings) == Some(index);
+        let is_flag = rank > MatchRank::Label && field.id != system::EXTERNAL_ID && self.has_flags(index);
+        let is_other_field = rank >= MatchRank::ReducedAlias && !is_best && self.options.create_fields;
+        if is_flag || is_other_field || (rank == MatchRank::Values && !is_best) {
+            return Some(unknown_meaning(index, self.options, self.sample));
+        }
+        let may_be_shared = match field.id {
+            system::EXTERNAL_ID => rank > MatchRank::Label,
+            system::EMAIL => rank >= MatchRank::ReducedAlias,
+            _ => false,
+        };
+        if may_be_shared && self.is_shared(index, field.id, meanings) {
+            return Some(HeaderMeaning::LeftOut(LeftOut::SharedIds));
+        }
+        let is_website = field.id == system::WEBSITE && rank > MatchRank::ExactName;
+        let is_no_website = is_website && self.sample.count_values(index).0 > 1 && !self.has_form(index, field.kind);
+        is_no_website.then(|| HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone())))
     }
 
     /// Returns whether a column has a value with letters that is no flag.
@@ -64,7 +72,7 @@ impl HeaderMapper<'_> {
     }
 
     /// Finds the columns `Name` that are the last name or the company. Beside `Prénom (contact)`, `Nom (contact)` is the last
-    /// name. Beside a first and a last name, a column with other names has those of companies.
+    /// name. Beside a first and a last name, a column with other names has the names of companies.
     fn resolve_names(&self, meanings: &mut [HeaderMeaning]) {
         let group = |index: usize| self.header[index].split_once('(').map(|(_, group)| comparable_name(group));
         let first = self.name_column(system::FIRST_NAME, meanings);

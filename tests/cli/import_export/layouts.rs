@@ -1,15 +1,14 @@
 //! `contacts import FILE` alone reads the exports of other programs. The files have their layouts and our own data.
 
 use std::fs;
-use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use encoding_rs::{MACINTOSH, WINDOWS_1252};
 use oem_cp::code_table::ENCODING_TABLE_CP850;
 use serde_json::{Value, json};
-use zip::write::SimpleFileOptions;
 
 use super::Fixture;
+use super::workbook::{workbook, workbook_of};
 use crate::ACCOUNT;
 
 /// An exported file, the number of contacts in it, and values of its first contact.
@@ -251,58 +250,6 @@ fn values_are_no_names_and_job_titles_only_because_of_their_header() {
     assert!(contacts.iter().all(|contact| contact["job_title"].is_null()), "{contacts:?}");
     assert_eq!((&contacts[1]["first_name"], &contacts[1]["last_name"]), (&json!("Zoë"), &json!("Müller")));
     assert!(contacts[0]["first_name"].is_null() && contacts[1]["company_name"].is_null(), "{contacts:?}");
-}
-
-/// Returns an Excel workbook with a sheet of these rows.
-fn workbook(rows: &[&[&str]]) -> Vec<u8> {
-    workbook_of("", rows)
-}
-
-/// Returns an Excel workbook with a sheet of these rows, after these `<sheet>` elements. The relationship `e` is an empty sheet.
-fn workbook_of(sheets: &str, rows: &[&[&str]]) -> Vec<u8> {
-    let cell = |text: &&str| format!(r#"<c t="inlineStr"><is><t>{}</t></is></c>"#, text.replace('&', "&amp;"));
-    let row = |row: &&[&str]| format!("<row>{}</row>", row.iter().map(cell).collect::<String>());
-    let main = r#"xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main""#;
-    let relationships = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
-    let files = [
-        (
-            "_rels/.rels",
-            format!(
-                r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r" Type="{relationships}/officeDocument" Target="xl/workbook.xml"/></Relationships>"#
-            ),
-        ),
-        (
-            "xl/workbook.xml",
-            format!(
-                r#"<workbook {main} xmlns:r="{relationships}"><sheets>{sheets}<sheet name="People" sheetId="1" r:id="s"/><sheet name="Old" sheetId="2" r:id="s"/></sheets></workbook>"#
-            ),
-        ),
-        (
-            "xl/_rels/workbook.xml.rels",
-            format!(
-                r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="s" Type="{relationships}/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="e" Type="{relationships}/worksheet" Target="worksheets/sheet2.xml"/></Relationships>"#
-            ),
-        ),
-        (
-            "xl/worksheets/sheet2.xml",
-            format!(
-                r#"<worksheet {main}><sheetData><row><c t="inlineStr"><is><t>Summary of our contacts</t></is></c></row></sheetData></worksheet>"#
-            ),
-        ),
-        (
-            "xl/worksheets/sheet1.xml",
-            format!(
-                "<worksheet {main}><sheetData>{}</sheetData></worksheet>",
-                rows.iter().map(row).collect::<String>()
-            ),
-        ),
-    ];
-    let mut archive = zip::ZipWriter::new(Cursor::new(vec![]));
-    for (name, text) in files {
-        archive.start_file(name, SimpleFileOptions::default()).unwrap();
-        archive.write_all(text.as_bytes()).unwrap();
-    }
-    archive.finish().unwrap().into_inner()
 }
 
 #[test]

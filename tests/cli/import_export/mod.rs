@@ -6,6 +6,7 @@ mod layouts;
 mod matching;
 mod prompt;
 mod reading;
+mod workbook;
 
 use std::fs;
 use std::process::Output;
