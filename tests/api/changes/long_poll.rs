@@ -9,6 +9,9 @@ use crate::support::{Account, FeedReader, Server, Stopwatch, run_concurrently};
 /// The task of a long poll. Its result is the page and the time until the response.
 type LongPoll = tokio::task::JoinHandle<(Value, Duration)>;
 
+/// How many of the 300 long polls start at a time.
+const GROUP: usize = 10;
+
 /// Starts a long poll after the newest entry. The request is waiting when this function returns.
 async fn start_long_poll(account: &Account, parameters: &str) -> LongPoll {
     let mut reader = FeedReader::default();
@@ -165,30 +168,41 @@ async fn each_of_300_long_polls_gets_the_change_of_its_own_account() {
     let server = Server::with_own_database("300_polls", |_| {});
     let first = Account::on_server(&server);
     let accounts: Vec<_> = (0..300).map(|_| first.for_new_account()).collect();
-    let polls: Vec<_> = accounts
-        .iter()
-        .cloned()
-        .map(|account| tokio::spawn(async move { account.get("/contacts/changes?wait=30").await.expect(200).body }))
-        .collect();
-    wait_until(|| server.app.repository().subscribed_account_count() == 300).await;
-    let ids = run_concurrently(
-        accounts
-            .iter()
-            .cloned()
-            .map(|account| async move { account.create(json!({"first_name": account.id.to_string()})).await }),
-    );
-    for (poll, id) in polls.into_iter().zip(ids.await) {
-        let page = poll.await.unwrap();
-        assert_eq!((entry_count(&page), &page["data"][0]["contact_id"]), (1, &json!(id)));
+    let mut polls = vec![];
+    // A few calls at a time: the service rejects calls that would wait for more than 2 s for the database.
+    for group in accounts.chunks(GROUP) {
+        polls.extend(group.iter().cloned().map(|account| tokio::spawn(first_entry(account))));
+        wait_until(|| server.app.repository().subscribed_account_count() == polls.len()).await;
+    }
+    let mut ids = vec![];
+    for group in accounts.chunks(GROUP) {
+        let created =
+            group.iter().cloned().map(|account| async move { account.create(json!({"first_name": "A"})).await });
+        ids.extend(run_concurrently(created).await);
+    }
+    for (poll, id) in polls.into_iter().zip(ids) {
+        assert_eq!(poll.await.unwrap()["contact_id"], json!(id));
     }
     wait_until(|| server.app.repository().subscribed_account_count() == 0).await;
 }
 
-/// Returns when the condition is true. Panics after ten seconds.
+/// Polls until there is an entry, which is the only one, and returns it.
+async fn first_entry(account: Account) -> Value {
+    loop {
+        let page = account.get("/contacts/changes?wait=30").await.expect(200).body;
+        match page["data"].as_array().unwrap().as_slice() {
+            [] => {}
+            [entry] => return entry.clone(),
+            more => panic!("{} entries", more.len()),
+        }
+    }
+}
+
+/// Returns when the condition is true. Panics after a minute.
 async fn wait_until(condition: impl Fn() -> bool) {
     let started = Stopwatch::start();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < Duration::from_secs(60), "the condition is still false");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

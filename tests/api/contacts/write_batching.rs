@@ -161,7 +161,7 @@ async fn wait_for_lock_waits(database: &mut PgConnection, expected: i64) {
     let sessions = if has_citus { "citus_stat_activity" } else { "pg_stat_activity" };
     let count =
         format!("SELECT count(*) FROM {sessions} WHERE wait_event_type = 'Lock' AND datname = current_database()");
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let count = || sqlx::query_scalar::<_, i64>(AssertSqlSafe(count.clone()));
     while count().fetch_one(&mut *database).await.unwrap() < expected {
         assert!(Instant::now() < deadline, "fewer than {expected} transactions wait");

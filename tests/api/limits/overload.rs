@@ -125,6 +125,6 @@ async fn connection_over_the_limit_waits_until_another_closes() {
     let mut byte = [0];
     assert!(std::io::Read::read(&mut waiting.stream, &mut byte).is_err(), "a connection over the limit was served");
     open.pop();
-    waiting.stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    waiting.stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     assert!(waiting.read_response().starts_with("HTTP/1.1 200"));
 }

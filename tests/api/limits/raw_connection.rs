@@ -14,7 +14,7 @@ pub struct RawConnection {
 impl RawConnection {
     pub fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Self { stream }
     }
 

@@ -61,7 +61,7 @@ async fn token_requests_take_no_slot_of_other_requests_and_have_a_limit_of_their
     drop(slow);
     let started = Stopwatch::start();
     while request_token(&account, client.token_form()).await.status != 200 {
-        assert!(started.elapsed() < Duration::from_secs(5), "the slots were not released");
+        assert!(started.elapsed() < Duration::from_secs(30), "the slots were not released");
     }
 }
 

@@ -104,7 +104,7 @@ impl Account {
             if response.status == status {
                 return response;
             }
-            assert!(started.elapsed() < Duration::from_secs(5), "/readyz is still {}", response.status);
+            assert!(started.elapsed() < Duration::from_secs(30), "/readyz is still {}", response.status);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -153,7 +153,7 @@ impl Server {
     pub async fn wait_for_in_flight(&self, count: usize) {
         let started = Stopwatch::start();
         while self.app.in_flight() != count {
-            assert!(started.elapsed() < Duration::from_secs(5), "{} requests are in flight", self.app.in_flight());
+            assert!(started.elapsed() < Duration::from_secs(30), "{} requests are in flight", self.app.in_flight());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         // A request takes its slot after its token was checked, a moment after it is counted.
