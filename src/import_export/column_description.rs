@@ -62,6 +62,7 @@ fn describe_left_out(reason: &LeftOut, index: usize, header: &[String]) -> Colum
             field => format!("its values are not email addresses, which {field} needs"),
         },
         LeftOut::NoJobTitles => "its values are forms of address or roles of users, not job titles".to_owned(),
+        LeftOut::CompanyFlag => "it only says which names are those of companies".to_owned(),
         LeftOut::SharedIds => "different contacts have the same value, so it identifies none of them".to_owned(),
     };
     ColumnDescription::LeftOut(text)

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::cell_values::{CellRules, DateEvidence, DateRule};
 use super::column_target::{ColumnTarget, LeftOut, MatchRank};
-use super::full_name::NameOrder;
+use super::column_values::is_company_flag;
+use super::full_name::{NameOrder, begin_with_last_name};
 use super::header_meaning::{HeaderMeaning, find_meaning};
 use super::header_name::comparable_name;
 use super::mapping_options::{AllowedWrites, MappingOptions, RowRules};
@@ -31,6 +32,8 @@ pub struct ColumnMapping {
     pub(super) targets: Vec<ColumnTarget>,
     /// The columns that identify the contact of a row, in order.
     pub(super) match_columns: Vec<usize>,
+    /// The column that says whether the name of a row is that of a company.
+    pub(super) company_flag: Option<usize>,
     /// Whether several columns are mapped to unique fields, so that rows can clash with each other.
     pub(super) has_several_keys: bool,
     pub(super) row_rules: RowRules,
@@ -63,7 +66,11 @@ impl ColumnMapping {
         let mut meanings: Vec<_> =
             (0..header.len()).map(|index| find_meaning(index, header, options, sample, registry)).collect();
         mapper.check_doubtful(&mut meanings);
-        let targets = mapper.choose_targets(&meanings);
+        let mut targets = mapper.choose_targets(&meanings);
+        let company_flag = (0..header.len()).find(|index| is_company_flag(&header[*index], *index, sample));
+        if let Some(target @ ColumnTarget::LeftOut(LeftOut::Unknown)) = company_flag.map(|index| &mut targets[index]) {
+            *target = ColumnTarget::LeftOut(LeftOut::CompanyFlag);
+        }
         let match_columns = find_match_columns(&targets, &options.match_fields, registry);
         let match_columns = match_columns.unwrap_or_else(|problems| {
             mapper.problems.extend(problems);
@@ -77,7 +84,8 @@ impl ColumnMapping {
         let is_key = |target: &&ColumnTarget| matches!(target, ColumnTarget::Field(field, _) if field.unique);
         let has_several_keys = targets.iter().filter(is_key).count() > 1;
         let registry = Arc::clone(registry);
-        Ok(Self { registry, targets, match_columns, has_several_keys, row_rules: options.row_rules, new_fields })
+        let row_rules = options.row_rules;
+        Ok(Self { registry, targets, match_columns, company_flag, has_several_keys, row_rules, new_fields })
     }
 
     /// Returns the registry to whose fields the columns were mapped.
@@ -90,6 +98,20 @@ impl ColumnMapping {
     #[must_use]
     pub fn allowed_writes(&self) -> AllowedWrites {
         self.row_rules.writes
+    }
+
+    /// Returns the field that identifies contacts, with a value that rows with different names have: they change one contact.
+    #[must_use]
+    pub fn shared_key<'a>(&self, sample: &'a TableSample) -> Option<(&str, &'a str)> {
+        let key = *self.match_columns.first()?;
+        let ColumnTarget::Field(field, _) = &self.targets[key] else { return None };
+        let is_name = |target: &ColumnTarget| match target {
+            ColumnTarget::Field(field, _) => [system::FIRST_NAME, system::LAST_NAME].contains(&field.id),
+            target => matches!(target, ColumnTarget::FullName(_)),
+        };
+        let names = self.targets.iter().enumerate().filter(|(_, target)| is_name(target));
+        let value = names.filter_map(|(index, _)| sample.shared_id(key, index)).next()?;
+        Some((&field.internal_name, value))
     }
 
     /// Returns the fields that must be created before the rows are written.
@@ -209,7 +231,12 @@ impl HeaderMapper<'_> {
         };
         match (part.and_then(|part| self.registry.by_id(part)), &meanings[index]) {
             (Some(field), _) => ColumnTarget::Field(Arc::clone(field), CellRules::default()),
-            (None, HeaderMeaning::FullName(_, order)) => ColumnTarget::FullName(*order),
+            (None, HeaderMeaning::FullName(_, NameOrder::LastNameFirst)) => {
+                ColumnTarget::FullName(NameOrder::LastNameFirst)
+            }
+            (None, _) if begin_with_last_name(self.sample.values(index)) => {
+                ColumnTarget::FullName(NameOrder::LastNameFirst)
+            }
             (None, _) => ColumnTarget::FullName(NameOrder::FirstNameFirst),
         }
     }

@@ -40,6 +40,8 @@ pub(super) enum LeftOut {
     OtherForm(String),
     /// The values are forms of address or roles of users.
     NoJobTitles,
+    /// The column says which names are those of companies, and is read for that.
+    CompanyFlag,
     /// Rows with different contacts have the same value, so it identifies none of them.
     SharedIds,
     /// The column has no values, so no field is created for it.

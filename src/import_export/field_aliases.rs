@@ -88,7 +88,7 @@ pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
     if header.len() > MAX_HEADER_BYTES {
         return None;
     }
-    find_in_table(header).or_else(|| {
+    find_in_table(header).or_else(|| find_without_object(header)).or_else(|| {
         let words = HeaderWords::new(header);
         let found = find_pair(&words)
             .or_else(|| find_without_brackets(header))
@@ -102,8 +102,20 @@ fn find_in_table(header: &str) -> Option<FieldAlias> {
     ALIASES.get(&comparable_name(header)).copied()
 }
 
+/// Returns the meaning of a header with the kind of record after it, such as `Record ID - Contact` of HubSpot.
+fn find_without_object(header: &str) -> Option<FieldAlias> {
+    const OBJECTS: [&str; 8] =
+        ["contact", "contacts", "kontakt", "kontakte", "contacto", "contactos", "contato", "contatto"];
+    let (name, object) = header.rsplit_once(" - ")?;
+    if OBJECTS.contains(&&*comparable_name(object)) { find_in_table(name) } else { None }
+}
+
 /// Returns the meaning of a header of two names, such as `Nachname, Vorname`.
 fn find_pair(words: &HeaderWords) -> Option<FieldAlias> {
+    // `First` and `Name` are one name if nothing is between them.
+    if ESSENTIAL.contains_key(&words.as_slice().concat()) {
+        return None;
+    }
     let part = |text: &str| {
         let found = ALIASES.get(text).or_else(|| ESSENTIAL.get(text))?;
         match found.meaning {
@@ -191,6 +203,9 @@ fn is_phone(alias: FieldAlias) -> bool {
 fn find_essential(words: &HeaderWords) -> Option<FieldAlias> {
     let find = |text: &str| ESSENTIAL.get(text).or_else(|| ALIASES.get(text)).copied();
     let as_field = |alias: &FieldAlias| matches!(alias.meaning, AliasMeaning::Field(_));
+    if words.asks_for_number() {
+        return Some(FieldAlias { meaning: AliasMeaning::Field("phone"), rank: MatchRank::ReducedAlias });
+    }
     let found = find(&words.essential())
         .or_else(|| ALIASES.get(&words.all_singular()).copied().filter(as_field))
         .or_else(|| find(&words.essential_singular()).filter(as_field))?;
@@ -239,6 +254,8 @@ mod tests {
         assert_eq!(find("Title"), Some((AliasMeaning::Field("job_title"), MatchRank::WeakAlias)));
         assert_eq!(find("Nom"), Some((AliasMeaning::Name, MatchRank::Alias)));
         assert_eq!(find("Your job title"), Some((AliasMeaning::Field("job_title"), MatchRank::ReducedAlias)));
+        assert_eq!(find("ID de registro - Contact"), Some((AliasMeaning::Field("external_id"), MatchRank::Alias)));
+        assert_eq!(find("ID de registro - Company"), None);
         assert_eq!(find("Colour"), None);
     }
 
@@ -253,6 +270,10 @@ mod tests {
             ("default_billing_address_company", "company_name"),
             ("Default Address Phone", "phone"),
             ("Lead - Job title", "job_title"),
+            ("Telefon Geschäft", "phone"),
+            ("First up, what's your first name?", "first_name"),
+            ("And your *last name*, {{field:a1b2}}?", "last_name"),
+            ("What’s the best number to reach you on?", "phone"),
             ("Email Address (required)", "email"),
             ("First name *", "first_name"),
             ("E-postadress", "email"),

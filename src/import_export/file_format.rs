@@ -45,8 +45,7 @@ const SIGNATURES: [(&[u8], FileFormat); 20] = [
 const IMAGE: FileFormat = FileFormat::Unreadable("an image. Choose a file with contacts");
 
 /// The beginnings of text formats, in lower case.
-const TEXT_STARTS: [(&str, FileFormat); 11] = [
-    ("begin:vcard", FileFormat::VCard),
+const TEXT_STARTS: [(&str, FileFormat); 10] = [
     ("begin:vcalendar", FileFormat::Unreadable("a calendar. Choose a file with contacts")),
     ("<!doctype html", HTML),
     ("<html", HTML),
@@ -58,6 +57,9 @@ const TEXT_STARTS: [(&str, FileFormat); 11] = [
     ("dn:", FileFormat::Unreadable("an LDIF file. Export the address book as CSV or vCard")),
     ("version: 1\ndn:", FileFormat::Unreadable("an LDIF file. Export the address book as CSV or vCard")),
 ];
+
+/// The number of first lines in which a vCard begins.
+const FIRST_LINES: usize = 5;
 
 const HTML: FileFormat =
     FileFormat::Unreadable("an HTML page, even if its name ends in .xls. Open it in a spreadsheet and save it as CSV");
@@ -73,6 +75,10 @@ impl FileFormat {
     /// Recognizes a text format by the beginning of a text. A text of no known format is taken as CSV.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
+        // A property can stand before the first card.
+        if text.trim_start().lines().take(FIRST_LINES).any(|line| line.trim().eq_ignore_ascii_case("begin:vcard")) {
+            return Self::VCard;
+        }
         let start: String = text.trim_start().chars().take(40).collect::<String>().to_lowercase().replace("\r\n", "\n");
         // White space within JSON does not matter.
         let compact: String = start.chars().filter(|c| !c.is_whitespace()).collect();
@@ -98,6 +104,7 @@ mod tests {
         for (text, expected) in [
             ("\r\nBEGIN:VCARD\r\n", "VCard"),
             ("begin:vcard\n", "VCard"),
+            ("ENCODING:UTF-8\nBEGIN:VCARD\n", "VCard"),
             ("first_name,email\n", "Csv"),
             ("<!DOCTYPE HTML>", "HTML"),
             ("[\n  {\n", "JSON"),

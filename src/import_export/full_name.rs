@@ -85,7 +85,8 @@ pub(super) fn is_company(text: &str) -> bool {
 /// Returns the first and the last name. A single word is a first name. Returns `None` if the text is not a name.
 pub(super) fn split_name(text: &str, order: NameOrder) -> Option<(&str, Option<&str>)> {
     let text = without_form_of_address(text.trim());
-    if text.is_empty() || text.contains('@') {
+    let is_mark = !text.contains(char::is_alphanumeric) || ["n/a", "#n/a"].contains(&&*text.to_lowercase());
+    if is_mark || text.contains('@') {
         return None;
     }
     if let Some((last, first)) = text.split_once(',') {
@@ -137,7 +138,9 @@ fn word_at(text: &str, start: usize) -> &str {
 fn split_words(text: &str) -> Option<(&str, Option<&str>)> {
     let starts = word_starts(text);
     let word = |number: usize| word_at(text, starts[number]);
-    let mut last = starts.len().checked_sub(1)?;
+    // A text in brackets at the end, as in `Ada Lovelace (sales)`, belongs to the word before it.
+    let brackets = text.rfind(" (").filter(|_| text.ends_with(')')).unwrap_or(text.len());
+    let mut last = starts.iter().filter(|start| **start < brackets).count().checked_sub(1)?;
     while last > 1 && is_suffix(word(last)) {
         last -= 1;
     }
@@ -150,13 +153,28 @@ fn split_words(text: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
+/// Returns whether these complete names begin with the last name, which most of them have in capitals: `LOVELACE Ada`.
+pub(super) fn begin_with_last_name<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let (mut all, mut in_capitals) = (0_usize, 0_usize);
+    for words in names.map(|name| name.split_whitespace().collect::<Vec<_>>()).filter(|words| words.len() > 1) {
+        let capitals = words.iter().take_while(|word| is_capital(word)).count();
+        all += 1;
+        in_capitals +=
+            usize::from((1..words.len()).contains(&capitals) && words[capitals].contains(char::is_lowercase));
+    }
+    all > 0 && in_capitals * 4 >= all * 3
+}
+
+/// Returns whether a word is written in capitals, and is no initial.
+fn is_capital(word: &str) -> bool {
+    word.chars().filter(|c| c.is_alphabetic()).count() > 1 && !word.contains(char::is_lowercase)
+}
+
 /// Splits a name that begins with the last name: its words in capitals, as in `DE LA VEGA Juan`, or one word, with the
 /// particles before it.
 fn split_after_last_name(text: &str) -> Option<(&str, Option<&str>)> {
     let starts = word_starts(text);
     let word = |start: &usize| word_at(text, *start);
-    let is_capital =
-        |word: &str| word.chars().filter(|c| c.is_alphabetic()).count() > 1 && !word.contains(char::is_lowercase);
     let capitals = starts.iter().take_while(|start| is_capital(word(start))).count();
     let particles = starts.iter().take_while(|start| PARTICLES.contains(&&*word(start).to_lowercase())).count();
     let length = if (1..starts.len()).contains(&capitals) { capitals } else { particles + 1 };
@@ -192,11 +210,16 @@ mod tests {
             ("Ada", "Ada", None),
             (" 山田 太郎 ", "山田", Some("太郎")),
             ("van Gogh", "van", Some("Gogh")),
+            ("Yvonne McKay (sample)", "Yvonne", Some("McKay (sample)")),
+            ("Ada Lovelace (née Byron)", "Ada", Some("Lovelace (née Byron)")),
+            ("Ada (she/her)", "Ada (she/her)", None),
         ] {
             assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((first, last)), "{text}");
         }
         assert_eq!(split_name("ada@b.cd", NameOrder::FirstNameFirst), None);
-        assert_eq!(split_name("  ", NameOrder::FirstNameFirst), None);
+        for blank in ["  ", "-", "- -", "n/a", "?"] {
+            assert_eq!(split_name(blank, NameOrder::FirstNameFirst), None);
+        }
     }
 
     #[test]
@@ -212,6 +235,19 @@ mod tests {
             ("Ada", "Ada", None),
         ] {
             assert_eq!(split_name(text, NameOrder::LastNameFirst), Some((first, last)), "{text}");
+        }
+    }
+
+    #[test]
+    fn last_names_in_capitals_show_the_order_of_a_column() {
+        for (names, expected) in [
+            (&["ABADIE Juliet", "DE LA VEGA Juan", "ABBE Jean-Baptiste", "ABEL"][..], true),
+            (&["Ada LOVELACE", "Juan DE LA VEGA"], false),
+            (&["ADA LOVELACE", "JUAN VEGA"], false),
+            (&["AJ Smith", "Ada Lovelace"], false),
+            (&[], false),
+        ] {
+            assert_eq!(begin_with_last_name(names.iter().copied()), expected, "{names:?}");
         }
     }
 

@@ -27,7 +27,7 @@ const WORDS: [(Qualifier, &str); 5] = [
          preferred default parent parents guardian billing haupt primare ihr ihre ihren dein deine bitte eltern der die \
          des le la les l du de d del el y et and und en votre vos notre premier premiere principal principale su tu \
          tus di della dello il lo primaria primario principale do da dos seu sua een het van op uw je din ditt addr to reach can could we us \
-         me should how if any 1 2 3 4",
+         me should how if any up on 1 2 3 4",
     ),
     (
         Qualifier::Person,
@@ -39,7 +39,7 @@ const WORDS: [(Qualifier, &str); 5] = [
     (Qualifier::Relative, "family mother father familie mutter vater famille mere pere madre padre familia"),
     (
         Qualifier::Place,
-        "work home business office private personal direct corporate other day daytime evening best landline geschaftlich \
+        "work home business office private personal direct corporate other day daytime evening best landline geschaftlich geschaft \
          gesch dienstlich beruflich privat priv personlich arbeit buro zuhause tagsuber professionnel professionnelle \
          pro personnel personnelle perso bureau domicile travail prive privee trabajo oficina casa particular laboral \
          profesional ufficio lavoro fisso fijo fixe privato personale aziendale werk thuis zakelijk arbete arbeid arbejde arb hem \
@@ -62,7 +62,11 @@ pub(super) struct HeaderWords {
 
 impl HeaderWords {
     pub(super) fn new(header: &str) -> Self {
-        let mut words = split_words(header);
+        let is_question = header.trim_end().ends_with('?');
+        let mut words = split_words(&without_variables(header));
+        if is_question {
+            drop_introduction(&mut words);
+        }
         // The company of a billing address is that of its customer.
         if let Some(index) =
             words.windows(2).position(|pair| pair[1] == "address" && ["billing", "default"].contains(&&*pair[0]))
@@ -70,7 +74,7 @@ impl HeaderWords {
         {
             words.remove(index + 1);
         }
-        Self { words, is_question: header.trim_end().ends_with('?') }
+        Self { words, is_question }
     }
 
     /// Returns the words that are no qualifiers, as one word.
@@ -121,6 +125,16 @@ impl HeaderWords {
             && kinds().any(|kind| matches!(kind, Some(Qualifier::Place | Qualifier::Number)))
     }
 
+    /// Returns whether the header says only where a number or an address is used, such as `Work`.
+    pub(super) fn is_place(&self) -> bool {
+        self.is_qualifier() && !self.words.iter().any(|word| qualifier(word) == Some(Qualifier::Number))
+    }
+
+    /// Returns whether the header asks for a number, such as `What's the best number to reach you on?`.
+    pub(super) fn asks_for_number(&self) -> bool {
+        self.is_question && self.is_qualifier() && !self.is_place()
+    }
+
     /// Returns whether all words are qualifiers.
     pub(super) fn names_no_field(&self) -> bool {
         self.words.iter().all(|word| qualifier(word).is_some())
@@ -145,6 +159,23 @@ impl HeaderWords {
 
 fn qualifier(word: &str) -> Option<Qualifier> {
     QUALIFIERS.get(word).copied()
+}
+
+/// Returns a question of a form without the answers that it repeats, as in `And your last name, {{field:a1b2}}?`.
+fn without_variables(header: &str) -> String {
+    let mut parts = header.split("{{");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once("}}").map_or(part, |(_, rest)| rest))
+}
+
+/// Drops the words of a question up to the one that says whose answer it is: `First up, what's your first name?`.
+fn drop_introduction(words: &mut Vec<String>) {
+    const POSSESSIVES: [&str; 12] =
+        ["your", "ihr", "ihre", "ihren", "dein", "deine", "votre", "ton", "tu", "su", "seu", "uw"];
+    let last = words.iter().rposition(|word| POSSESSIVES.contains(&&**word));
+    if let Some(last) = last.filter(|last| last + 1 < words.len()) {
+        words.drain(..=last);
+    }
 }
 
 /// Splits a header into words of letters or digits.
@@ -190,6 +221,8 @@ mod tests {
             ("Company1", "company"),
             ("What's your email address, _____?", "emailaddress"),
             ("Número de teléfono móvil", "telefonomovil"),
+            ("First up, what's your first name?", "firstname"),
+            ("And your *last name*, {{field:a1b2}}?", "lastname"),
             ("Fax (work)", "fax"),
             ("Work", ""),
         ] {

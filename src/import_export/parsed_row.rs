@@ -12,7 +12,7 @@ pub struct ParsedRow {
     pub action: RowAction,
     /// The unique keys of the row, if it can clash with other rows.
     pub keys: Vec<UniqueKey>,
-    /// The values that are not stored because the field takes one value, each after the name of the field.
+    /// The values that are not stored, each after the reason and the name of the field.
     pub other_values: Vec<String>,
     /// The invalid cells without which the row is stored.
     pub skipped_cells: Option<RefusedRow>,

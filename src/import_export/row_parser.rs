@@ -3,6 +3,7 @@
 use super::cell_values::{self, CellRules, ParsedCell};
 use super::column_mapping::ColumnMapping;
 use super::column_target::ColumnTarget;
+use super::column_values::says_company;
 use super::full_name::{NameOrder, is_company, split_name};
 use super::mapping_options::{AllowedWrites, OnBadCell, WithoutKey};
 use super::parsed_row::{ParsedRow, RowAction};
@@ -20,6 +21,7 @@ impl ColumnMapping {
         let mut row = RowBuilder { changes: Vec::with_capacity(self.targets.len()), ..RowBuilder::default() };
         for (index, (target, cell)) in self.targets.iter().zip(&mut cells).enumerate() {
             row.add_cell(target, cell, self.match_columns.contains(&index));
+            row.is_company |= self.company_flag == Some(index) && says_company(cell) == Some(true);
         }
         if let Some(extra) = cells.find(|cell| !cell.trim().is_empty()) {
             return Err(RefusedRow::for_extra_cell(extra, self.targets.len()));
@@ -119,6 +121,8 @@ struct RowBuilder<'a> {
     /// The values of fields that do not exist yet, each after the name of its field.
     new_values: Vec<(String, String)>,
     full_name: Option<(&'a str, NameOrder)>,
+    /// Whether another column says that the name is that of a company.
+    is_company: bool,
     issues: Vec<Issue>,
     has_bad_key: bool,
     other_values: Vec<String>,
@@ -147,7 +151,11 @@ impl<'a> RowBuilder<'a> {
         match cell_values::parse(field, cell, rules) {
             Ok(ParsedCell { value, others }) => {
                 if !others.is_empty() {
-                    self.other_values.push(format!("{}: {}", field.internal_name, others.join(", ")));
+                    let (name, others) = (&field.internal_name, others.join(", "));
+                    self.other_values.push(match value {
+                        Some(_) => format!("because the field takes one value: {name}: {others}"),
+                        None => format!("because it is an address inside Exchange: {name}: {others}"),
+                    });
                 }
                 value
             }
@@ -173,7 +181,7 @@ impl<'a> RowBuilder<'a> {
         let name = cell_values::trim(name);
         // Odoo writes the company before the name.
         let name = company.and_then(|company| name.strip_prefix(company)?.strip_prefix(", ")).unwrap_or(name);
-        if is_company(name) || company == Some(name) {
+        if self.is_company || is_company(name) || company == Some(name) {
             // As in address books, the last name of a company is its name.
             let new_company = company.is_none().then_some(name);
             return self.add_texts([(system::LAST_NAME, Some(name)), (system::COMPANY_NAME, new_company)]);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::cell_values::{
-    DateEvidence, DateRule, DecimalSign, detect_order, is_unset, is_yes_or_no, parse_date, parse_number,
+    DateEvidence, DateRule, DecimalSign, detect_order, is_placeholder, is_unset, is_yes_or_no, parse_date, parse_number,
 };
 use super::mapping_options::DateFormat;
 use crate::fields::{Field, Kind, NewField};
@@ -57,14 +57,15 @@ impl TableSample {
         (self.values(column).count(), different.len())
     }
 
-    /// Returns whether two rows have the same value in the column `ids`, but different values in another column.
-    pub(super) fn is_shared(&self, ids: usize, column: usize) -> bool {
+    /// Returns the first value in the column `ids` that two rows have with different values in another column.
+    pub(super) fn shared_id(&self, ids: usize, column: usize) -> Option<&str> {
         let others: HashMap<usize, String> =
             self.columns.get(column).into_iter().flatten().map(|(row, value)| (*row, value.to_lowercase())).collect();
         let mut first = HashMap::new();
-        self.columns.get(ids).into_iter().flatten().any(|(row, id)| {
-            let Some(other) = others.get(row) else { return false };
-            first.insert(id, other).is_some_and(|known| known != other)
+        let mut ids = self.columns.get(ids).into_iter().flatten().filter(|(_, id)| !is_placeholder(id));
+        ids.find_map(|(row, id)| {
+            let other = others.get(row)?;
+            first.insert(id, other).filter(|known| *known != other).map(|_| id.as_str())
         })
     }
 

@@ -134,9 +134,11 @@ fn is_control_or_invalid(character: char) -> bool {
     matches!(character, '\u{80}'..='\u{9f}' | char::REPLACEMENT_CHARACTER)
 }
 
-/// Counts the characters that a text hardly has: control characters, invalid bytes, symbols within a word, and single capital
-/// letters within a word.
+/// Counts the characters that a text hardly has: control characters, invalid bytes, symbols within or beside a word, and
+/// single capital letters within a word.
 fn count_unlikely(text: &str) -> usize {
+    // What the letters of other encodings look like.
+    const NEVER_BESIDE_WORDS: [char; 5] = ['÷', '‹', '›', '¸', 'ƒ'];
     const WITHIN_WORDS: [char; 6] = ['’', '‘', '–', '—', '·', '\u{a0}'];
     let characters: Vec<char> = text.chars().collect();
     let is_unlikely = |index: usize| {
@@ -150,7 +152,9 @@ fn count_unlikely(text: &str) -> usize {
         let is_symbol = !WITHIN_WORDS.contains(&character) && (!character.is_alphabetic() || "ªº".contains(character));
         let is_capital = character.is_uppercase() && before.is_alphabetic();
         let is_odd_capital = is_capital && (after.is_lowercase() || before.is_lowercase() && !after.is_uppercase());
-        is_control_or_invalid(character) || (is_within && is_symbol) || is_odd_capital
+        let is_beside = before.is_alphabetic() || after.is_alphabetic();
+        let is_odd_symbol = (is_within && is_symbol) || (is_beside && NEVER_BESIDE_WORDS.contains(&character));
+        is_control_or_invalid(character) || is_odd_symbol || is_odd_capital
     };
     (0..characters.len()).filter(|index| is_unlikely(*index)).count()
 }
@@ -215,6 +219,9 @@ mod tests {
             (b"name\r\nFran\x87ois\r\n", "MS-DOS (code page 850)"),
             // "Bärbel Großer" of Mac OS, with the line ends of Windows.
             (b"name\r\nB\x8arbel Gro\xa7er\r\n", "macintosh"),
+            // "Mäx Müster" of Mac OS, and "ÖzdemirÖ;Üglü" of Windows.
+            (b"name\nM\x8ax M\x9fster\n", "macintosh"),
+            (b"name;x\n\xd6zdemir\xd6;\xdcgl\xfc\n", "windows-1252"),
             // "Łukasz Żółć" in Windows-1250.
             (b"name\n\xa3ukasz \xaf\xf3\xb3\xe6\n", "windows-1250"),
             ("name\n\u{84}".as_bytes(), "UTF-8"),

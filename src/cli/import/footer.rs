@@ -9,7 +9,7 @@ use super::row::ImportRow;
 pub(super) const MAX_ROWS: usize = 50;
 
 /// The words with which the first cells of footers begin, in lower case.
-const FOOTER_WORDS: [&str; 21] = [
+const FOOTER_WORDS: [&str; 27] = [
     "copyright",
     "©",
     "(c)",
@@ -23,6 +23,12 @@ const FOOTER_WORDS: [&str; 21] = [
     "filtered by",
     "as of",
     "end of",
+    "ende der",
+    "ende des",
+    "fin de la liste",
+    "fin de la lista",
+    "fin du",
+    "fin del",
     "-- end",
     "printed",
     "created by",
@@ -33,16 +39,25 @@ const FOOTER_WORDS: [&str; 21] = [
     "generado",
 ];
 /// The words of totals. Only a number or what is counted follows them: `Total: 60`, but not `Total Energies`.
-const TOTAL_WORDS: [&str; 16] = [
+const TOTAL_WORDS: [&str; 25] = [
     "grand total",
+    "grand totals",
     "subtotal",
+    "subtotals",
     "total",
+    "totals",
+    "total general",
+    "total général",
+    "sous-total",
+    "totaux",
+    "totales",
     "sum",
     "records",
     "count",
     "rows",
     "page",
     "gesamtsumme",
+    "gesamtsummen",
     "gesamt",
     "summe",
     "anzahl",
@@ -211,6 +226,9 @@ mod tests {
             "Total: 1 contact,,10",
             "Gesamt,12,\"1.250,00 €\"",
             "Page 1 of 3,,",
+            "Grand Totals (2 records),,",
+            "Gesamtsummen (2 Datensätze),,",
+            "Ende der Liste,,",
             "Summe:,,\"1.250,00 €\"",
             "Total: 2 people,,",
             "Total members:,,12",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::plan::count_rows;
-use super::printable::printable;
+use super::printable::{printable, printable_up_to};
 use super::row::ImportRow;
 use super::tally::{ReportedRow, Tally};
 use crate::cli::error::CliError;
@@ -13,6 +13,8 @@ use crate::repository::ImportLabel;
 
 /// The maximum number of lines about values that are not stored.
 const MAX_LINES: u64 = 100;
+/// The maximum number of characters of values that are not stored: people copy them from the terminal.
+const MAX_VALUES: usize = 1_000;
 /// The maximum number of rows of a footer that are shown.
 const MAX_FOOTER_ROWS: usize = 10;
 
@@ -51,7 +53,7 @@ impl ImportSummary {
         for (line, values) in tally.other_values {
             self.other_values += 1;
             if self.other_values <= MAX_LINES {
-                eprintln!("Line {line}: not imported, because the field takes one value: {}", printable(&values));
+                eprintln!("Line {line}: not imported, {}", printable_up_to(MAX_VALUES, &values));
             }
         }
     }
@@ -67,7 +69,7 @@ impl ImportSummary {
     /// Fails if standard output cannot be written.
     pub(super) fn print(&self) -> Result<(), CliError> {
         if self.other_values > MAX_LINES {
-            eprintln!("{} more cells have several values", self.other_values - MAX_LINES);
+            eprintln!("{} more cells have values that are not imported", self.other_values - MAX_LINES);
         }
         self.print_left_out();
         for (import, rows) in &self.imported_before {

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
 use super::open_table::OpenTable;
-use super::printable::{MAX_SHOWN, printable};
+use super::printable::{MAX_SHOWN, printable, printable_up_to};
 use crate::cli::confirmation::ask;
 use crate::cli::error::CliError;
 use crate::cli::output::group_digits;
 use crate::import_export::{AllowedWrites, ColumnDescription, ColumnMapping, MappingOptions, TableSample, WithoutKey};
 
+/// The maximum number of characters of a value that identifies contacts.
+const MAX_KEY: usize = 100;
 /// The maximum number of names in a list of columns.
 const MAX_NAMES: usize = 12;
 
@@ -54,7 +56,16 @@ pub(super) fn describe_import(
     if !empty.is_empty() {
         let _ = writeln!(text, "Left out without values: {}", list_names(&empty));
     }
-    text + &describe_rules(columns, options) + "\n"
+    text = text + &describe_rules(columns, options) + "\n";
+    if let Some((field, value)) = columns.shared_key(&table.sample) {
+        let _ = writeln!(
+            text,
+            "Warning: rows with different names have the same {field}, such as {}. They change one contact, whose name is \
+             that of the last row",
+            printable_up_to(MAX_KEY, value)
+        );
+    }
+    text
 }
 
 /// Returns the number of rows, exact if the sample has all of them.

@@ -104,7 +104,7 @@ impl TableRows {
     /// Takes the rows that were left out: the footer of the table, repeated headers, and groups of vCards.
     pub(super) fn take_left_out(&mut self) -> Vec<ImportRow> {
         if let RowSource::VCard(rows) = &mut self.source {
-            self.left_out.extend(rows.take_groups());
+            self.left_out.extend(rows.take_left_out());
         }
         std::mem::take(&mut self.left_out)
     }

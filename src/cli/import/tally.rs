@@ -26,7 +26,7 @@ pub(super) struct Tally {
     pub(super) refused: Vec<ReportedRow>,
     /// The rows that are stored without an invalid cell.
     pub(super) skipped_cells: Vec<ReportedRow>,
-    /// The values that are not stored because their field takes one value, with their lines.
+    /// The values that are not stored, each after the reason and its field, with their lines.
     pub(super) other_values: Vec<(u64, String)>,
     /// The number of unchanged rows that earlier imports have created, by import.
     pub(super) imported_before: BTreeMap<ImportLabel, u64>,

@@ -17,8 +17,10 @@ pub(super) struct VCardRows<R> {
     /// The number of lines that were read.
     line: u64,
     offset: u64,
-    /// The groups of contacts that were skipped, with their lines.
-    groups: Vec<ImportRow>,
+    /// The groups of contacts, and the lines before the first card.
+    left_out: Vec<ImportRow>,
+    /// Whether a card was read.
+    has_cards: bool,
     /// Whether the last line that was read begins a card, because the card before it has no end.
     has_begun: bool,
 }
@@ -29,7 +31,8 @@ impl<R: Read> VCardRows<R> {
             lines: BufReader::with_capacity(64 * 1024, source),
             line: 0,
             offset: 0,
-            groups: vec![],
+            left_out: vec![],
+            has_cards: false,
             has_begun: false,
         }
     }
@@ -39,9 +42,9 @@ impl<R: Read> VCardRows<R> {
         self.offset
     }
 
-    /// Takes the groups of contacts that were read. They are no contacts.
-    pub(super) fn take_groups(&mut self) -> Vec<ImportRow> {
-        std::mem::take(&mut self.groups)
+    /// Takes what was read and is no contact: the groups of contacts, and the lines before the first card.
+    pub(super) fn take_left_out(&mut self) -> Vec<ImportRow> {
+        std::mem::take(&mut self.left_out)
     }
 
     /// Returns the next card, or `None` at the end of the source.
@@ -57,19 +60,22 @@ impl<R: Read> VCardRows<R> {
             }
             let first_line = self.line;
             if is_mark(&line, BEGIN) {
+                self.has_cards = true;
                 match self.read_card()? {
                     Card::Complete(text) => match parse_vcard(&text) {
                         VCardContent::Contact(cells) => {
                             return Ok(Some(ImportRow::new(first_line, cells.iter().map(String::as_str))));
                         }
                         VCardContent::Group(name) => {
-                            self.groups.push(ImportRow::new(first_line, std::iter::once(name.as_str())));
+                            self.left_out.push(ImportRow::new(first_line, std::iter::once(name.as_str())));
                         }
                     },
                     Card::Invalid(reason) => return Ok(Some(invalid(first_line, reason))),
                 }
-            } else if !line.trim().is_empty() {
+            } else if !line.trim().is_empty() && self.has_cards {
                 return Ok(Some(invalid(first_line, OUTSIDE)));
+            } else if !line.trim().is_empty() {
+                self.left_out.push(ImportRow::new(first_line, std::iter::once(line.trim())));
             }
         }
     }
@@ -145,8 +151,15 @@ mod tests {
         let invalid = |reason| Some(RowProblem::InvalidVCard(reason));
         let expected = [(1, None, "Ada"), (9, invalid(OUTSIDE), ""), (10, None, "Bob"), (13, invalid(NO_END), "")];
         assert_eq!(summary, expected);
-        assert_eq!(rows.take_groups().iter().map(|row| row.line).collect::<Vec<_>>(), [5]);
+        assert_eq!(rows.take_left_out().iter().map(|row| row.line).collect::<Vec<_>>(), [5]);
         assert_eq!(rows.offset(), text.len() as u64);
+    }
+
+    #[test]
+    fn lines_before_the_first_card_are_left_out() {
+        let mut rows = VCardRows::new(&b"ENCODING:UTF-8\n\nBEGIN:VCARD\nFN:Ada\nEND:VCARD\n"[..]);
+        assert_eq!(rows.next().expect("readable").map(|row| (row.line, row.problem)), Some((3, None)));
+        assert_eq!(rows.take_left_out().iter().map(|row| row.line).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -29,10 +29,11 @@ const PLACEHOLDERS: [&str; 18] = [
 /// The separator of Google Contacts.
 const GOOGLE_SEPARATOR: &str = ":::";
 
-/// Parses a cell of one or several values. The first one is the value; the others are returned as they are.
+/// Parses a cell of one or several values. The first one is the value, of phones the first valid one; the others are returned
+/// as they are.
 ///
 /// # Errors
-/// Fails if the first value is not valid.
+/// Fails if the first value is not valid, or none of the phones.
 pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue> {
     // Nearly all cells have one value in the form of the API.
     let issue = match field.parse_text(text) {
@@ -49,11 +50,17 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
     if is_exchange_address(text) {
         return Ok(ParsedCell { value: None, others: vec![text.to_owned()] });
     }
-    let values = split_list(field.kind, text);
-    let mut parts = values.iter();
-    let first = parts.next().and_then(|first| parse_other_form(field, first));
-    let value = first.ok_or(issue)?;
-    Ok(ParsedCell { value: Some(value), others: parts.map(|part| (*part).to_owned()).collect() })
+    let mut values = split_list(field.kind, text);
+    // An email identifies a contact: no other one stands in for a wrong one.
+    let is_taken = |value: &str| match field.kind {
+        Kind::Phone => parse_other_form(field, value).is_some(),
+        _ => !is_placeholder(value),
+    };
+    let first = values.iter().position(|value| is_taken(value));
+    let parsed = first.and_then(|index| Some((index, parse_other_form(field, values[index])?)));
+    let (index, value) = parsed.ok_or(issue)?;
+    values.remove(index);
+    Ok(ParsedCell { value: Some(value), others: values.into_iter().map(str::to_owned).collect() })
 }
 
 /// Returns whether a text is two phone numbers with ` / ` between them, and not one number with a slash.
@@ -66,7 +73,7 @@ fn is_two_phones(text: &str) -> bool {
 }
 
 /// Returns whether a text says that there is no value.
-pub(super) fn is_placeholder(text: &str) -> bool {
+pub(in crate::import_export) fn is_placeholder(text: &str) -> bool {
     PLACEHOLDERS.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(text))
 }
 
@@ -182,7 +189,7 @@ fn plain_phone(text: &str) -> String {
     let plain: String = text.trim().chars().filter_map(convert).collect();
     let lower = plain.to_ascii_lowercase();
     // RFC 3966 separates the extension by `;ext=`, others write `extension`.
-    let words = ["extension", "ext:", "durchwahl"];
+    let words = ["extension", "ext:", "durchwahl", "nebenstelle", "poste", "dw"];
     match words.iter().find_map(|word| Some((lower.find(word)?, word.len()))) {
         Some((index, length)) => format!("{}ext{}", &plain[..index], &plain[index + length..]),
         None => plain,

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use crate::fields::{Field, Issue, IssueCode, Kind, Value};
 
 pub(super) use dates::{DateEvidence, DateOrder, DateRule, detect_order, is_unset, parse_date};
+pub(super) use lists::is_placeholder;
 pub(super) use numbers::{DecimalSign, parse_number};
 pub(super) use other_forms::is_yes_or_no;
 
@@ -49,7 +50,7 @@ pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<Parse
     }
     let parsed = match field.kind {
         Kind::Email | Kind::User | Kind::Phone | Kind::Url => lists::parse_first(field, text)?,
-        Kind::Text if field.unique && lists::is_placeholder(text) => ParsedCell::default(),
+        Kind::Text if field.unique && is_placeholder(text) => ParsedCell::default(),
         Kind::Text if field.system && lists::is_mark(text) => ParsedCell::default(),
         _ => ParsedCell { value: parse_single(field, text, rules)?, others: vec![] },
     };

@@ -132,6 +132,9 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
         (Kind::Phone, "030/1234-56 oder 030/1234-57", "030/1234-56", &["030/1234-57"]),
         (Kind::Phone, "Phone: (415) 444-6538 Mobile: (415) 444-6539", "(415) 444-6538", &["Mobile: (415) 444-6539"]),
         (Kind::Phone, "Tel. 030 4444", "030 4444", &[]),
+        (Kind::Phone, "call me ::: 030 4444 ::: 030 5555", "030 4444", &["call me", "030 5555"]),
+        (Kind::Phone, "01 44 55 66 77 poste 12", "01 44 55 66 77 ext 12", &[]),
+        (Kind::Email, "n/a; e@f.gh", "e@f.gh", &["n/a"]),
         (Kind::Phone, "01632 960503 / 07700 900503", "01632 960503", &["07700 900503"]),
         (Kind::Phone, "01632 / 960503", "01632 / 960503", &[]),
         (Kind::Phone, "+49 6221 / 123456", "+49 6221 / 123456", &[]),
@@ -146,6 +149,11 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
             (Some(text(first)), &others.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>()[..])
         );
     }
+}
+
+#[test]
+fn wrong_email_before_another_one_is_refused() {
+    assert!(parse(&field(Kind::Email), "a@b; e@f.gh", CellRules::default()).is_err());
 }
 
 #[test]

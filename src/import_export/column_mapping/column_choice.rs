@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::cell_values::is_yes_or_no;
 use super::super::column_target::{LeftOut, MatchRank};
+use super::super::column_values::are_organizations;
 use super::super::header_meaning::{HeaderMeaning, unknown_meaning};
 use super::super::header_name::comparable_name;
 use super::HeaderMapper;
@@ -74,6 +75,7 @@ impl HeaderMapper<'_> {
     /// Finds the columns `Name` that are the last name or the company. Beside `Prénom (contact)`, `Nom (contact)` is the last
     /// name. Beside a first and a last name, a column with other names has the names of companies.
     fn resolve_names(&self, meanings: &mut [HeaderMeaning]) {
+        self.resolve_organizations(meanings);
         let group = |index: usize| self.header[index].split_once('(').map(|(_, group)| comparable_name(group));
         let first = self.name_column(system::FIRST_NAME, meanings);
         self.replace_names(meanings, system::LAST_NAME, |index, _| {
@@ -87,6 +89,19 @@ impl HeaderMapper<'_> {
         self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
             rank == MatchRank::Alias && has_other_names(first, index) && has_other_names(last, index)
         });
+    }
+
+    /// Gives columns of complete names that have the names of organizations the meaning of a company, if no other column
+    /// has companies.
+    fn resolve_organizations(&self, meanings: &mut [HeaderMeaning]) {
+        let Some(company) = self.registry.by_id(system::COMPANY_NAME) else { return };
+        let has_companies = self.name_column(company.id, meanings).is_some();
+        for (index, meaning) in meanings.iter_mut().enumerate() {
+            let (HeaderMeaning::Name(rank) | HeaderMeaning::FullName(rank, _)) = *meaning else { continue };
+            if !has_companies && rank != MatchRank::Chosen && are_organizations(index, self.sample) {
+                *meaning = HeaderMeaning::Field(Arc::clone(company), rank.max(MatchRank::WeakAlias));
+            }
+        }
     }
 
     /// Gives the columns `Name` for which `is_field` returns true the meaning of a field, if no other column names it.
@@ -108,7 +123,8 @@ impl HeaderMapper<'_> {
 
     /// Returns whether contacts with different emails or names have the same value in a column for this unique field.
     fn is_shared(&self, column: usize, field: FieldId, meanings: &[HeaderMeaning]) -> bool {
-        let is_shared = |other: Option<usize>| other.is_some_and(|other| self.sample.is_shared(column, other));
+        let is_shared =
+            |other: Option<usize>| other.is_some_and(|other| self.sample.shared_id(column, other).is_some());
         let email = self.name_column(system::EMAIL, meanings).filter(|_| field != system::EMAIL);
         if email.is_some() {
             return is_shared(email);
@@ -123,7 +139,7 @@ impl HeaderMapper<'_> {
         let has_form = |value: &str| match kind {
             Kind::Email | Kind::User => value.contains('@'),
             Kind::Phone => value.contains(|c: char| c.is_ascii_digit()),
-            Kind::Url => value.contains(['.', ':']),
+            Kind::Url => value.contains(['.', ':']) && !value.contains("/api/"),
             _ => true,
         };
         self.sample.values(index).any(has_form)

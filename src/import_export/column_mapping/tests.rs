@@ -299,7 +299,10 @@ fn file_without_a_column_for_a_field_is_a_problem() {
 fn all_other_values_of_a_cell_are_named() {
     let columns = map(&[&["email", "phone"]], &by("email"));
     let row = parse(&columns, &["a@b.cd ::: c@d.ef", "123; 456"]).expect("a valid row");
-    assert_eq!(row.other_values, ["email: c@d.ef", "phone: 456"]);
+    assert_eq!(
+        row.other_values,
+        ["email: c@d.ef", "phone: 456"].map(|other| format!("because the field takes one value: {other}"))
+    );
 }
 
 #[test]
@@ -321,4 +324,24 @@ fn contact_without_email_and_name_is_named_by_its_company() {
     let patch = created(&columns, &["", "", "Acme", ""]);
     assert_eq!((text(&patch, system::LAST_NAME), text(&patch, system::COMPANY_NAME)), (Some("Acme"), Some("Acme")));
     assert_eq!(text(&created(&columns, &["Ada", "", "Acme", ""]), system::LAST_NAME), None);
+}
+
+#[test]
+fn other_rows_and_columns_show_what_a_name_is() {
+    let names = |table: &[&[&str]], cells: &[&str]| {
+        let patch = created(&map(table, &options(&[])), cells);
+        [system::FIRST_NAME, system::LAST_NAME, system::COMPANY_NAME].map(|id| text(&patch, id).map(str::to_owned))
+    };
+    let expected = |first: Option<&str>, last: Option<&str>, company: Option<&str>| {
+        [first, last, company].map(|name| name.map(str::to_owned))
+    };
+    let capitals: &[&[&str]] = &[&["Nom"], &["ABADIE Juliet"], &["DE LA VEGA Juan"]];
+    assert_eq!(names(capitals, &["ABDEL JALIL Ali"]), expected(Some("Ali"), Some("ABDEL JALIL"), None));
+    let schools: &[&[&str]] = &[&["Name", "Email"], &["Papageno-Grundschule", ""], &["Lycée Zola", ""]];
+    let school = names(schools, &["Staatliche Schule Berlin", ""]);
+    assert_eq!(school, expected(None, Some("Staatliche Schule Berlin"), Some("Staatliche Schule Berlin")));
+    let odoo: &[&[&str]] = &[&["Name", "Is a Company"], &["Azure Interior", "True"], &["Ada Lovelace", "False"]];
+    let azure = names(odoo, &["Azure Interior", "True"]);
+    assert_eq!(azure, expected(None, Some("Azure Interior"), Some("Azure Interior")));
+    assert_eq!(names(odoo, &["Ada Lovelace", "False"]), expected(Some("Ada"), Some("Lovelace"), None));
 }

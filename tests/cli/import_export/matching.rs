@@ -35,6 +35,17 @@ fn company_with_a_key_and_no_name_is_named_by_its_company() {
 }
 
 #[test]
+fn plan_warns_of_rows_with_one_key_and_different_names() {
+    let fixture = Fixture::new("shared_key");
+    let warning = "Warning: rows with different names have the same email, such as office@acme.example.";
+    let text = "First name,Email\nAda,office@acme.example\nBob,office@acme.example\nEve,-\nZoe,-\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(succeeded && printed.contains(warning) && printed.contains("3 created, 1 updated"), "{printed}");
+    let (_, printed) = fixture.import(ACCOUNT, text.replace("Bob", "ada"), &[]);
+    assert!(!printed.contains("Warning"), "{printed}");
+}
+
+#[test]
 fn rows_without_a_key_are_created_once() {
     let fixture = Fixture::new("keyless");
     let count = |expected: &str, text: &str, arguments: &[&str]| {
