@@ -2,6 +2,7 @@
 
 use super::column_mapping::ColumnMapping;
 use super::column_target::{ColumnTarget, LeftOut};
+use super::table_sample::TableSample;
 
 /// The description of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +22,14 @@ pub enum ColumnDescription {
 impl ColumnMapping {
     /// Describes what happens to the cells of a column. `header` is the header of the file.
     #[must_use]
-    pub fn describe(&self, index: usize, header: &[String]) -> ColumnDescription {
+    pub fn describe(&self, index: usize, header: &[String], sample: &TableSample) -> ColumnDescription {
         match &self.targets[index] {
             ColumnTarget::Field(field, _) => ColumnDescription::Imported(field.internal_name.clone()),
             ColumnTarget::NewField(field, _) => {
                 ColumnDescription::Created(format!("{} (new {} field)", field.internal_name, field.kind.as_str()))
             }
             ColumnTarget::FullName(_) => ColumnDescription::Imported(self.describe_full_name()),
-            ColumnTarget::LeftOut(reason) => describe_left_out(reason, index, header),
+            ColumnTarget::LeftOut(reason) => describe_left_out(reason, index, header, sample),
         }
     }
 
@@ -40,7 +41,7 @@ impl ColumnMapping {
     }
 }
 
-fn describe_left_out(reason: &LeftOut, index: usize, header: &[String]) -> ColumnDescription {
+fn describe_left_out(reason: &LeftOut, index: usize, header: &[String], sample: &TableSample) -> ColumnDescription {
     let name = header[index].trim();
     let text = match reason {
         LeftOut::Chosen | LeftOut::Report => return ColumnDescription::Ignored,
@@ -50,11 +51,16 @@ fn describe_left_out(reason: &LeftOut, index: usize, header: &[String]) -> Colum
         LeftOut::Unknown => "no field has this name".to_owned(),
         LeftOut::Unsupported(message) => format!("the field {message}"),
         LeftOut::OtherColumn(field, other) => {
+            let only_here = match sample.count_rows_with(index, *other) {
+                0 => String::new(),
+                1 => " (1 row has a value only here)".to_owned(),
+                rows => format!(" ({rows} rows have a value only here)"),
+            };
             let other = header.get(*other).map_or("", |header| header.trim());
             // Columns can have the same header.
             let map = if other == name { format!("#{}", index + 1) } else { name.to_owned() };
             return ColumnDescription::LeftOut(format!(
-                "{field} is taken from \"{other}\". To use this column instead: --map \"{map}=FIELD\""
+                "{field} is taken from \"{other}\"{only_here}. To use this column instead: --map \"{map}=FIELD\""
             ));
         }
         LeftOut::OtherForm(field) => match field.as_str() {
@@ -62,7 +68,7 @@ fn describe_left_out(reason: &LeftOut, index: usize, header: &[String]) -> Colum
             field => format!("its values are not email addresses, which {field} needs"),
         },
         LeftOut::NoJobTitles => "its values are forms of address or roles of users, not job titles".to_owned(),
-        LeftOut::CompanyFlag => "it only says which names are those of companies".to_owned(),
+        LeftOut::CompanyFlag => "it is only used to recognize companies".to_owned(),
         LeftOut::SharedIds => "different contacts have the same value, so it identifies none of them".to_owned(),
     };
     ColumnDescription::LeftOut(text)

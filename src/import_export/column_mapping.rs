@@ -9,15 +9,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cell_values::{CellRules, DateEvidence, DateRule};
-use super::column_target::{ColumnTarget, LeftOut, MatchRank};
-use super::column_values::is_company_flag;
-use super::full_name::{NameOrder, begin_with_last_name};
+use super::column_target::{ColumnTarget, LeftOut, MatchRank, NameRules};
+use super::company_names::{CompanyNames, is_company_flag};
+use super::full_name::NameOrder;
 use super::header_meaning::{HeaderMeaning, find_meaning};
 use super::header_name::comparable_name;
 use super::mapping_options::{AllowedWrites, MappingOptions, RowRules};
 use super::match_fields::find_match_columns;
 use super::new_fields::define_field;
-use super::table_sample::TableSample;
+use super::table_sample::{SharedIds, TableSample};
 use crate::fields::{Field, FieldId, Kind, MAX_CUSTOM_FIELDS, NewField, Registry, system};
 
 /// The reasons why a header cannot be mapped, one line for each problem.
@@ -32,7 +32,7 @@ pub struct ColumnMapping {
     pub(super) targets: Vec<ColumnTarget>,
     /// The columns that identify the contact of a row, in order.
     pub(super) match_columns: Vec<usize>,
-    /// The column that says whether the name of a row is that of a company.
+    /// The column that marks the rows that are companies.
     pub(super) company_flag: Option<usize>,
     /// Whether several columns are mapped to unique fields, so that rows can clash with each other.
     pub(super) has_several_keys: bool,
@@ -61,13 +61,15 @@ impl ColumnMapping {
             problems: vec![],
             giving_way: RefCell::default(),
             name_winner: OnceCell::new(),
+            company_flag: None,
         };
         mapper.check_choices();
         let mut meanings: Vec<_> =
             (0..header.len()).map(|index| find_meaning(index, header, options, sample, registry)).collect();
         mapper.check_doubtful(&mut meanings);
+        mapper.company_flag = mapper.find_company_flag(&meanings);
         let mut targets = mapper.choose_targets(&meanings);
-        let company_flag = (0..header.len()).find(|index| is_company_flag(&header[*index], *index, sample));
+        let company_flag = mapper.company_flag.filter(|_| targets.iter().any(ColumnTarget::is_full_name));
         if let Some(target @ ColumnTarget::LeftOut(LeftOut::Unknown)) = company_flag.map(|index| &mut targets[index]) {
             *target = ColumnTarget::LeftOut(LeftOut::CompanyFlag);
         }
@@ -100,18 +102,21 @@ impl ColumnMapping {
         self.row_rules.writes
     }
 
-    /// Returns the field that identifies contacts, with a value that rows with different names have: they change one contact.
+    /// Returns the match field and a value of it that rows with different names share.
     #[must_use]
     pub fn shared_key<'a>(&self, sample: &'a TableSample) -> Option<(&str, &'a str)> {
-        let key = *self.match_columns.first()?;
-        let ColumnTarget::Field(field, _) = &self.targets[key] else { return None };
         let is_name = |target: &ColumnTarget| match target {
             ColumnTarget::Field(field, _) => [system::FIRST_NAME, system::LAST_NAME].contains(&field.id),
-            target => matches!(target, ColumnTarget::FullName(_)),
+            target => target.is_full_name(),
         };
-        let names = self.targets.iter().enumerate().filter(|(_, target)| is_name(target));
-        let value = names.filter_map(|(index, _)| sample.shared_id(key, index)).next()?;
-        Some((&field.internal_name, value))
+        let names: Vec<_> = (0..self.targets.len()).filter(|index| is_name(&self.targets[*index])).collect();
+        self.match_columns.iter().enumerate().find_map(|(position, key)| {
+            let ColumnTarget::Field(field, _) = &self.targets[*key] else { return None };
+            let earlier = &self.match_columns[..position];
+            let ids = SharedIds { ids: *key, ignores_case: field.kind == Kind::Email, without: earlier };
+            let value = names.iter().find_map(|name| sample.shared_id(ids, *name))?;
+            Some((field.internal_name.as_str(), value))
+        })
     }
 
     /// Returns the fields that must be created before the rows are written.
@@ -135,6 +140,8 @@ struct HeaderMapper<'a> {
     giving_way: RefCell<HashMap<(usize, FieldId), bool>>,
     /// The best column with complete names, once it is known.
     name_winner: OnceCell<usize>,
+    /// The column that marks the rows that are companies.
+    company_flag: Option<usize>,
 }
 
 impl HeaderMapper<'_> {
@@ -225,20 +232,34 @@ impl HeaderMapper<'_> {
             return ColumnTarget::LeftOut(LeftOut::OtherColumn("the name".to_owned(), winner));
         }
         let part = match (&meanings[index], first, last) {
-            (HeaderMeaning::Name(_), Some(_), None) => Some(system::LAST_NAME),
-            (HeaderMeaning::Name(_), None, Some(_)) => Some(system::FIRST_NAME),
+            // A complete name contains the first name.
+            (HeaderMeaning::Name(_), Some(first), None) if !self.sample.is_part(first, index) => {
+                Some(system::LAST_NAME)
+            }
+            (HeaderMeaning::Name(_), None, Some(last)) if !self.sample.is_part(last, index) => Some(system::FIRST_NAME),
             _ => None,
         };
         match (part.and_then(|part| self.registry.by_id(part)), &meanings[index]) {
             (Some(field), _) => ColumnTarget::Field(Arc::clone(field), CellRules::default()),
-            (None, HeaderMeaning::FullName(_, NameOrder::LastNameFirst)) => {
-                ColumnTarget::FullName(NameOrder::LastNameFirst)
+            (None, meaning) => {
+                let stated = if let HeaderMeaning::FullName(_, order) = meaning { *order } else { None };
+                let names = || self.sample.values(index);
+                let order = stated.unwrap_or_else(|| NameOrder::detect(names()));
+                let is_only_name = first.is_none() && last.is_none() && self.company_flag.is_none();
+                let companies = if is_only_name { CompanyNames::detect(names()) } else { CompanyNames::WithLegalForm };
+                ColumnTarget::FullName(NameRules { order, companies })
             }
-            (None, _) if begin_with_last_name(self.sample.values(index)) => {
-                ColumnTarget::FullName(NameOrder::LastNameFirst)
-            }
-            (None, _) => ColumnTarget::FullName(NameOrder::FirstNameFirst),
         }
+    }
+
+    /// Finds the column that marks companies, unless the user has left it out.
+    fn find_company_flag(&self, meanings: &[HeaderMeaning]) -> Option<usize> {
+        let is_flag = |index: &usize| {
+            let is_chosen = matches!(meanings[*index], HeaderMeaning::LeftOut(LeftOut::Chosen));
+            let has_values = self.sample.has_values(*index);
+            !is_chosen && has_values && is_company_flag(&self.header[*index], self.sample.values(*index))
+        };
+        (0..self.header.len()).find(is_flag)
     }
 
     fn new_field(&mut self, index: usize, chosen_name: Option<&str>) -> ColumnTarget {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cell_values::CellRules;
+use super::company_names::CompanyNames;
 use super::full_name::NameOrder;
 use crate::fields::Field;
 
@@ -14,9 +15,23 @@ pub(super) enum ColumnTarget {
     /// A field that does not exist yet. Its cells are only validated.
     NewField(Box<Field>, CellRules),
     /// The first and the last name, in rows in which these are empty otherwise.
-    FullName(NameOrder),
+    FullName(NameRules),
     /// None: the cells are ignored.
     LeftOut(LeftOut),
+}
+
+impl ColumnTarget {
+    pub(super) fn is_full_name(&self) -> bool {
+        matches!(self, Self::FullName(_))
+    }
+}
+
+/// How the complete names of a column are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NameRules {
+    pub(super) order: NameOrder,
+    /// Which of them are not split.
+    pub(super) companies: CompanyNames,
 }
 
 /// The reason why a column is left out.
@@ -40,7 +55,7 @@ pub(super) enum LeftOut {
     OtherForm(String),
     /// The values are forms of address or roles of users.
     NoJobTitles,
-    /// The column says which names are those of companies, and is read for that.
+    /// It marks the rows that are companies. It is used, but not stored.
     CompanyFlag,
     /// Rows with different contacts have the same value, so it identifies none of them.
     SharedIds,

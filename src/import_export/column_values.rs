@@ -2,9 +2,7 @@
 
 use uuid::Uuid;
 
-use super::cell_values::is_yes_or_no;
 use super::column_target::MatchRank;
-use super::full_name::is_company;
 use super::header_name::comparable_name;
 use super::header_words::HeaderWords;
 use super::table_sample::TableSample;
@@ -75,122 +73,16 @@ const ROLES_OF_USERS: [&str; 16] = [
     "contact",
 ];
 
-/// Words in the names of organizations, as the last part of a word: `Grundschule` is a school.
-const ORGANIZATIONS: [&str; 66] = [
-    "school",
-    "college",
-    "university",
-    "institute",
-    "academy",
-    "association",
-    "foundation",
-    "society",
-    "club",
-    "church",
-    "hospital",
-    "library",
-    "hotel",
-    "restaurant",
-    "council",
-    "agency",
-    "services",
-    "solutions",
-    "group",
-    "company",
-    "consulting",
-    "centre",
-    "center",
-    "department",
-    "ministry",
-    "committee",
-    "schule",
-    "gymnasium",
-    "kolleg",
-    "verein",
-    "verband",
-    "stiftung",
-    "gesellschaft",
-    "klinik",
-    "kirche",
-    "kirchengemeinde",
-    "bibliothek",
-    "institut",
-    "akademie",
-    "zentrum",
-    "universitat",
-    "hochschule",
-    "schulzentrum",
-    "amt",
-    "ecole",
-    "lycee",
-    "universite",
-    "mairie",
-    "bibliotheque",
-    "fondation",
-    "syndicat",
-    "federation",
-    "colegio",
-    "escuela",
-    "universidad",
-    "asociacion",
-    "fundacion",
-    "instituto",
-    "ayuntamiento",
-    "ministerio",
-    "scuola",
-    "liceo",
-    "istituto",
-    "associazione",
-    "fondazione",
-    "comune",
-];
-
-/// Returns whether most values of a column are names of organizations.
-pub(super) fn are_organizations(index: usize, sample: &TableSample) -> bool {
-    let is_organization = |value: &str| {
-        let plain = deunicode::deunicode(value).to_lowercase();
-        let mut words = plain.split(|c: char| !c.is_alphabetic());
-        is_company(value) || words.any(|word| ORGANIZATIONS.iter().any(|name| word.ends_with(name)))
-    };
-    let organizations = sample.values(index).filter(|value| is_organization(value)).count();
-    organizations > 1 && organizations * 5 >= sample.values(index).count() * 3
-}
-
-/// Returns whether a column says which rows are companies, as in exports of Odoo.
-pub(super) fn is_company_flag(header: &str, index: usize, sample: &TableSample) -> bool {
-    const HEADERS: [&str; 12] = [
-        "iscompany",
-        "isacompany",
-        "istunternehmen",
-        "isteinunternehmen",
-        "istfirma",
-        "isteinefirma",
-        "estunesociete",
-        "estuneentreprise",
-        "esunacompania",
-        "esunaempresa",
-        "companytype",
-        "eunazienda",
-    ];
-    HEADERS.contains(&&*comparable_name(header))
-        && sample.has_values(index)
-        && sample.values(index).all(|value| says_company(value).is_some())
-}
-
-/// Returns whether a cell says that the row is a company, or a person. Returns `None` for any other text.
-pub(super) fn says_company(cell: &str) -> Option<bool> {
-    const COMPANIES: [&str; 7] = ["company", "unternehmen", "firma", "societe", "compania", "empresa", "azienda"];
-    const PERSONS: [&str; 7] = ["person", "individual", "einzelperson", "personne", "individu", "persona", "individuo"];
-    let word = comparable_name(cell);
-    let by_word = || COMPANIES.contains(&&*word).then_some(true).or(PERSONS.contains(&&*word).then_some(false));
-    is_yes_or_no(cell.trim()).or_else(by_word)
-}
-
 /// Returns whether a cell holds an email address. A header row has none.
 #[must_use]
 pub fn is_address(cell: &str) -> bool {
     let is_part = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
     cell.trim().split_once('@').is_some_and(|(local, domain)| is_part(local) && is_part(domain) && domain.contains('.'))
+}
+
+/// Returns whether a cell begins with an email address, as in `a@example.com ::: b@example.com`.
+fn begins_with_address(cell: &str) -> bool {
+    cell.split([':', ';', ',', '\n']).next().is_some_and(is_address)
 }
 
 /// Returns the field that the values of a column belong to, if its header names none: email addresses, phone numbers
@@ -208,9 +100,11 @@ pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -
     };
     // Many contacts have the email of one manager.
     let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
-    if is_own && are_nearly_all(&is_address) && are_different() {
+    if is_own && are_nearly_all(&begins_with_address) && are_different() {
         Some((system::EMAIL, MatchRank::Values))
-    } else if words.is_qualifier() && are_nearly_all(&is_phone) || words.is_place() && are_nearly_all(&is_plain_phone) {
+    } else if words.is_qualifier() && are_nearly_all(&is_phone)
+        || (words.is_place() || words.asks_for_number()) && are_nearly_all(&is_any_phone) && are_different()
+    {
         Some((system::PHONE, MatchRank::Values))
     } else if is_id_of_vendor(words.as_slice()) && are_different() {
         Some((system::EXTERNAL_ID, MatchRank::Values))
@@ -247,9 +141,9 @@ fn is_phone(value: &str) -> bool {
     (6..=15).contains(&digits) && has_form && value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c))
 }
 
-/// Returns whether a value has as many digits as a phone number, and nothing else.
-fn is_plain_phone(value: &str) -> bool {
-    (7..=15).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
+/// Returns whether a value looks like a phone number, or has as many digits as one and no date, and nothing else.
+fn is_any_phone(value: &str) -> bool {
+    is_phone(value) || ((9..=15).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Returns whether a header is the name of another program before `contact id`, `customer id` or the like.
@@ -293,30 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn organizations_are_found_by_words_in_their_names() {
-        let are_organizations = |values: &[&str]| {
-            let mut sample = TableSample::new(1, true);
-            values.iter().for_each(|value| sample.add_row(std::iter::once(*value)));
-            super::are_organizations(0, &sample)
-        };
-        assert!(are_organizations(&[
-            "Papageno-Grundschule",
-            "OSZ Banken, Immobilien",
-            "Colegio San José",
-            "Acme Limited"
-        ]));
-        assert!(!are_organizations(&["Charlotte Church", "Ada Lovelace", "Grace Hopper"]));
-        assert!(!are_organizations(&["Hotel Adlon"]) && !are_organizations(&[]));
-    }
-
-    #[test]
     fn values_show_the_field_of_a_column_whose_header_names_none() {
         for (header, values, expected) in [
             ("Courrier", &["a@b.cd", "e@f.gh"][..], Some(system::EMAIL)),
             ("Manager", &["a@b.cd", "e@f.gh"], None),
             ("Courrier", &["a@b.cd", "a@b.cd", "a@b.cd"], None),
             ("Work", &["+44 20 7946 0001", "202-555-0100"], Some(system::PHONE)),
+            ("Courrier", &["a@b.cd ::: x@y.zz", "e@f.gh"], Some(system::EMAIL)),
             ("Work", &["3684932360", "2025550100"], Some(system::PHONE)),
+            ("Work", &["20240131", "20240228"], None),
+            ("What’s the best number to reach you on?", &["+44 20 7946 0001"], Some(system::PHONE)),
+            ("Number of people?", &["2", "3"], None),
+            ("What is your member number?", &["202555010", "202555011"], None),
             ("Number", &["3684932360", "2025550100"], None),
             ("Number", &["2026-0001", "2026-0002"], None),
             ("Other", &["2026-01-31", "2026-02-28"], None),

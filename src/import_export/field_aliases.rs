@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::cell_values::is_placeholder;
 use super::column_target::MatchRank;
 use super::full_name::NameOrder;
 use super::header_name::comparable_name;
@@ -25,8 +26,8 @@ pub(super) struct FieldAlias {
 pub(super) enum AliasMeaning {
     /// The field with this internal name.
     Field(&'static str),
-    /// The complete name of a person.
-    FullName(NameOrder),
+    /// The complete name of a person, with the order of its parts if the header says it.
+    FullName(Option<NameOrder>),
     /// The complete name, or the part of it that has no other column: `Name` beside `Vorname` is the last name.
     Name,
 }
@@ -61,8 +62,8 @@ fn rows() -> impl Iterator<Item = (&'static str, FieldAlias)> {
         let (target, rank) =
             target.strip_suffix('?').map_or((target, MatchRank::Alias), |target| (target, MatchRank::WeakAlias));
         let meaning = match target {
-            "full_name" => AliasMeaning::FullName(NameOrder::FirstNameFirst),
-            "last_first_name" => AliasMeaning::FullName(NameOrder::LastNameFirst),
+            "full_name" => AliasMeaning::FullName(None),
+            "last_first_name" => AliasMeaning::FullName(Some(NameOrder::LastNameFirst)),
             "name" => AliasMeaning::Name,
             field => AliasMeaning::Field(field),
         };
@@ -85,7 +86,7 @@ const MAX_HEADER_BYTES: usize = 200;
 
 /// Returns what a header stands for, if it is in the table, as it is or reduced to its essential words.
 pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
-    if header.len() > MAX_HEADER_BYTES {
+    if header.len() > MAX_HEADER_BYTES || is_placeholder(header.trim()) {
         return None;
     }
     find_in_table(header).or_else(|| find_without_object(header)).or_else(|| {
@@ -102,12 +103,19 @@ fn find_in_table(header: &str) -> Option<FieldAlias> {
     ALIASES.get(&comparable_name(header)).copied()
 }
 
-/// Returns the meaning of a header with the kind of record after it, such as `Record ID - Contact` of HubSpot.
+/// Returns the meaning of a header with the kind of record or of value after it, such as `Record ID - Contact` of HubSpot.
 fn find_without_object(header: &str) -> Option<FieldAlias> {
     const OBJECTS: [&str; 8] =
         ["contact", "contacts", "kontakt", "kontakte", "contacto", "contactos", "contato", "contatto"];
-    let (name, object) = header.rsplit_once(" - ")?;
-    if OBJECTS.contains(&&*comparable_name(object)) { find_in_table(name) } else { None }
+    const VALUES: [&str; 5] = ["value", "wert", "valeur", "valor", "valore"];
+    let header = header.replace(" – ", " - ");
+    let (name, last) = header.rsplit_once(" - ").map(|(name, last)| (name, comparable_name(last)))?;
+    match &*last {
+        object if OBJECTS.contains(&object) => find_in_table(name),
+        // `E-Mail 1 - Wert` of Google.
+        value if VALUES.contains(&value) => find_alias(name),
+        _ => None,
+    }
 }
 
 /// Returns the meaning of a header of two names, such as `Nachname, Vorname`.
@@ -129,7 +137,7 @@ fn find_pair(words: &HeaderWords) -> Option<FieldAlias> {
         ("last_name", "first_name" | "name") | ("name", "first_name") => Some(NameOrder::LastNameFirst),
         _ => None,
     })?;
-    Some(FieldAlias { meaning: AliasMeaning::FullName(order), rank: MatchRank::ReducedAlias })
+    Some(FieldAlias { meaning: AliasMeaning::FullName(Some(order)), rank: MatchRank::ReducedAlias })
 }
 
 /// Returns the meaning of a header without the text in brackets, which explains it.
@@ -143,8 +151,11 @@ fn find_without_brackets(header: &str) -> Option<FieldAlias> {
     if outer.meaning == AliasMeaning::Name && words.as_slice().iter().any(is_company) {
         return Some(FieldAlias { meaning: AliasMeaning::Field("company_name"), ..outer });
     }
+    // The name of a column in a database, as in `Phone (s.tel)`.
+    let is_technical = inner.contains('.') && !inner.contains(char::is_whitespace);
     // Other words, as in `Phone (fax)` and `Company (city)`, make it another thing.
-    let explains = words.names_no_field() || words.as_slice().iter().any(|word| EXPLANATIONS.contains(&&**word));
+    let explains =
+        is_technical || words.names_no_field() || words.as_slice().iter().any(|word| EXPLANATIONS.contains(&&**word));
     match find_in_table(inner).filter(|_| !words.names_no_field()) {
         Some(inner) if inner.meaning == AliasMeaning::Field("mobile_phone") && is_phone(outer) => Some(inner),
         Some(inner) if inner.meaning == outer.meaning => Some(outer),
@@ -203,9 +214,6 @@ fn is_phone(alias: FieldAlias) -> bool {
 fn find_essential(words: &HeaderWords) -> Option<FieldAlias> {
     let find = |text: &str| ESSENTIAL.get(text).or_else(|| ALIASES.get(text)).copied();
     let as_field = |alias: &FieldAlias| matches!(alias.meaning, AliasMeaning::Field(_));
-    if words.asks_for_number() {
-        return Some(FieldAlias { meaning: AliasMeaning::Field("phone"), rank: MatchRank::ReducedAlias });
-    }
     let found = find(&words.essential())
         .or_else(|| ALIASES.get(&words.all_singular()).copied().filter(as_field))
         .or_else(|| find(&words.essential_singular()).filter(as_field))?;
@@ -223,8 +231,8 @@ mod tests {
 
     use super::*;
 
-    const FULL_NAME: AliasMeaning = AliasMeaning::FullName(NameOrder::FirstNameFirst);
-    const LAST_NAME_FIRST: AliasMeaning = AliasMeaning::FullName(NameOrder::LastNameFirst);
+    const FIRST_NAME_FIRST: AliasMeaning = AliasMeaning::FullName(Some(NameOrder::FirstNameFirst));
+    const LAST_NAME_FIRST: AliasMeaning = AliasMeaning::FullName(Some(NameOrder::LastNameFirst));
 
     fn meaning(header: &str) -> Option<AliasMeaning> {
         find_alias(header).map(|alias| alias.meaning)
@@ -256,6 +264,8 @@ mod tests {
         assert_eq!(find("Your job title"), Some((AliasMeaning::Field("job_title"), MatchRank::ReducedAlias)));
         assert_eq!(find("ID de registro - Contact"), Some((AliasMeaning::Field("external_id"), MatchRank::Alias)));
         assert_eq!(find("ID de registro - Company"), None);
+        assert_eq!(find("Teléfono 1 – Valor").map(|alias| alias.0), Some(AliasMeaning::Field("phone")));
+        assert_eq!(find("#N/A"), None);
         assert_eq!(find("Colour"), None);
     }
 
@@ -273,7 +283,8 @@ mod tests {
             ("Telefon Geschäft", "phone"),
             ("First up, what's your first name?", "first_name"),
             ("And your *last name*, {{field:a1b2}}?", "last_name"),
-            ("What’s the best number to reach you on?", "phone"),
+            ("Emails 1 Email", "email"),
+            ("Phone (s.tel)", "phone"),
             ("Email Address (required)", "email"),
             ("First name *", "first_name"),
             ("E-postadress", "email"),
@@ -360,10 +371,10 @@ mod tests {
     #[test]
     fn headers_with_both_names_say_their_order() {
         for (header, expected) in [
-            ("Vorname Nachname", FULL_NAME),
-            ("Nombre y apellidos", FULL_NAME),
-            ("First and last name", FULL_NAME),
-            ("Imię i nazwisko", FULL_NAME),
+            ("Vorname Nachname", FIRST_NAME_FIRST),
+            ("Nombre y apellidos", FIRST_NAME_FIRST),
+            ("First and last name", FIRST_NAME_FIRST),
+            ("Imię i nazwisko", FIRST_NAME_FIRST),
             ("NOM Prénom", LAST_NAME_FIRST),
             ("Name/Vorname (natürl. Person)", LAST_NAME_FIRST),
             ("Cognome e Nome", LAST_NAME_FIRST),

@@ -75,8 +75,7 @@ impl FileFormat {
     /// Recognizes a text format by the beginning of a text. A text of no known format is taken as CSV.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
-        // A property can stand before the first card.
-        if text.trim_start().lines().take(FIRST_LINES).any(|line| line.trim().eq_ignore_ascii_case("begin:vcard")) {
+        if is_vcard(text) {
             return Self::VCard;
         }
         let start: String = text.trim_start().chars().take(40).collect::<String>().to_lowercase().replace("\r\n", "\n");
@@ -88,6 +87,17 @@ impl FileFormat {
         };
         TEXT_STARTS.iter().find(is_match).map_or(Self::Csv, |(_, format)| *format)
     }
+}
+
+/// Returns whether a text begins with a vCard. Properties can stand before it.
+fn is_vcard(text: &str) -> bool {
+    let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).take(FIRST_LINES);
+    let is_begin = |line: &str| line.eq_ignore_ascii_case("begin:vcard");
+    let is_property = |line: &str| {
+        line.split_once(':').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+    };
+    let mut other_lines = lines.skip_while(|line| !is_begin(line) && is_property(line));
+    other_lines.next().is_some_and(is_begin)
 }
 
 #[cfg(test)]
@@ -105,6 +115,8 @@ mod tests {
             ("\r\nBEGIN:VCARD\r\n", "VCard"),
             ("begin:vcard\n", "VCard"),
             ("ENCODING:UTF-8\nBEGIN:VCARD\n", "VCard"),
+            ("BEGIN:VCARD\rFN:Ada\r", "VCard"),
+            ("Name,Note\nAda,\"x\nBEGIN:VCARD\ny\"", "Csv"),
             ("first_name,email\n", "Csv"),
             ("<!DOCTYPE HTML>", "HTML"),
             ("[\n  {\n", "JSON"),

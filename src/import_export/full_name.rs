@@ -1,4 +1,4 @@
-//! Splits the complete name of a person into first and last name, and recognizes names of companies.
+//! Splits the complete name of a person into first and last name.
 
 /// Words that belong to the last name after them.
 const PARTICLES: [&str; 26] = [
@@ -14,46 +14,6 @@ const FORMS_OF_ADDRESS: [&str; 24] = [
     "prof", "sr", "sra", "dra", "srta", "señor", "señora", "dott", "dipl-ing",
 ];
 
-/// Legal forms, which end the names of companies.
-const LEGAL_FORMS: [&str; 36] = [
-    "hb",
-    "kb",
-    "ek",
-    "asbl",
-    "sprl",
-    "eurl",
-    "sasu",
-    "pvt",
-    "sl",
-    "sas",
-    "ab",
-    "oy",
-    "aps",
-    "eg",
-    "inc",
-    "llc",
-    "llp",
-    "ltd",
-    "limited",
-    "corp",
-    "corporation",
-    "plc",
-    "gmbh",
-    "mbh",
-    "ag",
-    "kg",
-    "kgaa",
-    "ohg",
-    "ug",
-    "gbr",
-    "ev",
-    "sarl",
-    "srl",
-    "spa",
-    "bv",
-    "nv",
-];
-
 /// The order of the names in a complete name without a comma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NameOrder {
@@ -61,47 +21,56 @@ pub(super) enum NameOrder {
     FirstNameFirst,
     /// `Lovelace Ada`
     LastNameFirst,
+    /// `LOVELACE Ada`, and `Ada Lovelace` if no last name in capitals comes first.
+    LastNameInCapitals,
 }
 
-/// Legal forms that French companies have before their names.
-const FRENCH_LEGAL_FORMS: [&str; 6] = ["sarl", "eurl", "sas", "sasu", "sci", "ets"];
-
-/// The length up to which a legal form is only one in capitals or with dots.
-const MAX_SHORT_FORM: usize = 3;
-
-/// Returns whether a name is that of a company, because it begins or ends with a legal form, apart from a place in brackets.
-pub(super) fn is_company(text: &str) -> bool {
-    let text = text.split_once('(').filter(|_| text.trim_end().ends_with(')')).map_or(text, |(name, _)| name);
-    let mut words = text.split_whitespace();
-    let is_form = |word: &str, forms: &[&str]| {
-        // `Ek` is a name, `e.K.` is a legal form.
-        let is_marked = word.contains('.') || !word.contains(char::is_lowercase);
-        forms.contains(&&*plain_word(word)) && (is_marked || plain_word(word).len() > MAX_SHORT_FORM)
-    };
-    let (Some(last), Some(first)) = (words.next_back(), words.next()) else { return false };
-    is_form(last, &LEGAL_FORMS) || is_form(first, &FRENCH_LEGAL_FORMS)
+impl NameOrder {
+    /// Detects the order from the complete names of a column: most French names have their last name first, in capitals.
+    pub(super) fn detect<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        const MIN_NAMES: usize = 3;
+        let (mut all, mut in_capitals) = (0_usize, 0_usize);
+        for name in names.map(|name| without_form_of_address(name.trim())) {
+            if name.contains(char::is_whitespace) && !name.contains(',') {
+                all += 1;
+                in_capitals += usize::from(leading_capitals(name) > 0);
+            }
+        }
+        let is_usual = in_capitals >= MIN_NAMES && in_capitals * 5 >= all * 3;
+        if is_usual { Self::LastNameInCapitals } else { Self::FirstNameFirst }
+    }
 }
 
-/// Returns the first and the last name. A single word is a first name. Returns `None` if the text is not a name.
-pub(super) fn split_name(text: &str, order: NameOrder) -> Option<(&str, Option<&str>)> {
-    let text = without_form_of_address(text.trim());
-    let is_mark = !text.contains(char::is_alphanumeric) || ["n/a", "#n/a"].contains(&&*text.to_lowercase());
-    if is_mark || text.contains('@') {
+/// The first and the last name of a person.
+pub(super) type NameParts<'a> = (Option<&'a str>, Option<&'a str>);
+
+/// Returns the first and the last name. A single word is a first name, or a last name after `Herr` and the like. Returns `None`
+/// if the text is not a name.
+pub(super) fn split_name(text: &str, order: NameOrder) -> Option<NameParts<'_>> {
+    let name = without_form_of_address(text.trim());
+    let is_mark = !name.contains(char::is_alphanumeric) || ["n/a", "#n/a"].contains(&&*name.to_lowercase());
+    if is_mark || name.contains('@') {
         return None;
     }
-    if let Some((last, first)) = text.split_once(',') {
+    if let Some((last, first)) = name.split_once(',') {
         let (last, first) = (last.trim(), without_form_of_address(first.trim()));
-        return match (first.is_empty() || is_suffix(first), last.is_empty()) {
-            (false, false) => Some((first, Some(last))),
-            (false, true) => Some((first, None)),
-            (true, _) => split_words(text),
-        };
+        return Some(match (first.is_empty() || is_suffix(first), last.is_empty()) {
+            (false, false) => (Some(first), Some(last)),
+            (false, true) => (Some(first), None),
+            (true, _) => split_words(name),
+        });
     }
-    match order {
-        NameOrder::FirstNameFirst => split_words(text),
+    Some(match order {
+        _ if name.len() < text.trim().len() && !without_brackets(name).contains(char::is_whitespace) => {
+            (None, Some(name))
+        }
+        NameOrder::LastNameInCapitals if leading_capitals(name) == 0 => split_words(name),
+        NameOrder::FirstNameFirst => split_words(name),
         // `M.` is Monsieur beside a last name, but an initial beside a first name.
-        NameOrder::LastNameFirst => split_after_last_name(text.strip_prefix("M. ").map_or(text, str::trim_start)),
-    }
+        NameOrder::LastNameFirst | NameOrder::LastNameInCapitals => {
+            split_after_last_name(name.strip_prefix("M. ").map_or(name, str::trim_start))
+        }
+    })
 }
 
 /// Returns a name without `Herr`, `Dr.` and the like before it.
@@ -135,12 +104,12 @@ fn word_at(text: &str, start: usize) -> &str {
 }
 
 /// Splits a name before its last name.
-fn split_words(text: &str) -> Option<(&str, Option<&str>)> {
+fn split_words(text: &str) -> NameParts<'_> {
     let starts = word_starts(text);
     let word = |number: usize| word_at(text, starts[number]);
-    // A text in brackets at the end, as in `Ada Lovelace (sales)`, belongs to the word before it.
-    let brackets = text.rfind(" (").filter(|_| text.ends_with(')')).unwrap_or(text.len());
-    let mut last = starts.iter().filter(|start| **start < brackets).count().checked_sub(1)?;
+    // A text in brackets at the end belongs to the word before it.
+    let end = without_brackets(text).len();
+    let mut last = starts.iter().filter(|start| **start < end).count().saturating_sub(1);
     while last > 1 && is_suffix(word(last)) {
         last -= 1;
     }
@@ -148,39 +117,49 @@ fn split_words(text: &str) -> Option<(&str, Option<&str>)> {
         last -= 1;
     }
     match last {
-        0 => Some((text, None)),
-        last => Some((text[..starts[last]].trim_end(), Some(&text[starts[last]..]))),
+        0 => (Some(text), None),
+        last => (Some(text[..starts[last]].trim_end()), Some(&text[starts[last]..])),
     }
 }
 
-/// Returns whether these complete names begin with the last name, which most of them have in capitals: `LOVELACE Ada`.
-pub(super) fn begin_with_last_name<'a>(names: impl Iterator<Item = &'a str>) -> bool {
-    let (mut all, mut in_capitals) = (0_usize, 0_usize);
-    for words in names.map(|name| name.split_whitespace().collect::<Vec<_>>()).filter(|words| words.len() > 1) {
-        let capitals = words.iter().take_while(|word| is_capital(word)).count();
-        all += 1;
-        in_capitals +=
-            usize::from((1..words.len()).contains(&capitals) && words[capitals].contains(char::is_lowercase));
-    }
-    all > 0 && in_capitals * 4 >= all * 3
+/// Returns the number of words in capitals with which a name begins, if other words follow them: `DE LA VEGA Juan` has 3. At
+/// least one of them has three letters, because `TJ` and `DR` are no last names.
+fn leading_capitals(name: &str) -> usize {
+    const MIN_LETTERS: usize = 3;
+    let words: Vec<_> = name.split_whitespace().collect();
+    let count = words.iter().take_while(|word| is_capital(word)).count();
+    let is_name = |word: &&str| word.chars().filter(|c| c.is_alphabetic()).count() >= MIN_LETTERS;
+    let is_followed = words.get(count).is_some_and(|word| word.contains(char::is_lowercase));
+    if is_followed && words[..count].iter().any(is_name) { count } else { 0 }
 }
 
 /// Returns whether a word is written in capitals, and is no initial.
 fn is_capital(word: &str) -> bool {
-    word.chars().filter(|c| c.is_alphabetic()).count() > 1 && !word.contains(char::is_lowercase)
+    word.chars().filter(|c| c.is_alphabetic()).count() > 1 && !word.contains(char::is_lowercase) && !word.contains('.')
+}
+
+/// Returns a name without texts in brackets at its end, as in `Ada Lovelace (sales) [UK]`.
+fn without_brackets(text: &str) -> &str {
+    let mut name = text;
+    while name.ends_with([')', ']'])
+        && let Some(start) = name.rfind(" (").max(name.rfind(" ["))
+    {
+        name = name[..start].trim_end();
+    }
+    name
 }
 
 /// Splits a name that begins with the last name: its words in capitals, as in `DE LA VEGA Juan`, or one word, with the
 /// particles before it.
-fn split_after_last_name(text: &str) -> Option<(&str, Option<&str>)> {
+fn split_after_last_name(text: &str) -> NameParts<'_> {
     let starts = word_starts(text);
     let word = |start: &usize| word_at(text, *start);
     let capitals = starts.iter().take_while(|start| is_capital(word(start))).count();
     let particles = starts.iter().take_while(|start| PARTICLES.contains(&&*word(start).to_lowercase())).count();
     let length = if (1..starts.len()).contains(&capitals) { capitals } else { particles + 1 };
     match starts.get(length) {
-        None => Some((text, None)),
-        Some(first) => Some((&text[*first..], Some(text[..*first].trim_end()))),
+        None => (Some(text), None),
+        Some(first) => (Some(&text[*first..]), Some(text[..*first].trim_end())),
     }
 }
 
@@ -189,7 +168,7 @@ fn is_suffix(word: &str) -> bool {
 }
 
 /// Returns the letters and digits of a word, in lower case.
-fn plain_word(word: &str) -> String {
+pub(super) fn plain_word(word: &str) -> String {
     let plain: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
     plain.to_lowercase()
 }
@@ -212,9 +191,10 @@ mod tests {
             ("van Gogh", "van", Some("Gogh")),
             ("Yvonne McKay (sample)", "Yvonne", Some("McKay (sample)")),
             ("Ada Lovelace (née Byron)", "Ada", Some("Lovelace (née Byron)")),
+            ("Ada Lovelace (sales) [UK]", "Ada", Some("Lovelace (sales) [UK]")),
             ("Ada (she/her)", "Ada (she/her)", None),
         ] {
-            assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((first, last)), "{text}");
+            assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((Some(first), last)), "{text}");
         }
         assert_eq!(split_name("ada@b.cd", NameOrder::FirstNameFirst), None);
         for blank in ["  ", "-", "- -", "n/a", "?"] {
@@ -234,21 +214,35 @@ mod tests {
             ("LOVELACE ADA", "ADA", Some("LOVELACE")),
             ("Ada", "Ada", None),
         ] {
-            assert_eq!(split_name(text, NameOrder::LastNameFirst), Some((first, last)), "{text}");
+            assert_eq!(split_name(text, NameOrder::LastNameFirst), Some((Some(first), last)), "{text}");
         }
     }
 
     #[test]
     fn last_names_in_capitals_show_the_order_of_a_column() {
-        for (names, expected) in [
-            (&["ABADIE Juliet", "DE LA VEGA Juan", "ABBE Jean-Baptiste", "ABEL"][..], true),
-            (&["Ada LOVELACE", "Juan DE LA VEGA"], false),
-            (&["ADA LOVELACE", "JUAN VEGA"], false),
-            (&["AJ Smith", "Ada Lovelace"], false),
-            (&[], false),
+        let detect = |names: &[&str]| NameOrder::detect(names.iter().copied());
+        for names in [
+            &["ABADIE Juliet", "DE LA VEGA Juan", "ABBE Jean-Baptiste", "ABEL"][..],
+            &["SCHMIDT Anna", "MÜLLER Jörg", "Dr. WEBER Max", "Ada Byron", "VAN DER BERG Jan", "McDONALD Rob"],
         ] {
-            assert_eq!(begin_with_last_name(names.iter().copied()), expected, "{names:?}");
+            assert_eq!(detect(names), NameOrder::LastNameInCapitals, "{names:?}");
         }
+        for names in [
+            &["J.M. Jansen", "P.C. de Boer", "A.B. van den Berg"][..],
+            &["MR. John Smith", "MRS. Jane Doe", "DR Ada Lovelace"],
+            &["TJ Miller", "AJ Smith", "DJ Tiesto"],
+            &["ACME Support", "XYZ Sales"],
+            &["Ada LOVELACE", "Juan DE LA VEGA", "Bob SMITH"],
+            &["ADA LOVELACE", "JUAN VEGA", "BOB SMITH"],
+            &["Ada Lovelace", "ABADIE Juliet", "ABBE Jean", "ABEL Anna", "Jo Doe", "Bob B"],
+            &["DOE, Ada", "ROE, Bob", "POE, Eve"],
+            &[],
+        ] {
+            assert_eq!(detect(names), NameOrder::FirstNameFirst, "{names:?}");
+        }
+        let split = |text| split_name(text, NameOrder::LastNameInCapitals);
+        assert_eq!(split("Dr. DE LA VEGA Juan"), Some((Some("Juan"), Some("DE LA VEGA"))));
+        assert_eq!(split("Ada Byron"), Some((Some("Ada"), Some("Byron"))));
     }
 
     #[test]
@@ -262,26 +256,12 @@ mod tests {
             ("Dr.", "Dr.", None),
             ("Don Draper", "Don", Some("Draper")),
         ] {
-            assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((first, last)), "{text}");
+            assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((Some(first), last)), "{text}");
         }
-    }
-
-    #[test]
-    fn names_with_a_legal_form_are_companies() {
-        for (text, expected) in [
-            ("Müller AG", true),
-            ("Acme, Inc.", true),
-            ("Schmidt GmbH & Co. KG", true),
-            ("Turnverein e.V.", true),
-            ("MAHINDRA & MAHINDRA LIMITED ( Punjab )", true),
-            ("SARL Dupont Frères", true),
-            ("Daniel Ek", false),
-            ("Daniel Müller e.K.", true),
-            ("Ada Lovelace", false),
-            ("AG", false),
-            ("", false),
-        ] {
-            assert_eq!(is_company(text), expected, "{text}");
+        for name in ["Herr Müller", "Dr. Müller"] {
+            assert_eq!(split_name(name, NameOrder::FirstNameFirst), Some((None, Some("Müller"))), "{name}");
         }
+        let practice = split_name("Dr. Müller (Praxis am Markt)", NameOrder::FirstNameFirst);
+        assert_eq!(practice, Some((None, Some("Müller (Praxis am Markt)"))));
     }
 }

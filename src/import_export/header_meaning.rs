@@ -20,8 +20,8 @@ const FULL_NAME: &str = "full_name";
 pub(super) enum HeaderMeaning {
     /// A field, if no other column names it in a better way.
     Field(Arc<Field>, MatchRank),
-    /// The complete name.
-    FullName(MatchRank, NameOrder),
+    /// The complete name, with the order of its parts if the header says it.
+    FullName(MatchRank, Option<NameOrder>),
     /// The complete name, or the part of it that has no other column.
     Name(MatchRank),
     /// A custom field to create. The name is set if the user has chosen it.
@@ -101,7 +101,7 @@ fn chosen_meaning(header: &str, name: &str, options: &MappingOptions, registry: 
         Some(field) if field.writable => HeaderMeaning::Field(Arc::clone(field), MatchRank::Chosen),
         Some(_) => invalid(&format!("{name} is read-only and cannot be imported")),
         None if system::is_system_owned(name) => invalid(&format!("{name} is read-only and cannot be imported")),
-        None if name == FULL_NAME => HeaderMeaning::FullName(MatchRank::Chosen, NameOrder::FirstNameFirst),
+        None if name == FULL_NAME => HeaderMeaning::FullName(MatchRank::Chosen, None),
         None => match registry.unsupported_message(name) {
             Some(message) => invalid(&format!("the field {message}")),
             None if options.create_fields => HeaderMeaning::NewField(Some(name.to_owned())),

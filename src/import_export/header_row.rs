@@ -1,5 +1,7 @@
 //! Finds the header row among the first rows of a table.
 
+use std::collections::HashSet;
+
 use super::column_values::is_address;
 use super::header_meaning::is_known_header;
 use crate::fields::Registry;
@@ -36,7 +38,7 @@ pub fn known_headers(registry: &Registry) -> impl Fn(&str) -> bool {
 struct RatedRow {
     /// The number of cells that are not blank.
     filled: usize,
-    /// The number of cells that name a field; 0 if the row has an email address.
+    /// The number of different cells that name a field; 0 if the row has an email address.
     known: usize,
     has_address: bool,
 }
@@ -44,7 +46,10 @@ struct RatedRow {
 impl RatedRow {
     fn new(cells: &[&str], is_known: &dyn Fn(&str) -> bool) -> Self {
         let has_address = cells.iter().any(|cell| is_address(cell));
-        let known = if has_address { 0 } else { cells.iter().filter(|cell| is_known(cell)).count() };
+        // One word in many cells is a value.
+        let names: HashSet<_> =
+            cells.iter().filter(|cell| !has_address && is_known(cell)).map(|cell| cell.trim()).collect();
+        let known = names.len();
         Self { filled: cells.iter().filter(|cell| !cell.trim().is_empty()).count(), known, has_address }
     }
 }
@@ -71,6 +76,7 @@ mod tests {
         assert_eq!(find("Voornaam,Achternaam,Bron,Soort,Plaats\nJan,Jansen,Web,Business,Delft"), None);
         assert_eq!(find("Ada,Contact,a@b.cd\nBob,Lead,b@b.cd"), None);
         assert_eq!(find("Voornaam,E-mailadres\nContact,j@x.nl"), None);
+        assert_eq!(find("First Name,Email,A,B\nAda,,,\nWeb,Web,Web,Web"), Some(0));
     }
 
     #[test]

@@ -63,10 +63,8 @@ pub(super) struct HeaderWords {
 impl HeaderWords {
     pub(super) fn new(header: &str) -> Self {
         let is_question = header.trim_end().ends_with('?');
-        let mut words = split_words(&without_variables(header));
-        if is_question {
-            drop_introduction(&mut words);
-        }
+        let text = without_variables(header);
+        let mut words = split_words(if is_question { without_introduction(&text) } else { &text });
         // The company of a billing address is that of its customer.
         if let Some(index) =
             words.windows(2).position(|pair| pair[1] == "address" && ["billing", "default"].contains(&&*pair[0]))
@@ -91,7 +89,10 @@ impl HeaderWords {
     /// Returns the words that are no qualifiers in the singular, as one word.
     pub(super) fn essential_singular(&self) -> String {
         let essential = self.words.iter().filter(|word| qualifier(word).is_none());
-        essential.map(|word| singular(word)).collect()
+        let mut words: Vec<_> = essential.map(|word| singular(word)).collect();
+        // `Emails 1 Email`
+        words.dedup();
+        words.concat()
     }
 
     /// Returns the words in the singular, as one word.
@@ -130,9 +131,11 @@ impl HeaderWords {
         self.is_qualifier() && !self.words.iter().any(|word| qualifier(word) == Some(Qualifier::Number))
     }
 
-    /// Returns whether the header asks for a number, such as `What's the best number to reach you on?`.
+    /// Returns whether the header asks for a number, such as `What's the best number to reach you on?`, but not for that of a
+    /// member or of people.
     pub(super) fn asks_for_number(&self) -> bool {
-        self.is_question && self.is_qualifier() && !self.is_place()
+        let is_person = |word: &String| qualifier(word) == Some(Qualifier::Person) && word != "contact";
+        self.is_question && self.is_qualifier() && !self.is_place() && !self.words.iter().any(is_person)
     }
 
     /// Returns whether all words are qualifiers.
@@ -168,14 +171,10 @@ fn without_variables(header: &str) -> String {
     parts.fold(first, |text, part| text + part.split_once("}}").map_or(part, |(_, rest)| rest))
 }
 
-/// Drops the words of a question up to the one that says whose answer it is: `First up, what's your first name?`.
-fn drop_introduction(words: &mut Vec<String>) {
-    const POSSESSIVES: [&str; 12] =
-        ["your", "ihr", "ihre", "ihren", "dein", "deine", "votre", "ton", "tu", "su", "seu", "uw"];
-    let last = words.iter().rposition(|word| POSSESSIVES.contains(&&**word));
-    if let Some(last) = last.filter(|last| last + 1 < words.len()) {
-        words.drain(..=last);
-    }
+/// Returns a question without the words before it, as in `First up, what's your first name?`.
+fn without_introduction(text: &str) -> &str {
+    let question = text.trim_end_matches(|c: char| !c.is_alphanumeric());
+    question.rsplit([',', ':', '.', '!']).next().unwrap_or(question)
 }
 
 /// Splits a header into words of letters or digits.
@@ -223,6 +222,7 @@ mod tests {
             ("Número de teléfono móvil", "telefonomovil"),
             ("First up, what's your first name?", "firstname"),
             ("And your *last name*, {{field:a1b2}}?", "lastname"),
+            ("What's your role in your company?", "rolecompany"),
             ("Fax (work)", "fax"),
             ("Work", ""),
         ] {

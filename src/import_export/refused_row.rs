@@ -124,6 +124,18 @@ impl RefusedRow {
         }
     }
 
+    /// Creates the refusal of a row with further rows in a cell.
+    #[must_use]
+    pub fn for_swallowed_rows(line: u64) -> Self {
+        let group = "a cell has lines that look like rows, because its quote is closed too late. Close it and import these rows again";
+        Self {
+            group: group.to_owned(),
+            reason: format!(
+                "a quote that opens in or after line {line} is closed too late: a cell has lines that look like rows. Close the quote where its cell ends and import these rows again"
+            ),
+        }
+    }
+
     /// Creates the refusal of a row that is too large.
     #[must_use]
     pub fn for_too_large_row(max_mebibytes: usize, max_cells: usize) -> Self {

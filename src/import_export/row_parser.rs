@@ -2,9 +2,9 @@
 
 use super::cell_values::{self, CellRules, ParsedCell};
 use super::column_mapping::ColumnMapping;
-use super::column_target::ColumnTarget;
-use super::column_values::says_company;
-use super::full_name::{NameOrder, is_company, split_name};
+use super::column_target::{ColumnTarget, NameRules};
+use super::company_names::parse_company_flag;
+use super::full_name::split_name;
 use super::mapping_options::{AllowedWrites, OnBadCell, WithoutKey};
 use super::parsed_row::{ParsedRow, RowAction};
 use super::refused_row::RefusedRow;
@@ -21,7 +21,7 @@ impl ColumnMapping {
         let mut row = RowBuilder { changes: Vec::with_capacity(self.targets.len()), ..RowBuilder::default() };
         for (index, (target, cell)) in self.targets.iter().zip(&mut cells).enumerate() {
             row.add_cell(target, cell, self.match_columns.contains(&index));
-            row.is_company |= self.company_flag == Some(index) && says_company(cell) == Some(true);
+            row.is_company |= self.company_flag == Some(index) && parse_company_flag(cell) == Some(true);
         }
         if let Some(extra) = cells.find(|cell| !cell.trim().is_empty()) {
             return Err(RefusedRow::for_extra_cell(extra, self.targets.len()));
@@ -114,13 +114,19 @@ fn new_contact(changes: Vec<(FieldId, Option<Value>)>) -> Result<ContactPatch, R
     if patch.has_identity() { Ok(patch) } else { Err(RefusedRow::for_missing_identity()) }
 }
 
+/// Returns a complete name without the first name at its beginning or end.
+fn name_without<'a>(name: &'a str, first: &str) -> Option<&'a str> {
+    let rest = name.strip_prefix(first).or_else(|| name.strip_suffix(first))?;
+    Some(rest.trim_matches(|c: char| c == ',' || c.is_whitespace())).filter(|rest| !rest.is_empty())
+}
+
 /// The values of a row, cell by cell.
 #[derive(Default)]
 struct RowBuilder<'a> {
     changes: Vec<(FieldId, Option<Value>)>,
     /// The values of fields that do not exist yet, each after the name of its field.
     new_values: Vec<(String, String)>,
-    full_name: Option<(&'a str, NameOrder)>,
+    full_name: Option<(&'a str, NameRules)>,
     /// Whether another column says that the name is that of a company.
     is_company: bool,
     issues: Vec<Issue>,
@@ -132,7 +138,7 @@ impl<'a> RowBuilder<'a> {
     fn add_cell(&mut self, target: &ColumnTarget, cell: &'a str, is_key: bool) {
         match target {
             ColumnTarget::LeftOut(_) => {}
-            ColumnTarget::FullName(order) => self.full_name = Some((cell, *order)),
+            ColumnTarget::FullName(rules) => self.full_name = Some((cell, *rules)),
             ColumnTarget::NewField(field, rules) => {
                 if let Some(value) = self.parse_cell(field, cell, *rules, is_key) {
                     let text = cell_values::format(field, &value).into_owned();
@@ -177,20 +183,21 @@ impl<'a> RowBuilder<'a> {
         };
         let (first, last) = (text_of(system::FIRST_NAME), text_of(system::LAST_NAME));
         let company = text_of(system::COMPANY_NAME);
-        let Some((name, order)) = self.full_name.filter(|_| last.is_none()) else { return };
+        let Some((name, rules)) = self.full_name.filter(|_| last.is_none()) else { return };
         let name = cell_values::trim(name);
         // Odoo writes the company before the name.
         let name = company.and_then(|company| name.strip_prefix(company)?.strip_prefix(", ")).unwrap_or(name);
-        if self.is_company || is_company(name) || company == Some(name) {
+        let is_company = self.is_company || rules.companies.include(name) || company == Some(name);
+        if is_company && name.contains(char::is_alphanumeric) {
             // As in address books, the last name of a company is its name.
             let new_company = company.is_none().then_some(name);
             return self.add_texts([(system::LAST_NAME, Some(name)), (system::COMPANY_NAME, new_company)]);
         }
-        let Some((new_first, new_last)) = split_name(name, order) else { return };
+        let Some((new_first, new_last)) = split_name(name, rules.order) else { return };
         let (new_first, new_last) = match first {
-            None => (Some(new_first), new_last),
+            None => (new_first, new_last),
             // The rest of the complete name is the last name.
-            Some(first) => (None, name.strip_prefix(first).map(str::trim).filter(|rest| !rest.is_empty())),
+            Some(first) => (None, name_without(name, first)),
         };
         self.add_texts([(system::FIRST_NAME, new_first), (system::LAST_NAME, new_last)]);
     }

@@ -1,5 +1,6 @@
 //! The first rows of a table, by column. They show what the columns contain before anything is written.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::cell_values::{
@@ -21,6 +22,17 @@ pub struct TableSample {
     pub rows: usize,
     /// Whether these are all rows of the table.
     pub is_complete: bool,
+}
+
+/// The ids that are looked for in [`TableSample::shared_id`].
+#[derive(Clone, Copy)]
+pub(super) struct SharedIds<'a> {
+    /// The column of the ids.
+    pub(super) ids: usize,
+    /// Whether ids that differ in case are equal.
+    pub(super) ignores_case: bool,
+    /// Rows with a value in these columns do not count.
+    pub(super) without: &'a [usize],
 }
 
 impl TableSample {
@@ -57,16 +69,26 @@ impl TableSample {
         (self.values(column).count(), different.len())
     }
 
-    /// Returns the first value in the column `ids` that two rows have with different values in another column.
-    pub(super) fn shared_id(&self, ids: usize, column: usize) -> Option<&str> {
+    /// Returns the first id that two rows have with different values in another column.
+    pub(super) fn shared_id(&self, ids: SharedIds<'_>, column: usize) -> Option<&str> {
         let others: HashMap<usize, String> =
             self.columns.get(column).into_iter().flatten().map(|(row, value)| (*row, value.to_lowercase())).collect();
         let mut first = HashMap::new();
-        let mut ids = self.columns.get(ids).into_iter().flatten().filter(|(_, id)| !is_placeholder(id));
-        ids.find_map(|(row, id)| {
+        let ruled_out: HashSet<usize> =
+            ids.without.iter().flat_map(|column| self.columns.get(*column)).flatten().map(|(row, _)| *row).collect();
+        let is_id = |(row, id): &&(usize, String)| !is_placeholder(id) && !ruled_out.contains(row);
+        self.columns.get(ids.ids).into_iter().flatten().filter(is_id).find_map(|(row, id)| {
             let other = others.get(row)?;
-            first.insert(id, other).filter(|known| *known != other).map(|_| id.as_str())
+            let comparable = if ids.ignores_case { id.to_lowercase().into() } else { Cow::Borrowed(id.as_str()) };
+            first.insert(comparable, other).filter(|known| *known != other).map(|_| id.as_str())
         })
+    }
+
+    /// Returns the number of rows with a value in a column, but none in another one.
+    pub(super) fn count_rows_with(&self, column: usize, without: usize) -> usize {
+        let rows = |column: usize| self.columns.get(column).into_iter().flatten().map(|(row, _)| *row);
+        let others: HashSet<_> = rows(without).collect();
+        rows(column).filter(|row| !others.contains(row)).count()
     }
 
     /// Returns whether two columns have values in the same row.

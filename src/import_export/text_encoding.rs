@@ -137,9 +137,9 @@ fn is_control_or_invalid(character: char) -> bool {
 /// Counts the characters that a text hardly has: control characters, invalid bytes, symbols within or beside a word, and
 /// single capital letters within a word.
 fn count_unlikely(text: &str) -> usize {
-    // What the letters of other encodings look like.
-    const NEVER_BESIDE_WORDS: [char; 5] = ['÷', '‹', '›', '¸', 'ƒ'];
-    const WITHIN_WORDS: [char; 6] = ['’', '‘', '–', '—', '·', '\u{a0}'];
+    // Symbols that appear when a text is decoded with the wrong encoding.
+    const NEVER_BESIDE_WORDS: [char; 3] = ['÷', '¸', 'ƒ'];
+    const WITHIN_WORDS: [char; 8] = ['’', '‘', '–', '—', '·', '\u{a0}', '・', '･'];
     let characters: Vec<char> = text.chars().collect();
     let is_unlikely = |index: usize| {
         let character = characters[index];
@@ -153,7 +153,10 @@ fn count_unlikely(text: &str) -> usize {
         let is_capital = character.is_uppercase() && before.is_alphabetic();
         let is_odd_capital = is_capital && (after.is_lowercase() || before.is_lowercase() && !after.is_uppercase());
         let is_beside = before.is_alphabetic() || after.is_alphabetic();
-        let is_odd_symbol = (is_within && is_symbol) || (is_beside && NEVER_BESIDE_WORDS.contains(&character));
+        let is_odd_quote = character == '‹' && before.is_alphabetic() || character == '›' && after.is_alphabetic();
+        let is_line = matches!(character, '\u{2500}'..='\u{259f}');
+        let is_odd_symbol =
+            is_within && is_symbol || is_beside && NEVER_BESIDE_WORDS.contains(&character) || is_odd_quote || is_line;
         is_control_or_invalid(character) || is_odd_symbol || is_odd_capital
     };
     (0..characters.len()).filter(|index| is_unlikely(*index)).count()
@@ -229,7 +232,8 @@ mod tests {
             let bytes: Vec<u8> = bytes.to_vec();
             assert_eq!(detect(&bytes).map(|found| found.0), Some(expected), "{bytes:x?}");
         }
-        for text in ["„Größe“ – Café", "l’été 10\u{a0}km", "Señor №1 ½", "ÉCOLE ÀÉ"] {
+        for text in ["Jean ‹Jo› Dupré", "ÐÍPÑÂ", "„Größe“ – Café", "l’été 10\u{a0}km", "Señor №1 ½", "ÉCOLE ÀÉ"]
+        {
             let (encoded, _, _) = WINDOWS_1252.encode(text);
             assert_eq!(detect(&encoded).map(|found| found.0), Some("windows-1252"), "{text}");
         }

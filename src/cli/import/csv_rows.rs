@@ -59,6 +59,11 @@ impl<R: Read> CsvRows<R> {
         }
     }
 
+    /// Returns the byte between two cells.
+    pub(super) fn separator(&self) -> u8 {
+        self.lines.separator()
+    }
+
     /// Returns the number of bytes of the source that were parsed so far.
     pub(super) fn offset(&self) -> u64 {
         self.offset

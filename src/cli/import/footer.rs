@@ -9,7 +9,7 @@ use super::row::ImportRow;
 pub(super) const MAX_ROWS: usize = 50;
 
 /// The words with which the first cells of footers begin, in lower case.
-const FOOTER_WORDS: [&str; 27] = [
+const FOOTER_WORDS: [&str; 32] = [
     "copyright",
     "©",
     "(c)",
@@ -23,12 +23,17 @@ const FOOTER_WORDS: [&str; 27] = [
     "filtered by",
     "as of",
     "end of",
-    "ende der",
-    "ende des",
+    "ende der liste",
+    "ende der datei",
+    "ende des berichts",
     "fin de la liste",
     "fin de la lista",
-    "fin du",
-    "fin del",
+    "fin du fichier",
+    "fin du rapport",
+    "fin du document",
+    "fin del informe",
+    "fin del listado",
+    "fin del documento",
     "-- end",
     "printed",
     "created by",
@@ -261,6 +266,8 @@ mod tests {
             "Total,,t@b.cd",
             "Reporter,,",
             "Page,Jimmy,",
+            "Ende Der,,",
+            "Fin Del Toro,,",
             "24 Office GmbH,,",
             "Page Rowe,,",
             "2026-12-01 09:41:00,Ada,",

@@ -74,9 +74,11 @@ impl ImportSummary {
         self.print_left_out();
         for (import, rows) in &self.imported_before {
             let (at, file) = (format_instant(import.started_at), printable(&import.file_name));
-            eprintln!(
-                "{rows} rows without a key are unchanged: the import of {file} at {at} has created their contacts"
-            );
+            let (rows, are, contacts) = match rows {
+                1 => ("1 row".to_owned(), "is", "its contact"),
+                rows => (format!("{rows} rows"), "are", "their contacts"),
+            };
+            eprintln!("{rows} without a key {are} unchanged: the import of {file} at {at} has created {contacts}");
         }
         if !self.reasons.is_empty() {
             eprintln!("Refused, by reason:");

@@ -42,6 +42,11 @@ impl LineTracker {
         }
     }
 
+    /// Returns the byte between two cells.
+    pub(super) fn separator(&self) -> u8 {
+        self.separator
+    }
+
     pub(super) fn begin_row(&mut self) {
         self.ended_with_row_before = self.ended;
         self.ended_before_row = None;

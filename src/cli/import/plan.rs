@@ -32,7 +32,10 @@ pub(super) fn describe_import(
     for (index, header) in table.header.iter().enumerate() {
         let shown = if header.trim().is_empty() { format!("#{}", index + 1) } else { printable(header.trim()) };
         let values = table.sample.first_values(index);
-        match columns.describe(index, &table.header) {
+        let has_no_column = table.header_line.is_none() && table.sample.is_complete;
+        match columns.describe(index, &table.header, &table.sample) {
+            // The columns of vCards are those of all vCards.
+            _ if has_no_column && values.is_empty() => {}
             ColumnDescription::Imported(target) | ColumnDescription::Created(target) => {
                 let _ = writeln!(text, "  {shown:width$} → {target}  {}", show_values(&table.sample, index));
             }
@@ -58,11 +61,14 @@ pub(super) fn describe_import(
     }
     text = text + &describe_rules(columns, options) + "\n";
     if let Some((field, value)) = columns.shared_key(&table.sample) {
+        let value = printable_up_to(MAX_KEY, value);
         let _ = writeln!(
             text,
-            "Warning: rows with different names have the same {field}, such as {}. They change one contact, whose name is \
-             that of the last row",
-            printable_up_to(MAX_KEY, value)
+            "Warning: rows with different names have the same {field}, such as {value}. {}.",
+            match options.row_rules.writes {
+                AllowedWrites::CreateOnly => "Only the first of them is imported",
+                _ => "They change one contact, and the last row sets its name",
+            }
         );
     }
     text

@@ -24,6 +24,8 @@ pub(super) enum RowProblem {
     OpenQuote(u64),
     /// A quote within a quoted cell is not doubled, on this line. The cells of the row may be wrong.
     StrayQuote(u64),
+    /// A cell of the row, which begins on this line, has further rows, because its quote is closed too late.
+    SwallowedRows(u64),
     /// The row is larger than any contact.
     TooLarge,
     /// A vCard is not complete, or there is text outside of the cards.
@@ -68,6 +70,11 @@ impl ImportRow {
     pub(super) fn cells(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         let mut start = 0;
         self.ends.iter().map(move |end| &self.text[std::mem::replace(&mut start, *end)..*end])
+    }
+
+    /// Returns whether a cell has several lines.
+    pub(super) fn has_line_break(&self) -> bool {
+        self.text.bytes().any(|byte| matches!(byte, b'\n' | b'\r'))
     }
 
     /// Returns whether all cells are blank. Such a row says no more than a blank line.

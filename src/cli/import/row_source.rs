@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use super::csv_rows::CsvRows;
 use super::footer;
 use super::row::{ImportRow, RowProblem};
+use super::swallowed_rows::has_swallowed_rows;
 use super::vcard_rows::VCardRows;
 use crate::import_export::{TextLayout, csv_line_cells};
 
@@ -28,6 +29,11 @@ impl RowSource {
         if layout.has_quoted_lines { Self::QuotedLines(rows, layout.separator) } else { Self::Csv(rows) }
     }
 
+    /// Reads vCards. `ends_with_cr`: whether CR ends their lines, as on old Macs.
+    pub(super) fn vcards(source: TextSource, ends_with_cr: bool) -> Self {
+        Self::VCard(VCardRows::new(if ends_with_cr { Box::new(LfForCr(source)) } else { source }))
+    }
+
     /// Returns the next row, or `None` at the end of the file.
     pub(super) fn next(&mut self) -> io::Result<Option<ImportRow>> {
         match self {
@@ -48,6 +54,17 @@ impl RowSource {
             Self::VCard(rows) => rows.offset(),
             Self::Sheet(_, read) => *read,
         }
+    }
+}
+
+/// A source with LF in place of each CR.
+struct LfForCr(TextSource);
+
+impl Read for LfForCr {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(output)?;
+        output[..read].iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+        Ok(read)
     }
 }
 
@@ -118,7 +135,7 @@ impl TableRows {
             if let Some(row) = self.ready.pop() {
                 return Ok(Some(row));
             }
-            let Some(row) = self.source.next()? else {
+            let Some(row) = self.source.next()?.map(|row| self.check_swallowed(row)) else {
                 if footer::is_footer(&self.held) {
                     self.left_out.append(&mut self.held);
                 }
@@ -154,6 +171,14 @@ impl TableRows {
                 self.release_held();
             }
         }
+    }
+
+    /// Adds the problem of a row that has other rows in a cell.
+    fn check_swallowed(&self, row: ImportRow) -> ImportRow {
+        let RowSource::Csv(rows) = &self.source else { return row };
+        let has_rows = row.problem.is_none() && has_swallowed_rows(&row, rows.separator(), self.header.len());
+        let problem = if has_rows { Some(RowProblem::SwallowedRows(row.line)) } else { row.problem };
+        row.with_problem(problem)
     }
 
     fn release_held(&mut self) {

@@ -136,7 +136,8 @@ fn check_archive(bytes: &[u8]) -> Result<(), String> {
 fn cell_text(value: &DataRef<'_>) -> String {
     match value {
         DataRef::Int(number) => number.to_string(),
-        // Excel stores all numbers with 15 digits, also phone numbers.
+        // Excel keeps 15 digits of a number. A longer id was changed, and says so in this form.
+        DataRef::Float(number) if number.abs() >= 1e15 => format!("{number:E}").replace('E', "E+"),
         DataRef::Float(number) => number.to_string(),
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
         DataRef::SharedString(text) => (*text).to_owned(),

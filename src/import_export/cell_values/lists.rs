@@ -6,7 +6,7 @@ use super::ParsedCell;
 use crate::fields::{Field, Issue, IssueCode, Kind, Value};
 
 /// Texts that people write into cells without a value, in lower case.
-const PLACEHOLDERS: [&str; 18] = [
+const PLACEHOLDERS: [&str; 22] = [
     "-",
     "--",
     "–",
@@ -14,6 +14,10 @@ const PLACEHOLDERS: [&str; 18] = [
     "?",
     "n/a",
     "#n/a",
+    "#ref!",
+    "#value!",
+    "#name?",
+    "#div/0!",
     "na",
     "none",
     "null",
@@ -47,20 +51,29 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
     if is_placeholder(text) {
         return Ok(ParsedCell::default());
     }
-    if is_exchange_address(text) {
-        return Ok(ParsedCell { value: None, others: vec![text.to_owned()] });
+    let (internal, mut values): (Vec<_>, Vec<_>) =
+        split_list(field.kind, text).into_iter().partition(|value| is_exchange_address(value));
+    if values.is_empty() && !internal.is_empty() {
+        return Ok(ParsedCell { value: None, others: internal.into_iter().map(str::to_owned).collect() });
     }
-    let mut values = split_list(field.kind, text);
-    // An email identifies a contact: no other one stands in for a wrong one.
-    let is_taken = |value: &str| match field.kind {
-        Kind::Phone => parse_other_form(field, value).is_some(),
-        _ => !is_placeholder(value),
+    values.retain(|value| !is_placeholder(value));
+    // An email identifies a contact: another address does not replace an invalid one.
+    let is_candidate = |value: &str| match field.kind {
+        Kind::Phone => !is_fax(value) && parse_other_form(field, value).is_some(),
+        _ => true,
     };
-    let first = values.iter().position(|value| is_taken(value));
+    let first = values.iter().position(|value| is_candidate(value));
     let parsed = first.and_then(|index| Some((index, parse_other_form(field, values[index])?)));
     let (index, value) = parsed.ok_or(issue)?;
     values.remove(index);
-    Ok(ParsedCell { value: Some(value), others: values.into_iter().map(str::to_owned).collect() })
+    let others = values.into_iter().chain(internal).map(str::to_owned).collect();
+    Ok(ParsedCell { value: Some(value), others })
+}
+
+/// Returns whether a text is a number with the label of a fax.
+fn is_fax(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    ["fax", "telefax", "téléfax", "pager"].iter().any(|label| lower.starts_with(label))
 }
 
 /// Returns whether a text is two phone numbers with ` / ` between them, and not one number with a slash.
@@ -79,8 +92,9 @@ pub(in crate::import_export) fn is_placeholder(text: &str) -> bool {
 
 /// Returns whether a text is a mark for no value that can be no name.
 pub(super) fn is_mark(text: &str) -> bool {
-    const MAX_BYTES: usize = 4;
-    text.len() <= MAX_BYTES && ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A"].contains(&text)
+    const MAX_BYTES: usize = 7;
+    const MARKS: [&str; 12] = ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!"];
+    text.len() <= MAX_BYTES && MARKS.contains(&text)
 }
 
 /// Splits a text at the separators that no value of the type contains.
@@ -187,13 +201,18 @@ fn plain_phone(text: &str) -> String {
         c => Some(c),
     };
     let plain: String = text.trim().chars().filter_map(convert).collect();
-    let lower = plain.to_ascii_lowercase();
-    // RFC 3966 separates the extension by `;ext=`, others write `extension`.
-    let words = ["extension", "ext:", "durchwahl", "nebenstelle", "poste", "dw"];
-    match words.iter().find_map(|word| Some((lower.find(word)?, word.len()))) {
-        Some((index, length)) => format!("{}ext{}", &plain[..index], &plain[index + length..]),
-        None => plain,
-    }
+    with_extension(plain)
+}
+
+/// Returns a phone number with its extension after `ext`: RFC 3966 separates it by `;ext=`, others write `extension` or
+/// `(DW 12)`.
+fn with_extension(number: String) -> String {
+    const WORDS: [&str; 7] = ["extension", "ext:", "durchwahl", "nebenstelle", "nebenst", "poste", "dw"];
+    let lower = number.to_ascii_lowercase();
+    let Some((start, word)) = WORDS.iter().find_map(|word| Some((lower.find(word)?, word))) else { return number };
+    let is_mark = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ':' | '.' | '-');
+    let (before, after) = (&number[..start], &number[start + word.len()..]);
+    format!("{} ext {}", before.trim_end_matches(|c: char| is_mark(c) && c != ')'), after.trim_matches(is_mark))
 }
 
 /// Returns a phone number without a word such as `Tel.` before it.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::super::cell_values::is_yes_or_no;
 use super::super::column_target::{LeftOut, MatchRank};
-use super::super::column_values::are_organizations;
 use super::super::header_meaning::{HeaderMeaning, unknown_meaning};
 use super::super::header_name::comparable_name;
+use super::super::table_sample::SharedIds;
 use super::HeaderMapper;
 use crate::fields::{Field, FieldId, Kind, system};
 
@@ -43,8 +43,9 @@ impl HeaderMapper<'_> {
     ) -> Option<HeaderMeaning> {
         let is_best = self.best_column(field.id, meanings) == Some(index);
         let is_flag = rank > MatchRank::Label && field.id != system::EXTERNAL_ID && self.has_flags(index);
+        let is_number = rank > MatchRank::Label && self.has_only_numbers(index, field.id);
         let is_other_field = rank >= MatchRank::ReducedAlias && !is_best && self.options.create_fields;
-        if is_flag || is_other_field || (rank == MatchRank::Values && !is_best) {
+        if is_flag || is_number || is_other_field || (rank == MatchRank::Values && !is_best) {
             return Some(unknown_meaning(index, self.options, self.sample));
         }
         let may_be_shared = match field.id {
@@ -56,7 +57,10 @@ impl HeaderMapper<'_> {
             return Some(HeaderMeaning::LeftOut(LeftOut::SharedIds));
         }
         let is_website = field.id == system::WEBSITE && rank > MatchRank::ExactName;
-        let is_no_website = is_website && self.sample.count_values(index).0 > 1 && !self.has_form(index, field.kind);
+        // The addresses of the records in another program.
+        let is_api = || rank > MatchRank::Alias && self.sample.values(index).all(|value| value.contains("/api/"));
+        let is_no_website =
+            is_website && self.sample.count_values(index).0 > 1 && (!self.has_form(index, field.kind) || is_api());
         is_no_website.then(|| HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone())))
     }
 
@@ -72,10 +76,16 @@ impl HeaderMapper<'_> {
         self.sample.has_values(index) && self.sample.values(index).all(is_flag)
     }
 
+    /// Returns whether no value of a column for a name, a company or a job title has a letter.
+    fn has_only_numbers(&self, index: usize, field: FieldId) -> bool {
+        let is_text = [system::FIRST_NAME, system::LAST_NAME, system::COMPANY_NAME, system::JOB_TITLE].contains(&field);
+        let has_letter = |value: &str| value.contains(char::is_alphabetic);
+        is_text && self.sample.values(index).count() > 1 && !self.sample.values(index).any(has_letter)
+    }
+
     /// Finds the columns `Name` that are the last name or the company. Beside `Prénom (contact)`, `Nom (contact)` is the last
     /// name. Beside a first and a last name, a column with other names has the names of companies.
     fn resolve_names(&self, meanings: &mut [HeaderMeaning]) {
-        self.resolve_organizations(meanings);
         let group = |index: usize| self.header[index].split_once('(').map(|(_, group)| comparable_name(group));
         let first = self.name_column(system::FIRST_NAME, meanings);
         self.replace_names(meanings, system::LAST_NAME, |index, _| {
@@ -89,19 +99,6 @@ impl HeaderMapper<'_> {
         self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
             rank == MatchRank::Alias && has_other_names(first, index) && has_other_names(last, index)
         });
-    }
-
-    /// Gives columns of complete names that have the names of organizations the meaning of a company, if no other column
-    /// has companies.
-    fn resolve_organizations(&self, meanings: &mut [HeaderMeaning]) {
-        let Some(company) = self.registry.by_id(system::COMPANY_NAME) else { return };
-        let has_companies = self.name_column(company.id, meanings).is_some();
-        for (index, meaning) in meanings.iter_mut().enumerate() {
-            let (HeaderMeaning::Name(rank) | HeaderMeaning::FullName(rank, _)) = *meaning else { continue };
-            if !has_companies && rank != MatchRank::Chosen && are_organizations(index, self.sample) {
-                *meaning = HeaderMeaning::Field(Arc::clone(company), rank.max(MatchRank::WeakAlias));
-            }
-        }
     }
 
     /// Gives the columns `Name` for which `is_field` returns true the meaning of a field, if no other column names it.
@@ -123,8 +120,8 @@ impl HeaderMapper<'_> {
 
     /// Returns whether contacts with different emails or names have the same value in a column for this unique field.
     fn is_shared(&self, column: usize, field: FieldId, meanings: &[HeaderMeaning]) -> bool {
-        let is_shared =
-            |other: Option<usize>| other.is_some_and(|other| self.sample.shared_id(column, other).is_some());
+        let ids = SharedIds { ids: column, ignores_case: field == system::EMAIL, without: &[] };
+        let is_shared = |other: Option<usize>| other.is_some_and(|other| self.sample.shared_id(ids, other).is_some());
         let email = self.name_column(system::EMAIL, meanings).filter(|_| field != system::EMAIL);
         if email.is_some() {
             return is_shared(email);
@@ -139,7 +136,7 @@ impl HeaderMapper<'_> {
         let has_form = |value: &str| match kind {
             Kind::Email | Kind::User => value.contains('@'),
             Kind::Phone => value.contains(|c: char| c.is_ascii_digit()),
-            Kind::Url => value.contains(['.', ':']) && !value.contains("/api/"),
+            Kind::Url => value.contains(['.', ':']),
             _ => true,
         };
         self.sample.values(index).any(has_form)

@@ -37,7 +37,7 @@ fn problems(table: &[&[&str]], options: &MappingOptions) -> Vec<String> {
 fn targets(table: &[&[&str]], options: &MappingOptions) -> Vec<String> {
     let header: Vec<_> = table[0].iter().map(|name| (*name).to_owned()).collect();
     let columns = map(table, options);
-    let target = |index| match columns.describe(index, &header) {
+    let target = |index| match columns.describe(index, &header, &TableSample::default()) {
         ColumnDescription::Imported(target) | ColumnDescription::Created(target) => target,
         _ => "-".to_owned(),
     };
@@ -94,7 +94,8 @@ fn headers_are_matched_by_name_label_and_alias_in_this_order() {
         (&["Nombre", "Apellidos"], &["first_name", "last_name"]),
         (&["Name", "Email"], &["first_name and last_name", "email"]),
     ] {
-        let row = vec!["Ada 12345"; header.len()];
+        let values: Vec<_> = (0..header.len()).map(|index| format!("Ada {index}2345")).collect();
+        let row: Vec<_> = values.iter().map(String::as_str).collect();
         assert_eq!(targets(&[header, &row], &default), expected, "{header:?}");
     }
 }
@@ -335,13 +336,24 @@ fn other_rows_and_columns_show_what_a_name_is() {
     let expected = |first: Option<&str>, last: Option<&str>, company: Option<&str>| {
         [first, last, company].map(|name| name.map(str::to_owned))
     };
-    let capitals: &[&[&str]] = &[&["Nom"], &["ABADIE Juliet"], &["DE LA VEGA Juan"]];
+    let capitals: &[&[&str]] = &[&["Nom"], &["ABADIE Juliet"], &["DE LA VEGA Juan"], &["ABBE Jean"]];
     assert_eq!(names(capitals, &["ABDEL JALIL Ali"]), expected(Some("Ali"), Some("ABDEL JALIL"), None));
-    let schools: &[&[&str]] = &[&["Name", "Email"], &["Papageno-Grundschule", ""], &["Lycée Zola", ""]];
+    let schools: &[&[&str]] =
+        &[&["Name", "Email"], &["Papageno-Grundschule", ""], &["Lycée Zola", ""], &["Hotel Adlon", ""]];
     let school = names(schools, &["Staatliche Schule Berlin", ""]);
     assert_eq!(school, expected(None, Some("Staatliche Schule Berlin"), Some("Staatliche Schule Berlin")));
     let odoo: &[&[&str]] = &[&["Name", "Is a Company"], &["Azure Interior", "True"], &["Ada Lovelace", "False"]];
     let azure = names(odoo, &["Azure Interior", "True"]);
     assert_eq!(azure, expected(None, Some("Azure Interior"), Some("Azure Interior")));
     assert_eq!(names(odoo, &["Ada Lovelace", "False"]), expected(Some("Ada"), Some("Lovelace"), None));
+    // A flag without names, and one that the user has left out, are not used.
+    assert_eq!(targets(&[&["First name", "Is a Company"], &["Ada", "True"]], &options(&[])), ["first_name", "-"]);
+    assert!(map(odoo, &options(&[("Is a Company", "")])).company_flag.is_none());
+    // A column `Name` that has the only name twice.
+    let google: &[&[&str]] = &[&["Name", "Given Name", "Family Name"], &["Ana", "Ana", ""]];
+    assert_eq!(names(google, &["Ana", "Ana", ""]), expected(Some("Ana"), None, None));
+    assert_eq!(
+        names(&[&["Given Name", "Display Name"]], &["Ada", "LOVELACE Ada"]),
+        expected(Some("Ada"), Some("LOVELACE"), None)
+    );
 }

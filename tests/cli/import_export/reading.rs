@@ -129,6 +129,16 @@ fn report_of_an_earlier_import_is_kept() {
 }
 
 #[test]
+fn row_that_has_swallowed_others_is_refused_and_all_are_in_the_report() {
+    let fixture = Fixture::new("swallowed");
+    let text = "Name,Note,Email\nAda,\"call back,a@b.cd\nBob,x,b@b.cd\nEve,done\",e@b.cd\nZoe,,z@b.cd\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(!succeeded && printed.contains("1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"), "{printed}");
+    let report = fixture.read_file("people.refused.csv");
+    assert!(report.contains("Bob,x,b@b.cd") && report.contains("in or after line 2 is closed too late"), "{report}");
+}
+
+#[test]
 fn invalid_cells_are_skipped_on_request_and_other_values_are_named() {
     let fixture = Fixture::new("cells");
     let text = "email,phone,website\na@b.cd ::: firstname.lastname@company.example ::: c@d.ef,123,example.com\nx@b.cd,call me,\nbad,123,\n";
