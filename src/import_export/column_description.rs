@@ -36,7 +36,7 @@ impl ColumnMapping {
     fn describe_full_name(&self) -> String {
         let is_name = |target: &&ColumnTarget| matches!(target, ColumnTarget::Field(field, _) if ["first_name", "last_name"].contains(&&*field.internal_name));
         let condition =
-            if self.targets.iter().any(|target| is_name(&target)) { ", in rows without a last name" } else { "" };
+            if self.targets.iter().any(|target| is_name(&target)) { ", in rows without one of them" } else { "" };
         format!("first_name and last_name{condition}")
     }
 }
@@ -51,10 +51,11 @@ fn describe_left_out(reason: &LeftOut, index: usize, header: &[String], sample: 
         LeftOut::Unknown => "no field has this name".to_owned(),
         LeftOut::Unsupported(message) => format!("the field {message}"),
         LeftOut::OtherColumn(field, other) => {
+            let at_least = if sample.is_complete { "" } else { "at least " };
             let only_here = match sample.count_rows_with(index, *other) {
                 0 => String::new(),
-                1 => " (1 row has a value only here)".to_owned(),
-                rows => format!(" ({rows} rows have a value only here)"),
+                1 => format!(" ({at_least}1 row has a value only here)"),
+                rows => format!(" ({at_least}{rows} rows have a value only here)"),
             };
             let other = header.get(*other).map_or("", |header| header.trim());
             // Columns can have the same header.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use super::cell_values::{CellRules, DateEvidence, DateRule};
 use super::column_target::{ColumnTarget, LeftOut, MatchRank, NameRules};
-use super::company_names::{CompanyNames, is_company_flag};
 use super::full_name::NameOrder;
 use super::header_meaning::{HeaderMeaning, find_meaning};
 use super::header_name::comparable_name;
 use super::mapping_options::{AllowedWrites, MappingOptions, RowRules};
 use super::match_fields::find_match_columns;
 use super::new_fields::define_field;
+use super::organization_names::{OrganizationNames, is_company_flag};
 use super::table_sample::{SharedIds, TableSample};
 use crate::fields::{Field, FieldId, Kind, MAX_CUSTOM_FIELDS, NewField, Registry, system};
 
@@ -113,7 +113,7 @@ impl ColumnMapping {
         self.match_columns.iter().enumerate().find_map(|(position, key)| {
             let ColumnTarget::Field(field, _) = &self.targets[*key] else { return None };
             let earlier = &self.match_columns[..position];
-            let ids = SharedIds { ids: *key, ignores_case: field.kind == Kind::Email, without: earlier };
+            let ids = SharedIds { ids: *key, are_emails: field.kind == Kind::Email, without: earlier };
             let value = names.iter().find_map(|name| sample.shared_id(ids, *name))?;
             Some((field.internal_name.as_str(), value))
         })
@@ -246,8 +246,10 @@ impl HeaderMapper<'_> {
                 let names = || self.sample.values(index);
                 let order = stated.unwrap_or_else(|| NameOrder::detect(names()));
                 let is_only_name = first.is_none() && last.is_none() && self.company_flag.is_none();
-                let companies = if is_only_name { CompanyNames::detect(names()) } else { CompanyNames::WithLegalForm };
-                ColumnTarget::FullName(NameRules { order, companies })
+                let organizations =
+                    if is_only_name { OrganizationNames::detect(names()) } else { OrganizationNames::WithLegalForm };
+                let may_be_part = matches!(meaning, HeaderMeaning::Name(_));
+                ColumnTarget::FullName(NameRules { order, may_be_part, organizations })
             }
         }
     }

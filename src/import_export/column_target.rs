@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::cell_values::CellRules;
-use super::company_names::CompanyNames;
 use super::full_name::NameOrder;
+use super::organization_names::OrganizationNames;
 use crate::fields::Field;
 
 /// The target of a column.
@@ -30,8 +30,10 @@ impl ColumnTarget {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NameRules {
     pub(super) order: NameOrder,
+    /// Whether a name without the first or the last name of its row is the other part, as below `Name`.
+    pub(super) may_be_part: bool,
     /// Which of them are not split.
-    pub(super) companies: CompanyNames,
+    pub(super) organizations: OrganizationNames,
 }
 
 /// The reason why a column is left out.

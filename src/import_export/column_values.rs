@@ -3,56 +3,12 @@
 use uuid::Uuid;
 
 use super::column_target::MatchRank;
+use super::forms_of_address::is_title;
 use super::header_name::comparable_name;
 use super::header_words::HeaderWords;
 use super::table_sample::TableSample;
 use crate::fields::{FieldId, system};
 
-/// Forms of address and academic degrees, which some programs call the title of a person.
-const FORMS_OF_ADDRESS: [&str; 42] = [
-    "mr",
-    "mrs",
-    "ms",
-    "miss",
-    "mx",
-    "dr",
-    "prof",
-    "sir",
-    "rev",
-    "herr",
-    "frau",
-    "hr",
-    "fr",
-    "m",
-    "mme",
-    "mlle",
-    "monsieur",
-    "madame",
-    "sr",
-    "sra",
-    "srta",
-    "don",
-    "dona",
-    "drprof",
-    "profdr",
-    "professor",
-    "doctor",
-    "drmr",
-    "drmrs",
-    "mrmrs",
-    "drmed",
-    "drmeddent",
-    "drrernat",
-    "drphil",
-    "drjur",
-    "dring",
-    "dipling",
-    "diplkfm",
-    "mag",
-    "ing",
-    "phd",
-    "msc",
-];
 /// What programs call the roles of their users, which are no job titles.
 const ROLES_OF_USERS: [&str; 16] = [
     "enduser",
@@ -82,7 +38,7 @@ pub fn is_address(cell: &str) -> bool {
 
 /// Returns whether a cell begins with an email address, as in `a@example.com ::: b@example.com`.
 fn begins_with_address(cell: &str) -> bool {
-    cell.split([':', ';', ',', '\n']).next().is_some_and(is_address)
+    cell.split([';', ',', '\n']).flat_map(|part| part.split(":::")).next().is_some_and(is_address)
 }
 
 /// Returns the field that the values of a column belong to, if its header names none: email addresses, phone numbers
@@ -103,7 +59,7 @@ pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -
     if is_own && are_nearly_all(&begins_with_address) && are_different() {
         Some((system::EMAIL, MatchRank::Values))
     } else if words.is_qualifier() && are_nearly_all(&is_phone)
-        || (words.is_place() || words.asks_for_number()) && are_nearly_all(&is_any_phone) && are_different()
+        || (words.is_place_of_phone() || words.asks_for_number()) && are_nearly_all(&is_any_phone) && are_different()
     {
         Some((system::PHONE, MatchRank::Values))
     } else if is_id_of_vendor(words.as_slice()) && are_different() {
@@ -114,7 +70,9 @@ pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -
 }
 
 /// The beginnings of words for persons who are not the contact.
-const OTHER_PERSONS: [&str; 16] = [
+const OTHER_PERSONS: [&str; 18] = [
+    "cc",
+    "bcc",
     "owner",
     "manager",
     "assist",
@@ -168,10 +126,10 @@ pub(super) fn has_foreign_ids(index: usize, sample: &TableSample) -> bool {
 pub(super) fn has_job_titles(header: &str, index: usize, sample: &TableSample) -> bool {
     let may_be_role = comparable_name(header).contains("rol");
     let (mut values, mut forms, mut roles) = (0_usize, 0_usize, 0_usize);
-    for value in sample.values(index).map(comparable_name) {
+    for value in sample.values(index) {
         values += 1;
-        forms += usize::from(FORMS_OF_ADDRESS.contains(&&*value));
-        roles += usize::from(may_be_role && ROLES_OF_USERS.contains(&&*value));
+        forms += usize::from(is_title(value));
+        roles += usize::from(may_be_role && ROLES_OF_USERS.contains(&&*comparable_name(value)));
     }
     values == 0 || (forms * 2 <= values && roles < values)
 }
@@ -196,6 +154,9 @@ mod tests {
             ("Courrier", &["a@b.cd ::: x@y.zz", "e@f.gh"], Some(system::EMAIL)),
             ("Work", &["3684932360", "2025550100"], Some(system::PHONE)),
             ("Work", &["20240131", "20240228"], None),
+            ("Day", &["1733050000", "1733050001"], None),
+            ("CC", &["a@b.cd", "e@f.gh"], None),
+            ("Verteiler", &["a@b.cd: Chef", "e@f.gh: Rat"], None),
             ("What’s the best number to reach you on?", &["+44 20 7946 0001"], Some(system::PHONE)),
             ("Number of people?", &["2", "3"], None),
             ("What is your member number?", &["202555010", "202555011"], None),

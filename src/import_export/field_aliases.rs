@@ -11,7 +11,7 @@ use super::cell_values::is_placeholder;
 use super::column_target::MatchRank;
 use super::full_name::NameOrder;
 use super::header_name::comparable_name;
-use super::header_words::HeaderWords;
+use super::header_words::{HeaderWords, question};
 use crate::fields::system;
 
 /// What a header stands for.
@@ -89,12 +89,13 @@ pub(super) fn find_alias(header: &str) -> Option<FieldAlias> {
     if header.len() > MAX_HEADER_BYTES || is_placeholder(header.trim()) {
         return None;
     }
-    find_in_table(header).or_else(|| find_without_object(header)).or_else(|| {
+    find_in_table(header).or_else(|| find_without_kind(header)).or_else(|| {
         let words = HeaderWords::new(header);
         let found = find_pair(&words)
             .or_else(|| find_without_brackets(header))
             .or_else(|| find_alternatives(header))
-            .or_else(|| find_essential(&words))?;
+            .or_else(|| find_essential(&words))
+            .or_else(|| find_essential(&HeaderWords::new(question(header)?)))?;
         Some(FieldAlias { rank: MatchRank::ReducedAlias, ..found })
     })
 }
@@ -103,19 +104,20 @@ fn find_in_table(header: &str) -> Option<FieldAlias> {
     ALIASES.get(&comparable_name(header)).copied()
 }
 
-/// Returns the meaning of a header with the kind of record or of value after it, such as `Record ID - Contact` of HubSpot.
-fn find_without_object(header: &str) -> Option<FieldAlias> {
-    const OBJECTS: [&str; 8] =
+/// Returns the meaning of a header with the kind of its record or value after it, such as `Record ID - Contact` of HubSpot and
+/// `E-Mail 1 - Wert` of Google.
+fn find_without_kind(header: &str) -> Option<FieldAlias> {
+    const RECORDS: [&str; 8] =
         ["contact", "contacts", "kontakt", "kontakte", "contacto", "contactos", "contato", "contatto"];
     const VALUES: [&str; 5] = ["value", "wert", "valeur", "valor", "valore"];
+    const FIELDS_OF_VALUES: [&str; 4] = ["email", "phone", "mobile_phone", "website"];
     let header = header.replace(" – ", " - ");
-    let (name, last) = header.rsplit_once(" - ").map(|(name, last)| (name, comparable_name(last)))?;
-    match &*last {
-        object if OBJECTS.contains(&object) => find_in_table(name),
-        // `E-Mail 1 - Wert` of Google.
-        value if VALUES.contains(&value) => find_alias(name),
-        _ => None,
-    }
+    let (name, kind) = header.rsplit_once(" - ").map(|(name, kind)| (name, comparable_name(kind)))?;
+    let found = find_in_table(name).or_else(|| find_essential(&HeaderWords::new(name)))?;
+    let AliasMeaning::Field(field) = found.meaning else { return None };
+    let is_record = field == "external_id" && RECORDS.contains(&&*kind);
+    let is_value = FIELDS_OF_VALUES.contains(&field) && VALUES.contains(&&*kind);
+    (is_record || is_value).then_some(found)
 }
 
 /// Returns the meaning of a header of two names, such as `Nachname, Vorname`.
@@ -266,6 +268,8 @@ mod tests {
         assert_eq!(find("ID de registro - Company"), None);
         assert_eq!(find("Teléfono 1 – Valor").map(|alias| alias.0), Some(AliasMeaning::Field("phone")));
         assert_eq!(find("#N/A"), None);
+        assert_eq!(find("Account - Contact"), None);
+        assert_eq!(find("Firma - Wert"), None);
         assert_eq!(find("Colour"), None);
     }
 
@@ -283,6 +287,7 @@ mod tests {
             ("Telefon Geschäft", "phone"),
             ("First up, what's your first name?", "first_name"),
             ("And your *last name*, {{field:a1b2}}?", "last_name"),
+            ("Phone number, please?", "phone"),
             ("Emails 1 Email", "email"),
             ("Phone (s.tel)", "phone"),
             ("Email Address (required)", "email"),
@@ -363,6 +368,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_no_headers_and_take_no_time() {
+        assert_eq!(meaning(&format!("x{}{}", "(a)".repeat(12), " - Wert".repeat(8))), None);
         for text in ["(".repeat(1_000_000), "a/".repeat(1_000_000), "a ".repeat(1_000_000), "(/[".repeat(60)] {
             assert_eq!(meaning(&text), None);
         }

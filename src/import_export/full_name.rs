@@ -1,5 +1,8 @@
 //! Splits the complete name of a person into first and last name.
 
+use super::cell_values::is_mark;
+use super::forms_of_address::{has_form_before_last_name, without_form_of_address};
+
 /// Words that belong to the last name after them.
 const PARTICLES: [&str; 26] = [
     "van", "von", "vom", "zu", "zum", "zur", "de", "der", "den", "del", "della", "di", "da", "dos", "das", "du", "la",
@@ -7,12 +10,6 @@ const PARTICLES: [&str; 26] = [
 ];
 /// Words after the last name.
 const SUFFIXES: [&str; 9] = ["jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba"];
-
-/// Forms of address and degrees before the name, without dots.
-const FORMS_OF_ADDRESS: [&str; 24] = [
-    "herr", "herrn", "frau", "fr", "hr", "mr", "mrs", "ms", "miss", "mx", "mme", "mlle", "monsieur", "madame", "dr",
-    "prof", "sr", "sra", "dra", "srta", "señor", "señora", "dott", "dipl-ing",
-];
 
 /// The order of the names in a complete name without a comma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +27,11 @@ impl NameOrder {
     pub(super) fn detect<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         const MIN_NAMES: usize = 3;
         let (mut all, mut in_capitals) = (0_usize, 0_usize);
-        for name in names.map(|name| without_form_of_address(name.trim())) {
-            if name.contains(char::is_whitespace) && !name.contains(',') {
+        for name in names.map(without_form_of_address).filter(|name| !name.contains(',')) {
+            let words = name_words(name);
+            if words.len() > 1 {
                 all += 1;
-                in_capitals += usize::from(leading_capitals(name) > 0);
+                in_capitals += usize::from(begins_with_capitals(&words));
             }
         }
         let is_usual = in_capitals >= MIN_NAMES && in_capitals * 5 >= all * 3;
@@ -44,12 +42,16 @@ impl NameOrder {
 /// The first and the last name of a person.
 pub(super) type NameParts<'a> = (Option<&'a str>, Option<&'a str>);
 
+/// Returns whether a text stands for no name, such as `n/a` and `- -`.
+pub(super) fn is_no_name(text: &str) -> bool {
+    is_mark(text) || !text.contains(char::is_alphanumeric)
+}
+
 /// Returns the first and the last name. A single word is a first name, or a last name after `Herr` and the like. Returns `None`
 /// if the text is not a name.
 pub(super) fn split_name(text: &str, order: NameOrder) -> Option<NameParts<'_>> {
     let name = without_form_of_address(text.trim());
-    let is_mark = !name.contains(char::is_alphanumeric) || ["n/a", "#n/a"].contains(&&*name.to_lowercase());
-    if is_mark || name.contains('@') {
+    if is_no_name(name) || name.contains('@') {
         return None;
     }
     if let Some((last, first)) = name.split_once(',') {
@@ -57,85 +59,102 @@ pub(super) fn split_name(text: &str, order: NameOrder) -> Option<NameParts<'_>> 
         return Some(match (first.is_empty() || is_suffix(first), last.is_empty()) {
             (false, false) => (Some(first), Some(last)),
             (false, true) => (Some(first), None),
-            (true, _) => split_words(name),
+            (true, _) => split_before_last_name(name),
         });
     }
-    Some(match order {
-        _ if name.len() < text.trim().len() && !without_brackets(name).contains(char::is_whitespace) => {
-            (None, Some(name))
-        }
-        NameOrder::LastNameInCapitals if leading_capitals(name) == 0 => split_words(name),
-        NameOrder::FirstNameFirst => split_words(name),
+    let words = name_words(name);
+    let is_last_name = words.iter().rev().skip(1).all(|(_, word)| is_particle(word));
+    if is_last_name && name.len() < text.trim().len() && has_form_before_last_name(text) {
+        return Some((None, Some(name)));
+    }
+    Some(match (order, leading_last_name(&words)) {
+        (NameOrder::FirstNameFirst, _) | (NameOrder::LastNameInCapitals, 0) => split_before_last_name(name),
+        (NameOrder::LastNameInCapitals, 1) if words.len() == 1 => (None, Some(name)),
         // `M.` is Monsieur beside a last name, but an initial beside a first name.
-        NameOrder::LastNameFirst | NameOrder::LastNameInCapitals => {
-            split_after_last_name(name.strip_prefix("M. ").map_or(name, str::trim_start))
-        }
+        _ => split_after_last_name(name.strip_prefix("M. ").map_or(name, str::trim_start)),
     })
 }
 
-/// Returns a name without `Herr`, `Dr.` and the like before it.
-fn without_form_of_address(text: &str) -> &str {
-    let mut name = text;
-    while let Some((first, rest)) = name.split_once(char::is_whitespace)
-        && is_form_of_address(first)
-    {
-        name = rest.trim_start();
-    }
-    name
+/// Returns what is left of a complete name without its first or its last name, or `None` if the name does not begin or end with
+/// it. Nothing is left of a name of one word.
+pub(super) fn rest_of_name<'a>(name: &'a str, part: &str) -> Option<&'a str> {
+    let name = without_brackets(without_form_of_address(name.trim()));
+    let is_separate = |rest: &&str, is_before: bool| {
+        let beside = if is_before { rest.chars().next_back() } else { rest.chars().next() };
+        !part.is_empty() && beside.is_none_or(|c| !c.is_alphanumeric() && !"-'’".contains(c))
+    };
+    let after = name.strip_prefix(part).filter(|rest| is_separate(rest, false));
+    let rest = after.or_else(|| name.strip_suffix(part).filter(|rest| is_separate(rest, true)))?;
+    Some(rest.trim_matches(|c: char| c == ',' || c.is_whitespace()))
 }
 
-fn is_form_of_address(word: &str) -> bool {
-    // Without the dot, these are names.
-    const ABBREVIATIONS: [&str; 3] = ["ing.", "mag.", "dipl."];
-    let lower = word.to_lowercase();
-    FORMS_OF_ADDRESS.contains(&lower.trim_end_matches('.')) || ABBREVIATIONS.contains(&&*lower)
-}
-
-/// Returns the index of the first byte of each word.
-fn word_starts(text: &str) -> Vec<usize> {
+/// Returns the words of a name with their offsets, without texts in brackets and suffixes such as `Jr.` at its end.
+fn name_words(name: &str) -> Vec<(usize, &str)> {
+    let text = without_brackets(name);
     let is_start = |(index, c): &(usize, char)| {
         !c.is_whitespace() && (*index == 0 || text[..*index].ends_with(char::is_whitespace))
     };
-    text.char_indices().filter(is_start).map(|(index, _)| index).collect()
-}
-
-fn word_at(text: &str, start: usize) -> &str {
-    text[start..].split_whitespace().next().unwrap_or_default()
+    let starts = text.char_indices().filter(is_start).map(|(index, _)| index);
+    let mut words: Vec<_> =
+        starts.map(|start| (start, text[start..].split_whitespace().next().unwrap_or_default())).collect();
+    while words.len() > 1 && words.last().is_some_and(|(_, word)| is_suffix(word)) {
+        words.pop();
+    }
+    words
 }
 
 /// Splits a name before its last name.
-fn split_words(text: &str) -> NameParts<'_> {
-    let starts = word_starts(text);
-    let word = |number: usize| word_at(text, starts[number]);
-    // A text in brackets at the end belongs to the word before it.
-    let end = without_brackets(text).len();
-    let mut last = starts.iter().filter(|start| **start < end).count().saturating_sub(1);
-    while last > 1 && is_suffix(word(last)) {
+fn split_before_last_name(name: &str) -> NameParts<'_> {
+    let words = name_words(name);
+    let mut last = words.len().saturating_sub(1);
+    while last > 1 && is_particle(words[last - 1].1) {
         last -= 1;
     }
-    while last > 1 && PARTICLES.contains(&&*word(last - 1).to_lowercase()) {
-        last -= 1;
-    }
-    match last {
-        0 => (Some(text), None),
-        last => (Some(text[..starts[last]].trim_end()), Some(&text[starts[last]..])),
+    match words.get(last) {
+        Some((start, _)) if last > 0 => (Some(name[..*start].trim_end()), Some(&name[*start..])),
+        _ => (Some(name), None),
     }
 }
 
-/// Returns the number of words in capitals with which a name begins, if other words follow them: `DE LA VEGA Juan` has 3. At
-/// least one of them has three letters, because `TJ` and `DR` are no last names.
-fn leading_capitals(name: &str) -> usize {
+/// Splits a name that begins with the last name: its words in capitals, as in `DE LA VEGA Juan`, or one word, with the
+/// particles before it.
+fn split_after_last_name(name: &str) -> NameParts<'_> {
+    let words = name_words(name);
+    let capitals = leading_last_name(&words);
+    let particles = words.iter().take_while(|(_, word)| is_particle(word)).count();
+    let length = if (1..words.len()).contains(&capitals) { capitals } else { particles + 1 };
+    match words.get(length) {
+        None => (Some(name), None),
+        Some((first, _)) => (Some(&name[*first..]), Some(name[..*first].trim_end())),
+    }
+}
+
+/// Returns the number of words in capitals with which a name begins, with the particles before them: 3 for
+/// `DE LA VEGA Juan` and `de la VEGA Juan`.
+fn leading_last_name(words: &[(usize, &str)]) -> usize {
+    let is_small_particle = |word: &str| is_particle(word) && word.starts_with(char::is_lowercase);
+    let particles = words.iter().take_while(|(_, word)| is_small_particle(word)).count();
+    let capitals = words[particles..].iter().take_while(|(_, word)| is_capital(word)).count();
+    if capitals > 0 { particles + capitals } else { 0 }
+}
+
+/// Returns whether a name clearly begins with a last name in capitals. `TJ` and `DR` are none.
+fn begins_with_capitals(words: &[(usize, &str)]) -> bool {
     const MIN_LETTERS: usize = 3;
-    let words: Vec<_> = name.split_whitespace().collect();
-    let count = words.iter().take_while(|word| is_capital(word)).count();
-    let is_name = |word: &&str| word.chars().filter(|c| c.is_alphabetic()).count() >= MIN_LETTERS;
-    let is_followed = words.get(count).is_some_and(|word| word.contains(char::is_lowercase));
-    if is_followed && words[..count].iter().any(is_name) { count } else { 0 }
+    let count = leading_last_name(words);
+    let is_name = |word: &str| is_capital(word) && word.chars().filter(|c| c.is_alphabetic()).count() >= MIN_LETTERS;
+    let is_followed = words.get(count).is_some_and(|(_, word)| word.contains(char::is_lowercase));
+    is_followed && words[..count].iter().any(|(_, word)| is_name(word))
 }
 
-/// Returns whether a word is written in capitals, and is no initial.
+/// Returns whether a word is written in capitals, apart from a beginning such as `Mc`, and is no initial.
 fn is_capital(word: &str) -> bool {
-    word.chars().filter(|c| c.is_alphabetic()).count() > 1 && !word.contains(char::is_lowercase) && !word.contains('.')
+    let rest = ["d'", "d’", "Mc", "Mac"].iter().find_map(|start| word.strip_prefix(start)).unwrap_or(word);
+    rest.chars().filter(|c| c.is_alphabetic()).count() > 1 && !rest.contains(|c: char| c.is_lowercase() || c == '.')
+}
+
+fn is_particle(word: &str) -> bool {
+    PARTICLES.contains(&&*word.to_lowercase())
 }
 
 /// Returns a name without texts in brackets at its end, as in `Ada Lovelace (sales) [UK]`.
@@ -147,20 +166,6 @@ fn without_brackets(text: &str) -> &str {
         name = name[..start].trim_end();
     }
     name
-}
-
-/// Splits a name that begins with the last name: its words in capitals, as in `DE LA VEGA Juan`, or one word, with the
-/// particles before it.
-fn split_after_last_name(text: &str) -> NameParts<'_> {
-    let starts = word_starts(text);
-    let word = |start: &usize| word_at(text, *start);
-    let capitals = starts.iter().take_while(|start| is_capital(word(start))).count();
-    let particles = starts.iter().take_while(|start| PARTICLES.contains(&&*word(start).to_lowercase())).count();
-    let length = if (1..starts.len()).contains(&capitals) { capitals } else { particles + 1 };
-    match starts.get(length) {
-        None => (Some(text), None),
-        Some(first) => (Some(&text[*first..]), Some(text[..*first].trim_end())),
-    }
 }
 
 fn is_suffix(word: &str) -> bool {
@@ -232,6 +237,7 @@ mod tests {
             &["MR. John Smith", "MRS. Jane Doe", "DR Ada Lovelace"],
             &["TJ Miller", "AJ Smith", "DJ Tiesto"],
             &["ACME Support", "XYZ Sales"],
+            &["JOHN SMITH (Sales)", "ANN MILLER (Support)", "BOB STONE Jr."],
             &["Ada LOVELACE", "Juan DE LA VEGA", "Bob SMITH"],
             &["ADA LOVELACE", "JUAN VEGA", "BOB SMITH"],
             &["Ada Lovelace", "ABADIE Juliet", "ABBE Jean", "ABEL Anna", "Jo Doe", "Bob B"],
@@ -242,7 +248,19 @@ mod tests {
         }
         let split = |text| split_name(text, NameOrder::LastNameInCapitals);
         assert_eq!(split("Dr. DE LA VEGA Juan"), Some((Some("Juan"), Some("DE LA VEGA"))));
-        assert_eq!(split("Ada Byron"), Some((Some("Ada"), Some("Byron"))));
+        for (text, first, last) in [
+            ("Ada Byron", Some("Ada"), Some("Byron")),
+            ("de GAULLE Charles", Some("Charles"), Some("de GAULLE")),
+            ("d'ORMESSON Jean", Some("Jean"), Some("d'ORMESSON")),
+            ("McDONALD Rob", Some("Rob"), Some("McDONALD")),
+            ("LI Wei", Some("Wei"), Some("LI")),
+            ("DUPONT J.", Some("J."), Some("DUPONT")),
+            ("LEFEBVRE ANNE", Some("ANNE"), Some("LEFEBVRE")),
+            ("DUPONT ANNE (siège)", Some("ANNE (siège)"), Some("DUPONT")),
+            ("ABEL", None, Some("ABEL")),
+        ] {
+            assert_eq!(split(text), Some((first, last)), "{text}");
+        }
     }
 
     #[test]
@@ -258,10 +276,33 @@ mod tests {
         ] {
             assert_eq!(split_name(text, NameOrder::FirstNameFirst), Some((Some(first), last)), "{text}");
         }
-        for name in ["Herr Müller", "Dr. Müller"] {
-            assert_eq!(split_name(name, NameOrder::FirstNameFirst), Some((None, Some("Müller"))), "{name}");
+        for (name, last) in [
+            ("Herr Müller", "Müller"),
+            ("Dr. Müller", "Müller"),
+            ("Herr von Goethe", "von Goethe"),
+            ("Frau van den Berg", "van den Berg"),
+            ("Mr. Smith Jr.", "Smith Jr."),
+        ] {
+            assert_eq!(split_name(name, NameOrder::FirstNameFirst), Some((None, Some(last))), "{name}");
         }
+        assert_eq!(split_name("Miss Ada", NameOrder::FirstNameFirst), Some((Some("Ada"), None)));
         let practice = split_name("Dr. Müller (Praxis am Markt)", NameOrder::FirstNameFirst);
         assert_eq!(practice, Some((None, Some("Müller (Praxis am Markt)"))));
+    }
+
+    #[test]
+    fn rest_of_a_name_is_found_by_whole_words() {
+        for (name, part, rest) in [
+            ("Ada Lovelace", "Ada", Some("Lovelace")),
+            ("LOVELACE Ada", "Ada", Some("LOVELACE")),
+            ("Lovelace, Ada (sales)", "Ada", Some("Lovelace")),
+            ("Ada", "Ada", Some("")),
+            ("Jansen", "Jan", None),
+            ("Anna Miller", "Ann", None),
+            ("Bob", "Ada", None),
+            ("Anna-Lena Miller", "Anna", None),
+        ] {
+            assert_eq!(rest_of_name(name, part), rest, "{name} {part}");
+        }
     }
 }

@@ -27,7 +27,7 @@ const WORDS: [(Qualifier, &str); 5] = [
          preferred default parent parents guardian billing haupt primare ihr ihre ihren dein deine bitte eltern der die \
          des le la les l du de d del el y et and und en votre vos notre premier premiere principal principale su tu \
          tus di della dello il lo primaria primario principale do da dos seu sua een het van op uw je din ditt addr to reach can could we us \
-         me should how if any up on 1 2 3 4",
+         me should how if any up on 1 2 3 4 5 6 7 8 9",
     ),
     (
         Qualifier::Person,
@@ -63,8 +63,7 @@ pub(super) struct HeaderWords {
 impl HeaderWords {
     pub(super) fn new(header: &str) -> Self {
         let is_question = header.trim_end().ends_with('?');
-        let text = without_variables(header);
-        let mut words = split_words(if is_question { without_introduction(&text) } else { &text });
+        let mut words = split_words(&without_variables(header));
         // The company of a billing address is that of its customer.
         if let Some(index) =
             words.windows(2).position(|pair| pair[1] == "address" && ["billing", "default"].contains(&&*pair[0]))
@@ -126,16 +125,19 @@ impl HeaderWords {
             && kinds().any(|kind| matches!(kind, Some(Qualifier::Place | Qualifier::Number)))
     }
 
-    /// Returns whether the header says only where a number or an address is used, such as `Work`.
-    pub(super) fn is_place(&self) -> bool {
-        self.is_qualifier() && !self.words.iter().any(|word| qualifier(word) == Some(Qualifier::Number))
+    /// Returns whether the header says only where a phone is used, such as `Work`.
+    pub(super) fn is_place_of_phone(&self) -> bool {
+        const NO_PLACES: [&str; 8] = ["other", "day", "daytime", "evening", "best", "tagsuber", "corporate", "direct"];
+        let is_place = |word: &String| qualifier(word) != Some(Qualifier::Number) && !NO_PLACES.contains(&&**word);
+        self.is_qualifier() && self.words.iter().all(is_place)
     }
 
     /// Returns whether the header asks for a number, such as `What's the best number to reach you on?`, but not for that of a
     /// member or of people.
     pub(super) fn asks_for_number(&self) -> bool {
         let is_person = |word: &String| qualifier(word) == Some(Qualifier::Person) && word != "contact";
-        self.is_question && self.is_qualifier() && !self.is_place() && !self.words.iter().any(is_person)
+        let has_number = self.words.iter().any(|word| qualifier(word) == Some(Qualifier::Number));
+        self.is_question && self.is_qualifier() && has_number && !self.words.iter().any(is_person)
     }
 
     /// Returns whether all words are qualifiers.
@@ -171,10 +173,28 @@ fn without_variables(header: &str) -> String {
     parts.fold(first, |text, part| text + part.split_once("}}").map_or(part, |(_, rest)| rest))
 }
 
-/// Returns a question without the words before it, as in `First up, what's your first name?`.
-fn without_introduction(text: &str) -> &str {
-    let question = text.trim_end_matches(|c: char| !c.is_alphanumeric());
-    question.rsplit([',', ':', '.', '!']).next().unwrap_or(question)
+/// Returns the question at the end of a header without the words before it, as in `First up, what's your first name?`. Returns
+/// `None` if there are none, or if they speak of somebody else.
+pub(super) fn question(header: &str) -> Option<&str> {
+    const OTHERS: [&str; 12] = [
+        "if",
+        "emergency",
+        "child",
+        "kid",
+        "partner",
+        "spouse",
+        "friend",
+        "guest",
+        "falls",
+        "notfall",
+        "kind",
+        "urgence",
+    ];
+    let text = header.trim_end().strip_suffix('?')?;
+    let start = text.rfind([',', ':', '.', '!'])? + 1;
+    let introduction = split_words(&text[..start]);
+    let is_other = introduction.iter().any(|word| OTHERS.contains(&&**word));
+    (!is_other).then(|| header[start..].trim())
 }
 
 /// Splits a header into words of letters or digits.
@@ -220,7 +240,6 @@ mod tests {
             ("Company1", "company"),
             ("What's your email address, _____?", "emailaddress"),
             ("Número de teléfono móvil", "telefonomovil"),
-            ("First up, what's your first name?", "firstname"),
             ("And your *last name*, {{field:a1b2}}?", "lastname"),
             ("What's your role in your company?", "rolecompany"),
             ("Fax (work)", "fax"),
@@ -229,6 +248,9 @@ mod tests {
             assert_eq!(HeaderWords::new(header).essential(), essential, "{header}");
         }
         assert_eq!(HeaderWords::new("Phone numbers").all_singular(), "phonenumber");
+        assert_eq!(question("First up, what's your first name?"), Some("what's your first name?"));
+        assert_eq!(question("What is your name?"), None);
+        assert_eq!(question("In case of emergency, what is the phone number?"), None);
         assert_eq!(HeaderWords::new("Companies").essential_singular(), "company");
         assert_eq!(HeaderWords::new("Business address").all_singular(), "businessaddress");
     }

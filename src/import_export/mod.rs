@@ -8,7 +8,7 @@
 //! | Recognize the file | `file_format`, `text_encoding`, `charset`, `text_layout`, `header_row`, `vcard` |
 //! | Find the meaning of its headers | `header_name`, `header_words`, `field_aliases`, `column_values`, `header_meaning` |
 //! | Map its columns to fields | `table_sample`, `column_mapping`, `match_fields`, `new_fields`, `column_description` |
-//! | Convert its rows | `row_parser`, `cell_values`, `full_name`, `company_names`, `row_hash`, `refused_row` |
+//! | Convert its rows | `row_parser`, `cell_values`, `full_name`, `forms_of_address`, `organization_names`, `row_hash`, `refused_row` |
 
 mod cell_values;
 mod charset;
@@ -16,10 +16,10 @@ mod column_description;
 mod column_mapping;
 mod column_target;
 mod column_values;
-mod company_names;
 mod export_rows;
 mod field_aliases;
 mod file_format;
+mod forms_of_address;
 mod full_name;
 mod header_meaning;
 mod header_name;
@@ -28,6 +28,7 @@ mod header_words;
 mod mapping_options;
 mod match_fields;
 mod new_fields;
+mod organization_names;
 mod parsed_row;
 mod refused_row;
 mod row_hash;

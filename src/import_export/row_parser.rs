@@ -3,14 +3,14 @@
 use super::cell_values::{self, CellRules, ParsedCell};
 use super::column_mapping::ColumnMapping;
 use super::column_target::{ColumnTarget, NameRules};
-use super::company_names::parse_company_flag;
-use super::full_name::split_name;
+use super::full_name::{is_no_name, rest_of_name, split_name};
 use super::mapping_options::{AllowedWrites, OnBadCell, WithoutKey};
+use super::organization_names::parse_company_flag;
 use super::parsed_row::{ParsedRow, RowAction};
 use super::refused_row::RefusedRow;
 use super::row_hash::RowHash;
 use crate::contacts::{ContactPatch, ContactTarget, Preconditions, UniqueKey, Upsert, Write};
-use crate::fields::{Field, FieldId, Issue, Value, system};
+use crate::fields::{Field, FieldId, Issue, Kind, Value, system};
 
 impl ColumnMapping {
     /// Converts a row to a write. Cells that a short row lacks are empty.
@@ -114,12 +114,6 @@ fn new_contact(changes: Vec<(FieldId, Option<Value>)>) -> Result<ContactPatch, R
     if patch.has_identity() { Ok(patch) } else { Err(RefusedRow::for_missing_identity()) }
 }
 
-/// Returns a complete name without the first name at its beginning or end.
-fn name_without<'a>(name: &'a str, first: &str) -> Option<&'a str> {
-    let rest = name.strip_prefix(first).or_else(|| name.strip_suffix(first))?;
-    Some(rest.trim_matches(|c: char| c == ',' || c.is_whitespace())).filter(|rest| !rest.is_empty())
-}
-
 /// The values of a row, cell by cell.
 #[derive(Default)]
 struct RowBuilder<'a> {
@@ -155,13 +149,14 @@ impl<'a> RowBuilder<'a> {
 
     fn parse_cell(&mut self, field: &Field, cell: &str, rules: CellRules, is_key: bool) -> Option<Value> {
         match cell_values::parse(field, cell, rules) {
-            Ok(ParsedCell { value, others }) => {
-                if !others.is_empty() {
-                    let (name, others) = (&field.internal_name, others.join(", "));
-                    self.other_values.push(match value {
-                        Some(_) => format!("because the field takes one value: {name}: {others}"),
-                        None => format!("because it is an address inside Exchange: {name}: {others}"),
-                    });
+            Ok(ParsedCell { value, others, unusable }) => {
+                let name = &field.internal_name;
+                let why_unusable =
+                    if field.kind == Kind::Phone { "it is a fax" } else { "it is an internal address of Exchange" };
+                for (values, reason) in [(others, "the field takes one value"), (unusable, why_unusable)] {
+                    if !values.is_empty() {
+                        self.other_values.push(format!("because {reason}: {name}: {}", values.join(", ")));
+                    }
                 }
                 value
             }
@@ -173,7 +168,7 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
-    /// Takes the names from the complete name if the row has no first name.
+    /// Takes the first and the last name from the complete name, if the row lacks one of them.
     fn add_full_name(&mut self) {
         let text_of = |id: FieldId| {
             self.changes.iter().find_map(|(field, value)| match value {
@@ -183,21 +178,24 @@ impl<'a> RowBuilder<'a> {
         };
         let (first, last) = (text_of(system::FIRST_NAME), text_of(system::LAST_NAME));
         let company = text_of(system::COMPANY_NAME);
-        let Some((name, rules)) = self.full_name.filter(|_| last.is_none()) else { return };
+        let Some((name, rules)) = self.full_name.filter(|_| first.is_none() || last.is_none()) else { return };
         let name = cell_values::trim(name);
         // Odoo writes the company before the name.
         let name = company.and_then(|company| name.strip_prefix(company)?.strip_prefix(", ")).unwrap_or(name);
-        let is_company = self.is_company || rules.companies.include(name) || company == Some(name);
-        if is_company && name.contains(char::is_alphanumeric) {
+        let is_organization = self.is_company || rules.organizations.has(name) || company == Some(name);
+        let is_only_name = first.is_none() && last.is_none();
+        if is_organization && !is_no_name(name) && is_only_name {
             // As in address books, the last name of a company is its name.
             let new_company = company.is_none().then_some(name);
             return self.add_texts([(system::LAST_NAME, Some(name)), (system::COMPANY_NAME, new_company)]);
         }
-        let Some((new_first, new_last)) = split_name(name, rules.order) else { return };
-        let (new_first, new_last) = match first {
-            None => (new_first, new_last),
-            // The rest of the complete name is the last name.
-            Some(first) => (None, name_without(name, first)),
+        let Some(parts) = split_name(name, rules.order).filter(|_| is_only_name || !is_organization) else { return };
+        let other_part = |part: Option<&'a str>| part.filter(|_| rules.may_be_part);
+        let (new_first, new_last) = match (first, last) {
+            (None, None) => parts,
+            (Some(first), None) => (None, rest_of_name(name, first).or(other_part(parts.1.or(parts.0)))),
+            (None, Some(last)) => (rest_of_name(name, last).or(other_part(parts.0.or(parts.1))), None),
+            (Some(_), Some(_)) => return,
         };
         self.add_texts([(system::FIRST_NAME, new_first), (system::LAST_NAME, new_last)]);
     }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::cell_values::{
     DateEvidence, DateRule, DecimalSign, detect_order, is_placeholder, is_unset, is_yes_or_no, parse_date, parse_number,
 };
+use super::full_name::rest_of_name;
 use super::mapping_options::DateFormat;
 use crate::fields::{Field, Kind, NewField};
 use crate::json::Json;
@@ -29,10 +30,17 @@ pub struct TableSample {
 pub(super) struct SharedIds<'a> {
     /// The column of the ids.
     pub(super) ids: usize,
-    /// Whether ids that differ in case are equal.
-    pub(super) ignores_case: bool,
+    /// Whether these are emails: their case does not matter, and of several in a cell, the first one counts.
+    pub(super) are_emails: bool,
     /// Rows with a value in these columns do not count.
     pub(super) without: &'a [usize],
+}
+
+impl SharedIds<'_> {
+    fn comparable<'a>(&self, id: &'a str) -> Cow<'a, str> {
+        let first = || id.split([';', ',', ' ']).next().unwrap_or(id).to_lowercase();
+        if self.are_emails { first().into() } else { id.into() }
+    }
 }
 
 impl TableSample {
@@ -69,26 +77,31 @@ impl TableSample {
         (self.values(column).count(), different.len())
     }
 
-    /// Returns the first id that two rows have with different values in another column.
+    /// Returns the first id that two rows have with different values in another column, apart from case and blanks.
     pub(super) fn shared_id(&self, ids: SharedIds<'_>, column: usize) -> Option<&str> {
-        let others: HashMap<usize, String> =
-            self.columns.get(column).into_iter().flatten().map(|(row, value)| (*row, value.to_lowercase())).collect();
-        let mut first = HashMap::new();
+        let cells = |column: usize| self.columns.get(column).into_iter().flatten();
+        let plain = |value: &str| value.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        let others: HashMap<usize, String> = cells(column).map(|(row, value)| (*row, plain(value))).collect();
         let ruled_out: HashSet<usize> =
-            ids.without.iter().flat_map(|column| self.columns.get(*column)).flatten().map(|(row, _)| *row).collect();
+            ids.without.iter().flat_map(|column| cells(*column)).map(|(row, _)| *row).collect();
+        let mut first = HashMap::new();
         let is_id = |(row, id): &&(usize, String)| !is_placeholder(id) && !ruled_out.contains(row);
-        self.columns.get(ids.ids).into_iter().flatten().filter(is_id).find_map(|(row, id)| {
+        cells(ids.ids).filter(is_id).find_map(|(row, id)| {
             let other = others.get(row)?;
-            let comparable = if ids.ignores_case { id.to_lowercase().into() } else { Cow::Borrowed(id.as_str()) };
-            first.insert(comparable, other).filter(|known| *known != other).map(|_| id.as_str())
+            first.insert(ids.comparable(id), other).filter(|known| *known != other).map(|_| id.as_str())
         })
     }
 
     /// Returns the number of rows with a value in a column, but none in another one.
     pub(super) fn count_rows_with(&self, column: usize, without: usize) -> usize {
         let rows = |column: usize| self.columns.get(column).into_iter().flatten().map(|(row, _)| *row);
-        let others: HashSet<_> = rows(without).collect();
-        rows(column).filter(|row| !others.contains(row)).count()
+        // Both are in the order of the rows.
+        let mut others = rows(without).peekable();
+        let mut has_other = |row: &usize| {
+            while others.next_if(|other| other < row).is_some() {}
+            others.peek() == Some(row)
+        };
+        rows(column).filter(|row| !has_other(row)).count()
     }
 
     /// Returns whether two columns have values in the same row.
@@ -98,11 +111,11 @@ impl TableSample {
         rows(other).any(|row| found.contains(&row))
     }
 
-    /// Returns whether most values of the column `whole` contain the value of the same row in the column `part`.
+    /// Returns whether most values of the column `whole` are names with the value of the same row in the column `part`.
     pub(super) fn is_part(&self, part: usize, whole: usize) -> bool {
         let parts: HashMap<usize, &str> =
             self.columns.get(part).into_iter().flatten().map(|(row, value)| (*row, value.as_str())).collect();
-        let contains = |(row, value): &(usize, String)| Some(value.contains(parts.get(row)?));
+        let contains = |(row, value): &(usize, String)| Some(rest_of_name(value, parts.get(row)?).is_some());
         let found: Vec<bool> = self.columns.get(whole).into_iter().flatten().filter_map(contains).collect();
         found.iter().filter(|contains| **contains).count() * 2 > found.len()
     }

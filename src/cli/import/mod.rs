@@ -148,7 +148,7 @@ impl Import<'_> {
         };
         writer.progress.finish();
         if dry_run {
-            eprintln!("Dry run: nothing was written");
+            eprintln!("Dry run: no contact was written");
         }
         let printed = summary.print();
         written.and(printed)

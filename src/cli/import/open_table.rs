@@ -8,6 +8,7 @@ use super::decoded_text::DecodedText;
 use super::printable::printable;
 use super::row::{ImportRow, RowProblem};
 use super::row_source::{RowSource, TableRows, TextSource};
+use super::vcard_rows::VCardRows;
 use super::xlsx_rows::{self, Sheet};
 use crate::cli::error::CliError;
 use crate::fields::Registry;
@@ -126,11 +127,10 @@ impl OpenFile<'_> {
 
     fn open_vcards(self, text: &str, encoding: TextEncoding) -> Result<OpenTable, CliError> {
         let header: Vec<_> = VCARD_HEADERS.map(str::to_owned).to_vec();
-        let first_rows = RowSource::vcards(boxed(text), !text.contains('\n'));
+        let first_rows = RowSource::VCard(VCardRows::new(boxed(text)));
         let sample = read_sample(first_rows, &header, self.is_complete);
-        let ends_with_cr = !text.contains('\n');
         let (source, size) = self.into_text(encoding)?;
-        let rows = TableRows::new(RowSource::vcards(source, ends_with_cr), &header);
+        let rows = TableRows::new(RowSource::VCard(VCardRows::new(source)), &header);
         Ok(OpenTable {
             rows,
             header,

@@ -29,11 +29,6 @@ impl RowSource {
         if layout.has_quoted_lines { Self::QuotedLines(rows, layout.separator) } else { Self::Csv(rows) }
     }
 
-    /// Reads vCards. `ends_with_cr`: whether CR ends their lines, as on old Macs.
-    pub(super) fn vcards(source: TextSource, ends_with_cr: bool) -> Self {
-        Self::VCard(VCardRows::new(if ends_with_cr { Box::new(LfForCr(source)) } else { source }))
-    }
-
     /// Returns the next row, or `None` at the end of the file.
     pub(super) fn next(&mut self) -> io::Result<Option<ImportRow>> {
         match self {
@@ -54,17 +49,6 @@ impl RowSource {
             Self::VCard(rows) => rows.offset(),
             Self::Sheet(_, read) => *read,
         }
-    }
-}
-
-/// A source with LF in place of each CR.
-struct LfForCr(TextSource);
-
-impl Read for LfForCr {
-    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
-        let read = self.0.read(output)?;
-        output[..read].iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
-        Ok(read)
     }
 }
 

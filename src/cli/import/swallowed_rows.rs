@@ -6,29 +6,31 @@ use crate::import_export::is_address;
 
 /// Returns whether a cell of a row holds further rows of a table with this number of columns.
 pub(super) fn has_swallowed_rows(row: &ImportRow, separator: u8, columns: usize) -> bool {
-    const MIN_COLUMNS: usize = 3;
-    if columns < MIN_COLUMNS || !row.has_line_break() {
+    if columns < 2 || !row.has_line_break() {
         return false;
     }
-    let outside = row.cells().len().saturating_sub(1);
-    row.cells().any(|cell| is_part_of_rows(cell, char::from(separator), outside, columns - 1))
+    let cells: Vec<_> = row.cells().collect();
+    (0..cells.len()).any(|index| holds_rows(&cells, index, char::from(separator), columns))
 }
 
-/// Returns whether the lines of a cell are a part of rows with this number of separators: either a line between the first
-/// and the last one is a complete row, or all lines together have the separators of as many rows. Notes of a contact hardly
-/// ever have both, an email address and as many separators.
-fn is_part_of_rows(cell: &str, separator: char, outside: usize, for_each: usize) -> bool {
-    let text = cell.replace("\r\n", "\n");
+/// Returns whether the lines of a cell are complete rows together with the cells before and after it. A note can have several
+/// lines and an email address, too, but hardly ever separators and addresses in the places of all these rows.
+fn holds_rows(cells: &[&str], index: usize, separator: char, columns: usize) -> bool {
+    let text = cells[index].replace("\r\n", "\n");
     let lines: Vec<_> = text.split(['\n', '\r']).collect();
-    let count = |line: &str| line.matches(separator).count();
-    let has_address = |line: &str| line.split(separator).any(is_address);
-    if lines.len() < 2 {
+    let [first, between @ .., last] = &*lines else { return false };
+    let mut rows = vec![cells[..index].iter().copied().chain(first.split(separator)).collect::<Vec<_>>()];
+    rows.extend(between.iter().map(|line| line.split(separator).collect()));
+    rows.push(last.split(separator).chain(cells[index + 1..].iter().copied()).collect());
+    if rows.iter().any(|row| row.len() != columns) {
         return false;
     }
-    let is_row = |line: &&str| count(line) == for_each && has_address(line);
-    let has_row = lines.len() > 2 && lines[1..lines.len() - 1].iter().any(is_row);
-    let inside: usize = lines.iter().map(|line| count(line)).sum();
-    has_row || inside > 0 && outside + inside == lines.len() * for_each && lines.iter().any(|line| has_address(line))
+    let address_columns =
+        |row: &Vec<&str>| -> Vec<_> { (0..row.len()).filter(|cell| is_address(row[*cell])).collect() };
+    let mut with_address: Vec<_> = rows.iter().map(address_columns).filter(|columns| !columns.is_empty()).collect();
+    let count = with_address.len();
+    with_address.dedup();
+    with_address.len() == 1 && (count > 1 || columns > 3 || lines.len() > 2)
 }
 
 #[cfg(test)]
@@ -42,6 +44,9 @@ mod tests {
             (&["F3", "call back,p3@b.cd\r\nF4,x,p4@b.cd\r\nF5,done", "p5@b.cd"], true),
             (&["F3", "L3,p3@b.cd\rF4,L4", "p4@b.cd"], true),
             (&["Ada", "Call a@b.cd, or Bob,\nthanks", "a@b.cd"], false),
+            (&["Ada", "Hi Ada,\nplease contact Bob, b@b.cd, or Eve.\nThanks", "a@b.cd"], false),
+            (&["Ada", "030 123456", "a@b.cd, c@d.ef,\ne@f.gh"], false),
+            (&["Ada", "name,email,age\nBob,b@b.cd,12\nEve,e@b.cd,7", "a@b.cd"], false),
             (&["Ada", "Street 1\n12345 Town", "a@b.cd"], false),
             (&["Ada", "Bob\nb@b.cd", "a@b.cd"], false),
             (&["Ada", "L3,p3@b.cd", "a@b.cd"], false),
@@ -49,5 +54,7 @@ mod tests {
             let row = ImportRow::new(1, cells.iter().copied());
             assert_eq!(has_swallowed_rows(&row, b',', 3), expected, "{cells:?}");
         }
+        let two_columns = ImportRow::new(1, ["Ada,a@b.cd\nBob,b@b.cd\nEve", "e@b.cd"].into_iter());
+        assert!(has_swallowed_rows(&two_columns, b',', 2));
     }
 }

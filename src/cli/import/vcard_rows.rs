@@ -72,10 +72,10 @@ impl<R: Read> VCardRows<R> {
                     },
                     Card::Invalid(reason) => return Ok(Some(invalid(first_line, reason))),
                 }
-            } else if !line.trim().is_empty() && self.has_cards {
-                return Ok(Some(invalid(first_line, OUTSIDE)));
-            } else if !line.trim().is_empty() {
+            } else if !self.has_cards && is_property(&line) {
                 self.left_out.push(ImportRow::new(first_line, std::iter::once(line.trim())));
+            } else if !line.trim().is_empty() {
+                return Ok(Some(invalid(first_line, OUTSIDE)));
             }
         }
     }
@@ -99,26 +99,37 @@ impl<R: Read> VCardRows<R> {
         Ok(Card::Invalid(NO_END))
     }
 
-    /// Reads a line with its end. The end of the source is `None`. Of a very long line, only the beginning is returned.
+    /// Reads a line, and ends it with LF. Lines end with LF, CRLF or CR. The end of the source is `None`. Of a very long line, only
+    /// the beginning is returned.
     fn read_line(&mut self) -> io::Result<Option<String>> {
         let mut bytes = vec![];
         loop {
-            let limit = (MAX_ROW_SIZE + 1) as u64;
-            let mut piece = vec![];
-            let read = self.lines.by_ref().take(limit).read_until(b'\n', &mut piece)?;
-            self.offset += read as u64;
-            if bytes.len() <= MAX_ROW_SIZE {
-                bytes.extend_from_slice(&piece);
+            let buffer = self.lines.fill_buf()?;
+            if buffer.is_empty() && bytes.is_empty() {
+                return Ok(None);
             }
-            if read == 0 || piece.ends_with(b"\n") {
+            let end = buffer.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let piece = &buffer[..end.unwrap_or(buffer.len())];
+            bytes.extend_from_slice(&piece[..piece.len().min(MAX_ROW_SIZE.saturating_sub(bytes.len()))]);
+            let is_cr = end.is_some_and(|end| buffer[end] == b'\r');
+            let is_complete = end.is_some() || buffer.is_empty();
+            let read = end.map_or(buffer.len(), |end| end + 1);
+            self.consume(read);
+            if is_cr && self.lines.fill_buf()?.first() == Some(&b'\n') {
+                self.consume(1);
+            }
+            if is_complete {
                 break;
             }
         }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
+        bytes.push(b'\n');
         self.line += 1;
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.lines.consume(bytes);
+        self.offset += bytes as u64;
     }
 }
 
@@ -130,6 +141,13 @@ enum Card {
 
 fn is_mark(line: &str, mark: &str) -> bool {
     line.trim().trim_start_matches('\u{feff}').eq_ignore_ascii_case(mark)
+}
+
+/// Returns whether a line has the form `NAME:value`.
+fn is_property(line: &str) -> bool {
+    line.split_once(':').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    })
 }
 
 fn invalid(line: u64, reason: &'static str) -> ImportRow {
@@ -160,6 +178,15 @@ mod tests {
         let mut rows = VCardRows::new(&b"ENCODING:UTF-8\n\nBEGIN:VCARD\nFN:Ada\nEND:VCARD\n"[..]);
         assert_eq!(rows.next().expect("readable").map(|row| (row.line, row.problem)), Some((3, None)));
         assert_eq!(rows.take_left_out().iter().map(|row| row.line).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn lines_end_with_lf_crlf_or_cr() {
+        let text = b"BEGIN:VCARD\rFN:Ada\rEND:VCARD\r\nBEGIN:VCARD\r\rFN:Bob\rEND:VCARD";
+        let mut rows = VCardRows::new(&text[..]);
+        let read: Vec<_> =
+            std::iter::from_fn(|| rows.next().expect("readable")).map(|row| (row.line, row.problem)).collect();
+        assert_eq!((read, rows.offset()), (vec![(1, None), (4, None)], text.len() as u64));
     }
 
     #[test]

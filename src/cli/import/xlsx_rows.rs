@@ -136,8 +136,7 @@ fn check_archive(bytes: &[u8]) -> Result<(), String> {
 fn cell_text(value: &DataRef<'_>) -> String {
     match value {
         DataRef::Int(number) => number.to_string(),
-        // Excel keeps 15 digits of a number. A longer id was changed, and says so in this form.
-        DataRef::Float(number) if number.abs() >= 1e15 => format!("{number:E}").replace('E', "E+"),
+        DataRef::Float(number) if is_shortened(*number) => format!("{number:E}").replace('E', "E+"),
         DataRef::Float(number) => number.to_string(),
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
         DataRef::SharedString(text) => (*text).to_owned(),
@@ -145,6 +144,12 @@ fn cell_text(value: &DataRef<'_>) -> String {
         DataRef::DateTime(time) => date_text(*time),
         DataRef::Error(_) | DataRef::Empty => String::new(),
     }
+}
+
+/// Returns whether a number may have lost digits: Excel keeps 15 of them, and other programs at most those of 2^53.
+fn is_shortened(number: f64) -> bool {
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    number.abs() >= MAX_EXACT || (number.abs() >= 1e15 && number % 10.0 == 0.0)
 }
 
 fn date_text(time: ExcelDateTime) -> String {

@@ -44,36 +44,44 @@ pub(super) fn parse_first(field: &Field, text: &str) -> Result<ParsedCell, Issue
         Ok(_) if field.kind == Kind::Phone && is_two_phones(text) => {
             Issue::new(&*field.internal_name, IssueCode::InvalidFormat, "must be one phone number")
         }
-        Ok(value) => return Ok(ParsedCell { value, others: vec![] }),
+        Ok(value) => return Ok(ParsedCell { value, ..ParsedCell::default() }),
         Err(issue) => issue,
     };
     let text = without_formula(text);
     if is_placeholder(text) {
         return Ok(ParsedCell::default());
     }
-    let (internal, mut values): (Vec<_>, Vec<_>) =
-        split_list(field.kind, text).into_iter().partition(|value| is_exchange_address(value));
-    if values.is_empty() && !internal.is_empty() {
-        return Ok(ParsedCell { value: None, others: internal.into_iter().map(str::to_owned).collect() });
+    let text = with_plain_extension(field.kind, text);
+    let values = split_list(field.kind, &text).into_iter().filter(|value| !is_placeholder(value));
+    let (unusable, values): (Vec<_>, Vec<_>) = values.partition(|value| is_unusable(field.kind, value));
+    let unusable = unusable.into_iter().map(str::to_owned).collect();
+    if values.is_empty() {
+        return Ok(ParsedCell { unusable, ..ParsedCell::default() });
     }
-    values.retain(|value| !is_placeholder(value));
     // An email identifies a contact: another address does not replace an invalid one.
-    let is_candidate = |value: &str| match field.kind {
-        Kind::Phone => !is_fax(value) && parse_other_form(field, value).is_some(),
-        _ => true,
-    };
-    let first = values.iter().position(|value| is_candidate(value));
-    let parsed = first.and_then(|index| Some((index, parse_other_form(field, values[index])?)));
-    let (index, value) = parsed.ok_or(issue)?;
-    values.remove(index);
-    let others = values.into_iter().chain(internal).map(str::to_owned).collect();
-    Ok(ParsedCell { value: Some(value), others })
+    let tried = if field.kind == Kind::Phone { values.len() } else { 1 };
+    let parsed = (0..tried).find_map(|index| Some((index, parse_other_form(field, values[index])?)));
+    let (taken, value) = parsed.ok_or(issue)?;
+    let is_other = |(index, value): (usize, &str)| (index != taken).then(|| value.to_owned());
+    let others = values.into_iter().enumerate().filter_map(is_other).collect();
+    Ok(ParsedCell { value: Some(value), others, unusable })
+}
+
+/// Returns a list of phones without the semicolon before an extension (RFC 3966), which separates no values.
+fn with_plain_extension(kind: Kind, text: &str) -> Cow<'_, str> {
+    if kind == Kind::Phone && text.contains(";ext=") { text.replace(";ext=", " ext ").into() } else { text.into() }
+}
+
+/// Returns whether no contact has this value: the number of a fax, or the internal address of a mailbox in Exchange.
+fn is_unusable(kind: Kind, text: &str) -> bool {
+    if kind == Kind::Phone { is_fax(text) } else { is_exchange_address(text) }
 }
 
 /// Returns whether a text is a number with the label of a fax.
 fn is_fax(text: &str) -> bool {
     let lower = text.to_lowercase();
-    ["fax", "telefax", "téléfax", "pager"].iter().any(|label| lower.starts_with(label))
+    let has_label = ["fax", "telefax", "téléfax", "pager"].iter().any(|label| lower.starts_with(label));
+    has_label && text.contains(|c: char| c.is_ascii_digit())
 }
 
 /// Returns whether a text is two phone numbers with ` / ` between them, and not one number with a slash.
@@ -91,7 +99,7 @@ pub(in crate::import_export) fn is_placeholder(text: &str) -> bool {
 }
 
 /// Returns whether a text is a mark for no value that can be no name.
-pub(super) fn is_mark(text: &str) -> bool {
+pub(in crate::import_export) fn is_mark(text: &str) -> bool {
     const MAX_BYTES: usize = 7;
     const MARKS: [&str; 12] = ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!"];
     text.len() <= MAX_BYTES && MARKS.contains(&text)
@@ -204,15 +212,17 @@ fn plain_phone(text: &str) -> String {
     with_extension(plain)
 }
 
-/// Returns a phone number with its extension after `ext`: RFC 3966 separates it by `;ext=`, others write `extension` or
-/// `(DW 12)`.
+/// Returns a phone number with its extension after `ext`, which others call `extension` or write as `(DW 12)`.
 fn with_extension(number: String) -> String {
-    const WORDS: [&str; 7] = ["extension", "ext:", "durchwahl", "nebenstelle", "nebenst", "poste", "dw"];
-    let lower = number.to_ascii_lowercase();
-    let Some((start, word)) = WORDS.iter().find_map(|word| Some((lower.find(word)?, word))) else { return number };
-    let is_mark = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | ':' | '.' | '-');
-    let (before, after) = (&number[..start], &number[start + word.len()..]);
-    format!("{} ext {}", before.trim_end_matches(|c: char| is_mark(c) && c != ')'), after.trim_matches(is_mark))
+    const WORDS: [&str; 9] =
+        ["extensión", "extension", "ext:", "durchwahl", "nebenstelle", "nebenst", "poste", "dw", "kl."];
+    let lower = number.to_lowercase();
+    let found = WORDS.iter().find_map(|word| Some((lower.find(word)?, word)));
+    let Some((start, word)) = found.filter(|_| lower.len() == number.len()) else { return number };
+    let is_separator = |c: char| c.is_whitespace() || "(:.-".contains(c);
+    let before = number[..start].trim_end_matches(is_separator);
+    let after = number[start + word.len()..].trim_matches(|c: char| is_separator(c) || c == ')');
+    if after.starts_with(|c: char| c.is_ascii_digit()) { format!("{before} ext {after}") } else { number }
 }
 
 /// Returns a phone number without a word such as `Tel.` before it.

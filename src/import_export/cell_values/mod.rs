@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use crate::fields::{Field, Issue, IssueCode, Kind, Value};
 
 pub(super) use dates::{DateEvidence, DateOrder, DateRule, detect_order, is_unset, parse_date};
-pub(super) use lists::is_placeholder;
+pub(super) use lists::{is_mark, is_placeholder};
 pub(super) use numbers::{DecimalSign, parse_number};
 pub(super) use other_forms::is_yes_or_no;
 
@@ -37,6 +37,8 @@ pub(super) struct ParsedCell {
     pub(super) value: Option<Value>,
     /// The other values of a cell that has several, but whose field takes one.
     pub(super) others: Vec<String>,
+    /// Values that no contact has in this field: the numbers of fax machines, and the internal addresses of Exchange.
+    pub(super) unusable: Vec<String>,
 }
 
 /// Parses a cell by the rules of its field.
@@ -51,8 +53,8 @@ pub(super) fn parse(field: &Field, cell: &str, rules: CellRules) -> Result<Parse
     let parsed = match field.kind {
         Kind::Email | Kind::User | Kind::Phone | Kind::Url => lists::parse_first(field, text)?,
         Kind::Text if field.unique && is_placeholder(text) => ParsedCell::default(),
-        Kind::Text if field.system && lists::is_mark(text) => ParsedCell::default(),
-        _ => ParsedCell { value: parse_single(field, text, rules)?, others: vec![] },
+        Kind::Text if field.system && is_mark(text) => ParsedCell::default(),
+        _ => ParsedCell { value: parse_single(field, text, rules)?, ..ParsedCell::default() },
     };
     field.check_storable(parsed.value.as_ref())?;
     Ok(parsed)

@@ -136,8 +136,9 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
         (Kind::Phone, "01 44 55 66 77 poste 12", "01 44 55 66 77 ext 12", &[]),
         (Kind::Phone, "030 1234-DW: 12", "030 1234 ext 12", &[]),
         (Kind::Phone, "030 1234 (Durchwahl 12)", "030 1234 ext 12", &[]),
-        (Kind::Phone, "Fax: 030 1234567; Tel: 030 5555", "030 5555", &["Fax: 030 1234567"]),
-        (Kind::Email, "/o=EX/cn=ada;SMTP:a@b.cd", "a@b.cd", &["/o=EX/cn=ada"]),
+        (Kind::Phone, "tel:+4930123;ext=12", "+4930123 ext 12", &[]),
+        (Kind::Phone, "Fax: 030 1234567; Tel: 030 5555", "030 5555", &[]),
+        (Kind::Email, "/o=EX/cn=ada;SMTP:a@b.cd", "a@b.cd", &[]),
         (Kind::Email, "n/a; e@f.gh", "e@f.gh", &[]),
         (Kind::Phone, "01632 960503 / 07700 900503", "01632 960503", &["07700 900503"]),
         (Kind::Phone, "01632 / 960503", "01632 / 960503", &[]),
@@ -153,6 +154,16 @@ fn first_of_several_values_is_taken_and_the_others_are_returned() {
             (Some(text(first)), &others.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>()[..])
         );
     }
+}
+
+#[test]
+fn cells_without_a_usable_value_are_blank() {
+    let parse = |kind, cell| parse(&field(kind), cell, CellRules::default());
+    let fax = "Fax: 030 1234567";
+    let unusable = ParsedCell { unusable: vec![fax.to_owned()], ..ParsedCell::default() };
+    assert_eq!(parse(Kind::Phone, fax), Ok(unusable));
+    assert_eq!(parse(Kind::Email, "n/a ::: n/a"), Ok(ParsedCell::default()));
+    assert!(parse(Kind::Phone, "030 123456 Poste").is_err());
 }
 
 #[test]
@@ -176,7 +187,7 @@ fn ids_that_say_nothing_or_were_shortened_identify_no_contact() {
 fn address_of_exchange_is_no_email_and_is_returned() {
     let address = "/o=ExchangeLabs/ou=Exchange Administrative Group/cn=Recipients/cn=ada";
     let parsed = parse(&field(Kind::Email), address, CellRules::default()).expect("a valid cell");
-    assert_eq!(parsed, ParsedCell { value: None, others: vec![address.to_owned()] });
+    assert_eq!(parsed, ParsedCell { unusable: vec![address.to_owned()], ..ParsedCell::default() });
 }
 
 proptest! {

@@ -120,7 +120,7 @@ impl HeaderMapper<'_> {
 
     /// Returns whether contacts with different emails or names have the same value in a column for this unique field.
     fn is_shared(&self, column: usize, field: FieldId, meanings: &[HeaderMeaning]) -> bool {
-        let ids = SharedIds { ids: column, ignores_case: field == system::EMAIL, without: &[] };
+        let ids = SharedIds { ids: column, are_emails: field == system::EMAIL, without: &[] };
         let is_shared = |other: Option<usize>| other.is_some_and(|other| self.sample.shared_id(ids, other).is_some());
         let email = self.name_column(system::EMAIL, meanings).filter(|_| field != system::EMAIL);
         if email.is_some() {

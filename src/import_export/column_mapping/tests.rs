@@ -129,7 +129,7 @@ fn values_show_what_a_column_is_not() {
         (
             &["First name", "Last name", "Preferred name"],
             &[&["Robert", "Poe", "Bobby"], &["Ada", "L", "Countess"]],
-            &["first_name", "last_name", "first_name and last_name, in rows without a last name"],
+            &["first_name", "last_name", "first_name and last_name, in rows without one of them"],
         ),
         (&["Email", "E-Mail-Adresse"], &[&["anonymous", "a@b.cd"], &["anonymous", "b@b.cd"]], &["-", "email"]),
         (&["external_id", "Record ID"], &[&["", "1"], &["", "2"]], &["-", "external_id"]),
@@ -228,7 +228,9 @@ fn complete_name_is_split_where_the_names_are_empty() {
     assert_eq!(names(&["Ada", "Lovelace", "Countess", ""]), pair("Ada", "Lovelace"));
     assert_eq!(names(&["", "", "Ada Lovelace", ""]), pair("Ada", "Lovelace"));
     assert_eq!(names(&["Ada", "", "Ada King Lovelace", ""]), pair("Ada", "King Lovelace"));
-    assert_eq!(names(&["", "Lovelace", "Ada Lovelace", ""]), pair("", "Lovelace"));
+    assert_eq!(names(&["", "Lovelace", "Ada Lovelace", ""]), pair("Ada", "Lovelace"));
+    assert_eq!(names(&["", "Lovelace", "Lovelace GmbH", ""]), pair("", "Lovelace"));
+    assert_eq!(names(&["Ada", "", "Countess", ""]), pair("Ada", ""));
 }
 
 #[test]
@@ -349,6 +351,12 @@ fn other_rows_and_columns_show_what_a_name_is() {
     // A flag without names, and one that the user has left out, are not used.
     assert_eq!(targets(&[&["First name", "Is a Company"], &["Ada", "True"]], &options(&[])), ["first_name", "-"]);
     assert!(map(odoo, &options(&[("Is a Company", "")])).company_flag.is_none());
+    // `Jan` is no part of `Jansen`, but in single rows `Name` can be the last name.
+    let part: &[&[&str]] = &[&["Vorname", "Name"], &["Jan", "Jansen"], &["Peter", "Petersen"]];
+    assert_eq!(names(part, &["Jan", "Jansen"]), expected(Some("Jan"), Some("Jansen"), None));
+    let mixed: &[&[&str]] =
+        &[&["Vorname", "Name"], &["Ada", "Ada Lovelace"], &["Eve", "Eve Miller"], &["Bob", "Stone"]];
+    assert_eq!(names(mixed, &["Bob", "Stone"]), expected(Some("Bob"), Some("Stone"), None));
     // A column `Name` that has the only name twice.
     let google: &[&[&str]] = &[&["Name", "Given Name", "Family Name"], &["Ana", "Ana", ""]];
     assert_eq!(names(google, &["Ana", "Ana", ""]), expected(Some("Ana"), None, None));

@@ -171,7 +171,7 @@ fn import_with_a_wrong_header_or_dry_run_writes_nothing() {
         !succeeded
             && printed.contains("1 created")
             && printed.contains("1 refused")
-            && printed.contains("nothing was written")
+            && printed.contains("no contact was written")
     );
     assert_eq!(
         fixture.query_text("SELECT count(*)::text FROM contacts")

@@ -167,7 +167,7 @@ fn plan_shows_what_goes_where_and_dates_must_not_be_ambiguous() {
     let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--dry-run"]);
     assert!(!succeeded && printed.contains("--date-format dd/mm/yyyy"), "{printed}");
     let (succeeded, printed) = fixture.import(ACCOUNT, text, &["--dry-run", "--date-format", "dd/mm/yyyy"]);
-    assert!(succeeded && printed.contains("Dry run: nothing was written"), "{printed}");
+    assert!(succeeded && printed.contains("Dry run: no contact was written"), "{printed}");
     for line in [
         "people.csv: CSV, UTF-8, separated by semicolons, header in line 1, 2 rows",
         "→ email  a@b.cd | b@b.cd",

@@ -1,6 +1,7 @@
 //! Recognizes names of companies and other organizations, which are not split into first and last name.
 
 use super::cell_values::is_yes_or_no;
+use super::forms_of_address::without_form_of_address;
 use super::full_name::plain_word;
 use super::header_name::comparable_name;
 
@@ -127,7 +128,7 @@ const ORGANIZATION_ENDINGS: [&str; 15] = [
 
 /// Which complete names of a column are those of companies or other organizations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CompanyNames {
+pub(super) enum OrganizationNames {
     /// Names with a legal form, such as `Acme GmbH`.
     WithLegalForm,
     /// Also names with a word such as `School`.
@@ -136,29 +137,31 @@ pub(super) enum CompanyNames {
     All,
 }
 
-impl CompanyNames {
+impl OrganizationNames {
     /// Detects which names of a column are those of organizations. `Church` is one if most others are organizations, too.
     pub(super) fn detect<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         const MIN_ORGANIZATIONS: usize = 3;
+        const MIN_FOR_ALL: usize = 10;
         let (mut all, mut organizations) = (0_usize, 0_usize);
         for name in names {
             all += 1;
-            organizations += usize::from(Self::WithWord.include(name));
+            organizations += usize::from(Self::WithWord.has(name));
         }
         match organizations {
             ..MIN_ORGANIZATIONS => Self::WithLegalForm,
-            _ if organizations * 10 >= all * 9 => Self::All,
+            MIN_FOR_ALL.. if organizations * 10 >= all * 9 => Self::All,
             _ if organizations * 5 >= all * 3 => Self::WithWord,
             _ => Self::WithLegalForm,
         }
     }
 
     /// Returns whether a name of the column is that of an organization.
-    pub(super) fn include(self, name: &str) -> bool {
+    pub(super) fn has(self, name: &str) -> bool {
         match self {
-            Self::All => true,
-            Self::WithWord => has_legal_form(name) || has_organization_word(name),
             Self::WithLegalForm => has_legal_form(name),
+            _ if without_form_of_address(name).len() < name.trim_start().len() => false,
+            Self::WithWord => has_legal_form(name) || has_organization_word(name),
+            Self::All => true,
         }
     }
 }
@@ -180,8 +183,15 @@ fn has_legal_form(text: &str) -> bool {
 /// Returns whether a name has a word such as `School`. What follows a comma can be the employer of a person.
 fn has_organization_word(name: &str) -> bool {
     let plain = deunicode::deunicode(name.split(',').next().unwrap_or_default()).to_lowercase();
-    let mut words = plain.split(|c: char| !c.is_alphabetic());
-    words.any(|word| ORGANIZATIONS.contains(&word) || ORGANIZATION_ENDINGS.iter().any(|ending| word.ends_with(ending)))
+    let words: Vec<_> = plain.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
+    // `Charlotte Church` is a person.
+    let is_last_name =
+        |word: &str| words.len() == 2 && word == words[1] && ["church", "parish", "club"].contains(&word);
+    words
+        .iter()
+        .copied()
+        .filter(|word| !is_last_name(word))
+        .any(|word| ORGANIZATIONS.contains(&word) || ORGANIZATION_ENDINGS.iter().any(|ending| word.ends_with(ending)))
 }
 
 /// Returns whether a column marks the rows that are companies, as in exports of Odoo.
@@ -241,23 +251,26 @@ mod tests {
     #[test]
     fn most_names_of_a_column_show_whether_they_are_organizations() {
         for (names, expected) in [
-            (&["Papageno-Grundschule", "Lycée Zola", "Colegio San José"][..], CompanyNames::All),
-            (&["Acme GmbH", "Stadtschule Ulm", "Beta AG", "Ada Lovelace", "Grace Hopper"], CompanyNames::WithWord),
+            (&["Papageno-Grundschule", "Lycée Zola", "Colegio San José"][..], OrganizationNames::WithWord),
+            (&["Lycée Zola"; 10], OrganizationNames::All),
+            (&["Charlotte Church", "Ellen Church", "Tom Church"], OrganizationNames::WithLegalForm),
+            (&["Acme GmbH", "Stadtschule Ulm", "Beta AG", "Ada Lovelace", "Grace Hopper"], OrganizationNames::WithWord),
             (
                 &["Charlotte Church", "Ellen Church", "Tom Church", "Ada Lovelace", "Grace Hopper", "Jo Doe"],
-                CompanyNames::WithLegalForm,
+                OrganizationNames::WithLegalForm,
             ),
-            (&["Anna Hamt", "Peter Samt", "Jo Gutclub"], CompanyNames::WithLegalForm),
+            (&["Anna Hamt", "Peter Samt", "Jo Gutclub"], OrganizationNames::WithLegalForm),
             (
                 &["Ada Lovelace, Cambridge University", "Bob B, Yale University", "Eve, X College"],
-                CompanyNames::WithLegalForm,
+                OrganizationNames::WithLegalForm,
             ),
-            (&["Hotel Adlon", "Hotel Ritz"], CompanyNames::WithLegalForm),
-            (&[], CompanyNames::WithLegalForm),
+            (&["Hotel Adlon", "Hotel Ritz"], OrganizationNames::WithLegalForm),
+            (&[], OrganizationNames::WithLegalForm),
         ] {
-            assert_eq!(CompanyNames::detect(names.iter().copied()), expected, "{names:?}");
+            assert_eq!(OrganizationNames::detect(names.iter().copied()), expected, "{names:?}");
         }
-        assert!(CompanyNames::WithWord.include("Stadtschule Ulm") && !CompanyNames::WithWord.include("Ada Lovelace"));
+        assert!(OrganizationNames::WithWord.has("Stadtschule Ulm") && !OrganizationNames::WithWord.has("Ada Lovelace"));
+        assert!(OrganizationNames::All.has("OSZ Banken") && !OrganizationNames::All.has("Frau Anna Schmidt"));
     }
 
     #[test]
