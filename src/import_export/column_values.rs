@@ -56,11 +56,16 @@ pub(super) fn find_by_values(index: usize, header: &str, sample: &TableSample) -
     };
     // Many contacts have the email of one manager.
     let is_own = !words.as_slice().iter().any(|word| OTHER_PERSONS.iter().any(|other| word.starts_with(other)));
+    // Numbers without a sign of a phone can be other numbers, so the header must speak of one.
+    let has_phones = || {
+        let names_phone = || is_own && has_phone_word(words.as_slice());
+        let may_name_phone = || (words.is_place_of_phone() || words.asks_for_number()) && are_different();
+        words.is_qualifier() && are_nearly_all(&is_phone)
+            || (names_phone() || may_name_phone()) && are_nearly_all(&is_any_phone)
+    };
     if is_own && are_nearly_all(&begins_with_address) && are_different() {
         Some((system::EMAIL, MatchRank::Values))
-    } else if words.is_qualifier() && are_nearly_all(&is_phone)
-        || (words.is_place_of_phone() || words.asks_for_number()) && are_nearly_all(&is_any_phone) && are_different()
-    {
+    } else if has_phones() {
         Some((system::PHONE, MatchRank::Values))
     } else if is_id_of_vendor(words.as_slice()) && are_different() {
         Some((system::EXTERNAL_ID, MatchRank::Values))
@@ -92,11 +97,19 @@ const OTHER_PERSONS: [&str; 18] = [
 ];
 
 /// Returns whether a value looks like a phone number and not like another number, such as `2026-0001`, or a date.
-fn is_phone(value: &str) -> bool {
+pub(super) fn is_phone(value: &str) -> bool {
     const MIN_DIGITS: usize = 9;
     let digits = value.chars().filter(char::is_ascii_digit).count();
     let has_form = value.starts_with(['+', '0', '(']) || (digits >= MIN_DIGITS && value.contains([' ', '-', '.', '/']));
     (6..=15).contains(&digits) && has_form && value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c))
+}
+
+/// Returns whether a header has a word for a phone, as in `School phone`, and none for a fax or an emergency.
+fn has_phone_word(words: &[String]) -> bool {
+    const PHONES: [&str; 8] = ["phone", "tel", "telefon", "telefono", "telefone", "fone", "handy", "rufnummer"];
+    const OTHERS: [&str; 6] = ["fax", "telefax", "emergency", "notfall", "urgence", "emergencia"];
+    let is_any = |list: &[&str], word: &String| list.iter().any(|end| word.ends_with(end));
+    words.iter().any(|word| is_any(&PHONES, word)) && !words.iter().any(|word| is_any(&OTHERS, word))
 }
 
 /// Returns whether a value looks like a phone number, or has as many digits as one and no date, and nothing else.
@@ -164,6 +177,10 @@ mod tests {
             ("Number", &["2026-0001", "2026-0002"], None),
             ("Other", &["2026-01-31", "2026-02-28"], None),
             ("City", &["+44 20 7946 0001"], None),
+            ("Basic_Phone", &["+44 20 7946 0001"], Some(system::PHONE)),
+            ("supplierPhone", &["(415) 555-0100"], Some(system::PHONE)),
+            ("Emergency phone", &["+44 20 7946 0001"], None),
+            ("Phone model", &["Nokia 3310"], None),
             ("Klaviyo Customer ID", &["a1", "b2"], Some(system::EXTERNAL_ID)),
             ("Parent Contact ID", &["a1", "b2"], None),
         ] {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::column_values::is_address;
+use super::column_values::{is_address, is_phone};
 use super::header_meaning::is_known_header;
 use crate::fields::Registry;
 
@@ -38,14 +38,15 @@ pub fn known_headers(registry: &Registry) -> impl Fn(&str) -> bool {
 struct RatedRow {
     /// The number of cells that are not blank.
     filled: usize,
-    /// The number of different cells that name a field; 0 if the row has an email address.
+    /// The number of different cells that name a field; 0 if the row has an address.
     known: usize,
+    /// Whether a cell holds an email address or a phone number.
     has_address: bool,
 }
 
 impl RatedRow {
     fn new(cells: &[&str], is_known: &dyn Fn(&str) -> bool) -> Self {
-        let has_address = cells.iter().any(|cell| is_address(cell));
+        let has_address = cells.iter().any(|cell| is_address(cell) || is_phone(cell.trim()));
         // One word in many cells is a value.
         let names: HashSet<_> =
             cells.iter().filter(|cell| !has_address && is_known(cell)).map(|cell| cell.trim()).collect();
@@ -76,6 +77,7 @@ mod tests {
         assert_eq!(find("Voornaam,Achternaam,Bron,Soort,Plaats\nJan,Jansen,Web,Business,Delft"), None);
         assert_eq!(find("Ada,Contact,a@b.cd\nBob,Lead,b@b.cd"), None);
         assert_eq!(find("Voornaam,E-mailadres\nContact,j@x.nl"), None);
+        assert_eq!(find("Имя,Фамилия\nEmail,+7 777 123 45 67"), None);
         assert_eq!(find("First Name,Email,A,B\nAda,,,\nWeb,Web,Web,Web"), Some(0));
     }
 

@@ -6,7 +6,19 @@ use super::full_name::plain_word;
 use super::header_name::comparable_name;
 
 /// Legal forms, which end the names of companies.
-const LEGAL_FORMS: [&str; 36] = [
+const LEGAL_FORMS: [&str; 48] = [
+    "ltda",
+    "eireli",
+    "lda",
+    "sa",
+    "cv",
+    "slu",
+    "snc",
+    "sro",
+    "doo",
+    "kft",
+    "oo",
+    "oyj",
     "hb",
     "kb",
     "ek",
@@ -48,13 +60,13 @@ const LEGAL_FORMS: [&str; 36] = [
 /// Legal forms that French and Russian companies have before their names.
 const LEADING_LEGAL_FORMS: [&str; 10] = ["sarl", "eurl", "sas", "sasu", "sci", "ets", "ооо", "оао", "зао", "пао"];
 /// Short legal forms that are no names, and count in any case.
-const CERTAIN_SHORT_FORMS: [&str; 5] = ["ltd", "inc", "llc", "plc", "srl"];
+const CERTAIN_SHORT_FORMS: [&str; 6] = ["ltd", "inc", "llc", "plc", "srl", "lda"];
 
 /// The length up to which a legal form is only one in capitals or with dots.
 const MAX_SHORT_FORM: usize = 3;
 
 /// Words in the names of organizations, without accents.
-const ORGANIZATIONS: [&str; 51] = [
+const ORGANIZATIONS: [&str; 70] = [
     "school",
     "college",
     "university",
@@ -106,6 +118,25 @@ const ORGANIZATIONS: [&str; 51] = [
     "paroisse",
     "parish",
     "osz",
+    "studio",
+    "studios",
+    "group",
+    "collective",
+    "trading",
+    "supplies",
+    "solutions",
+    "systems",
+    "technologies",
+    "consulting",
+    "partners",
+    "company",
+    "international",
+    "apotheke",
+    "pharmacy",
+    "pharmacie",
+    "farmacia",
+    "center",
+    "centre",
 ];
 /// Words in which the German names of organizations end, such as `Grundschule`, without accents.
 const ORGANIZATION_ENDINGS: [&str; 15] = [
@@ -169,7 +200,7 @@ impl OrganizationNames {
 /// Returns whether a name begins or ends with a legal form, apart from a place in brackets.
 fn has_legal_form(text: &str) -> bool {
     let text = text.split_once('(').filter(|_| text.trim_end().ends_with(')')).map_or(text, |(name, _)| name);
-    let mut words = text.split_whitespace();
+    let mut words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
     let is_form = |word: &str, forms: &[&str]| {
         // `Ek` is a name, `e.K.` is a legal form.
         let is_certain = CERTAIN_SHORT_FORMS.contains(&&*plain_word(word));
@@ -180,18 +211,16 @@ fn has_legal_form(text: &str) -> bool {
     is_form(last, &LEGAL_FORMS) || is_form(first, &LEADING_LEGAL_FORMS)
 }
 
-/// Returns whether a name has a word such as `School`. What follows a comma can be the employer of a person.
+/// Returns whether a name has a word such as `School`, or `&`. What follows a comma can be the employer of a person.
 fn has_organization_word(name: &str) -> bool {
     let plain = deunicode::deunicode(name.split(',').next().unwrap_or_default()).to_lowercase();
     let words: Vec<_> = plain.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
     // `Charlotte Church` is a person.
     let is_last_name =
         |word: &str| words.len() == 2 && word == words[1] && ["church", "parish", "club"].contains(&word);
-    words
-        .iter()
-        .copied()
-        .filter(|word| !is_last_name(word))
-        .any(|word| ORGANIZATIONS.contains(&word) || ORGANIZATION_ENDINGS.iter().any(|ending| word.ends_with(ending)))
+    let is_organization =
+        |word: &str| ORGANIZATIONS.contains(&word) || ORGANIZATION_ENDINGS.iter().any(|ending| word.ends_with(ending));
+    name.contains(" & ") || words.iter().any(|word| is_organization(word) && !is_last_name(word))
 }
 
 /// Returns whether a column marks the rows that are companies, as in exports of Odoo.
@@ -237,7 +266,11 @@ mod tests {
             ("MAHINDRA & MAHINDRA LIMITED ( Punjab )", true),
             ("SARL Dupont Frères", true),
             ("Acme Ltd", true),
+            ("Shanxi Industry And Trade Co.,Ltd", true),
             ("ООО Ромашка", true),
+            ("Peças Usadas LTDA", true),
+            ("Alfa Sp. z o.o.", true),
+            ("Alves Ribeiro S.A.", true),
             ("Daniel Ek", false),
             ("Daniel Müller e.K.", true),
             ("Ada Lovelace", false),

@@ -179,7 +179,12 @@ impl<'a> RowBuilder<'a> {
         let (first, last) = (text_of(system::FIRST_NAME), text_of(system::LAST_NAME));
         let company = text_of(system::COMPANY_NAME);
         let Some((name, rules)) = self.full_name.filter(|_| first.is_none() || last.is_none()) else { return };
-        let name = cell_values::trim(name);
+        let mut lines = name.lines().map(cell_values::trim).filter(|line| !line.is_empty());
+        let name = lines.next().unwrap_or_default();
+        let others: Vec<_> = lines.collect();
+        if !others.is_empty() {
+            self.other_values.push(format!("because a row is one contact: name: {}", others.join(", ")));
+        }
         // Odoo writes the company before the name.
         let name = company.and_then(|company| name.strip_prefix(company)?.strip_prefix(", ")).unwrap_or(name);
         let is_organization = self.is_company || rules.organizations.has(name) || company == Some(name);

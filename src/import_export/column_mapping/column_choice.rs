@@ -84,7 +84,7 @@ impl HeaderMapper<'_> {
     }
 
     /// Finds the columns `Name` that are the last name or the company. Beside `Prénom (contact)`, `Nom (contact)` is the last
-    /// name. Beside a first and a last name, a column with other names has the names of companies.
+    /// name. Beside a first and a last name, or beside a contact person, a column with other names has the names of companies.
     fn resolve_names(&self, meanings: &mut [HeaderMeaning]) {
         let group = |index: usize| self.header[index].split_once('(').map(|(_, group)| comparable_name(group));
         let first = self.name_column(system::FIRST_NAME, meanings);
@@ -99,6 +99,19 @@ impl HeaderMapper<'_> {
         self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
             rank == MatchRank::Alias && has_other_names(first, index) && has_other_names(last, index)
         });
+        if self.name_column(system::COMPANY_NAME, meanings).is_none() {
+            let is_person = |index: &usize| {
+                matches!(meanings[*index], HeaderMeaning::FullName(..))
+                    && self.may_be_names(*index)
+                    && !self.sample.values(*index).any(|value| value.contains('@'))
+            };
+            let persons: Vec<_> = (0..meanings.len()).filter(is_person).collect();
+            self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
+                let is_other =
+                    |person: &usize| has_other_names(Some(*person), index) && !self.sample.is_part(index, *person);
+                rank == MatchRank::Alias && persons.iter().any(is_other)
+            });
+        }
     }
 
     /// Gives the columns `Name` for which `is_field` returns true the meaning of a field, if no other column names it.

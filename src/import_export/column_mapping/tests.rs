@@ -357,6 +357,11 @@ fn other_rows_and_columns_show_what_a_name_is() {
     let mixed: &[&[&str]] =
         &[&["Vorname", "Name"], &["Ada", "Ada Lovelace"], &["Eve", "Eve Miller"], &["Bob", "Stone"]];
     assert_eq!(names(mixed, &["Bob", "Stone"]), expected(Some("Bob"), Some("Stone"), None));
+    let suppliers: &[&[&str]] = &[&["Name", "Ansprechperson"], &["Göldlin Apotheke", "Ada Lovelace"]];
+    let supplier = names(suppliers, &["Göldlin Apotheke", "Ada Lovelace"]);
+    assert_eq!(supplier, expected(Some("Ada"), Some("Lovelace"), Some("Göldlin Apotheke")));
+    // One contact of two in a cell.
+    assert_eq!(names(&[&["Name"]], &["Olaf Böhm\nFlorian Maier"]), expected(Some("Olaf"), Some("Böhm"), None));
     // A column `Name` that has the only name twice.
     let google: &[&[&str]] = &[&["Name", "Given Name", "Family Name"], &["Ana", "Ana", ""]];
     assert_eq!(names(google, &["Ana", "Ana", ""]), expected(Some("Ana"), None, None));
