@@ -101,7 +101,14 @@ pub(super) fn is_phone(value: &str) -> bool {
     const MIN_DIGITS: usize = 9;
     let digits = value.chars().filter(char::is_ascii_digit).count();
     let has_form = value.starts_with(['+', '0', '(']) || (digits >= MIN_DIGITS && value.contains([' ', '-', '.', '/']));
-    (6..=15).contains(&digits) && has_form && value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c))
+    let is_number = value.chars().all(|c| c.is_ascii_digit() || "+-()/. ".contains(c));
+    (6..=15).contains(&digits) && has_form && is_number && !is_date(value)
+}
+
+/// Returns whether a value has the form of a date, such as `01.02.2026`.
+fn is_date(value: &str) -> bool {
+    let lengths: Vec<_> = value.split(['.', '/', '-']).map(str::len).collect();
+    matches!(*lengths, [1..=2, 1..=2, 2 | 4] | [4, 1..=2, 1..=2])
 }
 
 /// Returns whether a header has a word for a phone, as in `School phone`, and none for a fax or an emergency.
@@ -176,6 +183,7 @@ mod tests {
             ("Number", &["3684932360", "2025550100"], None),
             ("Number", &["2026-0001", "2026-0002"], None),
             ("Other", &["2026-01-31", "2026-02-28"], None),
+            ("Other", &["01.02.2026", "03.04.2026"], None),
             ("City", &["+44 20 7946 0001"], None),
             ("Basic_Phone", &["+44 20 7946 0001"], Some(system::PHONE)),
             ("supplierPhone", &["(415) 555-0100"], Some(system::PHONE)),

@@ -78,6 +78,7 @@ mod tests {
         assert_eq!(find("Ada,Contact,a@b.cd\nBob,Lead,b@b.cd"), None);
         assert_eq!(find("Voornaam,E-mailadres\nContact,j@x.nl"), None);
         assert_eq!(find("Имя,Фамилия\nEmail,+7 777 123 45 67"), None);
+        assert_eq!(find("Attendance\nFirst Name,01.02.2026,08.02.2026"), Some(1));
         assert_eq!(find("First Name,Email,A,B\nAda,,,\nWeb,Web,Web,Web"), Some(0));
     }
 
