@@ -68,7 +68,7 @@ fn describe_left_out(reason: &LeftOut, index: usize, header: &[String], sample: 
             "website" => "its values are not web addresses, which website needs".to_owned(),
             field => format!("its values are not email addresses, which {field} needs"),
         },
-        LeftOut::NoJobTitles => "its values are forms of address or roles of users, not job titles".to_owned(),
+        LeftOut::NoJobTitles => "its values are names, forms of address or roles of users, not job titles".to_owned(),
         LeftOut::CompanyFlag => "it is only used to recognize companies".to_owned(),
         LeftOut::SharedIds => "different contacts have the same value, so it identifies none of them".to_owned(),
     };

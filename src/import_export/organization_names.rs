@@ -157,7 +157,7 @@ const ORGANIZATION_ENDINGS: [&str; 15] = [
     "bucherei",
 ];
 
-/// Which complete names of a column are those of companies or other organizations.
+/// Which complete names of a column name companies or other organizations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OrganizationNames {
     /// Names with a legal form, such as `Acme GmbH`.
@@ -169,7 +169,7 @@ pub(super) enum OrganizationNames {
 }
 
 impl OrganizationNames {
-    /// Detects which names of a column are those of organizations. `Church` is one if most others are organizations, too.
+    /// Detects which names of a column name organizations. `Church` is one if most others are organizations, too.
     pub(super) fn detect<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         const MIN_ORGANIZATIONS: usize = 3;
         const MIN_FOR_ALL: usize = 10;
@@ -186,7 +186,7 @@ impl OrganizationNames {
         }
     }
 
-    /// Returns whether a name of the column is that of an organization.
+    /// Returns whether a name of the column names an organization.
     pub(super) fn has(self, name: &str) -> bool {
         match self {
             Self::WithLegalForm => has_legal_form(name),

@@ -126,7 +126,7 @@ impl RefusedRow {
 
     /// Creates the refusal of a row with further rows in a cell.
     #[must_use]
-    pub fn for_swallowed_rows(line: u64) -> Self {
+    pub fn for_embedded_rows(line: u64) -> Self {
         let group = "a cell has lines that look like rows, because its quote is closed too late. Close it and import these rows again";
         Self {
             group: group.to_owned(),

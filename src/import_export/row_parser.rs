@@ -121,7 +121,7 @@ struct RowBuilder<'a> {
     /// The values of fields that do not exist yet, each after the name of its field.
     new_values: Vec<(String, String)>,
     full_name: Option<(&'a str, NameRules)>,
-    /// Whether another column says that the name is that of a company.
+    /// Whether another column marks the row as a company.
     is_company: bool,
     issues: Vec<Issue>,
     has_bad_key: bool,

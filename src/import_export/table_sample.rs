@@ -111,7 +111,15 @@ impl TableSample {
         rows(other).any(|row| found.contains(&row))
     }
 
-    /// Returns whether most values of the column `whole` are names with the value of the same row in the column `part`.
+    /// Returns whether most values of a column are the same as in another column.
+    pub(super) fn is_same(&self, column: usize, other: usize) -> bool {
+        let cells = |column: usize| self.columns.get(column).into_iter().flatten();
+        let others: HashMap<usize, &str> = cells(other).map(|(row, value)| (*row, value.as_str())).collect();
+        let same = cells(column).filter(|(row, value)| others.get(row) == Some(&value.as_str())).count();
+        same * 2 > cells(column).count()
+    }
+
+    /// Returns whether most values of the column `whole` begin or end with the value of the same row in the column `part`.
     pub(super) fn is_part(&self, part: usize, whole: usize) -> bool {
         let parts: HashMap<usize, &str> =
             self.columns.get(part).into_iter().flatten().map(|(row, value)| (*row, value.as_str())).collect();

@@ -192,7 +192,7 @@ fn refuse(problem: RowProblem) -> RefusedRow {
         RowProblem::InvalidEncoding => RefusedRow::for_invalid_encoding(),
         RowProblem::OpenQuote(line) => RefusedRow::for_open_quote(line),
         RowProblem::StrayQuote(line) => RefusedRow::for_stray_quote(line),
-        RowProblem::SwallowedRows(line) => RefusedRow::for_swallowed_rows(line),
+        RowProblem::EmbeddedRows(line) => RefusedRow::for_embedded_rows(line),
         RowProblem::TooLarge => {
             RefusedRow::for_too_large_row(super::csv_rows::MAX_ROW_SIZE >> 20, super::csv_rows::MAX_CELLS)
         }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | Read the arguments | `arguments` |
 //! | Open the file, find its header row | `open_table`, `decoded_text` |
-//! | Read rows | `row_source`, `csv_rows`, `line_tracker`, `xlsx_rows`, `vcard_rows`, `swallowed_rows`, `footer`, `row` |
+//! | Read rows | `row_source`, `csv_rows`, `line_tracker`, `xlsx_rows`, `vcard_rows`, `embedded_rows`, `footer`, `row` |
 //! | Show the plan, ask | `plan`, `printable` |
 //! | Write chunks of rows | `read_chunks`, `chunk`, `write_chunks`, `rows_without_key`, `key_lines` |
 //! | Report | `tally`, `progress`, `import_summary`, `refused_rows_report` |
@@ -16,6 +16,7 @@ mod arguments;
 mod chunk;
 mod csv_rows;
 mod decoded_text;
+mod embedded_rows;
 mod footer;
 mod import_summary;
 mod key_lines;
@@ -29,7 +30,6 @@ mod refused_rows_report;
 mod row;
 mod row_source;
 mod rows_without_key;
-mod swallowed_rows;
 mod tally;
 mod vcard_rows;
 mod write_chunks;

@@ -25,7 +25,7 @@ pub(super) enum RowProblem {
     /// A quote within a quoted cell is not doubled, on this line. The cells of the row may be wrong.
     StrayQuote(u64),
     /// A cell of the row, which begins on this line, has further rows, because its quote is closed too late.
-    SwallowedRows(u64),
+    EmbeddedRows(u64),
     /// The row is larger than any contact.
     TooLarge,
     /// A vCard is not complete, or there is text outside of the cards.

@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 
 use super::csv_rows::CsvRows;
+use super::embedded_rows::has_embedded_rows;
 use super::footer;
 use super::row::{ImportRow, RowProblem};
-use super::swallowed_rows::has_swallowed_rows;
 use super::vcard_rows::VCardRows;
 use crate::import_export::{TextLayout, csv_line_cells};
 
@@ -119,7 +119,7 @@ impl TableRows {
             if let Some(row) = self.ready.pop() {
                 return Ok(Some(row));
             }
-            let Some(row) = self.source.next()?.map(|row| self.check_swallowed(row)) else {
+            let Some(row) = self.source.next()?.map(|row| self.check_embedded(row)) else {
                 if footer::is_footer(&self.held) {
                     self.left_out.append(&mut self.held);
                 }
@@ -158,10 +158,10 @@ impl TableRows {
     }
 
     /// Adds the problem of a row that has other rows in a cell.
-    fn check_swallowed(&self, row: ImportRow) -> ImportRow {
+    fn check_embedded(&self, row: ImportRow) -> ImportRow {
         let RowSource::Csv(rows) = &self.source else { return row };
-        let has_rows = row.problem.is_none() && has_swallowed_rows(&row, rows.separator(), self.header.len());
-        let problem = if has_rows { Some(RowProblem::SwallowedRows(row.line)) } else { row.problem };
+        let has_rows = row.problem.is_none() && has_embedded_rows(&row, rows.separator(), self.header.len());
+        let problem = if has_rows { Some(RowProblem::EmbeddedRows(row.line)) } else { row.problem };
         row.with_problem(problem)
     }
 

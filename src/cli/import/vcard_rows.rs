@@ -42,7 +42,7 @@ impl<R: Read> VCardRows<R> {
         self.offset
     }
 
-    /// Takes what was read and is no contact: the groups of contacts, and the lines before the first card.
+    /// Takes the groups of contacts and the lines before the first card, which are not imported.
     pub(super) fn take_left_out(&mut self) -> Vec<ImportRow> {
         std::mem::take(&mut self.left_out)
     }

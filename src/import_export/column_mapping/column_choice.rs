@@ -48,6 +48,9 @@ impl HeaderMapper<'_> {
         if is_flag || is_number || is_other_field || (rank == MatchRank::Values && !is_best) {
             return Some(unknown_meaning(index, self.options, self.sample));
         }
+        if field.id == system::JOB_TITLE && rank > MatchRank::Alias && self.repeats_name(index, meanings) {
+            return Some(HeaderMeaning::LeftOut(LeftOut::NoJobTitles));
+        }
         let may_be_shared = match field.id {
             system::EXTERNAL_ID => rank > MatchRank::Label,
             system::EMAIL => rank >= MatchRank::ReducedAlias,
@@ -62,6 +65,16 @@ impl HeaderMapper<'_> {
         let is_no_website =
             is_website && self.sample.count_values(index).0 > 1 && (!self.has_form(index, field.kind) || is_api());
         is_no_website.then(|| HeaderMeaning::LeftOut(LeftOut::OtherForm(field.internal_name.clone())))
+    }
+
+    /// Returns whether a column has the same values as a column of names: some programs call the name of a record its title.
+    fn repeats_name(&self, column: usize, meanings: &[HeaderMeaning]) -> bool {
+        let names = [system::FIRST_NAME, system::LAST_NAME, system::COMPANY_NAME];
+        let is_name = |meaning: &HeaderMeaning| match meaning {
+            HeaderMeaning::Field(field, _) => names.contains(&field.id),
+            meaning => meaning.is_name(MatchRank::Values),
+        };
+        (0..meanings.len()).any(|index| is_name(&meanings[index]) && self.sample.is_same(column, index))
     }
 
     /// Returns whether a column has a value with letters that is no flag.

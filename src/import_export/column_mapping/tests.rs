@@ -360,6 +360,8 @@ fn other_rows_and_columns_show_what_a_name_is() {
     let suppliers: &[&[&str]] = &[&["Name", "Ansprechperson"], &["Göldlin Apotheke", "Ada Lovelace"]];
     let supplier = names(suppliers, &["Göldlin Apotheke", "Ada Lovelace"]);
     assert_eq!(supplier, expected(Some("Ada"), Some("Lovelace"), Some("Göldlin Apotheke")));
+    let title = targets(&[&["Name", "Title"], &["Ada Lovelace", "Ada Lovelace"]], &options(&[]));
+    assert_eq!(title, ["first_name and last_name", "-"]);
     // One contact of two in a cell.
     assert_eq!(names(&[&["Name"]], &["Olaf Böhm\nFlorian Maier"]), expected(Some("Olaf"), Some("Böhm"), None));
     // A column `Name` that has the only name twice.

@@ -129,8 +129,8 @@ fn report_of_an_earlier_import_is_kept() {
 }
 
 #[test]
-fn row_that_has_swallowed_others_is_refused_and_all_are_in_the_report() {
-    let fixture = Fixture::new("swallowed");
+fn row_with_other_rows_in_a_cell_is_refused_and_all_are_in_the_report() {
+    let fixture = Fixture::new("embedded_rows");
     let text = "Name,Note,Email\nAda,\"call back,a@b.cd\nBob,x,b@b.cd\nEve,done\",e@b.cd\nZoe,,z@b.cd\n";
     let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
     assert!(!succeeded && printed.contains("1 created, 0 updated, 0 unchanged, 0 skipped, 1 refused"), "{printed}");

@@ -5,7 +5,7 @@ use super::row::ImportRow;
 use crate::import_export::is_address;
 
 /// Returns whether a cell of a row holds further rows of a table with this number of columns.
-pub(super) fn has_swallowed_rows(row: &ImportRow, separator: u8, columns: usize) -> bool {
+pub(super) fn has_embedded_rows(row: &ImportRow, separator: u8, columns: usize) -> bool {
     if columns < 2 || !row.has_line_break() {
         return false;
     }
@@ -52,9 +52,9 @@ mod tests {
             (&["Ada", "L3,p3@b.cd", "a@b.cd"], false),
         ] {
             let row = ImportRow::new(1, cells.iter().copied());
-            assert_eq!(has_swallowed_rows(&row, b',', 3), expected, "{cells:?}");
+            assert_eq!(has_embedded_rows(&row, b',', 3), expected, "{cells:?}");
         }
         let two_columns = ImportRow::new(1, ["Ada,a@b.cd\nBob,b@b.cd\nEve", "e@b.cd"].into_iter());
-        assert!(has_swallowed_rows(&two_columns, b',', 2));
+        assert!(has_embedded_rows(&two_columns, b',', 2));
     }
 }
