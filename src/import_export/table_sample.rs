@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::cell_values::{
-    DateEvidence, DateRule, DecimalSign, detect_order, is_placeholder, is_unset, is_yes_or_no, parse_date, parse_number,
+    DateEvidence, DateRule, DecimalSign, detect_order, is_mark, is_placeholder, is_unset, is_yes_or_no, parse_date,
+    parse_number,
 };
 use super::full_name::rest_of_name;
 use super::mapping_options::DateFormat;
@@ -111,9 +112,9 @@ impl TableSample {
         rows(other).any(|row| found.contains(&row))
     }
 
-    /// Returns whether most values of a column are the same as in another column.
+    /// Returns whether most values of a column are the same as in another column, apart from marks such as `#N/A`.
     pub(super) fn is_same(&self, column: usize, other: usize) -> bool {
-        let cells = |column: usize| self.columns.get(column).into_iter().flatten();
+        let cells = |column: usize| self.columns.get(column).into_iter().flatten().filter(|(_, value)| !is_mark(value));
         let others: HashMap<usize, &str> = cells(other).map(|(row, value)| (*row, value.as_str())).collect();
         let same = cells(column).filter(|(row, value)| others.get(row) == Some(&value.as_str())).count();
         same * 2 > cells(column).count()

@@ -362,6 +362,8 @@ fn other_rows_and_columns_show_what_a_name_is() {
     assert_eq!(supplier, expected(Some("Ada"), Some("Lovelace"), Some("Göldlin Apotheke")));
     let title = targets(&[&["Name", "Title"], &["Ada Lovelace", "Ada Lovelace"]], &options(&[]));
     assert_eq!(title, ["first_name and last_name", "-"]);
+    let marks: &[&[&str]] = &[&["Name", "Title"], &["Ada", "CTO"], &["#N/A", "#N/A"], &["#N/A", "#N/A"]];
+    assert_eq!(targets(marks, &options(&[])), ["first_name and last_name", "job_title"]);
     // One contact of two in a cell.
     assert_eq!(names(&[&["Name"]], &["Olaf Böhm\nFlorian Maier"]), expected(Some("Olaf"), Some("Böhm"), None));
     // A column `Name` that has the only name twice.
