@@ -6,7 +6,7 @@
 //! | step | files |
 //! |---|---|
 //! | Read the arguments | `arguments` |
-//! | Open the file, find its header row | `open_table`, `decoded_text` |
+//! | Open the file, find its header row | `open_table`, `decoded_text`, `quote_blanks` |
 //! | Read rows | `row_source`, `csv_rows`, `line_tracker`, `xlsx_rows`, `vcard_rows`, `embedded_rows`, `footer`, `row` |
 //! | Show the plan, ask | `plan`, `printable` |
 //! | Write chunks of rows | `read_chunks`, `chunk`, `write_chunks`, `rows_without_key`, `key_lines` |
@@ -25,6 +25,7 @@ mod open_table;
 mod plan;
 mod printable;
 mod progress;
+mod quote_blanks;
 mod read_chunks;
 mod refused_rows_report;
 mod row;

@@ -139,6 +139,16 @@ fn row_with_other_rows_in_a_cell_is_refused_and_all_are_in_the_report() {
 }
 
 #[test]
+fn blanks_before_quoted_cells_are_ignored() {
+    let fixture = Fixture::new("quote_blanks");
+    let text = "\"Name\", \"Email\", \"Company\"\n\"Ada Lovelace\", \"a@b.cd\", \"Engines, Ltd\"\n";
+    let (succeeded, printed) = fixture.import(ACCOUNT, text, &[]);
+    assert!(succeeded && printed.contains("1 created"), "{printed}");
+    let stored = "SELECT last_name || ' ' || email || ' ' || company_name FROM contacts";
+    assert_eq!(fixture.query_text(stored), "Lovelace a@b.cd Engines, Ltd");
+}
+
+#[test]
 fn invalid_cells_are_skipped_on_request_and_other_values_are_named() {
     let fixture = Fixture::new("cells");
     let text = "email,phone,website\na@b.cd ::: firstname.lastname@company.example ::: c@d.ef,123,example.com\nx@b.cd,call me,\nbad,123,\n";
