@@ -93,11 +93,16 @@ impl FileFormat {
 fn is_vcard(text: &str) -> bool {
     let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).take(FIRST_LINES);
     let is_begin = |line: &str| line.eq_ignore_ascii_case("begin:vcard");
-    let is_property = |line: &str| {
-        line.split_once(':').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
-    };
-    let mut other_lines = lines.skip_while(|line| !is_begin(line) && is_property(line));
+    let mut other_lines = lines.skip_while(|line| !is_begin(line) && is_vcard_property(line));
     other_lines.next().is_some_and(is_begin)
+}
+
+/// Returns whether a line has the form `NAME:value` of a property of a vCard.
+#[must_use]
+pub fn is_vcard_property(line: &str) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    line.split_once(':').is_some_and(|(name, _)| is_name(name))
 }
 
 #[cfg(test)]

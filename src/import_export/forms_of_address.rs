@@ -44,6 +44,11 @@ pub(super) fn without_form_of_address(text: &str) -> &str {
     name
 }
 
+/// Returns whether a name has a form of address before it.
+pub(super) fn has_form_of_address(text: &str) -> bool {
+    text.trim_start().split_once(char::is_whitespace).is_some_and(|(first, _)| is_form_of_address(first))
+}
+
 /// Returns whether a text begins with a form of address that stands before a last name.
 pub(super) fn has_form_before_last_name(text: &str) -> bool {
     text.trim_start().split_once(char::is_whitespace).is_some_and(|(first, _)| {

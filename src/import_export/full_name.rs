@@ -64,7 +64,7 @@ pub(super) fn split_name(text: &str, order: NameOrder) -> Option<NameParts<'_>> 
     }
     let words = name_words(name);
     let is_last_name = words.iter().rev().skip(1).all(|(_, word)| is_particle(word));
-    if is_last_name && name.len() < text.trim().len() && has_form_before_last_name(text) {
+    if is_last_name && has_form_before_last_name(text) {
         return Some((None, Some(name)));
     }
     Some(match (order, leading_last_name(&words)) {

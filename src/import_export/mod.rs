@@ -43,7 +43,7 @@ pub use column_description::ColumnDescription;
 pub use column_mapping::{ColumnMapping, HeaderError};
 pub use column_values::is_address;
 pub use export_rows::{export_cells, export_header};
-pub use file_format::FileFormat;
+pub use file_format::{FileFormat, is_vcard_property};
 pub use header_meaning::{REPORT_HEADERS, is_report};
 pub use header_row::{MAX_HEADER_LINE, find_header_row, known_headers};
 pub use mapping_options::{AllowedWrites, ColumnChoice, DateFormat, MappingOptions, OnBadCell, RowRules, WithoutKey};

@@ -1,7 +1,7 @@
 //! Recognizes names of companies and other organizations, which are not split into first and last name.
 
 use super::cell_values::is_yes_or_no;
-use super::forms_of_address::without_form_of_address;
+use super::forms_of_address::has_form_of_address;
 use super::full_name::plain_word;
 use super::header_name::comparable_name;
 
@@ -190,7 +190,7 @@ impl OrganizationNames {
     pub(super) fn has(self, name: &str) -> bool {
         match self {
             Self::WithLegalForm => has_legal_form(name),
-            _ if without_form_of_address(name).len() < name.trim_start().len() => false,
+            _ if has_form_of_address(name) => false,
             Self::WithWord => has_legal_form(name) || has_organization_word(name),
             Self::All => true,
         }

@@ -62,9 +62,14 @@ impl TableSample {
         }
     }
 
+    /// Returns the cells of a column that are not blank, each with its row, in the order of the rows.
+    fn cells(&self, column: usize) -> impl Iterator<Item = (usize, &str)> + Clone {
+        self.columns.get(column).into_iter().flatten().map(|(row, value)| (*row, value.as_str()))
+    }
+
     /// Returns the values of a column that are not blank.
     pub(super) fn values(&self, column: usize) -> impl Iterator<Item = &str> + Clone {
-        self.columns.get(column).into_iter().flatten().map(|(_, value)| value.as_str())
+        self.cells(column).map(|(_, value)| value)
     }
 
     /// Returns whether a column has a value.
@@ -80,22 +85,21 @@ impl TableSample {
 
     /// Returns the first id that two rows have with different values in another column, apart from case and blanks.
     pub(super) fn shared_id(&self, ids: SharedIds<'_>, column: usize) -> Option<&str> {
-        let cells = |column: usize| self.columns.get(column).into_iter().flatten();
         let plain = |value: &str| value.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-        let others: HashMap<usize, String> = cells(column).map(|(row, value)| (*row, plain(value))).collect();
-        let ruled_out: HashSet<usize> =
-            ids.without.iter().flat_map(|column| cells(*column)).map(|(row, _)| *row).collect();
+        let others: HashMap<_, _> = self.cells(column).map(|(row, value)| (row, plain(value))).collect();
+        let ruled_out: HashSet<_> =
+            ids.without.iter().flat_map(|column| self.cells(*column)).map(|(row, _)| row).collect();
         let mut first = HashMap::new();
-        let is_id = |(row, id): &&(usize, String)| !is_placeholder(id) && !ruled_out.contains(row);
-        cells(ids.ids).filter(is_id).find_map(|(row, id)| {
-            let other = others.get(row)?;
-            first.insert(ids.comparable(id), other).filter(|known| *known != other).map(|_| id.as_str())
+        let is_id = |(row, id): &(usize, &str)| !is_placeholder(id) && !ruled_out.contains(row);
+        self.cells(ids.ids).filter(is_id).find_map(|(row, id)| {
+            let other = others.get(&row)?;
+            first.insert(ids.comparable(id), other).filter(|known| *known != other).map(|_| id)
         })
     }
 
     /// Returns the number of rows with a value in a column, but none in another one.
     pub(super) fn count_rows_with(&self, column: usize, without: usize) -> usize {
-        let rows = |column: usize| self.columns.get(column).into_iter().flatten().map(|(row, _)| *row);
+        let rows = |column: usize| self.cells(column).map(|(row, _)| row);
         // Both are in the order of the rows.
         let mut others = rows(without).peekable();
         let mut has_other = |row: &usize| {
@@ -107,26 +111,29 @@ impl TableSample {
 
     /// Returns whether two columns have values in the same row.
     pub(super) fn share_rows(&self, one: usize, other: usize) -> bool {
-        let rows = |column: usize| self.columns.get(column).into_iter().flatten().map(|(row, _)| *row);
-        let found: HashSet<_> = rows(one).collect();
-        rows(other).any(|row| found.contains(&row))
+        let found: HashSet<_> = self.cells(one).map(|(row, _)| row).collect();
+        self.cells(other).any(|(row, _)| found.contains(&row))
     }
 
     /// Returns whether most values of a column are the same as in another column, apart from marks such as `#N/A`.
     pub(super) fn is_same(&self, column: usize, other: usize) -> bool {
-        let cells = |column: usize| self.columns.get(column).into_iter().flatten().filter(|(_, value)| !is_mark(value));
-        let others: HashMap<usize, &str> = cells(other).map(|(row, value)| (*row, value.as_str())).collect();
-        let same = cells(column).filter(|(row, value)| others.get(row) == Some(&value.as_str())).count();
+        let cells = |column: usize| self.cells(column).filter(|(_, value)| !is_mark(value));
+        let others: HashMap<_, _> = cells(other).collect();
+        let same = cells(column).filter(|(row, value)| others.get(row) == Some(value)).count();
         same * 2 > cells(column).count()
     }
 
     /// Returns whether most values of the column `whole` begin or end with the value of the same row in the column `part`.
     pub(super) fn is_part(&self, part: usize, whole: usize) -> bool {
-        let parts: HashMap<usize, &str> =
-            self.columns.get(part).into_iter().flatten().map(|(row, value)| (*row, value.as_str())).collect();
-        let contains = |(row, value): &(usize, String)| Some(rest_of_name(value, parts.get(row)?).is_some());
-        let found: Vec<bool> = self.columns.get(whole).into_iter().flatten().filter_map(contains).collect();
+        let parts: HashMap<_, _> = self.cells(part).collect();
+        let contains = |(row, value): (usize, &str)| Some(rest_of_name(value, parts.get(&row)?).is_some());
+        let found: Vec<bool> = self.cells(whole).filter_map(contains).collect();
         found.iter().filter(|contains| **contains).count() * 2 > found.len()
+    }
+
+    /// Returns whether two columns have values in the same row, and the column `whole` mostly others than the column `part`.
+    pub(super) fn has_other_names(&self, part: usize, whole: usize) -> bool {
+        self.share_rows(part, whole) && !self.is_part(part, whole)
     }
 
     /// Returns the first different values of a column.

@@ -74,10 +74,8 @@ impl ImportSummary {
         self.print_left_out();
         for (import, rows) in &self.imported_before {
             let (at, file) = (format_instant(import.started_at), printable(&import.file_name));
-            let (rows, are, contacts) = match rows {
-                1 => ("1 row".to_owned(), "is", "its contact"),
-                rows => (format!("{rows} rows"), "are", "their contacts"),
-            };
+            let (are, contacts) = if *rows == 1 { ("is", "its contact") } else { ("are", "their contacts") };
+            let rows = count_rows(*rows);
             eprintln!("{rows} without a key {are} unchanged: the import of {file} at {at} has created {contacts}");
         }
         if !self.reasons.is_empty() {

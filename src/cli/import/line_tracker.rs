@@ -1,14 +1,6 @@
 //! Counts the lines of a CSV file, and tracks whether a quote is open.
 
-/// Where the last byte was in its cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum CellPosition {
-    #[default]
-    Start,
-    Unquoted,
-    Quoted,
-    AfterQuote,
-}
+use super::cell_position::CellPosition;
 
 /// Counts lines. A CR followed by LF ends one line, even if the two bytes arrive in separate reads.
 #[derive(Debug)]
@@ -76,37 +68,22 @@ impl LineTracker {
         if self.position == CellPosition::AfterQuote && first != self.separator && !matches!(first, b' ' | b'\t') {
             self.stray_quote_line.get_or_insert(self.ended + 1);
         }
-        if self.position != CellPosition::Quoted {
-            self.position = if last == self.separator { CellPosition::Start } else { CellPosition::Unquoted };
-        }
+        self.position = self.position.after(last, self.separator);
     }
 
     /// Reads a quote or a line end.
     fn read_special(&mut self, byte: u8) {
         if byte == b'"' {
             self.ended_before_row.get_or_insert(self.ended);
-            self.position = self.position_after_quote();
+            if self.position == CellPosition::Start {
+                self.quote_line = self.ended + 1;
+            }
         } else {
             // The LF of a CRLF ends no line.
             self.ended += u64::from(byte == b'\r' || !self.is_after_cr);
-            if self.position != CellPosition::Quoted {
-                self.position = CellPosition::Start;
-            }
         }
+        self.position = self.position.after(byte, self.separator);
         self.is_after_cr = byte == b'\r';
-    }
-
-    /// Returns the position after a quote, by the same rules as the parser.
-    fn position_after_quote(&mut self) -> CellPosition {
-        match self.position {
-            CellPosition::Start => {
-                self.quote_line = self.ended + 1;
-                CellPosition::Quoted
-            }
-            CellPosition::Quoted => CellPosition::AfterQuote,
-            CellPosition::AfterQuote => CellPosition::Quoted,
-            CellPosition::Unquoted => CellPosition::Unquoted,
-        }
     }
 
     /// Returns the line on which the row begins, counted from 1.

@@ -7,12 +7,13 @@
 //! |---|---|
 //! | Read the arguments | `arguments` |
 //! | Open the file, find its header row | `open_table`, `decoded_text`, `quote_blanks` |
-//! | Read rows | `row_source`, `csv_rows`, `line_tracker`, `xlsx_rows`, `vcard_rows`, `embedded_rows`, `footer`, `row` |
+//! | Read rows | `row_source`, `csv_rows`, `line_tracker`, `cell_position`, `xlsx_rows`, `vcard_rows`, `embedded_rows`, `footer`, `row` |
 //! | Show the plan, ask | `plan`, `printable` |
 //! | Write chunks of rows | `read_chunks`, `chunk`, `write_chunks`, `rows_without_key`, `key_lines` |
 //! | Report | `tally`, `progress`, `import_summary`, `refused_rows_report` |
 
 mod arguments;
+mod cell_position;
 mod chunk;
 mod csv_rows;
 mod decoded_text;

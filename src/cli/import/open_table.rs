@@ -1,6 +1,5 @@
 //! Opens a file of any format, and finds its table: the header row, the rows, and a sample of them.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -109,22 +108,18 @@ impl OpenFile<'_> {
 
     fn open_csv(self, text: &str, encoding: TextEncoding) -> Result<OpenTable, CliError> {
         let known = known_headers(self.registry);
-        let mut layout = TextLayout::detect(text, &known);
-        let mut text = Cow::Borrowed(text);
-        let has_blanks = has_quote_blanks(&text, layout.separator);
-        if has_blanks {
-            text = without_quote_blanks(&text, layout.separator).into();
-            layout = TextLayout::detect(&text, &known);
-        }
-        let text = &*text;
-        let mut first_rows = RowSource::csv(boxed(text), layout, false);
+        let first_layout = TextLayout::detect(text, &known);
+        let separator = first_layout.separator;
+        let cleaned = has_quote_blanks(text, separator).then(|| without_quote_blanks(text, separator));
+        let layout = cleaned.as_ref().map_or(first_layout, |cleaned| TextLayout::detect(cleaned, &known));
+        let mut first_rows = RowSource::csv(boxed(cleaned.as_deref().unwrap_or(text)), layout, false);
         let header = skip_to_header(&mut first_rows, layout.header_line)?.ok_or_else(|| self.failed(EMPTY))?;
         let header = header_names(&header).map_err(|error| self.failed(&error))?;
         let sample = read_sample(first_rows, &header, self.is_complete);
         let is_ascii_so_far = encoding.is_ascii_so_far && !self.is_complete;
         let (mut source, size) = self.into_text(encoding)?;
-        if has_blanks {
-            source = Box::new(WithoutQuoteBlanks::new(source, layout.separator));
+        if cleaned.is_some() {
+            source = Box::new(WithoutQuoteBlanks::new(source, separator));
         }
         let mut rows = RowSource::csv(source, layout, is_ascii_so_far);
         skip_to_header(&mut rows, layout.header_line)?;

@@ -29,13 +29,13 @@ pub(super) fn describe_import(
     let mut left_out = String::new();
     let (mut read_only, mut empty) = (vec![], vec![]);
     let width = table.header.iter().map(|header| printable(header).chars().count()).max().unwrap_or(0).min(MAX_SHOWN);
+    // All vCards have the same columns, whether a card uses them or not.
+    let hides_empty = table.header_line.is_none() && table.sample.is_complete;
     for (index, header) in table.header.iter().enumerate() {
         let shown = if header.trim().is_empty() { format!("#{}", index + 1) } else { printable(header.trim()) };
         let values = table.sample.first_values(index);
-        let has_no_column = table.header_line.is_none() && table.sample.is_complete;
         match columns.describe(index, &table.header, &table.sample) {
-            // The columns of vCards are those of all vCards.
-            _ if has_no_column && values.is_empty() => {}
+            _ if hides_empty && values.is_empty() => {}
             ColumnDescription::Imported(target) | ColumnDescription::Created(target) => {
                 let _ = writeln!(text, "  {shown:width$} → {target}  {}", show_values(&table.sample, index));
             }

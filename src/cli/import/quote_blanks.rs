@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use super::cell_position::CellPosition;
+
 /// Returns whether blanks and a quote follow a separator in a text.
 pub(super) fn has_quote_blanks(text: &str, separator: u8) -> bool {
     let mut cells = text.split(char::from(separator)).skip(1);
@@ -16,20 +18,11 @@ pub(super) fn without_quote_blanks(text: &str, separator: u8) -> String {
     cleaned
 }
 
-/// Where the last byte was.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Position {
-    CellStart,
-    Unquoted,
-    Quoted,
-    AfterQuote,
-}
-
-/// A source without the blanks before quoted cells. Those within quotes stay.
+/// A source without the blanks before quoted cells. Blanks within quotes stay.
 pub(super) struct WithoutQuoteBlanks<R> {
     source: R,
     separator: u8,
-    position: Position,
+    position: CellPosition,
     /// The blanks at the start of a cell that are not written yet.
     held: usize,
     /// The bytes to return next.
@@ -39,34 +32,28 @@ pub(super) struct WithoutQuoteBlanks<R> {
 
 impl<R: Read> WithoutQuoteBlanks<R> {
     pub(super) fn new(source: R, separator: u8) -> Self {
-        Self { source, separator, position: Position::CellStart, held: 0, ready: vec![], returned: 0 }
+        Self { source, separator, position: CellPosition::Start, held: 0, ready: vec![], returned: 0 }
     }
 
     fn read_byte(&mut self, byte: u8) {
-        if byte == b' ' && self.position == Position::CellStart {
+        if byte == b' ' && self.position == CellPosition::Start {
             self.held += 1;
             return;
         }
         let held = std::mem::take(&mut self.held);
-        let is_quote_of_cell = byte == b'"' && self.position == Position::CellStart;
+        let is_quote_of_cell = byte == b'"' && self.position == CellPosition::Start;
         let written = if is_quote_of_cell { 0 } else { held };
         self.ready.extend(std::iter::repeat_n(b' ', written));
         self.ready.push(byte);
-        self.position = match (self.position, byte) {
-            (Position::Quoted, b'"') => Position::AfterQuote,
-            (Position::Quoted, _) => Position::Quoted,
-            (Position::CellStart | Position::AfterQuote, b'"') => Position::Quoted,
-            (_, byte) if byte == self.separator || matches!(byte, b'\n' | b'\r') => Position::CellStart,
-            (Position::AfterQuote, b' ') => Position::AfterQuote,
-            _ => Position::Unquoted,
-        };
+        self.position = self.position.after(byte, self.separator);
     }
 }
 
 impl<R: Read> Read for WithoutQuoteBlanks<R> {
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
         while self.returned == self.ready.len() {
-            (self.ready, self.returned) = (Vec::with_capacity(output.len()), 0);
+            self.ready.clear();
+            self.returned = 0;
             let read = self.source.read(output)?;
             output[..read].iter().for_each(|byte| self.read_byte(*byte));
             if read == 0 {

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use super::csv_rows::MAX_ROW_SIZE;
 use super::row::{ImportRow, RowProblem};
-use crate::import_export::{VCardContent, parse_vcard};
+use crate::import_export::{VCardContent, is_vcard_property, parse_vcard};
 
 const BEGIN: &str = "BEGIN:VCARD";
 const NO_END: &str = "the card has no END:VCARD. Add it and import the file again";
@@ -72,7 +72,7 @@ impl<R: Read> VCardRows<R> {
                     },
                     Card::Invalid(reason) => return Ok(Some(invalid(first_line, reason))),
                 }
-            } else if !self.has_cards && is_property(&line) {
+            } else if !self.has_cards && is_vcard_property(&line) {
                 self.left_out.push(ImportRow::new(first_line, std::iter::once(line.trim())));
             } else if !line.trim().is_empty() {
                 return Ok(Some(invalid(first_line, OUTSIDE)));
@@ -141,13 +141,6 @@ enum Card {
 
 fn is_mark(line: &str, mark: &str) -> bool {
     line.trim().trim_start_matches('\u{feff}').eq_ignore_ascii_case(mark)
-}
-
-/// Returns whether a line has the form `NAME:value`.
-fn is_property(line: &str) -> bool {
-    line.split_once(':').is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    })
 }
 
 fn invalid(line: u64, reason: &'static str) -> ImportRow {

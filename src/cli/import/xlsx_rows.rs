@@ -146,7 +146,7 @@ fn cell_text(value: &DataRef<'_>) -> String {
     }
 }
 
-/// Returns whether a number may have lost digits: Excel keeps 15 of them, and other programs at most those of 2^53.
+/// Returns whether a number may have lost digits: Excel keeps 15 digits, and no program keeps whole numbers beyond 2^53.
 fn is_shortened(number: f64) -> bool {
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     number.abs() >= MAX_EXACT || (number.abs() >= 1e15 && number % 10.0 == 0.0)

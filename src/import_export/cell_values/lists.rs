@@ -5,31 +5,11 @@ use std::borrow::Cow;
 use super::ParsedCell;
 use crate::fields::{Field, Issue, IssueCode, Kind, Value};
 
-/// Texts that people write into cells without a value, in lower case.
-const PLACEHOLDERS: [&str; 22] = [
-    "-",
-    "--",
-    "–",
-    "—",
-    "?",
-    "n/a",
-    "#n/a",
-    "#ref!",
-    "#value!",
-    "#name?",
-    "#div/0!",
-    "na",
-    "none",
-    "null",
-    "nil",
-    "unknown",
-    "unbekannt",
-    "k.a.",
-    "k. a.",
-    "keine",
-    "http://",
-    "https://",
-];
+/// Marks that people and spreadsheets write into cells without a value. No name is one of them.
+const MARKS: [&str; 12] = ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!"];
+/// Words that people write into cells without a value, in lower case.
+const WORDS_FOR_NOTHING: [&str; 11] =
+    ["na", "none", "null", "nil", "unknown", "unbekannt", "k.a.", "k. a.", "keine", "http://", "https://"];
 /// The separator of Google Contacts.
 const GOOGLE_SEPARATOR: &str = ":::";
 
@@ -95,13 +75,12 @@ fn is_two_phones(text: &str) -> bool {
 
 /// Returns whether a text says that there is no value.
 pub(in crate::import_export) fn is_placeholder(text: &str) -> bool {
-    PLACEHOLDERS.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(text))
+    MARKS.iter().chain(&WORDS_FOR_NOTHING).any(|placeholder| placeholder.eq_ignore_ascii_case(text))
 }
 
 /// Returns whether a text is a mark for no value that can be no name.
 pub(in crate::import_export) fn is_mark(text: &str) -> bool {
     const MAX_BYTES: usize = 7;
-    const MARKS: [&str; 12] = ["-", "--", "–", "—", "?", "n/a", "N/A", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!"];
     text.len() <= MAX_BYTES && MARKS.contains(&text)
 }
 

@@ -105,26 +105,30 @@ impl HeaderMapper<'_> {
             group(index).is_some() && first.and_then(group) == group(index)
         });
         let last = self.name_column(system::LAST_NAME, meanings);
-        let has_other_names = |part: Option<usize>, index: usize| {
-            part.is_some_and(|part| self.sample.share_rows(part, index) && !self.sample.is_part(part, index))
-        };
+        let has_other_names =
+            |part: Option<usize>, index: usize| part.is_some_and(|part| self.sample.has_other_names(part, index));
         // Other words, as in `Preferred name`, say that it is a name of the person.
         self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
             rank == MatchRank::Alias && has_other_names(first, index) && has_other_names(last, index)
         });
         if self.name_column(system::COMPANY_NAME, meanings).is_none() {
-            let is_person = |index: &usize| {
-                matches!(meanings[*index], HeaderMeaning::FullName(..))
-                    && self.may_be_names(*index)
-                    && !self.sample.values(*index).any(|value| value.contains('@'))
-            };
-            let persons: Vec<_> = (0..meanings.len()).filter(is_person).collect();
-            self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
-                let is_other =
-                    |person: &usize| has_other_names(Some(*person), index) && !self.sample.is_part(index, *person);
-                rank == MatchRank::Alias && persons.iter().any(is_other)
-            });
+            self.replace_names_beside_person(meanings);
         }
+    }
+
+    /// Gives the columns `Name` with other names than a contact person the meaning of a company.
+    fn replace_names_beside_person(&self, meanings: &mut [HeaderMeaning]) {
+        let is_person = |index: &usize| {
+            matches!(meanings[*index], HeaderMeaning::FullName(..))
+                && self.may_be_names(*index)
+                && !self.sample.values(*index).any(|value| value.contains('@'))
+        };
+        let persons: Vec<_> = (0..meanings.len()).filter(is_person).collect();
+        self.replace_names(meanings, system::COMPANY_NAME, |index, rank| {
+            let is_other =
+                |person: &usize| self.sample.has_other_names(*person, index) && !self.sample.is_part(index, *person);
+            rank == MatchRank::Alias && persons.iter().any(is_other)
+        });
     }
 
     /// Gives the columns `Name` for which `is_field` returns true the meaning of a field, if no other column names it.

@@ -2,6 +2,8 @@
 //! contact that a row creates is exported as an equivalent row.
 
 // The reader belongs to the command line, not to the library.
+#[path = "../../../src/cli/import/cell_position.rs"]
+mod cell_position;
 #[allow(dead_code)]
 #[path = "../../../src/cli/import/csv_rows.rs"]
 mod csv_rows;
